@@ -1,0 +1,3 @@
+//! A Clerk instance in memory.
+
+pub use crate::clock::Clock;
