@@ -1,0 +1,522 @@
+//! What an `Authorization` field holds (RFC 7617), read without copying the secret.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
+
+mod malformed;
+
+pub use malformed::{MalformedCredentials, MalformedReason};
+
+/// The longest Basic token that is read.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// What fits into a token of `MAX_TOKEN`.
+const MAX_PAIR: usize = MAX_TOKEN / 4 * 3;
+
+/// What an `Authorization` field holds, before any decoding. Borrowed from the header: no copy of the secret.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Presented<'h> {
+    /// There is no such field.
+    None,
+    /// Another scheme than Basic.
+    Other,
+    /// A Basic token.
+    Basic(BasicToken<'h>),
+}
+
+/// Finds the Basic token among the headers.
+///
+/// Nothing is decoded or allocated here, because this runs on each request. What only decoding can find wrong
+/// [`BasicToken::decode`] finds, and as such a token never becomes a session, none is ever found under it.
+///
+/// # Errors
+///
+/// More than one field, and a Basic field whose length or padding is wrong.
+pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedCredentials> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else {
+        return Ok(Presented::None);
+    };
+    // A proxy in front may have judged one field and we the other.
+    if fields.next().is_some() {
+        return Err(MalformedReason::SeveralFields.into());
+    }
+    // RFC 9110 section 11.4: a scheme, compared without case, then one space or more.
+    let Some((scheme, mut token)) = field.as_bytes().split_first_chunk::<5>() else {
+        return Ok(Presented::Other);
+    };
+    if !scheme.eq_ignore_ascii_case(b"basic") || token.first().is_some_and(|&byte| byte != b' ') {
+        return Ok(Presented::Other);
+    }
+    while let [b' ', rest @ ..] = token {
+        token = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = token {
+        token = rest;
+    }
+    BasicToken::new(token).map(Presented::Basic)
+}
+
+/// A Basic token without its `=`: one credential has one such spelling, if it decodes at all.
+#[derive(Clone, Copy)]
+pub(crate) struct BasicToken<'h>(&'h [u8]);
+
+impl<'h> BasicToken<'h> {
+    fn new(padded: &'h [u8]) -> Result<Self, MalformedCredentials> {
+        if padded.len() > MAX_TOKEN {
+            return Err(MalformedReason::TooLong.into());
+        }
+        let token = match padded {
+            [token @ .., b'=', b'='] | [token @ .., b'='] => token,
+            token => token,
+        };
+        let is_padded = token.len() != padded.len();
+        if token.last() == Some(&b'=') || (is_padded && !padded.len().is_multiple_of(4)) {
+            return Err(MalformedReason::Padding.into());
+        }
+        if token.is_empty() {
+            return Err(MalformedReason::NoToken.into());
+        }
+        Ok(Self(token))
+    }
+
+    /// The token as it stood in the header, without its `=`.
+    pub(crate) fn as_bytes(&self) -> &'h [u8] {
+        self.0
+    }
+
+    /// Decodes the token and checks what is in it.
+    ///
+    /// # Errors
+    ///
+    /// The token isn't canonical base64 of UTF-8 (RFC 7617 section 2.1 leaves other charsets to luck), or what
+    /// it holds makes no [`Credentials`].
+    pub(crate) fn decode(self, decoding: Decoding) -> Result<Credentials, MalformedCredentials> {
+        let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(self.0.len())]);
+        // The error is dropped, for it names a byte of the token.
+        let len = STANDARD_NO_PAD.decode_slice(self.0, &mut bytes).map_err(|_| MalformedReason::NotBase64)?;
+        let pair = str::from_utf8(&bytes[..len]).map_err(|_| MalformedReason::NotUtf8)?;
+        // RFC 7617 section 2: the identifier has no colon, the password may have some.
+        let (identifier, password) = pair.split_once(':').ok_or(MalformedReason::NoColon)?;
+        match decoding {
+            Decoding::Plain => Credentials::checked(identifier, password),
+            Decoding::Form => {
+                let (identifier, password) = (form_decoded(identifier)?, form_decoded(password)?);
+                Credentials::checked(
+                    str::from_utf8(&identifier).map_err(|_| MalformedReason::NotUtf8)?,
+                    str::from_utf8(&password).map_err(|_| MalformedReason::NotUtf8)?,
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Debug for BasicToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BasicToken(..)")
+    }
+}
+
+/// How identifier and password are written inside a Basic token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decoding {
+    /// As they are: `user+tag@x.io` has a plus in it (RFC 7617).
+    Plain,
+    /// Each form-encoded, as OAuth wants it at token endpoints (RFC 6749 section 2.3.1).
+    Form,
+}
+
+/// Undoes `application/x-www-form-urlencoded`.
+///
+/// By hand, as `form_urlencoded` lets a broken sequence stand and replaces what isn't UTF-8: two tokens would
+/// become one credential.
+fn form_decoded(part: &str) -> Result<Zeroizing<Vec<u8>>, MalformedCredentials> {
+    // Never longer than the part, so the buffer never moves and leaves no copy behind.
+    let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
+    let mut rest = part.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let [high, low, tail @ ..] = tail else {
+                    return Err(MalformedReason::FormEncoding.into());
+                };
+                rest = tail;
+                hex(*high)? << 4 | hex(*low)?
+            }
+            other => *other,
+        });
+    }
+    Ok(decoded)
+}
+
+fn hex(digit: u8) -> Result<u8, MalformedCredentials> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(MalformedReason::FormEncoding.into()),
+    }
+}
+
+/// An identifier (a mail address, a phone number, a user name) and the password to it.
+///
+/// The layer reads them from the `Authorization` header; make them yourself to sign in without a request. Both
+/// are wiped from memory when this is dropped, and neither shows in `Debug`.
+///
+/// ```
+/// use tower_clerk::Credentials;
+///
+/// let credentials = Credentials::new("ada@example.com", "correct:horse")?;
+/// assert_eq!(credentials.identifier(), "ada@example.com");
+/// assert_eq!(format!("{credentials:?}"), "Credentials { .. }");
+/// # Ok::<(), tower_clerk::MalformedCredentials>(())
+/// ```
+#[derive(Clone)]
+pub struct Credentials {
+    /// `identifier:password`, as it stands in a token.
+    pair: Zeroizing<String>,
+    colon: usize,
+}
+
+impl Credentials {
+    /// Takes an identifier and a password, as a header could carry them.
+    ///
+    /// The rules are those of a header, so that a direct caller and a request with the same credentials share
+    /// one session.
+    ///
+    /// # Errors
+    ///
+    /// One of the two is empty or has a control character in it (C0, DEL, or C1: U+0080 to U+009F), the
+    /// identifier has a colon, or both together are longer than a token of 8 KiB can hold.
+    ///
+    /// ```
+    /// use tower_clerk::{Credentials, MalformedReason};
+    ///
+    /// let error = Credentials::new("ada@example.com", "").unwrap_err();
+    /// assert_eq!(error.reason(), MalformedReason::EmptyPassword);
+    /// ```
+    pub fn new(
+        identifier: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Result<Self, MalformedCredentials> {
+        let identifier = Zeroizing::new(identifier.into());
+        let password = Zeroizing::new(password.into());
+        Self::checked(&identifier, &password)
+    }
+
+    fn checked(identifier: &str, password: &str) -> Result<Self, MalformedCredentials> {
+        if identifier.is_empty() {
+            return Err(MalformedReason::EmptyIdentifier.into());
+        }
+        if password.is_empty() {
+            return Err(MalformedReason::EmptyPassword.into());
+        }
+        // Form-decoding can bring one in. `a:b` and `c` would then share a pair with `a` and `b:c`.
+        if identifier.contains(':') {
+            return Err(MalformedReason::ColonInIdentifier.into());
+        }
+        // RFC 7617 section 2 forbids them.
+        if identifier.chars().chain(password.chars()).any(char::is_control) {
+            return Err(MalformedReason::ControlCharacter.into());
+        }
+        let colon = identifier.len();
+        let len = colon.saturating_add(1).saturating_add(password.len());
+        if len > MAX_PAIR {
+            return Err(MalformedReason::TooLong.into());
+        }
+        // All the room at once: a buffer that grows leaves copies behind.
+        let mut pair = Zeroizing::new(String::with_capacity(len));
+        pair.push_str(identifier);
+        pair.push(':');
+        pair.push_str(password);
+        Ok(Self { pair, colon })
+    }
+
+    /// Who wants to sign in, as it was given: neither trimmed nor lower-cased.
+    #[must_use]
+    pub fn identifier(&self) -> &str {
+        &self.pair[..self.colon]
+    }
+
+    /// For the sign-in request, and nothing else.
+    pub(crate) fn password(&self) -> &str {
+        &self.pair[self.colon + 1..]
+    }
+
+    /// The token that a header with these credentials would carry under [`Decoding::Plain`], without its `=`.
+    pub(crate) fn token(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(STANDARD_NO_PAD.encode(self.pair.as_bytes()).into_bytes())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(fields: &[&[u8]]) -> HeaderMap {
+        fields.iter().map(|field| (AUTHORIZATION, HeaderValue::from_bytes(field).unwrap())).collect()
+    }
+
+    fn token(field: &[u8]) -> Result<Option<Vec<u8>>, MalformedReason> {
+        match presented(&headers(&[field])) {
+            Ok(Presented::Basic(token)) => Ok(Some(token.as_bytes().to_vec())),
+            Ok(Presented::Other) => Ok(None),
+            Ok(Presented::None) => panic!("there is a field"),
+            Err(error) => Err(error.reason()),
+        }
+    }
+
+    fn decoded(pair: &[u8], decoding: Decoding) -> Result<(String, String), MalformedReason> {
+        let token = STANDARD_NO_PAD.encode(pair);
+        let credentials = BasicToken::new(token.as_bytes()).unwrap().decode(decoding);
+        credentials
+            .map(|credentials| (credentials.identifier().to_owned(), credentials.password().to_owned()))
+            .map_err(|error| error.reason())
+    }
+
+    fn accepted(identifier: &str, password: &str) -> Result<(String, String), MalformedReason> {
+        Ok((identifier.to_owned(), password.to_owned()))
+    }
+
+    #[test]
+    fn c1_no_field_is_no_credentials_and_two_are_malformed() {
+        assert!(matches!(presented(&HeaderMap::new()), Ok(Presented::None)));
+        for second in ["Basic YTpi", "Bearer x", ""] {
+            let error = presented(&headers(&[b"Basic YTpi", second.as_bytes()])).unwrap_err();
+            assert_eq!(error.reason(), MalformedReason::SeveralFields);
+        }
+        assert!(presented(&headers(&[b"Bearer x", b"Bearer x"])).is_err());
+    }
+
+    #[test]
+    fn c1_scheme_in_any_case_then_spaces_then_token_then_white_space() {
+        for field in
+            ["Basic YTpi", "basic YTpi", "BASIC YTpi", "bAsIc    YTpi", "Basic YTpi \t ", "Basic YTpi\t"]
+        {
+            assert_eq!(token(field.as_bytes()), Ok(Some(b"YTpi".to_vec())), "{field:?}");
+        }
+        // A tab before the token belongs to it, and no token has one.
+        let field = headers(&[b"Basic \tYTpi"]);
+        let Ok(Presented::Basic(token)) = presented(&field) else { panic!("not Basic") };
+        assert_eq!(token.decode(Decoding::Plain).unwrap_err().reason(), MalformedReason::NotBase64);
+    }
+
+    #[test]
+    fn c1_basic_without_a_token_is_malformed() {
+        for field in ["Basic", "basic", "Basic ", "Basic   ", "Basic \t"] {
+            assert_eq!(token(field.as_bytes()), Err(MalformedReason::NoToken), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn c1_a_token_may_have_8_kib_padding_included() {
+        let longest = "YWFh".repeat(2048);
+        assert_eq!(token(format!("Basic   {longest}  ").as_bytes()), Ok(Some(longest.clone().into_bytes())));
+        assert_eq!(token(format!("Basic {longest}Y").as_bytes()), Err(MalformedReason::TooLong));
+        assert_eq!(token(format!("Basic {longest}YQ==").as_bytes()), Err(MalformedReason::TooLong));
+    }
+
+    #[test]
+    fn c1_padding_is_none_or_what_makes_a_multiple_of_four() {
+        for (field, expected) in
+            [("YQ==", "YQ"), ("YQ", "YQ"), ("YWI=", "YWI"), ("YWI", "YWI"), ("YWJj", "YWJj")]
+        {
+            let field = format!("Basic {field}");
+            assert_eq!(token(field.as_bytes()), Ok(Some(expected.as_bytes().to_vec())), "{field}");
+        }
+        for field in
+            ["YQ=", "YWI==", "YWJj=", "YWJj==", "Y===", "YWJjY===", "YWJj====", "=", "==", "===", "===="]
+        {
+            let field = format!("Basic {field}");
+            assert_eq!(token(field.as_bytes()), Err(MalformedReason::Padding), "{field}");
+        }
+    }
+
+    #[test]
+    fn c1_an_equals_sign_inside_is_malformed() {
+        let token = BasicToken::new(b"Y=Jj").unwrap();
+        assert_eq!(token.decode(Decoding::Plain).unwrap_err().reason(), MalformedReason::NotBase64);
+    }
+
+    #[test]
+    fn c2_only_canonical_base64_of_the_standard_alphabet_is_decoded() {
+        // Bits left over at the end, the other alphabet, an impossible length, white space, a comma.
+        for token in ["YTpiYx", "YTpiY2N", "YTp_", "YTp-", "YTpiY", "YT pi", "YTpi,YTpi", "YTpé"] {
+            let error = BasicToken::new(token.as_bytes()).unwrap().decode(Decoding::Plain).unwrap_err();
+            assert_eq!(error.reason(), MalformedReason::NotBase64, "{token}");
+        }
+    }
+
+    #[test]
+    fn c2_what_is_not_utf_8_is_refused() {
+        for decoding in [Decoding::Plain, Decoding::Form] {
+            assert_eq!(decoded(b"ad\xE4:secret", decoding), Err(MalformedReason::NotUtf8));
+        }
+        assert_eq!(decoded(b"ada:s%E4cret", Decoding::Form), Err(MalformedReason::NotUtf8));
+        assert_eq!(
+            decoded("ad\u{e4}:s\u{20ac}".as_bytes(), Decoding::Plain),
+            accepted("ad\u{e4}", "s\u{20ac}")
+        );
+    }
+
+    #[test]
+    fn c2_control_characters_are_refused() {
+        for control in ["\0", "\n", "\t", "\u{1f}", "\u{7f}", "\u{80}", "\u{9f}"] {
+            for pair in [format!("a{control}da:secret"), format!("ada:secret{control}")] {
+                for decoding in [Decoding::Plain, Decoding::Form] {
+                    assert_eq!(decoded(pair.as_bytes(), decoding), Err(MalformedReason::ControlCharacter));
+                }
+            }
+        }
+        assert_eq!(decoded(b"ada:secret%0A", Decoding::Form), Err(MalformedReason::ControlCharacter));
+        assert_eq!(decoded("ada:\u{a0}".as_bytes(), Decoding::Plain), accepted("ada", "\u{a0}"));
+    }
+
+    #[test]
+    fn c3_the_first_colon_splits_and_neither_part_is_empty() {
+        assert_eq!(decoded(b"ada:a:b:", Decoding::Plain), accepted("ada", "a:b:"));
+        assert_eq!(decoded(b"ada::", Decoding::Plain), accepted("ada", ":"));
+        for (pair, reason) in [
+            ("ada", MalformedReason::NoColon),
+            (":secret", MalformedReason::EmptyIdentifier),
+            (":", MalformedReason::EmptyIdentifier),
+            ("ada:", MalformedReason::EmptyPassword),
+        ] {
+            for decoding in [Decoding::Plain, Decoding::Form] {
+                assert_eq!(decoded(pair.as_bytes(), decoding), Err(reason), "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn c4_nothing_is_form_decoded_unless_asked_for() {
+        let pair = b"user+tag@x.io:p%20w+";
+        assert_eq!(decoded(pair, Decoding::Plain), accepted("user+tag@x.io", "p%20w+"));
+        assert_eq!(decoded(b"user%2Btag%40x.io:p%20w+", Decoding::Form), accepted("user+tag@x.io", "p w "));
+        assert_eq!(decoded(b"ada:%c3%A4", Decoding::Form), accepted("ada", "\u{e4}"));
+        assert_eq!(decoded(b"ada:a%3Ab:c", Decoding::Form), accepted("ada", "a:b:c"));
+    }
+
+    #[test]
+    fn c4_broken_sequences_and_an_encoded_colon_in_the_identifier_are_malformed() {
+        for pair in ["ada:%", "ada:%4", "ada:%4g", "ada:%g4", "a%:b", "ada:%%41", "ada:%+1"] {
+            assert_eq!(
+                decoded(pair.as_bytes(), Decoding::Form),
+                Err(MalformedReason::FormEncoding),
+                "{pair}"
+            );
+        }
+        assert_eq!(decoded(b"a%3Ab:c", Decoding::Form), Err(MalformedReason::ColonInIdentifier));
+    }
+
+    #[test]
+    fn c5_another_scheme_is_no_basic_whatever_its_size() {
+        let large = format!("Bearer {}", "x".repeat(64 * 1024));
+        for field in
+            ["", "B", "Bearer x", "Digest a=b, c=d", "Basically x", "Basic,x y", "Basic\tYTpi", &large]
+        {
+            assert_eq!(token(field.as_bytes()), Ok(None), "{field:.20}");
+        }
+    }
+
+    #[test]
+    fn c6_nothing_shows_a_secret() {
+        let field = headers(&[b"Basic YWRhOnMzY3IzdA=="]);
+        let token = presented(&field).unwrap();
+        let Presented::Basic(basic) = token else { panic!("not Basic") };
+        let shown = format!("{token:?} {basic:?} {:?}", basic.decode(Decoding::Plain).unwrap());
+        assert!(!shown.contains("ada") && !shown.contains("s3cr3t") && !shown.contains("YWRh"), "{shown}");
+    }
+
+    #[test]
+    fn direct_credentials_keep_the_rules_of_a_header() {
+        for (identifier, password, reason) in [
+            ("", "secret", MalformedReason::EmptyIdentifier),
+            ("ada", "", MalformedReason::EmptyPassword),
+            ("a:b", "secret", MalformedReason::ColonInIdentifier),
+            ("ada", "sec\nret", MalformedReason::ControlCharacter),
+            ("a\u{85}da", "secret", MalformedReason::ControlCharacter),
+        ] {
+            assert_eq!(Credentials::new(identifier, password).unwrap_err().reason(), reason);
+        }
+        let longest = "x".repeat(MAX_PAIR - 4);
+        assert_eq!(Credentials::new("ada", longest.as_str()).unwrap().token().len(), MAX_TOKEN);
+        let error = Credentials::new("ada", longest + "x").unwrap_err();
+        assert_eq!(error.reason(), MalformedReason::TooLong);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_encodes_is_what_we_read(
+            identifier in "[^:\\p{Cc}]{1,40}",
+            password in "[^\\p{Cc}]{1,80}",
+        ) {
+            let pair = format!("{identifier}:{password}");
+            prop_assert_eq!(decoded(pair.as_bytes(), Decoding::Plain), accepted(&identifier, &password));
+            let form: String = [&identifier, &password]
+                .map(|part| form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>())
+                .join(":");
+            prop_assert_eq!(decoded(form.as_bytes(), Decoding::Form), accepted(&identifier, &password));
+        }
+
+        #[test]
+        fn c2_two_spellings_of_a_credential_make_one_token(
+            pair in "[a-z]{1,9}:[ -~]{1,20}",
+            upper in prop::array::uniform5(any::<bool>()),
+            spaces in 1usize..6,
+            padded in any::<bool>(),
+            tail in "[ \t]{0,4}",
+        ) {
+            let mut scheme = *b"basic";
+            for (byte, upper) in scheme.iter_mut().zip(upper) {
+                if upper { byte.make_ascii_uppercase() }
+            }
+            let encoded = if padded { STANDARD.encode(&pair) } else { STANDARD_NO_PAD.encode(&pair) };
+            let field = [&scheme[..], &b" ".repeat(spaces), encoded.as_bytes(), tail.as_bytes()].concat();
+            let (identifier, password) = pair.split_once(':').unwrap();
+            let direct = Credentials::new(identifier, password).unwrap().token();
+            prop_assert_eq!(token(&field), Ok(Some(direct.to_vec())));
+        }
+
+        #[test]
+        fn arbitrary_fields_never_panic(tail in prop::collection::vec(any::<u8>(), 0..64), basic in any::<bool>()) {
+            let field = if basic { [b"Basic ", &tail[..]].concat() } else { tail.clone() };
+            if let Ok(value) = HeaderValue::from_bytes(&field) {
+                let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+                if let Ok(Presented::Basic(token)) = presented(&headers) {
+                    let _ = token.decode(Decoding::Plain);
+                    let _ = token.decode(Decoding::Form);
+                }
+            }
+            let _ = decoded(&[b"a", &tail[..]].concat(), Decoding::Form);
+        }
+
+        #[test]
+        fn c2_a_token_that_is_accepted_is_the_only_one_of_its_credentials(
+            token in prop_oneof!["[A-Za-z0-9+/=]{1,16}", "[a-z:]{2,9}:?[ -~]{0,9}".prop_map(|s| STANDARD_NO_PAD.encode(s))],
+        ) {
+            if let Ok(token) = BasicToken::new(token.as_bytes())
+                && let Ok(credentials) = token.decode(Decoding::Plain)
+            {
+                prop_assert_eq!(&credentials.token()[..], token.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The instance's keys, fetched when they are needed and kept when Clerk is away (rule S9).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use super::keys::VerificationKeys;
+use crate::clock::Clock;
+use crate::fapi::{Fapi, Fault};
+use crate::flight::{Flights, Join};
+use crate::sync::lock;
+
+/// Keys older than this are fetched anew in the background when they are used: the age at which Clerk's own
+/// backend SDK refetches (`MAX_CACHE_LAST_UPDATED_AT_SECONDS`).
+const FRESH_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// An unknown key id fetches at most this often.
+const UNKNOWN_KID_EVERY: Duration = Duration::from_secs(30);
+
+/// How long held keys outlive an outage.
+const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The key set of one instance.
+pub(crate) struct Jwks {
+    fapi: Arc<Fapi>,
+    clock: Clock,
+    timeout: Duration,
+    held: ArcSwapOption<Held>,
+    /// When an unknown key id last led to a fetch that brought an answer.
+    asked_for_unknown: Mutex<Option<Instant>>,
+    fetches: Arc<Flights<(), Result<(), Fault>>>,
+}
+
+struct Held {
+    keys: Arc<VerificationKeys>,
+    fetched: Instant,
+}
+
+impl Jwks {
+    pub(crate) fn new(fapi: Arc<Fapi>, clock: Clock, timeout: Duration) -> Self {
+        Self {
+            fapi,
+            clock,
+            timeout,
+            held: ArcSwapOption::empty(),
+            asked_for_unknown: Mutex::new(None),
+            fetches: Arc::new(Flights::new(1)),
+        }
+    }
+
+    /// The keys to verify a token of this key id with. They may lack it: then Clerk doesn't know it either.
+    pub(crate) async fn keys_for(self: &Arc<Self>, kid: &str) -> Result<Arc<VerificationKeys>, Fault> {
+        let now = self.clock.now();
+        match self.usable(now) {
+            Some(held) if held.keys.contains(kid) => {
+                if now - held.fetched >= FRESH_FOR {
+                    // Nobody waits for it: the seat is dropped, the flight goes on.
+                    let _ = self.fetch();
+                }
+                return Ok(Arc::clone(&held.keys));
+            }
+            Some(held) if !self.may_ask_for_unknown(now) => return Ok(Arc::clone(&held.keys)),
+            _ => {}
+        }
+        let held_before = self.held.load_full();
+        self.refresh().await?;
+        // Only an answer uses the turn up: after a failed fetch the next token may ask again.
+        if held_before.is_some() {
+            *lock(&self.asked_for_unknown) = Some(now);
+        }
+        self.usable(self.clock.now())
+            .map(|held| Arc::clone(&held.keys))
+            .ok_or_else(|| Fault::unavailable("no_keys"))
+    }
+
+    /// Fetches the keys, or joins who is at it.
+    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), Fault> {
+        match self.fetch() {
+            Join::Seat(seat, _) => {
+                seat.outcome().await.unwrap_or_else(|_| Err(Fault::unavailable("jwks_lost")))
+            }
+            Join::Ready(outcome) => outcome,
+            Join::Full => Err(Fault::unavailable("jwks_busy")),
+        }
+    }
+
+    fn usable(&self, now: Instant) -> Option<Arc<Held>> {
+        self.held.load_full().filter(|held| now - held.fetched < KEEP_FOR)
+    }
+
+    fn may_ask_for_unknown(&self, now: Instant) -> bool {
+        lock(&self.asked_for_unknown).is_none_or(|at| now - at >= UNKNOWN_KID_EVERY)
+    }
+
+    fn fetch(self: &Arc<Self>) -> Join<Result<(), Fault>> {
+        let jwks = Arc::clone(self);
+        self.fetches.join((), || None, |_| async move { jwks.fetch_now().await })
+    }
+
+    async fn fetch_now(&self) -> Result<(), Fault> {
+        let body = tokio::time::timeout(self.timeout, self.fapi.jwks())
+            .await
+            .unwrap_or_else(|_| Err(Fault::unavailable("timeout")))?;
+        let keys = VerificationKeys::from_jwks(&body).map_err(|_| Fault::unavailable("unreadable_keys"))?;
+        if keys.len() == 0 {
+            // Not a good answer: an instance has at least one key.
+            return Err(Fault::unavailable("no_usable_key"));
+        }
+        self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched: self.clock.now() })));
+        Ok(())
+    }
+}

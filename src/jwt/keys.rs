@@ -1,0 +1,104 @@
+//! The keys of an instance, made ready to verify with.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::JwksError;
+
+/// Clerk has one key per instance, and two while it is changed.
+const MAX_KEYS: usize = 64;
+
+/// The RSA keys of a key set (RFC 7517), by name.
+///
+/// Parsed once: that takes longer than a verification.
+pub(crate) struct VerificationKeys(HashMap<Box<str>, ParsedPublicKey>);
+
+impl VerificationKeys {
+    /// Reads `/.well-known/jwks.json`.
+    ///
+    /// Keys that can't have signed a session's token are skipped: of other types and uses, for other
+    /// algorithms, with a modulus of less than 2,048 or more than 8,192 bits. Of two keys of one name the first
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no key set, or none of its keys is of use. Such an answer must not displace the keys that
+    /// are held.
+    pub(crate) fn from_jwks(jwks: &[u8]) -> Result<Self, JwksError> {
+        let set: KeySet = serde_json::from_slice(jwks).map_err(|_| JwksError::NotAKeySet)?;
+        let mut keys = HashMap::new();
+        for (kid, key) in set.keys.into_iter().filter_map(rsa_key).take(MAX_KEYS) {
+            keys.entry(kid).or_insert(key);
+        }
+        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self(keys)) }
+    }
+
+    pub(crate) fn contains(&self, kid: &str) -> bool {
+        self.0.contains_key(kid)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the key of this name made the signature; `None` where there is no such key.
+    pub(super) fn verify(&self, kid: &str, signed: &[u8], signature: &[u8]) -> Option<bool> {
+        Some(self.0.get(kid)?.verify_sig(signed, signature).is_ok())
+    }
+}
+
+impl fmt::Debug for VerificationKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[derive(Deserialize)]
+struct KeySet {
+    // Each is read on its own, so that a key of a type to come doesn't cost us the others.
+    keys: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: String,
+    n: String,
+    e: String,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    alg: Option<String>,
+}
+
+fn rsa_key(jwk: Value) -> Option<(Box<str>, ParsedPublicKey)> {
+    let jwk: Jwk = serde_json::from_value(jwk).ok()?;
+    let is_ours = jwk.kty == "RSA"
+        && !jwk.kid.is_empty()
+        && jwk.usage.is_none_or(|usage| usage == "sig")
+        && jwk.alg.is_none_or(|alg| alg == "RS256");
+    if !is_ours {
+        return None;
+    }
+    let (n, e) = (unsigned(&jwk.n)?, unsigned(&jwk.e)?);
+    // aws-lc checks the size again, but on each use: here the key can still be left out.
+    let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
+    let is_exponent = e.len() <= 4 && e.last()? % 2 == 1 && e != [1];
+    if !(2048..=8192).contains(&bits) || !is_exponent {
+        return None;
+    }
+    let key = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?;
+    Some((jwk.kid.into(), key))
+}
+
+/// A number without the zeros that some issuers put in front, against RFC 7518 section 2.
+fn unsigned(encoded: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+    Some(bytes[zeros..].to_vec()).filter(|number| !number.is_empty())
+}

@@ -1,0 +1,538 @@
+//! From a string to a token that can be relied on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
+
+use super::{JwtError, JwtErrorKind, VerificationKeys, VerifiedToken};
+use crate::claims::Claims;
+
+/// The longest token that is read. Servers take no longer header, so a longer one could not be handed on.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// The longest encoded header that is read.
+const MAX_HEADER: usize = 2 * 1024;
+
+/// What Clerk stamps into the header of a machine's token, signed with the same key as a session's.
+const MACHINE_CATEGORY: &str = "cl_B7d4PD333AAA";
+
+/// Marks the subject of a machine's token, for instances that stamp no category.
+const MACHINE_SUBJECT: &str = "mch_";
+
+/// What a token must say, and when it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected<'a> {
+    /// The instance's address.
+    pub(crate) issuer: &'a str,
+    /// The user, where it is known beforehand.
+    pub(crate) subject: Option<&'a str>,
+    /// The session, where it is known beforehand.
+    pub(crate) session_id: Option<&'a str>,
+    /// Whether a token without `sid` is refused. Tokens of a template have none.
+    pub(crate) session_id_required: bool,
+    /// Whether a session whose user has yet to do something will do.
+    pub(crate) allow_pending: bool,
+    /// Seconds since the Unix epoch, by the clock that counts for this token.
+    pub(crate) now: u64,
+    /// How many seconds that clock may be off.
+    pub(crate) leeway: u64,
+}
+
+/// The name of the key that a token says it was signed with.
+///
+/// Nothing of this is verified yet: it tells whether a key set has to be fetched, no more.
+///
+/// # Errors
+///
+/// [`verify`] would refuse the token whatever the keys: it is no JWT, not RS256, or a machine's.
+pub(crate) fn kid(jwt: &str) -> Result<String, JwtError> {
+    Ok(Parts::split(jwt)?.header()?.kid)
+}
+
+/// Verifies a token, first its signature and then what it says.
+///
+/// # Errors
+///
+/// See [`JwtErrorKind`].
+pub(crate) fn verify(
+    jwt: &str,
+    keys: &VerificationKeys,
+    expected: &Expected<'_>,
+) -> Result<VerifiedToken, JwtError> {
+    let parts = Parts::split(jwt)?;
+    let header = parts.header()?;
+    let signature = decode(parts.signature)?;
+    match keys.verify(&header.kid, parts.signed.as_bytes(), &signature) {
+        None => return Err(JwtErrorKind::UnknownKey.into()),
+        Some(false) => return Err(JwtErrorKind::BadSignature.into()),
+        Some(true) => {}
+    }
+    let claims = Claims::from_payload(&decode(parts.payload)?)?;
+    expected.check(&claims)?;
+    Ok(VerifiedToken::new(jwt, claims))
+}
+
+impl Expected<'_> {
+    fn check(&self, claims: &Claims) -> Result<(), JwtError> {
+        let is = |expected: Option<&str>, found| expected.is_none_or(|expected| expected == found);
+        // Clerk's own libraries don't look at it; but a key set could serve two instances one day.
+        if claims.issuer() != self.issuer {
+            return Err(JwtErrorKind::WrongIssuer.into());
+        }
+        if !is(self.subject, claims.subject()) || claims.subject().starts_with(MACHINE_SUBJECT) {
+            return Err(JwtErrorKind::WrongSubject.into());
+        }
+        let is_session = match claims.session_id() {
+            Some(session_id) => is(self.session_id, session_id),
+            None => !self.session_id_required,
+        };
+        if !is_session {
+            return Err(JwtErrorKind::WrongSession.into());
+        }
+        if claims.expires_at() <= claims.issued_at() {
+            return Err(JwtErrorKind::Malformed.into());
+        }
+        // The edges are those of Clerk's own libraries.
+        if claims.expires_at().saturating_add(self.leeway) <= self.now {
+            return Err(JwtErrorKind::Expired.into());
+        }
+        let latest = self.now.saturating_add(self.leeway);
+        if claims.issued_at() > latest || claims.not_before().is_some_and(|time| time > latest) {
+            return Err(JwtErrorKind::NotYetValid.into());
+        }
+        if !self.allow_pending && claims.status() == Some("pending") {
+            return Err(JwtErrorKind::Pending.into());
+        }
+        Ok(())
+    }
+}
+
+/// A compact JWS (RFC 7515 section 7.1), still encoded.
+struct Parts<'a> {
+    /// What the signature is over: header and payload, as they are written.
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn split(jwt: &'a str) -> Result<Self, JwtError> {
+        if jwt.len() > MAX_TOKEN {
+            return Err(JwtErrorKind::Malformed.into());
+        }
+        let (signed, signature) = jwt.rsplit_once('.').ok_or(JwtErrorKind::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwtErrorKind::Malformed)?;
+        if header.len() > MAX_HEADER || payload.contains('.') {
+            return Err(JwtErrorKind::Malformed.into());
+        }
+        Ok(Self { signed, header, payload, signature })
+    }
+
+    fn header(&self) -> Result<Header, JwtError> {
+        let json = decode(self.header)?;
+        // serde would take an array for a struct as well.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(JwtErrorKind::Malformed.into());
+        }
+        let header: Header = serde_json::from_slice(&json).map_err(|_| JwtErrorKind::Malformed)?;
+        if header.alg != "RS256" || header.cat.as_deref() == Some(MACHINE_CATEGORY) {
+            return Err(JwtErrorKind::UnsupportedAlgorithm.into());
+        }
+        // RFC 7515 section 4.1.11: we understand no extension, so one that must be understood is refused. And
+        // another type is another thing, such as an OAuth access token (RFC 9068).
+        if header.crit || header.typ.as_deref().is_some_and(|typ| typ != "JWT") || header.kid.is_empty() {
+            return Err(JwtErrorKind::Malformed.into());
+        }
+        Ok(header)
+    }
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: String,
+    typ: Option<String>,
+    cat: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtErrorKind::Malformed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{
+        KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaPublicKeyComponents,
+    };
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::JwtErrorKind::*;
+    use super::*;
+
+    const NOW: u64 = 1_767_225_600;
+    const ISSUER: &str = "https://clerk.example.com";
+
+    struct Signer {
+        key: KeyPair,
+        keys: VerificationKeys,
+    }
+
+    /// Made once: two keys take their time.
+    fn signers() -> &'static [Signer; 2] {
+        static SIGNERS: OnceLock<[Signer; 2]> = OnceLock::new();
+        SIGNERS.get_or_init(|| {
+            ["ins_1", "ins_2"].map(|kid| {
+                let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+                let keys = set(&[jwk(&key, &json!({ "kid": kid }))]).unwrap();
+                Signer { key, keys }
+            })
+        })
+    }
+
+    fn keys() -> &'static VerificationKeys {
+        &signers()[0].keys
+    }
+
+    fn set(keys: &[Value]) -> Result<VerificationKeys, super::super::JwksError> {
+        VerificationKeys::from_jwks(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    fn merged(mut object: Value, changes: &Value) -> Value {
+        let object_mut = object.as_object_mut().unwrap();
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => object_mut.remove(name),
+                value => object_mut.insert(name.clone(), value.clone()),
+            };
+        }
+        object
+    }
+
+    fn jwk(key: &KeyPair, changes: &Value) -> Value {
+        let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
+        let (n, e) = (URL_SAFE_NO_PAD.encode(n), URL_SAFE_NO_PAD.encode(e));
+        merged(json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "ins_1", "n": n, "e": e}), changes)
+    }
+
+    fn signed_with(encoding: &'static dyn RsaEncoding, header: &str, payload: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let key = &signers()[0].key;
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(encoding, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// A good token, but for the changes; `null` takes a member out.
+    fn token(header: &Value, claims: &Value) -> String {
+        let header =
+            merged(json!({"alg": "RS256", "typ": "JWT", "kid": "ins_1", "cat": "cl_B7d4PD111AAA"}), header);
+        let claims = merged(
+            json!({"iss": ISSUER, "sub": "user_1", "sid": "sess_1", "iat": NOW, "nbf": NOW - 5, "exp": NOW + 60, "sts": "active"}),
+            claims,
+        );
+        signed_with(&RSA_PKCS1_SHA256, &header.to_string(), &claims.to_string())
+    }
+
+    const EXPECTED: Expected<'static> = Expected {
+        issuer: ISSUER,
+        subject: Some("user_1"),
+        session_id: Some("sess_1"),
+        session_id_required: true,
+        allow_pending: false,
+        now: NOW,
+        leeway: 5,
+    };
+
+    fn kind(jwt: &str, expected: Expected<'_>) -> Option<JwtErrorKind> {
+        verify(jwt, keys(), &expected).err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn s9_a_good_token_is_verified_and_says_what_it_says() {
+        let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
+        assert_eq!(kid(&jwt).unwrap(), "ins_1");
+        let verified = verify(&jwt, keys(), &EXPECTED).unwrap();
+        assert_eq!(verified.jwt(), jwt);
+        assert_eq!(verified.claims().subject(), "user_1");
+        assert_eq!(verified.deserialize::<serde_json::Value>().unwrap()["email"], "ada@example.com");
+        #[derive(Deserialize)]
+        struct Custom {
+            email: String,
+        }
+        assert_eq!(verified.deserialize::<Custom>().unwrap().email, "ada@example.com");
+        assert!(verified.deserialize::<Vec<u8>>().is_err());
+    }
+
+    #[test]
+    fn s9_only_rs256_is_taken() {
+        for alg in ["none", "None", "HS256", "RS384", "RS512", "PS256", "ES256", "rs256", ""] {
+            let jwt = token(&json!({ "alg": alg }), &json!({}));
+            assert_eq!(kind(&jwt, EXPECTED), Some(UnsupportedAlgorithm), "{alg}");
+            assert_eq!(kid(&jwt).unwrap_err().kind(), UnsupportedAlgorithm);
+        }
+        // What it says it is, it must be.
+        let good = token(&json!({}), &json!({}));
+        let [header, payload] = [0, 1].map(|part| {
+            String::from_utf8(URL_SAFE_NO_PAD.decode(good.split('.').nth(part).unwrap()).unwrap()).unwrap()
+        });
+        assert_eq!(kind(&signed_with(&RSA_PKCS1_SHA256, &header, &payload), EXPECTED), None);
+        assert_eq!(kind(&signed_with(&RSA_PKCS1_SHA512, &header, &payload), EXPECTED), Some(BadSignature));
+        assert_eq!(kind(&signed_with(&RSA_PSS_SHA256, &header, &payload), EXPECTED), Some(BadSignature));
+    }
+
+    #[test]
+    fn s9_the_signature_comes_before_the_claims() {
+        let good = token(&json!({}), &json!({}));
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let (header, _) = signed.split_once('.').unwrap();
+        for payload in ["", "e30", &URL_SAFE_NO_PAD.encode(r#"{"sub":"user_2"}"#), "not base64!"] {
+            assert_eq!(
+                kind(&format!("{header}.{payload}.{signature}"), EXPECTED),
+                Some(BadSignature),
+                "{payload}"
+            );
+        }
+        for signature in ["", "AAAA", &"A".repeat(342)] {
+            assert_eq!(kind(&format!("{signed}.{signature}"), EXPECTED), Some(BadSignature));
+        }
+        // Another key of the same name.
+        let other = set(&[jwk(&signers()[1].key, &json!({}))]).unwrap();
+        assert_eq!(verify(&good, &other, &EXPECTED).unwrap_err().kind(), BadSignature);
+    }
+
+    #[test]
+    fn s9_an_unknown_key_is_told_apart() {
+        let jwt = token(&json!({"kid": "ins_2"}), &json!({}));
+        assert_eq!(kind(&jwt, EXPECTED), Some(UnknownKey));
+        assert_eq!(verify(&jwt, &signers()[1].keys, &EXPECTED).unwrap_err().kind(), BadSignature);
+    }
+
+    #[test]
+    fn a_header_we_do_not_understand_is_refused() {
+        for header in [
+            json!({"typ": "at+jwt"}),
+            json!({"typ": "jwt"}),
+            json!({"typ": 7}),
+            json!({"kid": null}),
+            json!({"kid": ""}),
+            json!({"kid": 7}),
+            json!({"alg": null}),
+            json!({"crit": []}),
+            json!({"crit": ["b64"], "b64": false}),
+            json!({"cat": 7}),
+            json!({"x": "x".repeat(MAX_HEADER)}),
+        ] {
+            assert_eq!(kind(&token(&header, &json!({})), EXPECTED), Some(Malformed), "{header:.99}");
+        }
+        for header in [
+            json!({"typ": null}),
+            json!({"cat": null}),
+            json!({"oiat": 7, "x": []}),
+            json!({"cat": "cl_B7d4PD222AAA"}),
+        ] {
+            assert_eq!(kind(&token(&header, &json!({})), EXPECTED), None, "{header}");
+        }
+        for header in
+            [r#"{"alg":"RS256","alg":"RS256","kid":"ins_1"}"#, r#"["RS256","ins_1",null,null]"#, "", "null"]
+        {
+            assert_eq!(
+                kind(&signed_with(&RSA_PKCS1_SHA256, header, "{}"), EXPECTED),
+                Some(Malformed),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_machines_token_is_refused() {
+        let jwt = token(&json!({"cat": MACHINE_CATEGORY}), &json!({}));
+        assert_eq!(kind(&jwt, EXPECTED), Some(UnsupportedAlgorithm));
+        let jwt = token(&json!({"cat": "cl_I7d4PD111III"}), &json!({"sub": "mch_1"}));
+        assert_eq!(kind(&jwt, Expected { subject: None, ..EXPECTED }), Some(WrongSubject));
+    }
+
+    #[test]
+    fn s9_the_token_is_this_instances_users_and_sessions() {
+        for (claims, error) in [
+            (json!({"iss": "https://clerk.example.com/"}), WrongIssuer),
+            (json!({"iss": "https://other.example.com"}), WrongIssuer),
+            (json!({"iss": null}), Malformed),
+            (json!({"sub": "user_2"}), WrongSubject),
+            (json!({"sub": null}), Malformed),
+            (json!({"sid": "sess_2"}), WrongSession),
+            (json!({"sid": null}), WrongSession),
+        ] {
+            assert_eq!(kind(&token(&json!({}), &claims), EXPECTED), Some(error), "{claims}");
+        }
+    }
+
+    #[test]
+    fn s9_a_templates_token_may_lack_a_session_but_name_no_other() {
+        let expected = Expected { session_id_required: false, ..EXPECTED };
+        assert_eq!(kind(&token(&json!({}), &json!({"sid": null})), expected), None);
+        assert_eq!(kind(&token(&json!({}), &json!({"sid": "sess_2"})), expected), Some(WrongSession));
+        let bearer = Expected { subject: None, session_id: None, ..EXPECTED };
+        assert_eq!(kind(&token(&json!({}), &json!({"sid": "sess_2", "sub": "user_2"})), bearer), None);
+        assert_eq!(kind(&token(&json!({}), &json!({"sid": null})), bearer), Some(WrongSession));
+    }
+
+    #[test]
+    fn s9_a_pending_session_needs_leave() {
+        let jwt = token(&json!({}), &json!({"sts": "pending"}));
+        assert_eq!(kind(&jwt, EXPECTED), Some(Pending));
+        assert_eq!(kind(&jwt, Expected { allow_pending: true, ..EXPECTED }), None);
+        for sts in [json!(null), json!("active"), json!("of a kind to come")] {
+            assert_eq!(kind(&token(&json!({}), &json!({ "sts": sts })), EXPECTED), None);
+        }
+    }
+
+    #[test]
+    fn s9_times_have_leeway_and_not_a_second_more() {
+        let at = |now| Expected { now, ..EXPECTED };
+        let jwt = token(&json!({}), &json!({"iat": NOW, "nbf": NOW, "exp": NOW + 60}));
+        assert_eq!(kind(&jwt, at(NOW + 64)), None);
+        assert_eq!(kind(&jwt, at(NOW + 65)), Some(Expired));
+        assert_eq!(kind(&jwt, at(NOW - 5)), None);
+        assert_eq!(kind(&jwt, at(NOW - 6)), Some(NotYetValid));
+        assert_eq!(kind(&jwt, at(0)), Some(NotYetValid));
+        assert_eq!(kind(&jwt, at(u64::MAX)), Some(Expired));
+        assert_eq!(kind(&jwt, Expected { leeway: u64::MAX, ..at(u64::MAX) }), Some(Expired));
+        let late = token(&json!({}), &json!({"nbf": NOW + 6}));
+        assert_eq!(kind(&late, EXPECTED), Some(NotYetValid));
+        assert_eq!(kind(&token(&json!({}), &json!({"nbf": null})), EXPECTED), None);
+        for claims in
+            [json!({"exp": NOW}), json!({"exp": NOW - 1}), json!({"exp": null}), json!({"iat": null})]
+        {
+            assert_eq!(kind(&token(&json!({}), &claims), EXPECTED), Some(Malformed), "{claims}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_jwt_is_malformed() {
+        let good = token(&json!({}), &json!({}));
+        let long = token(&json!({}), &json!({"x": "x".repeat(MAX_TOKEN)}));
+        for jwt in [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b.c",
+            "a.b",
+            &format!("{good}."),
+            &format!(".{good}"),
+            &format!("{good}="),
+            &format!(" {good}"),
+            &long,
+        ] {
+            assert_eq!(kind(jwt, EXPECTED), Some(Malformed), "{jwt:.40}");
+        }
+    }
+
+    #[test]
+    fn c6_nothing_shows_a_token() {
+        let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
+        let verified = format!("{:?}", verify(&jwt, keys(), &EXPECTED).unwrap());
+        let error = verify(&jwt, keys(), &Expected { issuer: "x", ..EXPECTED }).unwrap_err();
+        let shown = format!("{verified} {error} {error:?} {:?}", keys());
+        assert!(shown.contains("user_1") && shown.contains("ins_1"), "{shown}");
+        assert!(!shown.contains("eyJ") && !shown.contains("ada@"), "{shown}");
+        let error = verify(&token(&json!({}), &json!({"sub": 7})), keys(), &EXPECTED).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, "the token's claim `sub` is not what it should be");
+    }
+
+    #[test]
+    fn keys_that_cannot_have_signed_are_left_out() {
+        let key = &signers()[0].key;
+        let number = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+        for changes in [
+            json!({"kty": "EC"}),
+            json!({"kty": null}),
+            json!({"use": "enc"}),
+            json!({"alg": "RS512"}),
+            json!({"kid": ""}),
+            json!({"kid": null}),
+            json!({"n": null}),
+            json!({"n": ""}),
+            json!({"n": "AA"}),
+            json!({"n": "?"}),
+            json!({"e": ""}),
+            json!({"e": "AQ"}),
+            json!({"e": "AQAA"}),
+            json!({"e": number(5)}),
+            json!({"n": number(128)}),
+            json!({"n": number(255)}),
+            json!({"n": number(1025)}),
+            json!({"n": 7}),
+        ] {
+            let error = set(&[jwk(key, &changes)]).unwrap_err();
+            assert_eq!(error, super::super::JwksError::NoUsableKey, "{changes}");
+            assert_eq!(set(&[jwk(key, &changes), json!(7), jwk(key, &json!({}))]).unwrap().len(), 1);
+        }
+        for changes in [json!({"use": null}), json!({"alg": null}), json!({"x5c": [], "d": 7})] {
+            assert_eq!(set(&[jwk(key, &changes)]).unwrap().len(), 1, "{changes}");
+        }
+    }
+
+    #[test]
+    fn a_key_set_is_bounded_and_its_first_of_a_name_counts() {
+        let [one, other] = signers();
+        let keys = set(&[jwk(&one.key, &json!({})), jwk(&other.key, &json!({}))]).unwrap();
+        assert!(verify(&token(&json!({}), &json!({})), &keys, &EXPECTED).is_ok());
+        let many: Vec<_> = (0..100).map(|kid| jwk(&one.key, &json!({"kid": kid.to_string()}))).collect();
+        let keys = set(&many).unwrap();
+        assert_eq!(keys.len(), 64);
+        assert!(keys.contains("63") && !keys.contains("64"));
+        for jwks in ["", "{}", "[]", r#"{"keys":7}"#, "<html>"] {
+            let error = VerificationKeys::from_jwks(jwks.as_bytes()).unwrap_err();
+            assert_eq!(error, super::super::JwksError::NotAKeySet, "{jwks}");
+        }
+    }
+
+    #[test]
+    fn zeros_before_a_modulus_do_no_harm() {
+        let key = &signers()[0].key;
+        let RsaPublicKeyComponents { n, e: _ } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
+        let padded = URL_SAFE_NO_PAD.encode([&[0, 0], &n[..]].concat());
+        let keys = set(&[jwk(key, &json!({"n": padded, "e": "AAEAAQ"}))]).unwrap();
+        assert!(verify(&token(&json!({}), &json!({})), &keys, &EXPECTED).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_tokens_never_panic(
+            text in any::<String>(), parts in prop::array::uniform3("[A-Za-z0-9_-]{0,40}"),
+            header in any::<String>(), payload in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            prop_assert!(verify(&text, keys(), &EXPECTED).is_err());
+            prop_assert!(verify(&parts.join("."), keys(), &EXPECTED).is_err());
+            let header = json!({"alg": "RS256", "kid": "ins_1", "x": header}).to_string();
+            let jwt = format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload), parts[2]);
+            prop_assert!(verify(&jwt, keys(), &EXPECTED).is_err());
+            let _ = kid(&jwt);
+            let _ = VerificationKeys::from_jwks(text.as_bytes());
+        }
+
+        #[test]
+        fn s9_a_token_with_one_character_changed_is_refused(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.-]") {
+            static GOOD: OnceLock<String> = OnceLock::new();
+            let good = GOOD.get_or_init(|| token(&json!({}), &json!({})));
+            let at = at.index(good.len());
+            let changed = [&good[..at], &to, &good[at + 1..]].concat();
+            prop_assert_eq!(verify(&changed, keys(), &EXPECTED).is_ok(), changed == *good);
+        }
+    }
+}

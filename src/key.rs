@@ -1,0 +1,309 @@
+//! What a credential and an identifier are remembered under: keyed hashes, useless without the engine's secret.
+
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use zeroize::Zeroizing;
+
+use crate::credentials::Decoding;
+
+/// How a credential proves who somebody is. A part of the key, so that one more way shares no key with this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    /// A password, checked by Clerk.
+    Password,
+}
+
+// Each purpose has a BLAKE3 key of its own, derived once, so that a request costs one hash of the token and
+// no byte needs to be put in front of it. The strings are part of what a shared store holds: never change one.
+const PASSWORD_PLAIN: &str = "tower-clerk 2026-11-22 credential, password, plain";
+const PASSWORD_FORM: &str = "tower-clerk 2026-11-22 credential, password, form-encoded";
+const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
+const USER: &str = "tower-clerk 2026-11-22 user";
+
+/// The secret that keys are made with: random per engine, or shared by the engines of one store.
+///
+/// Wiped from memory when dropped.
+pub(crate) struct KeySecret {
+    root: Zeroizing<[u8; 32]>,
+    password_plain: Zeroizing<[u8; 32]>,
+    password_form: Zeroizing<[u8; 32]>,
+    identifier: Zeroizing<[u8; 32]>,
+    user: Zeroizing<[u8; 32]>,
+}
+
+impl KeySecret {
+    /// A secret of this process's own.
+    ///
+    /// # Panics
+    ///
+    /// The system has no randomness to give, where nothing else would be safe to go on with either.
+    pub(crate) fn random() -> Self {
+        let mut root = Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(root.as_mut_slice()).expect("the system gives random bytes");
+        Self::derive(root, "")
+    }
+
+    /// The same secret, for one instance: the same credential makes another key at another instance.
+    pub(crate) fn for_instance(secret: Self, issuer: &str) -> Self {
+        let Self { root, .. } = secret;
+        Self::derive(root, issuer)
+    }
+
+    fn derive(root: Zeroizing<[u8; 32]>, issuer: &str) -> Self {
+        // The root's length is fixed, so that root and issuer can't be mistaken for each other.
+        let derived = |purpose| {
+            let mut hasher = blake3::Hasher::new_derive_key(purpose);
+            hasher.update(root.as_slice()).update(issuer.as_bytes());
+            Zeroizing::new(*hasher.finalize().as_bytes())
+        };
+        Self {
+            password_plain: derived(PASSWORD_PLAIN),
+            password_form: derived(PASSWORD_FORM),
+            identifier: derived(IDENTIFIER),
+            user: derived(USER),
+            root,
+        }
+    }
+
+    /// The key of a credential, made of its token as it stands in the header, without `=`.
+    ///
+    /// Canonical base64 is injective, so the token needs no decoding.
+    pub(crate) fn credential(&self, strategy: Strategy, decoding: Decoding, token: &[u8]) -> CredentialKey {
+        let key = match (strategy, decoding) {
+            (Strategy::Password, Decoding::Plain) => &self.password_plain,
+            (Strategy::Password, Decoding::Form) => &self.password_form,
+        };
+        CredentialKey(*blake3::keyed_hash(key, token).as_bytes())
+    }
+
+    /// The key of an identifier that went through [`normalize_identifier`].
+    pub(crate) fn identifier(&self, normalized: &str) -> IdentifierKey {
+        IdentifierKey(*blake3::keyed_hash(&self.identifier, normalized.as_bytes()).as_bytes())
+    }
+
+    /// The key of a user, by Clerk's id. Nobody can pass as one by taking the id for a user name.
+    pub(crate) fn user(&self, id: &str) -> IdentifierKey {
+        IdentifierKey(*blake3::keyed_hash(&self.user, id.as_bytes()).as_bytes())
+    }
+}
+
+impl From<[u8; 32]> for KeySecret {
+    fn from(root: [u8; 32]) -> Self {
+        Self::derive(Zeroizing::new(root), "")
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeySecret(..)")
+    }
+}
+
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) struct $name([u8; 32]);
+
+        // Eight bytes of a keyed hash are as good a hash as any map needs: nobody outside can aim at a bucket.
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                let [a, b, c, d, e, f, g, h, ..] = self.0;
+                state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    };
+}
+
+key! {
+    /// What a credential's session is found under.
+    CredentialKey
+}
+
+key! {
+    /// What is counted per identifier, or per user, is counted under this.
+    IdentifierKey
+}
+
+impl IdentifierKey {
+    /// Eight bytes of it, to tell a few apart.
+    pub(crate) fn short(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// The map's side of a key's `Hash`: hands its eight bytes on.
+pub(crate) type PassThrough = BuildHasherDefault<PassThroughHasher>;
+
+/// Takes a `u64` that is a hash already. For [`CredentialKey`] and [`IdentifierKey`] only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PassThroughHasher(u64);
+
+impl Hasher for PassThroughHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    // Not reached by our keys. Still a hash, though a poor one, should a map of something else come here.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+}
+
+/// One spelling for all spellings of an identifier that Clerk takes for the same.
+///
+/// Trimmed and lower-cased; a phone number is reduced to its digits. Two identifiers that come out alike share
+/// a count of failures, nothing else, so it does no harm that the user name `12345` meets the number `+12345`.
+pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
+    let identifier = identifier.trim();
+    let is_international = identifier.starts_with('+');
+    let number = identifier.strip_prefix('+').unwrap_or(identifier);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    // With a plus in front whatever separates the digits; without one only what a user name can't be made of.
+    let separates = |c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')');
+    let is_phone_number = digits >= 5
+        && number
+            .chars()
+            .all(|c| c.is_ascii_digit() || separates(c) || (is_international && matches!(c, '.' | '/')));
+    Zeroizing::new(if is_phone_number {
+        number.chars().filter(char::is_ascii_digit).collect()
+    } else {
+        identifier.to_lowercase()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::{any, prop_assert_eq, prop_assert_ne, proptest};
+
+    use super::*;
+
+    const ISSUER: &str = "https://clerk.example.com";
+
+    fn secret(byte: u8) -> KeySecret {
+        KeySecret::for_instance(KeySecret::from([byte; 32]), ISSUER)
+    }
+
+    fn key(secret: &KeySecret, token: &[u8]) -> CredentialKey {
+        secret.credential(Strategy::Password, Decoding::Plain, token)
+    }
+
+    /// Engines of two versions of this crate may share a store.
+    #[test]
+    fn k1_keys_stay_the_same_from_version_to_version() {
+        let secret = secret(7);
+        let first = |bytes: [u8; 32]| blake3::Hash::from(bytes).to_hex()[..16].to_owned();
+        assert_eq!(first(key(&secret, b"YTpi").0), "ce2c405b45280213");
+        assert_eq!(
+            first(secret.credential(Strategy::Password, Decoding::Form, b"YTpi").0),
+            "b96b5460cdeda5ce"
+        );
+        assert_eq!(first(secret.identifier("ada").0), "9ce44f2a77f3cac4");
+    }
+
+    #[test]
+    fn k1_two_engines_share_no_key() {
+        assert_ne!(key(&KeySecret::random(), b"YTpi"), key(&KeySecret::random(), b"YTpi"));
+    }
+
+    #[test]
+    fn c6_no_debug_shows_a_key() {
+        let secret = secret(7);
+        let shown = format!("{secret:?} {:?} {:?}", key(&secret, b"YTpi"), secret.identifier("ada"));
+        assert_eq!(shown, "KeySecret(..) CredentialKey IdentifierKey");
+    }
+
+    #[test]
+    fn a_map_finds_keys_by_eight_of_their_bytes() {
+        let secret = secret(7);
+        let mut map: HashMap<CredentialKey, usize, PassThrough> = HashMap::default();
+        for token in 0..1000 {
+            map.insert(key(&secret, format!("token{token}").as_bytes()), token);
+        }
+        assert_eq!(map.len(), 1000);
+        assert_eq!(map.get(&key(&secret, b"token77")), Some(&77));
+        // Same first bytes, another key.
+        let one = CredentialKey([1; 32]);
+        let mut other = one;
+        other.0[31] = 2;
+        let map: HashMap<_, _, PassThrough> = HashMap::from_iter([(one, 1), (other, 2)]);
+        assert_eq!((map[&one], map[&other]), (1, 2));
+    }
+
+    #[test]
+    fn p3_an_identifier_counts_as_one_however_it_is_spelt() {
+        for (spellings, normalized) in [
+            (&[" Ada@Example.com ", "ada@example.COM", "\tADA@EXAMPLE.COM\n"][..], "ada@example.com"),
+            (&["+49 (170) 123-45", "+4917012345", "49 170 12345", " 4917012345"], "4917012345"),
+            (&["\u{c4}da"], "\u{e4}da"),
+            // Neither is a phone number.
+            (&["+12345@x.io"], "+12345@x.io"),
+            (&["1234"], "1234"),
+            (&["+1234"], "+1234"),
+            (&["12-34"], "12-34"),
+            (&["1.23.45"], "1.23.45"),
+            (&["a12345"], "a12345"),
+            (&["++12345"], "++12345"),
+            (&["  "], ""),
+        ] {
+            for spelling in spellings {
+                assert_eq!(*normalize_identifier(spelling), normalized, "{spelling:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn k1_no_two_credentials_share_a_key(
+            one in "[A-Za-z0-9+/]{1,70}", other in "[A-Za-z0-9+/]{1,70}",
+        ) {
+            let secret = secret(7);
+            prop_assert_eq!(key(&secret, one.as_bytes()), key(&secret, one.as_bytes()));
+            prop_assert_eq!(key(&secret, one.as_bytes()) == key(&secret, other.as_bytes()), one == other);
+            let form = secret.credential(Strategy::Password, Decoding::Form, one.as_bytes());
+            prop_assert_ne!(key(&secret, one.as_bytes()), form);
+            prop_assert_ne!(key(&secret, one.as_bytes()).0, secret.identifier(&one).0);
+        }
+
+        #[test]
+        fn k1_no_two_secrets_or_instances_share_a_key(
+            one in any::<[u8; 32]>(), other in any::<[u8; 32]>(),
+            here in "[a-z:/.]{0,9}", there in "[a-z:/.]{0,9}",
+        ) {
+            let made = |secret, issuer: &str| {
+                let secret = KeySecret::for_instance(KeySecret::from(secret), issuer);
+                (key(&secret, b"YTpi"), secret.identifier("ada"))
+            };
+            let (credential, identifier) = made(one, &here);
+            let (other_credential, other_identifier) = made(other, &there);
+            let same = one == other && here == there;
+            prop_assert_eq!(credential == other_credential, same);
+            prop_assert_eq!(identifier == other_identifier, same);
+            let (credential, identifier) = (made(one, &there).0, made(one, &there).1);
+            prop_assert_eq!(credential == made(one, &here).0, here == there);
+            prop_assert_eq!(identifier == made(one, &here).1, here == there);
+        }
+
+        #[test]
+        fn p3_normalizing_twice_changes_nothing(identifier in any::<String>()) {
+            let once = normalize_identifier(&identifier);
+            prop_assert_eq!(&*normalize_identifier(&once), &*once);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The organization a session is for, and what its user may do there.
+
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+use crate::packed::Packed;
+
+/// The organization that a session is for, with what its user is and may do there.
+///
+/// The same for both versions of Clerk's claims: roles and permissions are named in full, as `org:admin` and
+/// `org:invoices:read`. Clerk's own permissions (`org:sys_memberships:read`) are in no token, so they aren't
+/// here either: judge by the role instead.
+///
+/// ```
+/// use tower_clerk::Organization;
+///
+/// fn may_read_invoices(organization: &Organization) -> bool {
+///     organization.has_role("org:admin") || organization.has_permission("org:invoices:read")
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Organization(Packed<4>);
+
+impl Organization {
+    pub(crate) fn new(id: &str, slug: Option<&str>, role: Option<&str>, permissions: &Permissions) -> Self {
+        let permissions = Some(permissions.joined.as_str()).filter(|joined| !joined.is_empty());
+        Self(Packed::new([Some(id), slug, role, permissions]))
+    }
+
+    /// The organization's id, `org_…`. It never changes.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.get(0).unwrap_or_default()
+    }
+
+    /// The name in addresses, where the instance uses such names. Its admins may change it, so don't store it.
+    #[must_use]
+    pub fn slug(&self) -> Option<&str> {
+        self.0.get(1)
+    }
+
+    /// What the user is in the organization, such as `org:admin`.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.0.get(2)
+    }
+
+    /// What the user may do in the organization, each such as `org:invoices:read`.
+    pub fn permissions(&self) -> impl Iterator<Item = &str> {
+        self.0.get(3).into_iter().flat_map(|joined| joined.split(SEPARATOR))
+    }
+
+    /// Whether the user has this role, named in full: `org:admin`.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.role() == Some(role)
+    }
+
+    /// Whether the user has this permission, named in full: `org:invoices:read`.
+    #[must_use]
+    pub fn has_permission(&self, permission: &str) -> bool {
+        self.permissions().any(|held| held == permission)
+    }
+}
+
+impl fmt::Debug for Organization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Organization")
+            .field("id", &self.id())
+            .field("slug", &self.slug())
+            .field("role", &self.role())
+            .field("permissions", &self.permissions().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl Serialize for Organization {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Organization", 4)?;
+        fields.serialize_field("id", self.id())?;
+        fields.serialize_field("slug", &self.slug())?;
+        fields.serialize_field("role", &self.role())?;
+        fields.serialize_field("permissions", &self.permissions().collect::<Vec<_>>())?;
+        fields.end()
+    }
+}
+
+/// No permission has it in its name: those that have are left out.
+const SEPARATOR: char = '\n';
+
+/// More than any instance can define. Two lists of a token multiply, so a small token could name very many.
+const MAX_PERMISSIONS: usize = 10_000;
+const MAX_PERMISSIONS_LEN: usize = 256 * 1024;
+
+/// The longest mask that is read, in decimal digits: 13,600 permissions.
+const MAX_MASK: usize = 4096;
+
+/// Permissions on their way into an [`Organization`].
+#[derive(Debug, Default)]
+pub(crate) struct Permissions {
+    joined: String,
+    count: usize,
+}
+
+/// A token names more permissions than we hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyPermissions;
+
+impl Permissions {
+    /// The permissions of claims v1, as they are listed.
+    pub(crate) fn listed<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Self, TooManyPermissions> {
+        let mut permissions = Self::default();
+        for permission in list {
+            if !permission.is_empty() {
+                permissions.push(&[permission])?;
+            }
+        }
+        Ok(permissions)
+    }
+
+    /// The permissions of claims v2: features (`fea`), permissions (`o.per`), and for each feature of the
+    /// organization a mask over the permissions (`o.fpm`), as a decimal number whose lowest bit is the first.
+    ///
+    /// As Clerk's own `jwtPayloadParser.ts` reads them. What it can't read grants nothing: a mask that is no
+    /// number none for its feature, and features that throw an error there none at all.
+    pub(crate) fn mapped(features: &str, names: &str, masks: &str) -> Result<Self, TooManyPermissions> {
+        let mut permissions = Self::default();
+        if names.is_empty() || masks.is_empty() {
+            return Ok(permissions);
+        }
+        let Some(features) = organization_features(features) else {
+            return Ok(permissions);
+        };
+        let names: Vec<&str> = names.split(',').map(str::trim).collect();
+        // The masks line up with the organization's features alone, not with the user's among them.
+        for (feature, mask) in features.into_iter().zip(masks.split(',')) {
+            for name in set_bits(mask.trim()).map_while(|bit| names.get(bit)) {
+                if !name.is_empty() {
+                    permissions.push(&["org:", feature, ":", name])?;
+                }
+            }
+        }
+        Ok(permissions)
+    }
+
+    fn push(&mut self, parts: &[&str]) -> Result<(), TooManyPermissions> {
+        if parts.iter().any(|part| part.contains(SEPARATOR)) {
+            return Ok(());
+        }
+        let len = self.joined.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        if self.count == MAX_PERMISSIONS || len >= MAX_PERMISSIONS_LEN {
+            return Err(TooManyPermissions);
+        }
+        if self.count > 0 {
+            self.joined.push(SEPARATOR);
+        }
+        self.count += 1;
+        self.joined.extend(parts.iter().copied());
+        Ok(())
+    }
+}
+
+/// The features that an organization has (`o:`, `ou:`, `uo:`). None if one has no scope.
+fn organization_features(features: &str) -> Option<Vec<&str>> {
+    let mut of_organization = Vec::new();
+    for feature in features.split(',').filter(|_| !features.is_empty()) {
+        let (scope, name) = feature.trim().split_once(':')?;
+        if matches!(scope, "o" | "ou" | "uo") {
+            of_organization.push(name);
+        }
+    }
+    Some(of_organization)
+}
+
+/// The bits that are set in a decimal number of any length, lowest first. None in what is no such number.
+fn set_bits(decimal: &str) -> impl Iterator<Item = usize> {
+    let is_number = (1..=MAX_MASK).contains(&decimal.len()) && decimal.bytes().all(|b| b.is_ascii_digit());
+    let mut limbs: Vec<u32> = Vec::new();
+    if is_number {
+        // Nine digits at a time, the most that fit into a limb, so neither sum nor carry can overflow.
+        for digits in decimal.as_bytes().chunks(9) {
+            let mut carry = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+            let scale = digits.iter().fold(1, |scale, _| scale * 10);
+            for limb in &mut limbs {
+                let scaled = u64::from(*limb) * scale + carry;
+                *limb = (scaled & u64::from(u32::MAX)) as u32;
+                carry = scaled >> 32;
+            }
+            if carry > 0 {
+                limbs.push(carry as u32);
+            }
+        }
+    }
+    (0..limbs.len() * 32).filter(move |bit| limbs[bit / 32] >> (bit % 32) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mapped(features: &str, names: &str, masks: &str) -> Vec<String> {
+        let permissions = Permissions::mapped(features, names, masks).unwrap();
+        let organization = Organization::new("org_1", None, None, &permissions);
+        organization.permissions().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn masks_are_read_as_clerks_own_library_reads_them() {
+        for (features, names, masks, expected) in [
+            (
+                "o:impersonation,o:memberships",
+                "read,manage",
+                "1,3",
+                &["org:impersonation:read", "org:memberships:read", "org:memberships:manage"][..],
+            ),
+            (
+                "o:repositories,o:projects",
+                "read,create,update,delete,revoke",
+                "7,21",
+                &[
+                    "org:repositories:read",
+                    "org:repositories:create",
+                    "org:repositories:update",
+                    "org:projects:read",
+                    "org:projects:update",
+                    "org:projects:revoke",
+                ],
+            ),
+            (
+                "o:dashboard,o:teams",
+                "manage,read",
+                "3,2",
+                &["org:dashboard:manage", "org:dashboard:read", "org:teams:read"],
+            ),
+            // The user's own feature comes last: its slot in the masks isn't reached.
+            (
+                "o:repositories,uo:projects,u:gold",
+                "read,create,update,delete,revoke",
+                "7,21,0",
+                &[
+                    "org:repositories:read",
+                    "org:repositories:create",
+                    "org:repositories:update",
+                    "org:projects:read",
+                    "org:projects:update",
+                    "org:projects:revoke",
+                ],
+            ),
+            (
+                "ou:memberships,u:impersonation",
+                "read,manage",
+                "3,0",
+                &["org:memberships:read", "org:memberships:manage"],
+            ),
+            // It comes first: the masks line up with the organization's features all the same.
+            ("u:gold,o:teams", "read,manage", "2,3", &["org:teams:manage"]),
+            // White space, bits beyond the list, a feature without a mask, a mask without a feature.
+            (" o:teams , x:other ", " read , manage ", " 7 ", &["org:teams:read", "org:teams:manage"]),
+            ("o:a,o:b", "read", "1", &["org:a:read"]),
+            ("o:a", "read", "1,1", &["org:a:read"]),
+            ("o:a", "read", "0001", &["org:a:read"]),
+            ("o:a", "read", "0", &[]),
+            ("o:a:b", "read", "1", &["org:a:b:read"]),
+        ] {
+            assert_eq!(mapped(features, names, masks), expected, "{features} {names} {masks}");
+        }
+    }
+
+    #[test]
+    fn masks_may_be_larger_than_a_float_holds() {
+        let names: Vec<String> = (0..200).map(|index| format!("p{index}")).collect();
+        let names = names.join(",");
+        assert_eq!(mapped("o:a", &names, "9007199254740993"), ["org:a:p0", "org:a:p53"]);
+        // 2^64 + 2^32 and 2^199.
+        assert_eq!(mapped("o:a", &names, "18446744078004518912"), ["org:a:p32", "org:a:p64"]);
+        let mask = "803469022129495137770981046170581301261101496891396417650688";
+        assert_eq!(mapped("o:a", &names, mask), ["org:a:p199"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_grants_nothing() {
+        for mask in
+            ["-1", "1.5", "1invalid", "", " ", "+1", "0x1", "1e3", "\u{661}", &"1".repeat(MAX_MASK + 1)]
+        {
+            assert_eq!(mapped("o:a", "read", mask), [""; 0], "{mask}");
+        }
+        // The feature beside it keeps its own.
+        assert_eq!(mapped("o:a,o:b", "read", "-1,1"), ["org:b:read"]);
+        for features in ["", "a", "o:a,b", "o:a,", "a,o:b"] {
+            assert_eq!(mapped(features, "read", "1,1"), [""; 0], "{features}");
+        }
+        assert_eq!(mapped("o:a", "", "1"), [""; 0]);
+        assert_eq!(mapped("o:a", "read,,\n", "7"), ["org:a:read"]);
+        assert_eq!(mapped("o:a\nb,o:c", "read", "1,1"), ["org:c:read"]);
+    }
+
+    #[test]
+    fn a_small_token_cannot_name_very_many_permissions() {
+        let features = vec!["o:a"; 2000].join(",");
+        let names = vec!["x"; 64].join(",");
+        let masks = vec!["18446744073709551615"; 2000].join(",");
+        assert_eq!(Permissions::mapped(&features, &names, &masks).unwrap_err(), TooManyPermissions);
+        let long = format!("o:{}", "a".repeat(8000));
+        assert_eq!(
+            Permissions::mapped(&long, &names, "18446744073709551615").unwrap_err(),
+            TooManyPermissions
+        );
+        assert!(Permissions::listed(vec!["a"; MAX_PERMISSIONS]).is_ok());
+        assert!(Permissions::listed(vec!["a"; MAX_PERMISSIONS + 1]).is_err());
+    }
+
+    #[test]
+    fn roles_and_permissions_are_asked_for_in_full() {
+        let permissions = Permissions::listed(["org:a:read", "org:b:manage", "", "org:\nadmin"]).unwrap();
+        let organization = Organization::new("org_1", Some("acme"), Some("org:admin"), &permissions);
+        assert_eq!((organization.id(), organization.slug()), ("org_1", Some("acme")));
+        assert!(organization.has_role("org:admin"));
+        assert!(!organization.has_role("admin") && !organization.has_role("org:ADMIN"));
+        assert!(organization.has_permission("org:a:read") && organization.has_permission("org:b:manage"));
+        for other in ["", "org:a", "a:read", "org:a:read\norg:b:manage", "org:a:readx"] {
+            assert!(!organization.has_permission(other), "{other}");
+        }
+        let bare = Organization::new("org_1", None, None, &Permissions::default());
+        assert!(!bare.has_role("") && !bare.has_permission(""));
+        assert_eq!(bare.permissions().count(), 0);
+    }
+
+    #[test]
+    fn an_organization_is_serialized_as_it_is_asked_for() {
+        let permissions = Permissions::listed(["org:a:read"]).unwrap();
+        let organization = Organization::new("org_1", None, Some("org:admin"), &permissions);
+        let json = serde_json::to_string(&organization).unwrap();
+        assert_eq!(json, r#"{"id":"org_1","slug":null,"role":"org:admin","permissions":["org:a:read"]}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn a_mask_has_the_bits_of_its_number(mask in any::<u128>(), zeros in 0usize..20) {
+            let decimal = "0".repeat(zeros) + &mask.to_string();
+            let expected: Vec<usize> = (0..128).filter(|bit| mask >> bit & 1 == 1).collect();
+            prop_assert_eq!(set_bits(&decimal).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn arbitrary_permissions_never_panic(features in any::<String>(), names in any::<String>(), masks in any::<String>()) {
+            let _ = Permissions::mapped(&features, &names, &masks);
+            let _ = Permissions::mapped("o:a,o:b", &names, "9007199254740993,3");
+        }
+    }
+}
