@@ -1,0 +1,106 @@
+//! The client token: what tells Clerk's Frontend API which client, and so which sessions, a call is about.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::sync::lock;
+
+/// An opaque bearer secret, sent back verbatim (rule S1). Clerk makes it a JWT; nothing here reads it.
+pub(crate) struct ClientToken(Zeroizing<Box<str>>);
+
+impl ClientToken {
+    pub(crate) fn new(value: &str) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(&self.0).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl fmt::Debug for ClientToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientToken(..)")
+    }
+}
+
+/// What an answer said of the client token.
+#[derive(Debug)]
+pub(crate) enum TokenUpdate {
+    /// Nothing: the one in use stays.
+    Same,
+    /// A newer one.
+    New(ClientToken),
+    /// An empty one: the client is gone.
+    Gone,
+}
+
+/// The client token of one session, as it stands now.
+///
+/// Clerk rotates it, and answers can overtake each other: a newer one takes its place only if the stored one is
+/// still the one that the request carried (rule S1).
+#[derive(Debug)]
+pub(crate) struct ClientSlot(Mutex<Option<Arc<ClientToken>>>);
+
+impl ClientSlot {
+    pub(crate) fn new(token: ClientToken) -> Self {
+        Self(Mutex::new(Some(Arc::new(token))))
+    }
+
+    /// The token to send, or `None` where the client is gone.
+    pub(crate) fn current(&self) -> Option<Arc<ClientToken>> {
+        lock(&self.0).clone()
+    }
+
+    /// Takes over what a *successful* answer said. The token of an error answer belongs to another client.
+    pub(crate) fn update(&self, carried: &Arc<ClientToken>, update: TokenUpdate) {
+        let mut held = lock(&self.0);
+        if !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, carried)) {
+            return;
+        }
+        match update {
+            TokenUpdate::Same => {}
+            TokenUpdate::New(token) => *held = Some(Arc::new(token)),
+            TokenUpdate::Gone => *held = None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s1_an_answer_that_was_overtaken_changes_nothing() {
+        let slot = ClientSlot::new(ClientToken::new("first"));
+        let first = slot.current().unwrap();
+        slot.update(&first, TokenUpdate::New(ClientToken::new("second")));
+        let second = slot.current().unwrap();
+        assert_eq!(&**second.0, "second");
+
+        slot.update(&first, TokenUpdate::New(ClientToken::new("late")));
+        slot.update(&first, TokenUpdate::Gone);
+        assert!(Arc::ptr_eq(&second, &slot.current().unwrap()));
+
+        slot.update(&second, TokenUpdate::Gone);
+        assert!(slot.current().is_none());
+    }
+
+    #[test]
+    fn c6_a_client_token_is_masked() {
+        let token = ClientToken::new("very-secret");
+        assert!(
+            !format!(
+                "{token:?} {:?} {:?}",
+                token.header(),
+                TokenUpdate::New(ClientToken::new("very-secret"))
+            )
+            .contains("secret")
+        );
+    }
+}

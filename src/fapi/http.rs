@@ -1,0 +1,66 @@
+//! The transport that the crate brings along, made of `reqwest`.
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+
+use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+
+/// Sends by `reqwest`, with everything off that could carry a password where it doesn't belong (rule S1).
+///
+/// What another crate of the program turns on by feature is turned off here by name, because features of a
+/// dependency are the whole program's.
+pub(crate) struct HttpTransport {
+    client: reqwest::Client,
+}
+
+impl HttpTransport {
+    pub(crate) fn new(https: bool) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            // A redirect would send the password somewhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            // Clerk counts each sign-in, so none is repeated behind our back.
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .user_agent(super::client::USER_AGENT)
+            .https_only(https);
+        if !https {
+            // HTTP_PROXY applies to loopback, too, and would carry the password in clear to the proxy.
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build()? })
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let request = reqwest::Request::try_from(request).map_err(broken)?;
+        let mut response = self.client.execute(request).await.map_err(|error| {
+            if error.is_connect() { TransportError::connect(error.without_url()) } else { broken(error) }
+        })?;
+        let mut answer = Response::builder().status(response.status());
+        if let Some(headers) = answer.headers_mut() {
+            *headers = std::mem::take(response.headers_mut());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(TransportError::too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        answer.body(body.freeze()).map_err(TransportError::broken)
+    }
+}
+
+/// `reqwest` puts the URL into its errors; a URL can hold an expired token (`missing_expired_token`).
+fn broken(error: reqwest::Error) -> TransportError {
+    TransportError::broken(error.without_url())
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(self.exchange(request))
+    }
+}
