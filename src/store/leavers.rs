@@ -1,0 +1,88 @@
+//! Sessions on their way out: everything that leaves the cache, for whatever reason, is handed on here to be ended at
+//! Clerk (rule K10).
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, mpsc};
+
+use super::live::LiveSession;
+use crate::sync::lock;
+
+/// Sessions that wait to be ended. What doesn't fit ends by itself at Clerk, after its own life.
+const QUEUE: usize = 10_000;
+
+/// The door out.
+#[derive(Debug)]
+pub(crate) struct Leavers {
+    queue: mpsc::Sender<Arc<LiveSession>>,
+    waiting: Mutex<Option<mpsc::Receiver<Arc<LiveSession>>>>,
+    /// Left and not done with.
+    outstanding: AtomicUsize,
+    done: Notify,
+    dropped: AtomicU64,
+}
+
+impl Leavers {
+    pub(crate) fn new() -> Arc<Self> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        Arc::new(Self {
+            queue,
+            waiting: Mutex::new(Some(waiting)),
+            outstanding: AtomicUsize::new(0),
+            done: Notify::new(),
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Hands a session on. Never waits, since it runs wherever the cache makes room.
+    pub(crate) fn leave(&self, live: Arc<LiveSession>) {
+        live.mark_over();
+        if live.is_gone() {
+            return;
+        }
+        self.outstanding.fetch_add(1, Ordering::AcqRel);
+        if self.queue.try_send(live).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.done();
+        }
+    }
+
+    /// One that left has been dealt with.
+    pub(crate) fn done(&self) {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.done.notify_waiters();
+    }
+
+    /// Waits until all that left are dealt with.
+    pub(crate) async fn all_done(&self) {
+        loop {
+            // Listening begins before the look, so that nothing is missed in between.
+            let mut done = std::pin::pin!(self.done.notified());
+            done.as_mut().enable();
+            if self.outstanding() == 0 {
+                return;
+            }
+            done.await;
+        }
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Acquire)
+    }
+
+    /// Somebody else sees to this one's end.
+    pub(crate) fn taken_by_hand(&self, live: &LiveSession) {
+        live.mark_gone();
+    }
+
+    /// The other side of the door; `None` for all but the first who asks.
+    pub(crate) fn take(&self) -> Option<mpsc::Receiver<Arc<LiveSession>>> {
+        lock(&self.waiting).take()
+    }
+
+    /// How many did not fit.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

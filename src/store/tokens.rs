@@ -1,0 +1,249 @@
+//! The tokens of one session: one for the personal account, and one each for a few organizations and templates.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use super::revocations::{Generation, Revocations};
+use super::turnstile::Turnstile;
+use crate::access::Access;
+use crate::session::ClerkSession;
+
+/// Tokens kept beside the plain one per session (rule K7); the least recently used goes first.
+pub(crate) const MAX_SCOPED_TOKENS: usize = 16;
+
+/// The default of the least life a token is handed on with (rule K2).
+const MIN_TOKEN_LIFE: Duration = Duration::from_secs(10);
+
+/// What a token is for, as it was asked for. An id and a slug of one organization are two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey {
+    pub(crate) organization: Option<Box<str>>,
+    pub(crate) template: Option<Box<str>>,
+}
+
+impl TokenKey {
+    pub(crate) fn of(access: &Access) -> Self {
+        Self { organization: access.organization.clone(), template: access.template.clone() }
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        let mut access = Access::new();
+        access.organization.clone_from(&self.organization);
+        access.template.clone_from(&self.template);
+        access
+    }
+
+    fn is(&self, access: &Access) -> bool {
+        self.organization == access.organization && self.template == access.template
+    }
+}
+
+/// A verified token and how long it is good for, on the monotonic clock.
+#[derive(Debug)]
+pub(crate) struct HeldToken {
+    pub(crate) session: ClerkSession,
+    good_until: Instant,
+    life: Duration,
+    renew_at: Instant,
+    /// Minting the next one ahead of this one's end.
+    pub(crate) renewal: Turnstile,
+    /// Handed on since it was last asked.
+    in_use: AtomicBool,
+    /// The generation that its mint left in.
+    since: Generation,
+    /// When it was last handed on, as a count of uses of its session's scoped tokens.
+    used: AtomicU64,
+}
+
+/// Whether a token may still be handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Good,
+    /// Even a new token wouldn't live as long as is asked for.
+    NeverGood,
+    Stale,
+}
+
+impl HeldToken {
+    pub(crate) fn new(
+        session: ClerkSession,
+        good_until: Instant,
+        life: Duration,
+        renew_at: Instant,
+        since: Generation,
+    ) -> Self {
+        let renewal = Turnstile::new(Some(renew_at));
+        Self {
+            session,
+            good_until,
+            life,
+            renew_at,
+            renewal,
+            in_use: AtomicBool::new(false),
+            since,
+            used: AtomicU64::new(0),
+        }
+    }
+
+    /// The life that a token must have left, if its whole life is `life`: what is asked for, or 10 s, or a fifth of
+    /// it where that is less.
+    pub(crate) fn least_life(life: Duration, access: &Access) -> Duration {
+        access.min_token_life.unwrap_or_else(|| MIN_TOKEN_LIFE.min(life / 5))
+    }
+
+    pub(crate) fn freshness(&self, access: &Access, now: Instant) -> Freshness {
+        let least = Self::least_life(self.life, access);
+        if self.good_until.saturating_duration_since(now) >= least && now < self.good_until {
+            Freshness::Good
+        } else if least > self.life {
+            Freshness::NeverGood
+        } else {
+            Freshness::Stale
+        }
+    }
+
+    /// Of two tokens of one kind, whether the other is fresher: by `oiat`, when its claims were true, then by `iat`,
+    /// as Clerk's own SDKs compare them.
+    fn gives_way_to(&self, other: &Self, now: Instant) -> bool {
+        if self.freshness(&Access::default(), now) != Freshness::Good || self.since < other.since {
+            return true;
+        }
+        let fresh = |token: &Self| (token.session.origin_issued_at(), token.session.claims().issued_at());
+        fresh(self) <= fresh(other)
+    }
+
+    pub(crate) fn renew_at(&self) -> Instant {
+        self.renew_at
+    }
+
+    /// Whether it was handed on since this was last asked.
+    pub(crate) fn take_use(&self) -> bool {
+        self.in_use.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether its organization was revoked since it was minted.
+    fn is_revoked(&self, revocations: &Revocations) -> bool {
+        revocations.organizations_since(self.since)
+            && self
+                .session
+                .organization()
+                .is_some_and(|organization| revocations.organization_since(organization.id(), self.since))
+    }
+}
+
+/// All tokens of one session. Reading takes no lock.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    held: ArcSwap<Held>,
+    uses: AtomicU64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Held {
+    plain: Option<Arc<HeldToken>>,
+    scoped: Vec<(TokenKey, Arc<HeldToken>)>,
+}
+
+impl Tokens {
+    /// The session to hand on, if a token for this access is there and good; and whether the next one is due, which
+    /// is told to one caller only.
+    pub(crate) fn good(
+        &self,
+        access: &Access,
+        now: Instant,
+        revocations: &Revocations,
+    ) -> Option<(ClerkSession, bool)> {
+        let held = self.held.load();
+        let token = if access.is_plain() {
+            held.plain.as_ref()?
+        } else {
+            let (_, token) = held.scoped.iter().find(|(key, _)| key.is(access))?;
+            token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            if token.is_revoked(revocations) {
+                return None;
+            }
+            token
+        };
+        if token.freshness(access, now) != Freshness::Good {
+            return None;
+        }
+        // Mostly a look, so that threads that share a token don't write to it by turns.
+        if !token.in_use.load(Ordering::Relaxed) {
+            token.in_use.store(true, Ordering::Relaxed);
+        }
+        let due = token.renewal.is_open(now) && token.renewal.pass(now);
+        Some((token.session.clone(), due))
+    }
+
+    /// The token itself, if it is good. Nothing is due and nothing is used by it.
+    pub(crate) fn good_as_is(
+        &self,
+        access: &Access,
+        now: Instant,
+        revocations: &Revocations,
+    ) -> Option<Arc<HeldToken>> {
+        self.held(access)
+            .filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked(revocations))
+    }
+
+    /// The accesses that good tokens are held for, beside the plain one.
+    pub(crate) fn scopes(&self, now: Instant) -> Vec<TokenKey> {
+        let held = self.held.load();
+        held.scoped.iter().filter(|(_, token)| now < token.good_until).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The token held for this access, good or not.
+    pub(crate) fn held(&self, access: &Access) -> Option<Arc<HeldToken>> {
+        let held = self.held.load();
+        if access.is_plain() {
+            return held.plain.clone();
+        }
+        held.scoped.iter().find(|(key, _)| key.is(access)).map(|(_, token)| Arc::clone(token))
+    }
+
+    /// Drops the token for this access.
+    pub(crate) fn forget(&self, access: &Access) {
+        self.held.rcu(|held| {
+            let mut next = Held::clone(held);
+            if access.is_plain() {
+                next.plain = None;
+            }
+            next.scoped.retain(|(key, _)| !key.is(access));
+            next
+        });
+    }
+
+    /// Takes a new token in, unless the one that is held still serves and was issued later: answers can overtake each
+    /// other, and Clerk's edge may mint from older claims.
+    pub(crate) fn put(&self, access: &Access, token: &Arc<HeldToken>, now: Instant) {
+        token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.held.rcu(|held| {
+            let mut next = Held::clone(held);
+            if access.is_plain() {
+                if next.plain.as_ref().is_none_or(|held| held.gives_way_to(token, now)) {
+                    next.plain = Some(Arc::clone(token));
+                }
+                return next;
+            }
+            if let Some((_, held)) = next.scoped.iter_mut().find(|(key, _)| key.is(access)) {
+                if held.gives_way_to(token, now) {
+                    *held = Arc::clone(token);
+                }
+                return next;
+            }
+            if next.scoped.len() >= MAX_SCOPED_TOKENS {
+                let last_used = |(_, token): &(TokenKey, Arc<HeldToken>)| token.used.load(Ordering::Relaxed);
+                let oldest = (0..next.scoped.len()).min_by_key(|at| last_used(&next.scoped[*at]));
+                if let Some(oldest) = oldest {
+                    next.scoped.swap_remove(oldest);
+                }
+            }
+            next.scoped.push((TokenKey::of(access), Arc::clone(token)));
+            next
+        });
+    }
+}

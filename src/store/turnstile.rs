@@ -1,0 +1,68 @@
+//! Something that is due from some time on, done by one at a time, without a lock to look whether it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const CLOSED: u64 = u64::MAX;
+
+/// Opens at a time, lets one through and closes behind it until it is opened again.
+#[derive(Debug)]
+pub(crate) struct Turnstile {
+    made: Instant,
+    /// Nanoseconds after `made`, or `CLOSED`.
+    opens: AtomicU64,
+}
+
+impl Turnstile {
+    /// `None` never opens by itself.
+    pub(crate) fn new(opens: Option<Instant>) -> Self {
+        let turnstile = Self { made: Instant::now(), opens: AtomicU64::new(CLOSED) };
+        if let Some(opens) = opens {
+            turnstile.open_at(opens);
+        }
+        turnstile
+    }
+
+    /// Whether one could go through now: a relaxed look for the hot path.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        let opens = self.opens.load(Ordering::Relaxed);
+        opens != CLOSED && now.saturating_duration_since(self.made) >= Duration::from_nanos(opens)
+    }
+
+    /// Goes through: true for one of all who try.
+    pub(crate) fn pass(&self, now: Instant) -> bool {
+        let opens = self.opens.load(Ordering::Relaxed);
+        self.is_open(now)
+            && self.opens.compare_exchange(opens, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether it will open by itself, later.
+    pub(crate) fn is_waiting(&self, now: Instant) -> bool {
+        self.opens.load(Ordering::Relaxed) != CLOSED && !self.is_open(now)
+    }
+
+    pub(crate) fn open_at(&self, at: Instant) {
+        let after = at.saturating_duration_since(self.made).as_nanos();
+        self.opens.store(u64::try_from(after).unwrap_or(CLOSED - 1), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_on_time_for_one() {
+        let second = Duration::from_secs(1);
+        let turnstile = Turnstile::new(Some(Instant::now() + second));
+        assert!(!turnstile.pass(Instant::now()));
+        tokio::time::advance(second).await;
+        assert_eq!((0..10).filter(|_| turnstile.pass(Instant::now())).count(), 1);
+        turnstile.open_at(Instant::now() + second);
+        assert!(!turnstile.is_open(Instant::now()));
+        tokio::time::advance(second).await;
+        assert!(turnstile.is_open(Instant::now()) && turnstile.pass(Instant::now()));
+    }
+}
