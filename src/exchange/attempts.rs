@@ -1,0 +1,259 @@
+//! Failed attempts: how we stop asking before Clerk locks the account (rule P3).
+//!
+//! Two counts, kept apart on purpose. What decides whether Clerk is asked is the failures that *reached* Clerk, per
+//! user where that is known, for that is what Clerk locks by. What decides the answer is the attempts *seen here* with an
+//! identifier, whatever Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::fapi::Refusal;
+use crate::key::{IdentifierKey, PassThrough};
+use crate::sync::lock;
+
+/// Failures without a pause.
+const FREE: u32 = 3;
+
+/// The pause after the first failure that isn't free; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Failures at which the pause is the longest: Clerk locks new instances' accounts at ten, and warns at two left.
+const NEAR_THE_LOCK: u32 = 8;
+
+/// How long Clerk locks an account by default.
+const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
+
+/// Subjects whose failures at Clerk are remembered. The budget lets in few failures (5 per 10 s at most), so this is
+/// more than a week of them at the unproven share.
+const MAX_REACHED: u64 = 100_000;
+
+/// Identifiers whose attempts are counted for the answer (rule K7).
+const MAX_SEEN: u64 = 10_000;
+
+/// Clerk is not asked; what to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// As if the credentials were wrong: the allowance isn't spent yet.
+    Rejected,
+    /// 429, until then.
+    Throttled(Duration),
+}
+
+/// The failures of one engine.
+pub(crate) struct Attempts {
+    reached: Counts,
+    seen: Counts,
+    /// The user behind an identifier, once a sign-in has told.
+    users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
+}
+
+type Counts = Cache<IdentifierKey, Arc<Mutex<Count>>, PassThrough>;
+
+#[derive(Debug, Default)]
+struct Count {
+    failures: u32,
+    paused_until: Option<Instant>,
+}
+
+impl Count {
+    fn pause_left(&self, now: Instant) -> Option<Duration> {
+        self.paused_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Counts a failure, with the pause that follows.
+    fn fail(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if let Some(doublings) = self.failures.checked_sub(FREE + 1) {
+            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+            self.pause(FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE), now);
+        }
+    }
+
+    fn pause(&mut self, pause: Duration, now: Instant) {
+        let until = now + pause;
+        self.paused_until = Some(self.paused_until.map_or(until, |set| set.max(until)));
+    }
+}
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        let counts = |most| {
+            Cache::builder()
+                .max_capacity(most)
+                .eviction_policy(EvictionPolicy::lru())
+                .build_with_hasher(PassThrough::default())
+        };
+        let users = Cache::builder()
+            .max_capacity(MAX_REACHED)
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(PassThrough::default());
+        Self { reached: counts(MAX_REACHED), seen: counts(MAX_SEEN), users }
+    }
+
+    /// Whether Clerk may be asked about this identifier. Asked at entry and again at departure.
+    pub(crate) fn may_ask(&self, identifier: IdentifierKey, now: Instant) -> Result<(), Pause> {
+        if let Some(left) = self.left(&self.seen, identifier, now) {
+            return Err(Pause::Throttled(left));
+        }
+        if self.left(&self.reached, self.subject(identifier), now).is_some() {
+            // Seen, and refused, though Clerk doesn't know of it.
+            lock(&self.count(&self.seen, identifier)).fail(now);
+            return Err(Pause::Rejected);
+        }
+        Ok(())
+    }
+
+    /// Whether `may_ask` would say no. Nothing is counted.
+    pub(crate) fn is_paused(&self, identifier: IdentifierKey, now: Instant) -> bool {
+        self.left(&self.seen, identifier, now).is_some()
+            || self.left(&self.reached, self.subject(identifier), now).is_some()
+    }
+
+    /// Clerk has refused; `warned` that the account is about to be locked.
+    pub(crate) fn failed(&self, identifier: IdentifierKey, refusal: Refusal, warned: bool, now: Instant) {
+        lock(&self.count(&self.seen, identifier)).fail(now);
+        let reached = self.count(&self.reached, self.subject(identifier));
+        let mut reached = lock(&reached);
+        reached.fail(now);
+        if warned || reached.failures >= NEAR_THE_LOCK {
+            reached.pause(LONGEST_PAUSE, now);
+        }
+        if refusal == Refusal::Locked {
+            reached.pause(CLERKS_LOCK, now);
+        }
+    }
+
+    /// Clerk has let the user in, under this identifier and whatever others the user has: all begin anew.
+    pub(crate) fn succeeded(
+        &self,
+        identifier: IdentifierKey,
+        user: IdentifierKey,
+        others: impl IntoIterator<Item = IdentifierKey>,
+    ) {
+        self.seen.invalidate(&identifier);
+        self.reached.invalidate(&user);
+        // The one that was used is the user's. The others are, unless another has used one of them.
+        self.reached.invalidate(&identifier);
+        self.users.insert(identifier, user);
+        for identifier in others {
+            if self.users.get(&identifier).is_none_or(|known| known == user) {
+                self.reached.invalidate(&identifier);
+                self.users.insert(identifier, user);
+            }
+        }
+    }
+
+    /// How many identifiers and users have failures to their name, about.
+    pub(crate) fn len(&self) -> u64 {
+        self.reached.entry_count()
+    }
+
+    /// The user behind an identifier where that is known, and else the identifier.
+    pub(crate) fn subject(&self, identifier: IdentifierKey) -> IdentifierKey {
+        self.users.get(&identifier).unwrap_or(identifier)
+    }
+
+    fn left(&self, counts: &Counts, of: IdentifierKey, now: Instant) -> Option<Duration> {
+        lock(&*counts.get(&of)?).pause_left(now)
+    }
+
+    fn count(&self, counts: &Counts, of: IdentifierKey) -> Arc<Mutex<Count>> {
+        counts.get_with(of, Arc::default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeySecret;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn id(name: &str) -> IdentifierKey {
+        KeySecret::from([7; 32]).identifier(name)
+    }
+
+    fn wrong(attempts: &Attempts, name: &str) -> Result<(), Pause> {
+        let now = Instant::now();
+        attempts
+            .may_ask(id(name), now)
+            .inspect(|()| attempts.failed(id(name), Refusal::Credentials, false, now))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_three_are_free_and_each_further_one_doubles_the_pause() {
+        let attempts = Attempts::new();
+        for _ in 0..4 {
+            assert_eq!(wrong(&attempts, "jane"), Ok(()));
+        }
+        for minutes in [10, 20, 40, 80] {
+            assert_eq!(wrong(&attempts, "jane"), Err(Pause::Throttled(minutes * MINUTE)));
+            tokio::time::advance(minutes * MINUTE).await;
+            assert_eq!(wrong(&attempts, "jane"), Ok(()), "after {minutes} min");
+        }
+        // The eighth: two are left until Clerk locks.
+        tokio::time::advance(160 * MINUTE).await;
+        assert_eq!(
+            wrong(&attempts, "jane"),
+            Err(Pause::Rejected),
+            "asked no more, though the answer is as ever"
+        );
+        assert_eq!(wrong(&attempts, "bob"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_a_user_has_one_count_under_all_identifiers() {
+        let attempts = Attempts::new();
+        attempts.succeeded(id("jane"), id("user"), [id("jane@example.com")]);
+        for name in ["jane", "jane@example.com", "jane", "jane@example.com"] {
+            assert_eq!(wrong(&attempts, name), Ok(()));
+        }
+        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
+        assert_eq!(wrong(&attempts, "jane@example.com"), Err(Pause::Rejected));
+        attempts.succeeded(id("jane"), id("user"), []);
+        assert_eq!(wrong(&attempts, "jane"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_known_unknown_locked_and_banned_answer_alike() {
+        let histories: Vec<Vec<_>> =
+            [Refusal::Credentials, Refusal::NotByPassword, Refusal::Locked, Refusal::Barred]
+                .into_iter()
+                .map(|refusal| {
+                    let attempts = Attempts::new();
+                    (0..8)
+                        .map(|_| {
+                            let now = Instant::now();
+                            match attempts.may_ask(id("x"), now) {
+                                Ok(()) => {
+                                    attempts.failed(id("x"), refusal, true, now);
+                                    None
+                                }
+                                Err(Pause::Rejected) => None,
+                                Err(Pause::Throttled(left)) => Some(left),
+                            }
+                        })
+                        .collect()
+                })
+                .collect();
+        assert!(histories.iter().all(|history| *history == histories[0]), "{histories:?}");
+        assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_a_warning_of_clerks_sets_the_longest_pause() {
+        let attempts = Attempts::new();
+        attempts.failed(id("jane"), Refusal::Credentials, true, Instant::now());
+        tokio::time::advance(23 * 60 * MINUTE).await;
+        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
+        tokio::time::advance(60 * MINUTE).await;
+        assert_eq!(wrong(&attempts, "jane"), Ok(()));
+    }
+}

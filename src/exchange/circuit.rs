@@ -1,0 +1,177 @@
+//! Stops asking a Clerk that is away, and finds out when it is back (rule P4).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::sync::lock;
+
+/// Faults in a row that open the circuit.
+const FAULTS: u32 = 5;
+
+/// From how many different identifiers they must come: one user's trouble is not Clerk's.
+const SUBJECTS: usize = 3;
+
+/// How long after a fault the next probe may go, doubling up to the second.
+const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// What a circuit is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// All is well: calls go through.
+    Closed,
+    /// Clerk seems to be away: calls are answered at once, but for one probe at a time.
+    Open,
+}
+
+/// One kind of call's circuit.
+#[derive(Debug, Default)]
+pub(crate) struct Circuit(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    faults: u32,
+    subjects: Vec<u64>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    probing: bool,
+    next_probe: Instant,
+    pause: Duration,
+}
+
+/// A call that was let through, until its outcome is told; dropped without one, it told nothing.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    circuit: Arc<Circuit>,
+    subject: u64,
+    /// It is the probe of an open circuit; what left before it opened says nothing of whether Clerk is back.
+    probe: bool,
+    told: bool,
+}
+
+impl Circuit {
+    /// Lets a call through, or says after how long to come back. `subject` is whom it is about.
+    pub(crate) fn enter(self: &Arc<Self>, subject: u64, now: Instant) -> Result<Pass, Duration> {
+        let mut probe = false;
+        if let Some(open) = &mut lock(&self.0).open {
+            if open.probing || now < open.next_probe {
+                return Err(open.next_probe.saturating_duration_since(now).max(Duration::from_secs(1)));
+            }
+            open.probing = true;
+            probe = true;
+        }
+        Ok(Pass { circuit: Arc::clone(self), subject, probe, told: false })
+    }
+
+    /// Whether a call would be let through, without taking the probe's place.
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Duration> {
+        match &lock(&self.0).open {
+            Some(open) if open.probing || now < open.next_probe => {
+                Err(open.next_probe.saturating_duration_since(now).max(Duration::from_secs(1)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn state(&self) -> CircuitState {
+        if lock(&self.0).open.is_some() { CircuitState::Open } else { CircuitState::Closed }
+    }
+}
+
+impl Pass {
+    /// Clerk answered, whatever it said.
+    pub(crate) fn answered(mut self) {
+        self.told = true;
+        let mut state = lock(&self.circuit.0);
+        if state.open.is_some() {
+            tracing::info!("Clerk answers again");
+        }
+        *state = State::default();
+    }
+
+    /// Clerk was at fault.
+    pub(crate) fn failed(mut self, now: Instant) {
+        self.told = true;
+        let mut state = lock(&self.circuit.0);
+        if let Some(open) = &mut state.open {
+            if !self.probe {
+                return;
+            }
+            open.probing = false;
+            open.pause = (open.pause * 2).min(PROBE_AFTER.1);
+            open.next_probe = now + open.pause;
+            return;
+        }
+        state.faults += 1;
+        if state.subjects.len() < SUBJECTS && !state.subjects.contains(&self.subject) {
+            state.subjects.push(self.subject);
+        }
+        if state.faults >= FAULTS && state.subjects.len() >= SUBJECTS {
+            tracing::warn!("Clerk doesn't answer: requests that need it are answered 503 until it does");
+            state.open = Some(Open { probing: false, next_probe: now + PROBE_AFTER.0, pause: PROBE_AFTER.0 });
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.probe
+            && !self.told
+            && let Some(open) = &mut lock(&self.circuit.0).open
+        {
+            open.probing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(circuit: &Arc<Circuit>, subject: u64) {
+        circuit.enter(subject, Instant::now()).unwrap().failed(Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p4_five_faults_from_three_identifiers_open_the_circuit() {
+        let circuit = Arc::new(Circuit::default());
+        for subject in [1, 1, 1, 1, 1, 1, 2] {
+            fail(&circuit, subject);
+        }
+        assert_eq!(circuit.state(), CircuitState::Closed, "two identifiers are not enough");
+        fail(&circuit, 3);
+        assert_eq!(circuit.state(), CircuitState::Open);
+        assert!(circuit.enter(4, Instant::now()).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p4_a_success_between_starts_the_count_anew() {
+        let circuit = Arc::new(Circuit::default());
+        [1, 2, 3, 4].into_iter().for_each(|subject| fail(&circuit, subject));
+        circuit.enter(5, Instant::now()).unwrap().answered();
+        [1, 2, 3, 4].into_iter().for_each(|subject| fail(&circuit, subject));
+        assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p4_one_probe_at_a_time_finds_the_recovery() {
+        let circuit = Arc::new(Circuit::default());
+        [1, 2, 3, 4, 5].into_iter().for_each(|subject| fail(&circuit, subject));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let probe = circuit.enter(1, Instant::now()).unwrap();
+        assert!(circuit.enter(2, Instant::now()).is_err(), "one probe at a time");
+        probe.failed(Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(circuit.enter(2, Instant::now()).is_err(), "the next probe waits longer");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // A probe that is dropped untold, by a panic say, leaves the place to another.
+        drop(circuit.enter(3, Instant::now()).unwrap());
+        circuit.enter(3, Instant::now()).unwrap().answered();
+        assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+}

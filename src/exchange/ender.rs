@@ -1,0 +1,122 @@
+//! Ends sessions at Clerk in the background, at a bounded rate, as far as it can be done (rule K10).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::fapi::{Fapi, Meaning};
+use crate::store::{Leavers, LiveSession};
+use crate::sync::lock;
+
+/// Calls at a time.
+const AT_A_TIME: usize = 8;
+
+/// Between the beginnings of two of them: at most 50 a second. Clerk publishes no limit for this call.
+const SPACING: Duration = Duration::from_millis(20);
+
+/// When a 429 doesn't say how long to wait.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Calls at a time when the engine is shut down, and there is a deadline.
+const AT_A_TIME_IN_A_HURRY: usize = 32;
+
+/// Ends what leaves.
+pub(crate) struct Ender {
+    fapi: Arc<Fapi>,
+    leavers: Arc<Leavers>,
+    clock: Clock,
+    timeout: Duration,
+    /// No call before then: Clerk has said 429.
+    paused_until: Mutex<Instant>,
+}
+
+impl Ender {
+    pub(crate) fn new(fapi: Arc<Fapi>, leavers: Arc<Leavers>, clock: Clock, timeout: Duration) -> Arc<Self> {
+        let paused_until = Mutex::new(clock.now());
+        Arc::new(Self { fapi, leavers, clock, timeout, paused_until })
+    }
+
+    /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let Some(queue) = self.leavers.take() else { return };
+        tokio::spawn(Arc::clone(self).run(queue));
+    }
+
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Arc<LiveSession>>) {
+        let places = Arc::new(Semaphore::new(AT_A_TIME));
+        let ender = Arc::downgrade(&self);
+        drop(self);
+        let mut next = Instant::now();
+        while let Some(live) = queue.recv().await {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Some(ender) = ender.upgrade() else { return };
+            let paused_until = *lock(&ender.paused_until);
+            tokio::time::sleep_until(next.max(paused_until)).await;
+            next = ender.clock.now() + SPACING;
+            tokio::spawn(async move {
+                _ = ender.end(&live, ender.clock.now() + ender.timeout).await;
+                ender.leavers.done();
+                drop(place);
+            });
+        }
+    }
+
+    /// Ends these now, and waits for those on their way out, until the deadline. Returns how many of these are left.
+    pub(crate) async fn end_all(
+        self: &Arc<Self>,
+        sessions: Vec<Arc<LiveSession>>,
+        deadline: Instant,
+    ) -> usize {
+        self.start();
+        let (all, ended) = (sessions.len(), Arc::new(AtomicUsize::new(0)));
+        let rest = Arc::new(Mutex::new(sessions));
+        let workers: Vec<_> = (0..AT_A_TIME_IN_A_HURRY.min(all))
+            .map(|_| {
+                let (ender, rest, ended) = (Arc::clone(self), Arc::clone(&rest), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    let next = || lock(&rest).pop();
+                    while ender.clock.now() < deadline
+                        && let Some(live) = next()
+                    {
+                        let paused_until = *lock(&ender.paused_until);
+                        tokio::time::sleep_until(paused_until.min(deadline)).await;
+                        if ender.end(&live, deadline).await {
+                            ended.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            _ = tokio::time::timeout_at(deadline, worker).await;
+        }
+        _ = tokio::time::timeout_at(deadline, self.leavers.all_done()).await;
+        all - ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is over at Clerk now.
+    async fn end(&self, live: &LiveSession, deadline: Instant) -> bool {
+        let ended = tokio::time::timeout_at(deadline, self.fapi.end(&live.session_id, &live.client)).await;
+        let code = match ended {
+            Ok(Ok(())) => return true,
+            Ok(Err(fault)) => {
+                if fault.meaning == Meaning::RateLimited {
+                    let mut until = lock(&self.paused_until);
+                    *until = (*until).max(self.clock.now() + fault.retry_after.unwrap_or(PAUSE));
+                }
+                fault.code
+            }
+            Err(_) => Some("timeout".into()),
+        };
+        tracing::debug!(
+            session_id = &*live.session_id,
+            code = code.as_deref(),
+            "a session was not ended at Clerk"
+        );
+        false
+    }
+}

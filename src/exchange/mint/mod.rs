@@ -1,0 +1,162 @@
+//! Tokens for a live session: one mint at a time of each kind, and what all mints share.
+
+mod calls;
+mod fault;
+mod verified;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub(crate) use self::fault::MintFault;
+use super::circuit::{Circuit, CircuitState};
+use super::verdict::RETRY_RATE_LIMITED;
+use crate::access::{Access, OrganizationRef};
+use crate::clock::Clock;
+use crate::fapi::{Fapi, Fault, Meaning};
+use crate::jitter::Jitter;
+use crate::jwt::Jwks;
+use crate::store::{HeldToken, LiveSession, Revocations, Target};
+use crate::sync::lock;
+
+/// Mints at a time, over all sessions (rule P2).
+const MAX_MINTS: usize = 32;
+
+/// Brings tokens, verified.
+pub(crate) struct Minter {
+    fapi: Arc<Fapi>,
+    jwks: Arc<Jwks>,
+    clock: Clock,
+    issuer: Box<str>,
+    /// For all the calls of one mint.
+    timeout: Duration,
+    jitter: Arc<Jitter>,
+    revocations: Arc<Revocations>,
+    circuit: Arc<Circuit>,
+    places: Semaphore,
+    /// No mint before then: Clerk has said 429 (rule P2).
+    paused_until: Mutex<Instant>,
+    warned_of_clock: AtomicBool,
+}
+
+impl Minter {
+    pub(crate) fn new(
+        fapi: Arc<Fapi>,
+        jwks: Arc<Jwks>,
+        clock: Clock,
+        issuer: &str,
+        timeout: Duration,
+        jitter: Arc<Jitter>,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        Self {
+            fapi,
+            jwks,
+            clock,
+            issuer: issuer.into(),
+            timeout,
+            jitter,
+            revocations,
+            circuit: Arc::default(),
+            places: Semaphore::new(MAX_MINTS),
+            paused_until: Mutex::new(clock.now()),
+            warned_of_clock: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn circuit(&self) -> CircuitState {
+        self.circuit.state()
+    }
+
+    /// Brings a new token of the kind that `access` asks for, and stores it with its session.
+    ///
+    /// Unless the session, its user or the organization was revoked meanwhile: then it is neither stored nor
+    /// returned.
+    pub(crate) async fn mint(
+        &self,
+        live: &LiveSession,
+        access: &Access,
+    ) -> Result<Arc<HeldToken>, MintFault> {
+        let organization = match access.organization.as_deref().map(OrganizationRef::parse) {
+            Some(None) => return Err(MintFault::Forbidden),
+            Some(organization) => organization,
+            None => None,
+        };
+        // First what only this session can be short of, then what all share: no session may keep others waiting.
+        let deadline = self.clock.now() + self.timeout;
+        let own = tokio::time::timeout_at(deadline, async {
+            let place = live.mints.acquire().await;
+            let touches = access.template.is_some() || self.needs_touch(live, organization);
+            let active = if touches { Some(live.active_organization.lock().await) } else { None };
+            (place, active)
+        });
+        let Ok((Ok(_own), mut active)) = own.await else { return Err(MintFault::lost("session_busy")) };
+        let now = self.clock.now();
+        let is_unknown = match organization {
+            Some(OrganizationRef::Id(id)) => !live.is_member(id),
+            Some(OrganizationRef::Slug(slug)) => live.membership_by_slug(slug).is_none(),
+            None => false,
+        };
+        if is_unknown && !live.user.may_ask_for_unknown(now) {
+            let fault = Fault::coded(Meaning::RateLimited, "too_many_unknown_organizations");
+            return Err(fault.into());
+        }
+        let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
+        let now = self.clock.now();
+        let paused = lock(&self.paused_until).saturating_duration_since(now);
+        if !paused.is_zero() {
+            return Err(
+                Fault { retry_after: Some(paused), ..Fault::coded(Meaning::RateLimited, "paused") }.into()
+            );
+        }
+        let pass = self
+            .circuit
+            .enter(address(live), now)
+            .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
+        let since = self.revocations.now();
+        let calls = async {
+            match &access.template {
+                Some(template) => {
+                    let active = active.as_deref_mut();
+                    self.mint_template(live, access, organization, template, active).await
+                }
+                None => self.mint_session_token(live, access, organization, active.as_deref_mut()).await,
+            }
+        };
+        let minted = tokio::time::timeout_at(deadline, calls).await;
+        let minted = minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")));
+        match &minted {
+            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::RateLimited => {
+                let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
+                let mut until = lock(&self.paused_until);
+                *until = (*until).max(self.clock.now() + pause);
+                pass.answered();
+            }
+            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::Unavailable => {
+                pass.failed(self.clock.now());
+            }
+            _ => pass.answered(),
+        }
+        let (token, life, member) = minted?;
+        let held = Arc::new(self.held(live, token, life, member, access, since));
+        let concerns = |target: &Target| match target {
+            Target::Organization(id) => {
+                held.session.organization().is_some_and(|organization| organization.id() == &**id)
+            }
+            target => live.concerns(target),
+        };
+        let stored = self.revocations.store_unless_revoked(since, concerns, || {
+            live.tokens.put(access, &held, self.clock.now());
+        });
+        stored.map(|()| held).ok_or(MintFault::Superseded)
+    }
+}
+
+/// Tells sessions apart for the circuit: faults must come from several of them.
+fn address(live: &LiveSession) -> u64 {
+    std::ptr::from_ref(live).addr() as u64
+}

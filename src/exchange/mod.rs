@@ -1,0 +1,24 @@
+//! The exchange of credentials for a session, and of a session for tokens.
+
+mod attempts;
+mod circuit;
+mod denials;
+mod ender;
+mod mint;
+mod notices;
+mod pacing;
+mod proven;
+mod sign_in;
+mod verdict;
+
+pub(crate) use self::attempts::Attempts;
+pub(crate) use self::circuit::Circuit;
+pub use self::circuit::CircuitState;
+pub(crate) use self::denials::Denials;
+pub(crate) use self::ender::Ender;
+pub(crate) use self::mint::{MintFault, Minter};
+pub(crate) use self::notices::Notices;
+pub(crate) use self::pacing::{Budget, Pacing};
+pub(crate) use self::proven::Proven;
+pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
+pub(crate) use self::verdict::{of_mint, unavailable};

@@ -1,0 +1,150 @@
+//! Whether Clerk may be asked about a credential now, and what it answers.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Attempt, SignIns};
+use crate::exchange::attempts::Pause;
+use crate::exchange::circuit::Pass;
+use crate::exchange::denials::Repeats;
+use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
+use crate::exchange::proven::Claim;
+use crate::exchange::verdict;
+use crate::fapi::{Fault, Meaning, SignedIn};
+use crate::key::{IdentifierKey, normalize_identifier};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::store::Generation;
+use crate::sync::{Either, either};
+
+impl SignIns {
+    /// Checks, waits for a turn, checks again, and asks Clerk.
+    pub(super) async fn ask(
+        &self,
+        attempt: &Attempt,
+        purpose: Purpose,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Asked, Rejection> {
+        let identifier = self.secret.identifier(&normalize_identifier(attempt.credentials.identifier()));
+        // Given back unless Clerk has judged: what never reached it must not cost the user the mark.
+        let claim = self.proven.claim(&attempt.key, self.clock.now());
+        let standing = match &claim {
+            Claim::Granted(_) => Standing::Proven,
+            Claim::Resting(left) => Standing::Resting(*left),
+            Claim::None => Standing::Unproven,
+        };
+        let share = if standing == Standing::Proven { Share::Proven } else { Share::Unproven };
+        self.check(attempt, identifier, standing, purpose)?;
+        // One at a time for all identifiers of a user, so that failures are counted before the next one leaves.
+        let wish = Wish { share, identifier: self.attempts.subject(identifier), source: attempt.source };
+        let turn = match either(self.pacing.turn(wish), gone).await {
+            Either::First(turn) => turn,
+            Either::Second(()) => Err(NoTurn { earliest: Duration::ZERO }),
+        };
+        let mut permit = turn.map_err(|NoTurn { earliest }| {
+            if self.closed.load(Ordering::Acquire) {
+                return verdict::unavailable("shut_down");
+            }
+            Rejection::new(RejectionKind::UpstreamRateLimited)
+                .retry_after_at_least(self.jitter.later(earliest, 0.1))
+        })?;
+        // Others of this identifier may have been answered while this one waited.
+        self.check(attempt, identifier, standing, purpose)?;
+        let now = self.clock.now();
+        let pass = self.enter(identifier, now)?;
+        let since = self.revocations.now();
+        permit.depart();
+        attempt.departed.notify_one();
+        let deadline = now + self.settings.upstream_timeout;
+        let answer = tokio::time::timeout_at(deadline, self.fapi.sign_in(&attempt.credentials))
+            .await
+            .unwrap_or_else(|_| Err(Fault::unavailable("timeout")));
+        match &answer {
+            Err(fault) if fault.meaning == Meaning::Unavailable => pass.failed(self.clock.now()),
+            _ => pass.answered(),
+        }
+        if let Err(fault) = &answer
+            && let Meaning::Refused(refusal) = fault.meaning
+            && share == Share::Unproven
+        {
+            self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
+        }
+        if !matches!(&answer, Err(fault) if matches!(fault.meaning, Meaning::Unavailable | Meaning::RateLimited))
+        {
+            claim.used();
+        }
+        Ok(Asked { answer, permit, since, deadline })
+    }
+
+    /// What speaks against asking Clerk about this credential now.
+    fn check(
+        &self,
+        attempt: &Attempt,
+        identifier: IdentifierKey,
+        standing: Standing,
+        purpose: Purpose,
+    ) -> Result<(), Rejection> {
+        let now = self.clock.now();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(verdict::unavailable("shut_down"));
+        }
+        if let Some(rejection) = self.refused_already(&attempt.key, now) {
+            return Err(rejection);
+        }
+        match (standing, purpose) {
+            (Standing::Proven, _) => {}
+            // Neither a guess nor a reason to hold anything against the credential: it is asked about a little later.
+            (Standing::Resting(left), _) if self.attempts.is_paused(identifier, now) => {
+                return Err(Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(left));
+            }
+            (_, Purpose::Renewal) if self.attempts.is_paused(identifier, now) => {
+                return Err(verdict::unavailable("paused"));
+            }
+            _ => self.attempts.may_ask(identifier, now).map_err(|pause| match pause {
+                Pause::Rejected => {
+                    // Remembered as if Clerk had said it, or asking twice would tell who was asked.
+                    let rejection = Rejection::new(RejectionKind::CredentialsRejected);
+                    self.remember(attempt.key, &rejection, Repeats::Lengthen);
+                    rejection
+                }
+                Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
+            })?,
+        }
+        self.circuit.check(now).map_err(away)
+    }
+
+    fn enter(&self, identifier: IdentifierKey, now: Instant) -> Result<Pass, Rejection> {
+        self.circuit.enter(identifier.short(), now).map_err(away)
+    }
+}
+
+/// What Clerk is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A request waits for it.
+    Request,
+    /// Nobody waits: the session at hand serves on.
+    Renewal,
+}
+
+/// What is known of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Proven,
+    /// Proven, but what that is good for was used a moment ago; for how long it rests.
+    Resting(Duration),
+    Unproven,
+}
+
+/// A sign-in that Clerk was asked for.
+pub(super) struct Asked {
+    pub(super) answer: Result<SignedIn, Fault>,
+    pub(super) permit: Permit,
+    pub(super) since: Generation,
+    pub(super) deadline: Instant,
+}
+
+fn away(wait: Duration) -> Rejection {
+    verdict::of_fault(&Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })
+}

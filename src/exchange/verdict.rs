@@ -1,0 +1,85 @@
+//! From what went wrong to what the client is told: one place, so that no path can be kinder or harsher than
+//! another.
+
+use std::time::Duration;
+
+use crate::fapi::{Fault, Meaning, Refusal};
+use crate::rejection::{Rejection, RejectionKind};
+
+use super::mint::MintFault;
+
+/// Sent as `Retry-After` where Clerk said nothing: when a short trouble may be over.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+/// The same for a 429 without a `Retry-After`: Clerk's window.
+pub(crate) const RETRY_RATE_LIMITED: Duration = Duration::from_secs(10);
+
+pub(crate) fn unavailable(code: &str) -> Rejection {
+    of_fault(&Fault::unavailable(code))
+}
+
+/// One and the same answer, whatever Clerk knows of the account; the difference is for logs.
+pub(crate) fn refused(refusal: Refusal) -> Rejection {
+    let code = match refusal {
+        Refusal::Credentials => None,
+        Refusal::NotByPassword => Some("not_by_password"),
+        Refusal::Locked => Some("user_locked"),
+        Refusal::Barred => Some("user_barred"),
+    };
+    Rejection::new(RejectionKind::CredentialsRejected).upstream(code.map(Into::into))
+}
+
+pub(crate) fn of_fault(fault: &Fault) -> Rejection {
+    let code = fault.code.clone();
+    let action = |detail| Rejection::new(RejectionKind::AccountActionRequired).detail_of(detail);
+    let rejection = match fault.meaning {
+        Meaning::Refused(refusal) => refused(refusal),
+        Meaning::ActionRequired => action("sign in once in a browser and follow what Clerk asks for"),
+        Meaning::DeviceNotTrusted => action(
+            "Clerk's Device Trust doesn't know this server for this account: set bypass_client_trust for the user, \
+             or turn the rule off in Clerk's dashboard",
+        ),
+        Meaning::SecondFactor => Rejection::new(RejectionKind::SecondFactorRequired)
+            .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
+        Meaning::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),
+        Meaning::RateLimited => Rejection::new(RejectionKind::UpstreamRateLimited)
+            .retry_after_at_least(fault.retry_after.unwrap_or(RETRY_RATE_LIMITED)),
+        Meaning::Misconfigured => Rejection::new(RejectionKind::Misconfigured),
+        Meaning::SessionGone
+        | Meaning::NotFound
+        | Meaning::MissingExpiredToken
+        | Meaning::SessionExists
+        | Meaning::Unknown
+        | Meaning::Untrusted
+        | Meaning::Unavailable => Rejection::new(RejectionKind::UpstreamUnavailable)
+            .retry_after_at_least(fault.retry_after.unwrap_or(RETRY_UNAVAILABLE)),
+    };
+    rejection.upstream(code)
+}
+
+pub(crate) fn of_mint(fault: &MintFault) -> Rejection {
+    match fault {
+        MintFault::Fault(fault) => of_fault(fault),
+        MintFault::Refused(refusal) => refused(*refusal),
+        MintFault::Forbidden => Rejection::new(RejectionKind::OrganizationForbidden),
+        MintFault::ActionRequired => of_fault(&Fault::new(Meaning::ActionRequired)),
+        MintFault::Misconfigured(_) => Rejection::new(RejectionKind::Misconfigured),
+        MintFault::Superseded => unavailable("revoked_meanwhile"),
+        // A session that is gone twice in one request: Clerk's trouble.
+        MintFault::Gone => unavailable("session_gone"),
+    }
+}
+
+/// What to do about a wrong set-up, for the log: the one who reads it can do it.
+pub(crate) fn advice(fault: &Fault) -> &'static str {
+    match fault.code.as_deref() {
+        Some("native_api_disabled") => "turn the Native API on in Clerk's dashboard (Native applications)",
+        Some("form_param_unknown" | "form_param_value_disabled") => {
+            "turn sign-in with password on in Clerk's dashboard (User & authentication)"
+        }
+        Some("host_invalid") => "check the publishable key or the address of the Frontend API",
+        Some("requires_device_attestation" | "requires_assertion") => {
+            "the instance enforces device attestation for native clients, which a server cannot give"
+        }
+        _ => "check the instance's settings in Clerk's dashboard",
+    }
+}
