@@ -1,0 +1,76 @@
+//! What is renewed ahead of its end, begun by the requests that use it (rules K3, K12). Nobody waits for any of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::Clerk;
+use crate::access::Access;
+use crate::credentials::Credentials;
+use crate::exchange::{Attempt, MintFault};
+use crate::flight::Join;
+use crate::store::LiveSession;
+
+/// After a renewal that failed, the next one is tried no sooner.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
+
+impl Clerk {
+    /// Mints the next token of this kind while the one that is held still serves.
+    pub(super) fn renew_token(&self, live: &Arc<LiveSession>, access: &Access, last_use: Instant) {
+        // No outcome of before will do: this is about the next token.
+        // Led by another or not: the turnstile has closed behind this one, which has to see to the next try.
+        let Join::Seat(seat, _) = self.0.join_mint(live, access, last_use, || None) else {
+            self.retry_renewal(live, access, RENEWAL_PAUSE);
+            return;
+        };
+        let (weak, live, access) = (Arc::downgrade(&self.0), Arc::clone(live), access.clone());
+        tokio::spawn(async move {
+            let minted = seat.outcome().await.unwrap_or_else(|_| Err(MintFault::lost("mint_lost")));
+            let Some(engine) = weak.upgrade() else { return };
+            let clerk = Self(engine);
+            let fault = match minted {
+                Ok(token) => {
+                    // One that came out staler than the one at hand has not taken its place.
+                    if live.tokens.held(&access).is_some_and(|held| !Arc::ptr_eq(&held, &token)) {
+                        clerk.retry_renewal(&live, &access, RENEWAL_PAUSE);
+                    }
+                    return;
+                }
+                Err(fault) => fault,
+            };
+            match &fault {
+                MintFault::Gone | MintFault::Refused(_) => clerk.0.drop_if_gone(&live, &fault),
+                // The token at hand was for an organization that the user has left since.
+                MintFault::Forbidden => live.tokens.forget(&access),
+                MintFault::Fault(fault) => {
+                    clerk.retry_renewal(&live, &access, fault.retry_after.unwrap_or(RENEWAL_PAUSE));
+                }
+                _ => clerk.retry_renewal(&live, &access, RENEWAL_PAUSE),
+            }
+        });
+    }
+
+    fn retry_renewal(&self, live: &LiveSession, access: &Access, pause: Duration) {
+        if let Some(token) = live.tokens.held(access) {
+            let pause = self.0.sign_ins.jitter.later(pause, 0.5);
+            token.renewal.open_at(self.0.clock.now() + pause);
+        }
+    }
+
+    /// Proves the password of a live session anew, in the sign-in flight of its credential.
+    pub(crate) fn renew_proof(&self, live: Arc<LiveSession>, credentials: Credentials) {
+        let key = live.key;
+        let _ = self.0.sign_in_flights.join(
+            key,
+            || None,
+            |_| {
+                let sign_ins = Arc::clone(&self.0.sign_ins);
+                let attempt = Attempt::new(key, credentials, None);
+                let span = tracing::debug_span!("renew_proof", session_id = &*live.session_id);
+                async move { sign_ins.renew_proof(attempt, &live).await }.instrument(span)
+            },
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! The engine: one per Clerk instance. What happens in which order is decided here and nowhere else.
+
+mod background;
+mod exchange;
+mod preflight;
+mod revoke;
+mod shutdown;
+mod warm;
+
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::config::{Builder, ConfigError, Settings, Setup};
+use crate::credentials::{BasicToken, Credentials, Decoding};
+use crate::exchange::{
+    Attempts, Circuit, Denials, Ender, MintFault, Minter, Notices, Pacing, Proven, SignInOutcome, SignIns,
+};
+use crate::fapi::Fapi;
+use crate::flight::Flights;
+use crate::jwt::Jwks;
+use crate::key::{CredentialKey, PassThrough, Strategy};
+use crate::rejection::Rejection;
+use crate::session::ClerkSession;
+use crate::stats::{Outcome, Outcomes, Stats};
+use crate::store::{HeldToken, Leavers, LiveSession, Revocations, Sessions, TokenKey, Users};
+
+pub use self::preflight::{Finding, FindingKind};
+
+/// Sign-ins and mints under way at a time (rule K7). The queue for the sign-in budget is far shorter; this bounds
+/// an engine without a budget.
+const MAX_FLIGHTS: usize = 10_000;
+
+/// So much sooner than its request a mint gives up: else the request would leave a flight behind that is about to
+/// end, for the next one to join.
+const LANDING: Duration = Duration::from_millis(20);
+
+/// Signs users of one Clerk instance in by their passwords, and keeps what that brings.
+///
+/// Cheap to clone: all clones share the sessions, the sign-in budget and the key set. Any number of layers can
+/// stand on one engine, and then one sign-in serves them all. It works without any layer, too.
+///
+/// ```no_run
+/// use tower_clerk::{Access, Clerk, Credentials};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let clerk = Clerk::builder("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k").build()?;
+/// let credentials = Credentials::new("jane@example.com", "correct horse battery staple")?;
+/// let session = clerk.authenticate(&credentials, &Access::new().organization("acme")).await?;
+/// println!("{} until {:?}", session.user_id(), session.expires_at());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Clerk(Arc<Inner>);
+
+struct Inner {
+    sign_ins: Arc<SignIns>,
+    sign_in_flights: Arc<Flights<CredentialKey, SignInOutcome, PassThrough>>,
+    mint_flights: Arc<Flights<MintKey, Result<Arc<HeldToken>, MintFault>>>,
+    fapi: Arc<Fapi>,
+    jwks: Arc<Jwks>,
+    outcomes: Outcomes,
+    settings: Settings,
+    clock: Clock,
+}
+
+/// A mint is for one session and one kind of token.
+type MintKey = (Box<str>, TokenKey);
+
+impl Clerk {
+    /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its
+    /// Frontend API.
+    pub fn builder(instance: impl Into<String>) -> Builder {
+        Builder::new(instance.into())
+    }
+
+    pub(crate) fn from_setup(setup: Setup) -> Self {
+        let Setup { instance, issuer, transport, secret, settings, budget, clock, jitter } = setup;
+        let (jitter, timeout) = (Arc::new(jitter), settings.upstream_timeout);
+        let fapi = Arc::new(Fapi::new(instance, transport, clock));
+        let jwks = Arc::new(Jwks::new(Arc::clone(&fapi), clock, timeout));
+        // A sign-in and what opens its session, or a mint and its wait for a place.
+        let revocations = Arc::new(Revocations::new(3 * timeout));
+        let (shared, spread) = (Arc::clone(&revocations), Arc::clone(&jitter));
+        let minter = Arc::new(Minter::new(
+            Arc::clone(&fapi),
+            Arc::clone(&jwks),
+            clock,
+            &issuer,
+            timeout - LANDING,
+            spread,
+            shared,
+        ));
+        let leavers = Leavers::new();
+        let sign_ins = Arc::new(SignIns {
+            fapi: Arc::clone(&fapi),
+            secret,
+            minter,
+            pacing: Pacing::new(budget, clock),
+            circuit: Arc::new(Circuit::default()),
+            denials: Denials::new(settings.negative_ttl),
+            attempts: Attempts::new(),
+            proven: Proven::new(settings.max_sessions, clock.now()),
+            sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&leavers)),
+            users: Users::default(),
+            revocations,
+            ender: Ender::new(Arc::clone(&fapi), Arc::clone(&leavers), clock, timeout),
+            leavers,
+            settings: settings.clone(),
+            clock,
+            jitter,
+            misconfigured: Mutex::new(None),
+            notices: Notices::default(),
+            closed: AtomicBool::new(false),
+        });
+        Self(Arc::new(Inner {
+            sign_ins,
+            sign_in_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            mint_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            fapi,
+            jwks,
+            outcomes: Outcomes::default(),
+            settings,
+            clock,
+        }))
+    }
+
+    /// Exchanges credentials for a session, from what is held where that will do.
+    ///
+    /// A caller that drops the future cancels nothing that others wait for, nor a sign-in that has departed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`], whose kind says why.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        access: &Access,
+    ) -> Result<ClerkSession, Rejection> {
+        let key = self.key_of_credentials(credentials);
+        let Some(held) = self.held(&key, access) else {
+            return self.exchange(key, credentials.clone(), None, access).await;
+        };
+        if let Some(due) = held.proof_due {
+            self.renew_proof(due, credentials.clone());
+        }
+        Ok(held.session)
+    }
+
+    /// The key that a credential's session is found under: made of the token as it stands in the header.
+    pub(crate) fn key_of(&self, token: BasicToken<'_>, decoding: Decoding) -> CredentialKey {
+        self.0.sign_ins.secret.credential(Strategy::Password, decoding, token.as_bytes())
+    }
+
+    fn key_of_credentials(&self, credentials: &Credentials) -> CredentialKey {
+        self.0.sign_ins.secret.credential(Strategy::Password, Decoding::Plain, &credentials.token())
+    }
+
+    /// The way of a hit: the session, if it and a token for this access are there and good. What is due for renewal
+    /// is begun in the background, or, where that takes the password, handed back to be begun.
+    pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Held> {
+        let now = self.0.clock.now();
+        let live = self.0.sign_ins.sessions.get(key, now)?;
+        let (session, token_due) = live.tokens.good(access, now, &self.0.sign_ins.revocations)?;
+        if token_due {
+            self.renew_token(&live, access, now);
+        }
+        self.count(Outcome::Hit);
+        let proof_due = (live.proof_renewal.is_open(now) && live.proof_renewal.pass(now)).then_some(live);
+        Some(Held { session, proof_due })
+    }
+
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.0.outcomes.count(outcome);
+    }
+
+    /// What has happened so far, and how things stand.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (inner, sign_ins) = (&self.0, &self.0.sign_ins);
+        let users_per_address = inner.settings.sign_in_rate.map(|(sign_ins, window)| {
+            (f64::from(sign_ins) * inner.settings.session_ttl.as_secs_f64() / window.as_secs_f64()) as u64
+        });
+        Stats {
+            requests: inner.outcomes.all(),
+            upstream: inner.fapi.calls(),
+            sessions: sign_ins.sessions.len(),
+            denials: sign_ins.denials.len(),
+            proven: sign_ins.proven.len(),
+            attempts: sign_ins.attempts.len(),
+            sign_in_flights: inner.sign_in_flights.len(),
+            mint_flights: inner.mint_flights.len(),
+            sign_in_queue: sign_ins.pacing.waiting(),
+            ending: sign_ins.leavers.outstanding(),
+            not_ended: sign_ins.leavers.dropped(),
+            sign_in_circuit: sign_ins.circuit.state(),
+            mint_circuit: sign_ins.minter.circuit(),
+            users_per_address,
+        }
+    }
+}
+
+/// A hit.
+pub(crate) struct Held {
+    pub(crate) session: ClerkSession,
+    /// The proof of this session's password is due to be renewed, which takes the password.
+    pub(crate) proof_due: Option<Arc<LiveSession>>,
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clerk").field("sessions", &self.0.sign_ins.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+/// An engine straight from a publishable key, with all defaults.
+impl TryFrom<&str> for Clerk {
+    type Error = ConfigError;
+
+    fn try_from(instance: &str) -> Result<Self, Self::Error> {
+        Self::builder(instance).build()
+    }
+}

@@ -1,0 +1,78 @@
+//! Taking back what was let in (rule K9).
+
+use std::sync::Arc;
+
+use super::Clerk;
+use crate::credentials::Credentials;
+use crate::exchange::{of_mint, unavailable};
+use crate::fapi::Fault;
+use crate::rejection::Rejection;
+use crate::store::{LiveSession, Target};
+
+impl Clerk {
+    /// Forgets a user: sessions, tokens, and that any credential of theirs was ever right. The sessions are ended at
+    /// Clerk in the background.
+    ///
+    /// At once, also for a sign-in that is under way: its result is neither stored nor served. The next request must
+    /// prove itself at Clerk. It is no ban: that is made in Clerk.
+    pub fn revoke_user(&self, user_id: &str) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
+        self.drop_all(sign_ins.users.revoke(user_id));
+    }
+
+    /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
+    /// it signs in anew.
+    pub fn revoke_session(&self, session_id: &str) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
+        self.drop_all(sign_ins.sessions.by_id(session_id).into_iter().collect());
+    }
+
+    /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still
+    /// a member, and with which permissions. Sessions and other organizations' tokens stay.
+    pub fn revoke_organization(&self, organization_id: &str) {
+        let target = Target::Organization(organization_id.into());
+        self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
+    }
+
+    /// Forgets everybody.
+    pub fn revoke_all(&self) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::All, self.0.clock.now());
+        sign_ins.users.revoke_all();
+        sign_ins.sessions.remove_all();
+        sign_ins.proven.forget_all();
+    }
+
+    fn drop_all(&self, sessions: Vec<Arc<LiveSession>>) {
+        for live in sessions {
+            self.0.sign_ins.sessions.remove(&live);
+        }
+    }
+
+    /// Ends the session of these credentials, here and at Clerk.
+    ///
+    /// The credentials stay good: the next request with them signs in anew.
+    ///
+    /// # Errors
+    ///
+    /// When Clerk couldn't be told. Here the session is over all the same.
+    pub async fn end(&self, credentials: &Credentials) -> Result<(), Rejection> {
+        let inner = &self.0;
+        let key = self.key_of_credentials(credentials);
+        let Some(live) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
+        inner.sign_ins.leavers.taken_by_hand(&live);
+        inner.sign_ins.sessions.remove(&live);
+        // In a task of its own: a caller that goes away must not leave the session to Clerk.
+        let (fapi, timeout) = (Arc::clone(&inner.fapi), inner.settings.upstream_timeout);
+        let ended = tokio::spawn(async move {
+            tokio::time::timeout(timeout, fapi.end(&live.session_id, &live.client)).await
+        });
+        match ended.await.unwrap_or_else(|_| Ok(Err(Fault::unavailable("end_lost")))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => Err(of_mint(&fault.into())),
+            Err(_) => Err(unavailable("timeout")),
+        }
+    }
+}

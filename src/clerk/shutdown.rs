@@ -1,0 +1,28 @@
+//! Leaving no sessions behind (rule K10).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Clerk;
+use crate::store::Target;
+
+impl Clerk {
+    /// Ends all sessions at Clerk, within a deadline, and lets nobody in any more who isn't let in yet. Returns how
+    /// many sessions were left: Clerk ends those after their own life, 7 days by default.
+    ///
+    /// Call it when the server has stopped accepting requests.
+    pub async fn shutdown(&self, within: Duration) -> usize {
+        let inner = &self.0;
+        // A deadline that no clock reaches is as good as a day.
+        let deadline = inner.clock.now() + within.min(Duration::from_secs(24 * 60 * 60));
+        inner.sign_ins.closed.store(true, Ordering::Release);
+        inner.sign_ins.pacing.close();
+        // A sign-in that has departed brings a session yet, which is then superseded and ended.
+        inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
+        let sessions = inner.sign_ins.sessions.drain();
+        let left = inner.sign_ins.ender.end_all(sessions, deadline).await;
+        _ = tokio::time::timeout_at(deadline, inner.sign_in_flights.all_landed()).await;
+        _ = tokio::time::timeout_at(deadline, inner.sign_ins.leavers.all_done()).await;
+        left + inner.sign_ins.leavers.outstanding()
+    }
+}

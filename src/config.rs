@@ -1,0 +1,282 @@
+//! How an engine is set up.
+
+mod error;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub use self::error::ConfigError;
+use crate::clerk::Clerk;
+use crate::clock::Clock;
+use crate::exchange::Budget;
+use crate::fapi::HttpTransport;
+use crate::instance::Instance;
+use crate::jitter::Jitter;
+use crate::key::KeySecret;
+use crate::transport::Transport;
+
+/// How long a proof of a password stands: then the password goes to Clerk again.
+pub(crate) const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(60 * 60);
+/// How long a refused credential is answered without asking Clerk again.
+pub(crate) const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(10);
+/// How long an exchange with Clerk may take, however many calls it needs.
+pub(crate) const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many sessions are held.
+pub(crate) const DEFAULT_MAX_SESSIONS: u64 = 10_000;
+/// What Clerk allows one address: <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
+pub(crate) const DEFAULT_SIGN_IN_RATE: (u32, Duration) = (5, Duration::from_secs(10));
+/// How long a sign-in waits for its turn.
+pub(crate) const DEFAULT_SIGN_IN_WAIT: Duration = Duration::from_secs(10);
+/// How many sign-ins wait for their turn.
+pub(crate) const SIGN_IN_QUEUE: usize = 1024;
+/// More sessions than a machine's memory holds are a mistake, and so are more sign-ins than anybody allows.
+pub(crate) const MOST_SESSIONS: u64 = 100_000_000;
+pub(crate) const MOST_SIGN_INS: u64 = 1_000_000;
+/// No proof of a password stands longer.
+pub(crate) const LONGEST_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Sets an engine up. Made by [`Clerk::builder`].
+///
+/// Everything but the instance has a default that is safe for a new Clerk account.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_clerk::Clerk;
+///
+/// let clerk = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk")
+///     .session_ttl(Duration::from_secs(15 * 60))
+///     .build()?;
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    instance: String,
+    issuer: Option<String>,
+    transport: Option<Arc<dyn Transport>>,
+    credential_secret: Option<Zeroizing<[u8; 32]>>,
+    settings: Settings,
+    clock: Option<Clock>,
+    jitter: Option<u64>,
+}
+
+/// The settings of an engine that are plain values.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) session_ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) upstream_timeout: Duration,
+    pub(crate) max_sessions: u64,
+    pub(crate) sign_in_rate: Option<(u32, Duration)>,
+    pub(crate) sign_in_wait: Duration,
+    pub(crate) proof_renewal: bool,
+    pub(crate) keep_warm: Option<Duration>,
+}
+
+/// What an engine is made of, checked.
+pub(crate) struct Setup {
+    pub(crate) instance: Instance,
+    pub(crate) issuer: String,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) secret: KeySecret,
+    pub(crate) settings: Settings,
+    pub(crate) budget: Budget,
+    pub(crate) clock: Clock,
+    pub(crate) jitter: Jitter,
+}
+
+impl Builder {
+    pub(crate) fn new(instance: String) -> Self {
+        Self {
+            instance,
+            issuer: None,
+            transport: None,
+            credential_secret: None,
+            settings: Settings {
+                session_ttl: DEFAULT_SESSION_TTL,
+                negative_ttl: DEFAULT_NEGATIVE_TTL,
+                upstream_timeout: DEFAULT_UPSTREAM_TIMEOUT,
+                max_sessions: DEFAULT_MAX_SESSIONS,
+                sign_in_rate: Some(DEFAULT_SIGN_IN_RATE),
+                sign_in_wait: DEFAULT_SIGN_IN_WAIT,
+                proof_renewal: true,
+                keep_warm: None,
+            },
+            clock: None,
+            jitter: None,
+        }
+    }
+
+    /// How long a proof of a password stands before the password goes to Clerk again: 1 h by default, 1 s to 24 h,
+    /// spread by up to a twentieth, only ever
+    /// earlier.
+    ///
+    /// It bounds how long a changed password keeps working. It also decides how many users one address can
+    /// carry: at most the sign-in budget times this, 1,800 with both defaults.
+    pub fn session_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.session_ttl = ttl;
+        self
+    }
+
+    /// How long a refused credential is answered without asking Clerk again: 10 s by default, at least 1 s.
+    ///
+    /// One that is refused again and again rests for 1 min, 10 min, 1 h.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.negative_ttl = ttl;
+        self
+    }
+
+    /// How long an exchange with Clerk may take, however many calls it needs: 5 s by default, at least 100 ms.
+    /// Waiting for a turn in the sign-in budget isn't part of it.
+    pub fn upstream_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.upstream_timeout = timeout;
+        self
+    }
+
+    /// How many sessions are held: 10,000 by default, at least 1. Over that the least recently used go.
+    pub fn max_sessions(mut self, sessions: u64) -> Self {
+        self.settings.max_sessions = sessions;
+        self
+    }
+
+    /// How many sign-ins may depart in any window of the given length: 5 in 10 s by default, which is what Clerk
+    /// allows one address. Replicas behind one address divide it.
+    pub fn sign_in_rate(mut self, sign_ins: u32, window: Duration) -> Self {
+        self.settings.sign_in_rate = Some((sign_ins, window));
+        self
+    }
+
+    /// Sends sign-ins as they come. Clerk will answer 429 to more than five in 10 s, and then nobody signs in: for
+    /// stand-ins and for instances with limits of their own.
+    pub fn unlimited_sign_ins(mut self) -> Self {
+        self.settings.sign_in_rate = None;
+        self
+    }
+
+    /// How long a request waits for its turn in the sign-in budget: 10 s by default. One whose turn is later is
+    /// answered 503 with `Retry-After` at once.
+    pub fn sign_in_wait(mut self, wait: Duration) -> Self {
+        self.settings.sign_in_wait = wait;
+        self
+    }
+
+    /// Whether proofs are renewed ahead of their end, in the background, by requests that carry the credential
+    /// anyway: on by default.
+    ///
+    /// Each renewal is a sign-in at Clerk, with its webhook and, where the instance sends them, its e-mail. Off, the
+    /// first request after a proof's end waits for one.
+    pub fn proof_renewal(mut self, renew: bool) -> Self {
+        self.settings.proof_renewal = renew;
+        self
+    }
+
+    /// Keeps the tokens of a session fresh for this long after their last use, so that the next request after a
+    /// silence doesn't wait for a mint: off by default, then an idle session's token runs out.
+    ///
+    /// Costs a call to Clerk per token and token life.
+    pub fn keep_warm(mut self, after_last_use: Duration) -> Self {
+        self.settings.keep_warm = Some(after_last_use);
+        self
+    }
+
+    /// The `iss` that tokens must have, where it isn't the address of the Frontend API.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The secret that credentials are hashed with, where it must be the same in several processes. Random
+    /// otherwise.
+    pub fn credential_secret(mut self, secret: [u8; 32]) -> Self {
+        self.credential_secret = Some(Zeroizing::new(secret));
+        self
+    }
+
+    /// Sends requests to Clerk by a transport of your own in place of the built-in HTTP client.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// The clock to tell the time by, for tests.
+    #[cfg(feature = "testing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Makes the spread of lives and waits repeatable, for tests.
+    #[cfg(feature = "testing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter = Some(seed);
+        self
+    }
+
+    /// Builds the engine. Nothing is sent to Clerk yet, and no runtime is needed yet.
+    ///
+    /// # Errors
+    ///
+    /// When the instance or a setting is unusable; nothing is guessed in its place.
+    pub fn build(self) -> Result<Clerk, ConfigError> {
+        let settings = self.settings;
+        let between = |name, value: Duration, least, most: Duration| {
+            let fits = value >= least && value <= most;
+            if fits { Ok(()) } else { Err(ConfigError::Setting { name, least, most, value }) }
+        };
+        let (second, day) = (Duration::from_secs(1), LONGEST_SESSION_TTL);
+        between("session_ttl", settings.session_ttl, second, day)?;
+        between("negative_ttl", settings.negative_ttl, second, Duration::from_secs(60 * 60))?;
+        between(
+            "upstream_timeout",
+            settings.upstream_timeout,
+            Duration::from_millis(100),
+            Duration::from_secs(60),
+        )?;
+        between("sign_in_wait", settings.sign_in_wait, Duration::ZERO, Duration::from_secs(60))?;
+        let counted = |name, value: u64, most| match value {
+            0 => Err(ConfigError::Zero { name }),
+            value if value > most => Err(ConfigError::TooMany { name, most }),
+            _ => Ok(()),
+        };
+        counted("max_sessions", settings.max_sessions, MOST_SESSIONS)?;
+        if let Some((sign_ins, window)) = settings.sign_in_rate {
+            counted("sign_in_rate", sign_ins.into(), MOST_SIGN_INS)?;
+            between("sign_in_rate", window, second, Duration::from_secs(60 * 60))?;
+        }
+        let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None if instance.is_https() && cfg!(not(feature = "rustls")) => return Err(ConfigError::NoTls),
+            None => Arc::new(
+                HttpTransport::new(instance.is_https())
+                    .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url())))?,
+            ),
+        };
+        let issuer = self.issuer.unwrap_or_else(|| instance.issuer().to_owned());
+        let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
+        let secret = KeySecret::for_instance(secret, instance.issuer());
+        let budget =
+            Budget { sign_ins: settings.sign_in_rate, wait: settings.sign_in_wait, queue: SIGN_IN_QUEUE };
+        Ok(Clerk::from_setup(Setup {
+            instance,
+            issuer,
+            transport,
+            secret,
+            settings,
+            budget,
+            clock: self.clock.unwrap_or_default(),
+            jitter: self.jitter.map_or_else(Jitter::random, Jitter::seeded),
+        }))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The instance may be a secret key given by mistake.
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
