@@ -1,11 +1,151 @@
-//! HTTP Basic in, Clerk session out.
+//! HTTP Basic in, Clerk session out:
+//! `async fn(Request + Authorization: Basic) -> Result<Request + ClerkSession, Rejection>` as a [tower] layer.
+//!
+//! # Overview
+//!
+//! Some clients can send nothing but HTTP Basic. [`ClerkBasicAuthLayer`] lets the people and service accounts behind them
+//! live in [Clerk]: it takes the credentials of a request, exchanges them for a Clerk session through Clerk's Frontend
+//! API, keeps that session and its short-lived JWT fresh, and hands both on as a [`ClerkSession`] in the request's
+//! extensions. It works in front of any `tower::Service<http::Request<B>>`, and [`Clerk`], the engine under it, without
+//! tower.
+//!
+//! ```no_run
+//! use axum::{Extension, Router, routing::get};
+//! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = Router::new()
+//!     .route("/", get(|Extension(session): Extension<ClerkSession>| async move { session.user_id().to_owned() }))
+//!     .layer(ClerkBasicAuthLayer::from_publishable_key("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k")?);
+//!
+//! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a request meets
+//!
+//! 1. **The header.** None, or another scheme: 401, or passed on as [`Anonymous`] where the layer is
+//!    [`optional`](ClerkBasicAuthLayer::optional). Malformed: 401, before any look-up.
+//! 2. **The session**, by a keyed hash of the token as it stands in the header. Live, with a good JWT: the request goes on
+//!    at once. No lock is taken, nothing is boxed, nobody is asked. What is about to run out is renewed in the background.
+//! 3. **A refusal** of a moment ago: the same answer again, without asking Clerk.
+//! 4. **Too many failures** of this identifier: 429, before Clerk locks the account.
+//! 5. **The sign-in**, one per credential however many requests wait for it, in a task of its own: a client that hangs up
+//!    neither cancels nor repeats it. It waits for its turn in the sign-in budget; credentials that Clerk has accepted
+//!    before go first.
+//! 6. **The token** for the organization and template that the layer wants, one mint at a time each, verified before it is
+//!    stored.
+//!
+//! # Deployment
+//!
+//! - CORS and sensitive-header layers go outside of this one, so that preflights need no credentials and logs don't show
+//!   them; [`pass_preflight`](ClerkBasicAuthLayer::pass_preflight) is the second best.
+//! - Readiness is the inner service's alone. A request that must wait for Clerk gives back what its service had reserved, so
+//!   a concurrency limit inside the layer is never held up by a sign-in.
+//! - An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
+//! - Call [`Clerk::shutdown`] when the server has stopped, or Clerk keeps the sessions for 7 days.
+//! - The budget for sign-ins is per process. Replicas behind one address divide it:
+//!   [`sign_in_rate`](Builder::sign_in_rate).
+//!
+//! # Layout
+//!
+//! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, and what paces and
+//! protects them) → `fapi`, `jwt`, `store` → values. Arrows point one way. `flight` is one piece of work per key, shared;
+//! `testing` is a Clerk of its own that shares no type with the client but [`Transport`] and the clock.
+//!
+//! # Testing your own app
+//!
+//! With the feature `testing`, a Clerk instance in memory:
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use http::{Request, Response, header::AUTHORIZATION};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_clerk::testing::FakeClerk;
+//! use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession};
+//!
+//! let fake = FakeClerk::new();
+//! let clerk = Clerk::builder(fake.fapi_url()).transport(fake.clone()).build()?;
+//! let service = ClerkBasicAuthLayer::new(clerk).organization("acme")?.layer(service_fn(async |request: Request<()>| {
+//!     let session = request.extensions().get::<ClerkSession>().expect("the layer puts one there");
+//!     assert!(session.has_role("org:admin") && session.has_permission("org:invoices:manage"));
+//!     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+//! }));
+//!
+//! // jane@example.com:correct horse battery staple
+//! let basic = "Basic amFuZUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl";
+//! let good = Request::builder().header(AUTHORIZATION, basic).body(())?;
+//! assert_eq!(service.clone().oneshot(good).await?.status(), 200);
+//!
+//! let none = Request::new(());
+//! assert_eq!(service.oneshot(none).await?.status(), 401);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))] fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | name | description | default |
+//! |---|---|---|
+//! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
+//! | `metrics` | counts and latencies through the `metrics` facade | no |
+//! | `testing` | `testing::FakeClerk` | no |
+//!
+//! [tower]: https://docs.rs/tower
+//! [Clerk]: https://clerk.com
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
+mod claims;
+mod clerk;
 mod clock;
+mod config;
+mod credentials;
+mod exchange;
+mod fapi;
+mod flight;
+mod instance;
+mod jitter;
+mod jwt;
+mod key;
+mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod organization;
+mod packed;
+mod rejection;
+mod session;
+mod stats;
+mod store;
+mod sync;
 mod transport;
 
 #[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 
+pub use access::Access;
+pub use claims::{Claims, ClaimsError};
+pub use clerk::{Clerk, Finding, FindingKind};
+pub use config::{Builder, ConfigError};
+pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
+pub use exchange::CircuitState;
+pub use instance::InstanceError;
+pub use layer::{
+    AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,
+    ResponseFuture,
+};
+pub use organization::Organization;
+pub use rejection::{Rejection, RejectionKind};
+pub use session::{Anonymous, ClerkSession};
+pub use stats::{Outcome, Stats, UpstreamCalls};
 pub use transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+
+/// The examples of the README are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,80 @@
+//! A Clerk that runs on a laptop: the stand-in of `tower_clerk::testing`, as a program.
+//!
+//! ```text
+//! $ cargo run --example fake_clerk
+//! fake clerk listening on http://127.0.0.1:4400
+//!
+//! $ curl 'http://127.0.0.1:4400/v1/client/sign_ins?_is_native=1' \
+//!     -d strategy=password -d identifier=jane -d password='correct horse battery staple'
+//! ```
+//!
+//! The accounts are listed in the documentation of `tower_clerk::testing`. `FAKE_CLERK_ADDR` says where it listens.
+//! Codes that Clerk would mail are printed on stderr; `424242` does as well.
+
+use std::env::{self, VarError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use tower_clerk::testing::FakeClerk;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let address = match env::var("FAKE_CLERK_ADDR") {
+        Ok(address) => address,
+        Err(VarError::NotPresent) => "127.0.0.1:4400".to_owned(),
+        Err(VarError::NotUnicode(_)) => return unusable("it isn't text"),
+    };
+    let clerk = FakeClerk::builder().on_code(|to, code| eprintln!("mail to {to}: {code}")).build();
+    let server = match clerk.serve(address.as_str()).await {
+        Ok(server) => server,
+        Err(error) => return unusable(&format!("can't listen on {address:?}: {error}")),
+    };
+    // Signals are caught before anybody learns that there is something to stop.
+    let stopped = match stop_signal() {
+        Ok(stopped) => stopped,
+        Err(error) => {
+            eprintln!("can't wait for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    announce(server.addr());
+    stopped.await;
+    server.shutdown().await;
+    ExitCode::SUCCESS
+}
+
+fn unusable(why: &str) -> ExitCode {
+    eprintln!("FAKE_CLERK_ADDR: {why}");
+    ExitCode::from(2)
+}
+
+fn announce(address: SocketAddr) {
+    let mut stdout = io::stdout();
+    // Whoever closed our output doesn't want to know.
+    let _ = writeln!(stdout, "fake clerk listening on http://{address}");
+    let _ = stdout.flush();
+}
+
+/// Ends with Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ends with Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

@@ -1,0 +1,175 @@
+//! An API behind the layer, configured from the environment.
+//!
+//! `cargo run --example server` needs nothing: without `CLERK_PUBLISHABLE_KEY` it starts a stand-in for Clerk inside
+//! its own process and prints a `curl` line that works.
+
+mod settings;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+use settings::Settings;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower_clerk::testing::FakeClerk;
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError};
+use tracing_subscriber::EnvFilter;
+
+/// How long requests in flight have to end.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long ending the Clerk sessions may take after that.
+const END: Duration = Duration::from_secs(4);
+
+/// The histogram of calls to Clerk, in seconds.
+const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let settings = match Settings::from_env() {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let listener = match TcpListener::bind(settings.listen_addr).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("LISTEN_ADDR: can't listen on {}: {error}", settings.listen_addr);
+            return ExitCode::from(2);
+        }
+    };
+    match serve(&settings, listener).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: &Settings, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+    let address = listener.local_addr()?;
+    // The stand-in lives as long as the server.
+    let mut stand_in = None;
+    let instance = match &settings.instance {
+        Some(instance) => instance.clone(),
+        None => {
+            let fake = FakeClerk::new().serve("127.0.0.1:0").await?;
+            let url = fake.url();
+            println!(
+                "no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}"
+            );
+            println!("try: curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
+            stand_in = Some(fake);
+            url
+        }
+    };
+    let clerk = settings.apply(Clerk::builder(instance)).build()?;
+    let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
+    Clerk::describe_metrics();
+    let app = app(settings, &clerk, prometheus)?;
+
+    // Both are listened for before anybody is told that the server is there.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    println!("listening on http://{address}");
+    tokio::spawn(report(clerk.clone()));
+    let mut drained = stopped.clone();
+    let server = tokio::spawn(
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async move { _ = drained.wait_for(|stop| *stop).await })
+            .into_future(),
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.send_replace(true);
+    if tokio::time::timeout(DRAIN, server).await.is_err() {
+        tracing::warn!("requests in flight did not end in time");
+    }
+    let left = clerk.shutdown(END).await;
+    if left > 0 {
+        tracing::warn!(left, "not all Clerk sessions could be ended in time");
+    }
+    drop(stand_in);
+    Ok(())
+}
+
+/// Says what is wrong with the instance, if anything is. Never a reason not to serve: it may be mended by the time
+/// the first request comes.
+async fn report(clerk: Clerk) {
+    for finding in clerk.preflight().await {
+        if finding.kind().is_note() {
+            tracing::info!("{finding}");
+        } else {
+            tracing::warn!("{finding}");
+        }
+    }
+}
+
+fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Result<Router, ConfigError> {
+    let counted = clerk.clone();
+    let mut layer = ClerkBasicAuthLayer::new(clerk.clone());
+    if let Some(template) = &settings.template {
+        layer = layer.template(template)?;
+    }
+    let of_path = layer.clone().organization_from(organization_of_path).problem_json();
+    if let Some(organization) = &settings.organization {
+        layer = layer.organization(organization)?;
+    }
+    let required = layer.clone().problem_json();
+    let optional = layer.optional().problem_json();
+    Ok(Router::new()
+        .route("/me", get(me).layer(required))
+        .route("/optional", get(optional_me).layer(optional))
+        .route("/orgs/{org}/me", get(me).layer(of_path))
+        .route("/healthz", get(|| async { "ok" }))
+        .route(
+            "/metrics",
+            get(move || async move {
+                counted.publish_metrics();
+                prometheus.render()
+            }),
+        ))
+}
+
+/// `/orgs/{org}/…`, as it stands in the path: what isn't an id or a slug is answered 403.
+fn organization_of_path(parts: &axum::http::request::Parts) -> Option<String> {
+    Some(parts.uri.path().split('/').nth(2).unwrap_or_default().to_owned())
+}
+
+async fn me(Extension(session): Extension<ClerkSession>, headers: HeaderMap) -> Json<Value> {
+    Json(shown(&session, &headers))
+}
+
+async fn optional_me(request: Request) -> Json<Value> {
+    Json(match request.extensions().get::<ClerkSession>() {
+        Some(session) => shown(session, request.headers()),
+        None => json!({ "user_id": null }),
+    })
+}
+
+fn shown(session: &ClerkSession, headers: &HeaderMap) -> Value {
+    let expires_at =
+        session.expires_at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    json!({
+        "user_id": session.user_id(),
+        "session_id": session.session_id(),
+        "jwt": session.token(),
+        "expires_at": expires_at,
+        "organization": session.organization(),
+        "authorization": headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes())),
+        "claims": session.custom_claims::<Value>().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,164 @@
+//! What the environment asks for. Nothing is guessed: an unusable value is an error that names its variable.
+
+use std::env;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tower_clerk::{Builder, Clerk, ClerkBasicAuthLayer};
+
+pub(crate) struct Settings {
+    pub(crate) listen_addr: SocketAddr,
+    /// The instance as it was given: a publishable key or an address.
+    pub(crate) instance: Option<String>,
+    pub(crate) organization: Option<String>,
+    pub(crate) template: Option<String>,
+    session_ttl: Option<Duration>,
+    negative_ttl: Option<Duration>,
+    upstream_timeout: Option<Duration>,
+    max_sessions: Option<u64>,
+    sign_in_rate: Option<SignInRate>,
+}
+
+enum SignInRate {
+    Off,
+    Per(u32, Duration),
+}
+
+/// Variables of parts that this version doesn't have: better refused than silently without effect.
+const NOT_BUILT_IN: [&str; 6] = [
+    "CLERK_SECRET_KEY",
+    "CLERK_API_URL",
+    "CLERK_WEBHOOK_SIGNING_SECRET",
+    "DEVICE_FILE",
+    "SESSION_STORE_FILE",
+    "REDIS_URL",
+];
+
+impl Settings {
+    pub(crate) fn from_env() -> Result<Self, String> {
+        for name in NOT_BUILT_IN {
+            if variable(name)?.is_some() {
+                return Err(format!("{name}: not built in; unset it"));
+            }
+        }
+        match variable("ACCEPT_BEARER")?.as_deref() {
+            None | Some("0") => {}
+            Some("1") => return Err("ACCEPT_BEARER: not built in; unset it".to_owned()),
+            Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
+        }
+        let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+        let listen_addr: SocketAddr = listen_addr
+            .parse()
+            .map_err(|_| format!("LISTEN_ADDR: {listen_addr:?} is no address like 127.0.0.1:3000"))?;
+        let mut instance = None;
+        for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
+            if let Some(value) = variable(name)? {
+                // Both are checked, though the address wins over the key.
+                Clerk::builder(&value).build().map_err(|error| format!("{name}: {error}"))?;
+                if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
+                    return Err(format!("{name}: must be an address like https://clerk.example.com"));
+                }
+                instance = Some(value);
+            }
+        }
+        if instance.is_none() && !listen_addr.ip().is_loopback() {
+            return Err("CLERK_PUBLISHABLE_KEY: must be set, as the stand-in for Clerk serves loopback \
+                        addresses only and LISTEN_ADDR is none"
+                .to_owned());
+        }
+        let settings = Self {
+            listen_addr,
+            instance,
+            organization: variable("CLERK_ORGANIZATION")?,
+            template: variable("CLERK_JWT_TEMPLATE")?,
+            session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
+            negative_ttl: number("NEGATIVE_TTL_SECS", 1)?.map(Duration::from_secs),
+            upstream_timeout: number("UPSTREAM_TIMEOUT_MS", 100)?.map(Duration::from_millis),
+            max_sessions: number("MAX_SESSIONS", 1)?,
+            sign_in_rate: variable("SIGN_IN_RATE")?.map(|rate| sign_in_rate(&rate)).transpose()?,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Each setting on its own, so that the error names its variable.
+    fn check(&self) -> Result<(), String> {
+        let any = || Clerk::builder("http://127.0.0.1:1");
+        let fits = |name: &str, builder: Builder| {
+            builder.build().map(drop).map_err(|error| format!("{name}: {error}"))
+        };
+        if let Some(ttl) = self.session_ttl {
+            fits("SESSION_TTL_SECS", any().session_ttl(ttl))?;
+        }
+        if let Some(ttl) = self.negative_ttl {
+            fits("NEGATIVE_TTL_SECS", any().negative_ttl(ttl))?;
+        }
+        if let Some(timeout) = self.upstream_timeout {
+            fits("UPSTREAM_TIMEOUT_MS", any().upstream_timeout(timeout))?;
+        }
+        if let Some(sessions) = self.max_sessions {
+            fits("MAX_SESSIONS", any().max_sessions(sessions))?;
+        }
+        if let Some(SignInRate::Per(sign_ins, window)) = self.sign_in_rate {
+            fits("SIGN_IN_RATE", any().sign_in_rate(sign_ins, window))?;
+        }
+        let layer = || any().build().map(ClerkBasicAuthLayer::new).map_err(|error| error.to_string());
+        if let Some(organization) = &self.organization {
+            let checked = layer()?.organization(organization);
+            checked.map(drop).map_err(|error| format!("CLERK_ORGANIZATION: {error}"))?;
+        }
+        if let Some(template) = &self.template {
+            let checked = layer()?.template(template);
+            checked.map(drop).map_err(|error| format!("CLERK_JWT_TEMPLATE: {error}"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&self, mut builder: Builder) -> Builder {
+        if let Some(ttl) = self.session_ttl {
+            builder = builder.session_ttl(ttl);
+        }
+        if let Some(ttl) = self.negative_ttl {
+            builder = builder.negative_ttl(ttl);
+        }
+        if let Some(timeout) = self.upstream_timeout {
+            builder = builder.upstream_timeout(timeout);
+        }
+        if let Some(sessions) = self.max_sessions {
+            builder = builder.max_sessions(sessions);
+        }
+        match self.sign_in_rate {
+            None => builder,
+            Some(SignInRate::Off) => builder.unlimited_sign_ins(),
+            Some(SignInRate::Per(sign_ins, window)) => builder.sign_in_rate(sign_ins, window),
+        }
+    }
+}
+
+/// A variable's value; empty is unset.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name}: must be UTF-8")),
+    }
+}
+
+fn number(name: &str, least: u64) -> Result<Option<u64>, String> {
+    let Some(value) = variable(name)? else { return Ok(None) };
+    match value.parse() {
+        Ok(number) if number >= least => Ok(Some(number)),
+        _ => Err(format!("{name}: must be a whole number from {least}")),
+    }
+}
+
+fn sign_in_rate(rate: &str) -> Result<SignInRate, String> {
+    if rate == "off" {
+        return Ok(SignInRate::Off);
+    }
+    let parsed = rate.split_once('/').and_then(|(sign_ins, window)| {
+        let seconds = window.strip_suffix('s')?.parse().ok().filter(|seconds| *seconds > 0)?;
+        Some(SignInRate::Per(sign_ins.parse().ok()?, Duration::from_secs(seconds)))
+    });
+    parsed.ok_or_else(|| "SIGN_IN_RATE: must be like 5/10s, or off".to_owned())
+}
