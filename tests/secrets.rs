@@ -1,0 +1,363 @@
+//! Nothing that is printed, logged or debugged shows a password, a token or a key (rule C6).
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use bytes::Bytes;
+use common::{BOB, CAROL, JANE, Pair, ask, authorization, basic, code, settle, warm_up, with_authorization};
+use http::{Request, Response};
+use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
+use tower_clerk::{
+    Access, AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials, Transport,
+    TransportError, TransportFuture,
+};
+
+/// All that was logged by this program, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let writer = log.clone();
+    // Spans, too, and what libraries below log by the `log` crate.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    log
+});
+
+const SLUGS: [&str; 5] = ["reset", "truncated", "redirect", "oversized", "hang"];
+
+const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
+
+/// What must not be seen.
+#[derive(Clone, Default)]
+struct Secrets {
+    exact: Arc<Mutex<Vec<String>>>,
+    /// Beginnings of the payloads and signatures of all JWTs: there are thousands.
+    tokens: Arc<Mutex<HashSet<String>>>,
+}
+
+/// So much of a token shows that it is one.
+const BEGINNING: usize = 20;
+
+impl Secrets {
+    fn add(&self, secret: impl Into<String>) {
+        self.exact.lock().unwrap().push(secret.into());
+    }
+
+    /// A credential in all the forms that it takes on its way.
+    fn add_pair(&self, (identifier, password): (&str, &str)) {
+        self.add(password);
+        self.add(format!("{:?}", password.as_bytes()).trim_matches(['[', ']']));
+        let pair = format!("{identifier}:{password}");
+        self.add(BASE64_STANDARD_NO_PAD.encode(&pair));
+        self.add(form_urlencoded::byte_serialize(password.as_bytes()).collect::<String>());
+        self.add(password.replace(' ', "%20"));
+    }
+
+    /// All JWTs in a text. Their headers are all the same and no secret.
+    fn add_jwts(&self, text: &str) {
+        for word in text.split(|c| !is_token(c) && c != '.').filter(|word| word.starts_with("eyJ")) {
+            let parts = word.split('.').skip(1).filter_map(|part| part.get(..BEGINNING));
+            self.tokens.lock().unwrap().extend(parts.map(str::to_owned));
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, text: &str, whose: &str) {
+        let line = |at: usize| {
+            let start = text[..at].rfind('\n').map_or(0, |line| line + 1);
+            text[start..].chars().take(300).collect::<String>()
+        };
+        for secret in &*self.exact.lock().unwrap() {
+            if let Some(at) = text.find(secret.as_str()) {
+                panic!("{whose} shows {secret:?}: {}", line(at));
+            }
+        }
+        let tokens = self.tokens.lock().unwrap();
+        for word in text.split(|c| !is_token(c)) {
+            if word.get(..BEGINNING).is_some_and(|beginning| tokens.contains(beginning)) {
+                panic!("{whose} shows a token: {}", line(word.as_ptr() as usize - text.as_ptr() as usize));
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_log(&self) -> String {
+        let text = String::from_utf8_lossy(&LOG.0.lock().unwrap()).into_owned();
+        self.check(&text, "the log");
+        text
+    }
+}
+
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
+/// Notes the tokens in everything that goes to and fro.
+struct Recording(FakeClerk, Secrets);
+
+impl Transport for Recording {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            // Clerk wants an expired token in the query, so the URI is what no transport may print.
+            self.1.check(&format!("{:?}", request.headers()), "a request to Clerk");
+            let response = self.0.send(request).await?;
+            for value in response.headers().get_all("authorization") {
+                self.1.add_jwts(value.to_str().unwrap());
+            }
+            self.1.add_jwts(&String::from_utf8_lossy(response.body()));
+            Ok(response)
+        })
+    }
+}
+
+fn pairs() -> Vec<Pair> {
+    vec![
+        JANE,
+        BOB,
+        ("mfa@example.com", "second factor please"),
+        ("newdevice@example.com", "trust me on a device"),
+        ("locked@example.com", "locked out for an hour"),
+        ("banned@example.com", "banned for good"),
+        ("expired@example.com", "please choose a new one"),
+        ("sso@example.com", "no such password"),
+        (JANE.0, "a wrong pass+word%41"),
+        ("nobody@example.com", "grüße aus dem nichts"),
+    ]
+}
+
+/// Asks through layers of every kind, and holds all that can be printed of what comes back against the secrets.
+async fn ask_in_every_way(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
+    let plain = || ClerkBasicAuthLayer::new(clerk.clone());
+    let layers = [
+        plain(),
+        plain().organization("acme").unwrap(),
+        plain().organization("globex").unwrap().authorization_header(AuthorizationHeader::Keep),
+        plain().template("partner").unwrap().authorization_header(AuthorizationHeader::Bearer),
+        plain().template("missing").unwrap().optional(),
+        plain().min_token_life(Duration::from_secs(3_600)),
+        plain().form_encoded_credentials(),
+    ];
+    for layer in layers {
+        let response = ask(&layer, basic(pair)).await;
+        see(secrets, &response);
+        secrets.check(&format!("{layer:?} {clerk:?}"), "a layer");
+        see(secrets, &ask(&layer.problem_json(), basic(pair)).await);
+    }
+}
+
+fn see(secrets: &Secrets, response: &Response<String>) {
+    if let Some(session) = response.extensions().get::<ClerkSession>() {
+        secrets.add_jwts(session.token());
+        let all = format!("{session:?} {:?} {:?}", session.claims(), session.organization());
+        secrets.check(&all, "a session");
+    }
+    if let Some(seen) = response.extensions().get::<common::Seen>() {
+        secrets.check(&format!("{seen:?}"), "the inner request");
+    }
+    if let Some(rejection) = common::rejection(response) {
+        secrets.check(&format!("{rejection:?} {rejection}"), "a rejection");
+    }
+    secrets.check(&format!("{response:?} {}", response.body()), "a response");
+}
+
+fn engine(fake: &FakeClerk, secrets: &Secrets, clock: Clock) -> Clerk {
+    let builder = Clerk::builder(fake.fapi_url())
+        .transport(Recording(fake.clone(), secrets.clone()))
+        .credential_secret(KEY)
+        .unlimited_sign_ins()
+        .clock(clock);
+    secrets.check(&format!("{builder:?}"), "a builder");
+    builder.build().unwrap()
+}
+
+fn secrets() -> Secrets {
+    let secrets = Secrets::default();
+    pairs().into_iter().for_each(|pair| secrets.add_pair(pair));
+    secrets.add(std::str::from_utf8(&KEY).unwrap());
+    secrets.add(format!("{KEY:?}"));
+    secrets.add(KEY.map(|byte| format!("{byte:02x}")).concat());
+    secrets.add(BASE64_STANDARD_NO_PAD.encode(KEY));
+    secrets
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), secrets());
+    let fake = FakeClerk::builder().clock(clock).no_rate_limit().session_minter(true).build();
+    fake.add_template("partner", Duration::from_secs(60), serde_json::Map::new());
+    let clerk = engine(&fake, &secrets, clock);
+    for pair in pairs() {
+        ask_in_every_way(&clerk, &secrets, pair).await;
+    }
+    // Renewals, with the last token in the query; a rotation; a session that is gone; an end.
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(60)).await;
+        fake.rotate_keys();
+        ask_in_every_way(&clerk, &secrets, JANE).await;
+        settle().await;
+    }
+    fake.sessions().iter().for_each(|session| _ = fake.revoke_session(session.id()));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    ask_in_every_way(&clerk, &secrets, JANE).await;
+    clerk.end(&Credentials::new(JANE.0, JANE.1).unwrap()).await.unwrap();
+
+    // Faults, each with a cold engine: of the sign-in, then of what follows it.
+    let faults = [
+        Fault::Hang,
+        Fault::Refused,
+        Fault::Status(500),
+        Fault::StatusWithCode(422, "a_code_of_tomorrow".to_owned()),
+        Fault::RateLimited { retry_after: RetryAfter::Seconds(1) },
+        Fault::Html(502),
+        Fault::Redirect,
+        Fault::Reset,
+        Fault::Truncated,
+        Fault::Oversized,
+        Fault::WrongTypes,
+        Fault::Empty,
+        Fault::NotJson,
+        Fault::MissingSession,
+        Fault::EmptyJwt,
+        Fault::TokenWith(TokenFlaw::BadSignature),
+        Fault::TokenWith(TokenFlaw::AlgNone),
+        Fault::TokenWith(TokenFlaw::NoExp),
+        Fault::TokenWith(TokenFlaw::WrongOrganization),
+    ];
+    for fault in faults {
+        for endpoint in [Endpoint::SignIns, Endpoint::Tokens, Endpoint::TemplateTokens, Endpoint::Jwks] {
+            let clerk = engine(&fake, &secrets, clock);
+            fake.script(endpoint, fault.clone());
+            ask_in_every_way(&clerk, &secrets, JANE).await;
+            fake.clear_script(endpoint);
+        }
+    }
+
+    let log = secrets.check_log();
+    assert!(
+        log.contains(fake.sessions()[0].user_id()),
+        "O1: user ids at debug; and something is captured at all"
+    );
+    assert!(secrets.tokens.lock().unwrap().len() > 200, "the tokens were collected");
+    secrets.check(&format!("{fake:?} {:?}", fake.requests()), "the stand-in");
+}
+
+#[tokio::test]
+async fn c6_nor_does_what_the_libraries_below_log_of_a_real_socket() {
+    LazyLock::force(&LOG);
+    let secrets = secrets();
+    let fake = FakeClerk::builder().no_rate_limit().session_minter(true).build();
+    let faults = [Fault::Reset, Fault::Truncated, Fault::Redirect, Fault::Oversized, Fault::Hang];
+    for slug in SLUGS {
+        fake.add_organization(FakeOrganization::new(slug));
+        fake.add_member("jane", slug, "org:member");
+    }
+    warm_up(&fake).await;
+    let server = fake.serve("127.0.0.1:0").await.unwrap();
+    let clerk = Clerk::builder(server.url())
+        .credential_secret(KEY)
+        .unlimited_sign_ins()
+        .upstream_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let layer = ClerkBasicAuthLayer::new(clerk.clone());
+    for pair in pairs() {
+        see(&secrets, &ask(&layer, basic(pair)).await);
+    }
+    // Clerk wants to see the token before, in the query, so it is in the URL of what fails here.
+    for (fault, slug) in faults.into_iter().zip(SLUGS) {
+        let layer = layer.clone().organization(slug).unwrap();
+        fake.script(Endpoint::Tokens, Fault::StatusWithCode(422, "missing_expired_token".to_owned()));
+        fake.script(Endpoint::Tokens, fault);
+        let response = ask(&layer, basic(JANE)).await;
+        assert_eq!(code(&response), "upstream_unavailable");
+        see(&secrets, &response);
+        assert!(fake.requests().last().unwrap().query("expired_token").is_some());
+        see(&secrets, &ask(&layer, basic(JANE)).await);
+    }
+    for request in fake.requests() {
+        for text in [request.header("authorization"), request.query("expired_token")].into_iter().flatten() {
+            secrets.add_jwts(text);
+        }
+    }
+    server.shutdown().await;
+    assert_eq!(code(&ask(&layer, basic(CAROL)).await), "upstream_unavailable");
+    let log = secrets.check_log();
+    assert!(log.contains("127.0.0.1"), "what the HTTP client logs is captured, too");
+}
+
+#[test]
+fn c6_errors_do_not_quote_what_was_given_by_mistake() {
+    let secrets = Secrets::default();
+    let key = "sk_live_abcdefghijklmnopqrstuvwxyz0123456789ABCD";
+    secrets.add(key);
+    secrets.add(&key[8..]);
+    let error = Clerk::builder(key).build().unwrap_err();
+    secrets.check(&format!("{error:?} {error} {:?}", Clerk::builder(key)), "a configuration error");
+    let url = "https://clerk.example.com:4443/v1?password=swordfish-and-chips";
+    secrets.add("swordfish-and-chips");
+    if let Err(error) = Clerk::builder(url).build() {
+        secrets.check(&format!("{error:?} {error}"), "a configuration error");
+    }
+
+    for (identifier, password) in
+        [("jane", "bell\u{7}in the password"), ("ja:ne", "colon in the name"), ("", "nobody's")]
+    {
+        secrets.add_pair((identifier, password));
+        secrets.add(password.split('\u{7}').next_back().unwrap());
+        let error = Credentials::new(identifier, password).unwrap_err();
+        secrets.check(&format!("{error:?} {error}"), "an error");
+    }
+    let credentials = Credentials::new(JANE.0, JANE.1).unwrap();
+    secrets.add_pair(JANE);
+    secrets.check(&format!("{credentials:?} {:?}", Some(&credentials)), "credentials");
+    secrets.check(&format!("{:?}", Access::new().organization("acme")), "an access");
+    let error = TransportError::connect("refused");
+    secrets.check(&format!("{error:?} {error}"), "a transport error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_malformed_credentials_are_not_shown_either() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), Secrets::default());
+    let fake = FakeClerk::builder().clock(clock).build();
+    let layer = ClerkBasicAuthLayer::new(engine(&fake, &secrets, clock)).problem_json();
+    let broken = [
+        "Basic amFuZTpub3QgcXVpdGUgYmFzZTY0!".to_owned(),
+        authorization(("jane", "bell\u{7}in the password again")),
+        format!("Basic {}", BASE64_STANDARD.encode("jane has no colon but a secret")),
+        "Bearer some-opaque-bearer-token-of-somebody".to_owned(),
+    ];
+    secrets.add("jane has no colon but a secret");
+    secrets.add("in the password again");
+    for field in &broken {
+        secrets.add(field.split_once(' ').unwrap().1);
+        see(&secrets, &ask(&layer, with_authorization(field)).await);
+    }
+    secrets.check_log();
+}
