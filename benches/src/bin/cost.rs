@@ -1,0 +1,317 @@
+//! Prints what a hit and a miss cost, with the goals beside it. Ends with 1 when a goal is missed that the machine has
+//! no part in: instructions, allocations, memory.
+//!
+//! Instructions need valgrind. With a number as its argument it takes so many sessions for the miss and for memory.
+
+use std::env;
+use std::process::{Command, ExitCode};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tower_clerk::{Access, Clerk, ClerkSession};
+use tower_clerk_benches::{Counting, Instance, Measured, Replay, Subject, Visitor, drive, request};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Rounds, in each of which every subject has its turn: times drift, and medians of many turns don't.
+const ROUNDS: usize = 41;
+const TURN: Duration = Duration::from_millis(4);
+/// Requests under valgrind.
+const COUNTED: u64 = 10_000;
+/// The argument with which the program runs itself under valgrind.
+const COUNT: &str = "--count";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [COUNT, subject] => {
+            let Some(subject) = Subject::named(subject) else { return usage() };
+            let instance = Instance::warm();
+            let [mut run] = runners(subject, &instance);
+            run(COUNTED);
+            ExitCode::SUCCESS
+        }
+        [] => report(20_000),
+        [sessions] => match sessions.parse() {
+            Ok(sessions) if sessions > 1 => report(sessions),
+            _ => usage(),
+        },
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: cost [SESSIONS]");
+    ExitCode::from(2)
+}
+
+fn report(sessions: usize) -> ExitCode {
+    let mut goals = Goals::default();
+    hits(&mut goals);
+    threads(&mut goals);
+    misses(sessions, &mut goals);
+    goals.print()
+}
+
+/// A way to send so many requests through a subject.
+type Runner = Box<dyn FnMut(u64) + Send>;
+
+struct Runners<const N: usize>(String);
+
+impl<const N: usize> Visitor for Runners<N> {
+    type Output = [Runner; N];
+
+    fn visit<S: Measured + Clone + Send + 'static>(self, service: S) -> Self::Output {
+        std::array::from_fn(|_| {
+            let (mut service, request) = (service.clone(), request(&self.0));
+            Box::new(move |times| drive(&mut service, &request, times)) as Runner
+        })
+    }
+}
+
+fn runners<const N: usize>(subject: Subject, instance: &Instance) -> [Runner; N] {
+    subject.show(instance, Runners(subject.authorization(instance)))
+}
+
+struct Row {
+    subject: Subject,
+    run: Runner,
+    turn: u64,
+    times: Vec<f64>,
+    allocations: f64,
+    instructions: Option<f64>,
+}
+
+impl Row {
+    fn new(subject: Subject, instance: &Instance) -> Self {
+        let [mut run] = runners(subject, instance);
+        run(1_000);
+        let before = Counting::allocations();
+        run(10_000);
+        let allocations = (Counting::allocations() - before) as f64 / 10_000.0;
+        let mut turn = 100;
+        let turn = loop {
+            let began = Instant::now();
+            run(turn);
+            if began.elapsed() >= TURN {
+                break turn;
+            }
+            turn *= 2;
+        };
+        Self { subject, run, turn, times: Vec::new(), allocations, instructions: instructions(subject) }
+    }
+
+    fn take_turn(&mut self) {
+        let began = Instant::now();
+        (self.run)(self.turn);
+        self.times.push(began.elapsed().as_secs_f64() * 1e9 / self.turn as f64);
+    }
+}
+
+fn hits(goals: &mut Goals) {
+    let instance = Instance::warm();
+    let _entered = instance.runtime().enter();
+    let mut rows: Vec<Row> = Subject::ALL.map(|subject| Row::new(subject, &instance)).into();
+    for _ in 0..ROUNDS {
+        rows.iter_mut().for_each(Row::take_turn);
+    }
+
+    println!(
+        "A request, one thread, medians of {ROUNDS} interleaved rounds. Net is less the bare service.\n"
+    );
+    println!(
+        "{:32}{:>8}{:>10}{:>16}{:>18}{:>12}",
+        "", "ns", "net ns", "to tower-http", "net instructions", "net allocs"
+    );
+    let find = |subject| rows.iter().find(|row| row.subject == subject).expect("all subjects have a row");
+    let (bare, basic) = (find(Subject::Bare), find(Subject::TowerHttpBasic));
+    let net = |row: &Row| (median(&row.times) - median(&bare.times), row.allocations - bare.allocations);
+    let net_instructions = |row: &Row| Some(row.instructions? - bare.instructions?);
+    for row in &rows {
+        let time = median(&row.times);
+        let (net_time, net_allocations) = net(row);
+        let instructions = net_instructions(row).map_or("-".to_owned(), |net| format!("{net:.0}"));
+        println!(
+            "{:32}{time:>8.0}{net_time:>10.0}{:>16.2}{instructions:>18}{net_allocations:>12.2}",
+            row.subject.name(),
+            time / median(&basic.times),
+        );
+    }
+
+    let (hit, keep) = (find(Subject::Hit), find(Subject::HitKeep));
+    for (row, most) in [(hit, 2_800.0), (keep, 2_400.0)] {
+        let what = format!("net instructions, {}", row.subject.name());
+        match net_instructions(row) {
+            Some(net) => goals.at_most(Sort::Steady, &what, net, most),
+            None => goals.unknown(&what, "there is no valgrind"),
+        }
+    }
+    // moka allocates now and then, for many reads together.
+    goals.at_most(Sort::Steady, "net allocations, hit", net(hit).1, 3.05);
+    let whole = median(&hit.times);
+    goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / median(&basic.times), 2.2);
+    let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
+    goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
+}
+
+/// Instructions of one request, counted in a process of its own under valgrind.
+///
+/// Only [`drive`] counts. Its name is given as both manglings have it, as valgrind knows to undo one of them.
+fn instructions(subject: Subject) -> Option<f64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--toggle-collect=*drive::drive*", "--toggle-collect=*5drive5drive*"])
+        .arg(env::current_exe().ok()?)
+        .args([COUNT, subject.name()])
+        .output()
+        .ok()?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let (_, collected) = printed.split_once("Collected :")?;
+    let collected: f64 = collected.split_whitespace().next()?.parse().ok()?;
+    (output.status.success() && collected > 0.0).then(|| collected / COUNTED as f64)
+}
+
+fn threads(goals: &mut Goals) {
+    let instance = Instance::warm();
+    println!("\nTwo threads on one credential, throughput to that of one thread.\n");
+    let mut rows: Vec<_> = [Subject::Bare, Subject::InsertArc, Subject::Hit]
+        .into_iter()
+        .map(|subject| (subject, runners::<2>(subject, &instance), Vec::new()))
+        .collect();
+    for _ in 0..ROUNDS {
+        for (_, [one, two], scalings) in &mut rows {
+            let alone = together(&mut [one]);
+            scalings.push(2.0 * alone / together(&mut [one, two]));
+        }
+    }
+    for (subject, _, scalings) in &rows {
+        println!("{:32}{:>10.2}", subject.name(), median(scalings));
+    }
+    let [bare, _, hit] = rows.as_slice() else { unreachable!("three subjects") };
+    let (control, hit) = (median(&bare.2), median(&hit.2));
+    let what = format!("two threads, one credential (the control scales by {control:.2})");
+    goals.at_least(Sort::Timed, &what, hit, 1.5);
+}
+
+/// Seconds that threads need for as many requests each.
+fn together(runners: &mut [&mut Runner]) -> f64 {
+    const REQUESTS: u64 = 20_000;
+    let barrier = Barrier::new(runners.len());
+    let times = thread::scope(|scope| {
+        let started: Vec<_> = runners
+            .iter_mut()
+            .map(|run| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    run(1_000);
+                    barrier.wait();
+                    let began = Instant::now();
+                    run(REQUESTS);
+                    began.elapsed().as_secs_f64()
+                })
+            })
+            .collect();
+        started.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    times.into_iter().fold(0.0, f64::max)
+}
+
+fn misses(sessions: usize, goals: &mut Goals) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let replay = Replay::record(sessions + 1).await;
+        let clerk = replay.engine().max_sessions(sessions as u64 + 1).build().expect("an engine");
+        // The key set, and everything that is done once.
+        sign_in(&clerk, sessions).await;
+        let (bytes, allocations) = (Counting::live_bytes(), Counting::allocations());
+        let began = Instant::now();
+        for number in 0..sessions {
+            sign_in(&clerk, number).await;
+        }
+        let time = began.elapsed().as_secs_f64() * 1e6 / sessions as f64;
+        let per = |total: f64| total / sessions as f64;
+        let allocations = per((Counting::allocations() - allocations) as f64);
+        let bytes = per((Counting::live_bytes() - bytes) as f64);
+        let jwt = sign_in(&clerk, 0).await.token().len();
+        println!(
+            "\n{sessions} sign-ins one after the other, answers made beforehand: {time:.1} µs each, {allocations:.0} \
+             allocations, {bytes:.0} bytes kept, of which {jwt} are the JWT."
+        );
+        let (few, many) = growth(&clerk, sessions);
+        println!("A hit on one of 10 sessions takes {few:.0} ns, on one of {sessions} {many:.0} ns.\n");
+        goals.at_most(Sort::Timed, &format!("a hit on one of {sessions} sessions to one of 10"), many / few, 3.0);
+        goals.at_most(Sort::Timed, "a miss, µs of our own", time, 60.0);
+        goals.at_most(Sort::Steady, "bytes of heap per session", bytes, 2_200.0);
+    });
+}
+
+async fn sign_in(clerk: &Clerk, number: usize) -> ClerkSession {
+    let session = clerk.authenticate(&Replay::credentials(number), &Access::new()).await;
+    session.expect("a session")
+}
+
+/// Nanoseconds of a hit on one of ten sessions, and on one of all, in an order that caches can't foresee.
+fn growth(clerk: &Clerk, sessions: usize) -> (f64, f64) {
+    let mut service = Subject::layered(clerk.clone());
+    let requests: Vec<_> = (0..sessions).map(|number| request(&Replay::basic(number))).collect();
+    let mut time = |among: usize| {
+        let mut at = 1_u64;
+        let began = Instant::now();
+        for _ in 0..sessions {
+            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            drive(&mut service, &requests[(at >> 33) as usize % among], 1);
+        }
+        began.elapsed().as_secs_f64() * 1e9 / sessions as f64
+    };
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| (time(10.min(sessions)), time(sessions))).collect();
+    let (few, many): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
+    (median(&few), median(&many))
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Whether the machine and its other work have a part in a number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Steady,
+    Timed,
+}
+
+#[derive(Default)]
+struct Goals {
+    lines: Vec<String>,
+    missed: bool,
+}
+
+impl Goals {
+    fn at_most(&mut self, sort: Sort, what: &str, value: f64, most: f64) {
+        self.add(sort, what, value, "at most", most, value <= most);
+    }
+
+    fn at_least(&mut self, sort: Sort, what: &str, value: f64, least: f64) {
+        self.add(sort, what, value, "at least", least, value >= least);
+    }
+
+    fn unknown(&mut self, what: &str, why: &str) {
+        self.lines.push(format!("{what:62}unknown: {why}"));
+    }
+
+    fn add(&mut self, sort: Sort, what: &str, value: f64, bound: &str, goal: f64, met: bool) {
+        let digits = if value < 1_000.0 { 2 } else { 0 };
+        let verdict = if met { "met" } else { "MISSED" };
+        self.lines.push(format!("{what:62}{value:>8.digits$}, {bound} {goal}: {verdict}"));
+        self.missed |= !met && sort == Sort::Steady;
+    }
+
+    fn print(self) -> ExitCode {
+        println!("Goals\n");
+        self.lines.iter().for_each(|line| println!("{line}"));
+        if self.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}

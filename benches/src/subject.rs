@@ -1,0 +1,199 @@
+//! What is measured: the layer, and what stands beside it.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Response;
+use http::header::AUTHORIZATION;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Map, Value};
+use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer};
+use tower_http::validate_request::ValidateRequestHeaderLayer;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::drive::{Measured, Request};
+use crate::instance::Instance;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The service alone.
+    Bare,
+    /// The floor of everything that hands something on: an `Arc` in the request's extensions.
+    InsertArc,
+    /// tower-http's Basic authentication, which compares the field with one string.
+    TowerHttpBasic,
+    /// A hit, with the field removed: what the layer does by default.
+    Hit,
+    /// A hit, with the field left as it is.
+    HitKeep,
+    /// A hit, with the field replaced by the token.
+    HitBearer,
+    /// A hit on the token of an organization.
+    HitOrganization,
+    /// A hit on the token of an organization named by the path.
+    HitOrganizationFrom,
+    /// A token of Clerk's verified for each request.
+    Rs256,
+}
+
+/// Something to be done with a subject, whatever its type is.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn visit<S: Measured + Clone + Send + 'static>(self, service: S) -> Self::Output;
+}
+
+impl Subject {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Bare,
+        Self::InsertArc,
+        Self::TowerHttpBasic,
+        Self::Hit,
+        Self::HitKeep,
+        Self::HitBearer,
+        Self::HitOrganization,
+        Self::HitOrganizationFrom,
+        Self::Rs256,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare service",
+            Self::InsertArc => "insert an Arc",
+            Self::TowerHttpBasic => "tower-http basic",
+            Self::Hit => "hit",
+            Self::HitKeep => "hit, header kept",
+            Self::HitBearer => "hit, header replaced",
+            Self::HitOrganization => "hit, organization",
+            Self::HitOrganizationFrom => "hit, organization of the path",
+            Self::Rs256 => "RS256 per request",
+        }
+    }
+
+    /// The subject of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subject| subject.name() == name)
+    }
+
+    /// Builds the service and shows it to a visitor.
+    ///
+    /// # Panics
+    ///
+    /// When the instance's organization is none.
+    pub fn show<V: Visitor>(self, instance: &Instance, visitor: V) -> V::Output {
+        let layer = ClerkBasicAuthLayer::new(instance.clerk());
+        match self {
+            Self::Bare => visitor.visit(Bare),
+            Self::InsertArc => visitor.visit(InsertArc(Bare, Arc::default())),
+            Self::TowerHttpBasic => {
+                let (identifier, password) = instance.credentials();
+                #[allow(deprecated, reason = "it is the cheapest there is")]
+                let layer = ValidateRequestHeaderLayer::basic(identifier, password);
+                visitor.visit(layer.layer(Bare))
+            }
+            Self::Hit => visitor.visit(layer.layer(Bare)),
+            Self::HitKeep => visitor.visit(layer.authorization_header(AuthorizationHeader::Keep).layer(Bare)),
+            Self::HitBearer => {
+                visitor.visit(layer.authorization_header(AuthorizationHeader::Bearer).layer(Bare))
+            }
+            Self::HitOrganization => {
+                visitor.visit(layer.organization(instance.organization()).expect("a slug").layer(Bare))
+            }
+            Self::HitOrganizationFrom => {
+                let slug = instance.organization().to_owned();
+                visitor.visit(layer.organization_from(move |_| Some(slug.clone())).layer(Bare))
+            }
+            Self::Rs256 => {
+                let mut validation = Validation::new(Algorithm::RS256);
+                validation.set_issuer(&[instance.issuer()]);
+                visitor.visit(Rs256(Bare, Arc::new((instance.key().clone(), validation))))
+            }
+        }
+    }
+
+    /// [`Self::Hit`] on an engine of the caller's.
+    #[must_use]
+    pub fn layered(clerk: Clerk) -> impl Measured + Clone {
+        ClerkBasicAuthLayer::new(clerk).layer(Bare)
+    }
+
+    /// The `Authorization` field that it lets pass.
+    #[must_use]
+    pub fn authorization(self, instance: &Instance) -> String {
+        match self {
+            Self::Rs256 => format!("Bearer {}", instance.jwt()),
+            _ => instance.basic(),
+        }
+    }
+}
+
+/// Answers 200 to anything.
+#[derive(Clone, Copy, Debug)]
+struct Bare;
+
+impl Service<Request> for Bare {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        black_box(request);
+        ready(Ok(Response::new(String::new())))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct InsertArc<S>(S, Arc<Map<String, Value>>);
+
+impl<S: Measured> Service<Request> for InsertArc<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.1));
+        self.0.call(request)
+    }
+}
+
+#[derive(Clone)]
+struct Rs256<S>(S, Arc<(DecodingKey, Validation)>);
+
+impl<S: Measured> Service<Request> for Rs256<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let (key, validation) = &*self.1;
+        let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = token.and_then(|value| value.strip_prefix("Bearer ")).expect("a token");
+        let token = jsonwebtoken::decode::<Map<String, Value>>(token, key, validation).expect("a good token");
+        request.extensions_mut().insert(Arc::new(token.claims));
+        self.0.call(request)
+    }
+}
