@@ -1,3 +1,103 @@
 //! A Clerk instance in memory.
+//!
+//! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password
+//! takes, with Clerk's limits, locks and errors, and it signs its tokens. Test a program against it that has a
+//! [`ClerkBasicAuthLayer`](crate) or another client of Clerk in it, without an account, a network or a wait.
+//!
+//! In process it is a [`Transport`](crate::Transport), which runs on whatever executor polls it, so a test under
+//! `tokio::time::pause` lives through a day in a moment. [`FakeClerk::serve`] puts it on a socket.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use bytes::Bytes;
+//! use tower_clerk::Transport;
+//! use tower_clerk::testing::{Endpoint, Fault, FakeClerk};
+//!
+//! let clerk = FakeClerk::new();
+//! let sign_in = || {
+//!     http::Request::post(clerk.fapi_url() + "/v1/client/sign_ins?_is_native=1")
+//!         .header("content-type", "application/x-www-form-urlencoded")
+//!         .body(Bytes::from("strategy=password&identifier=jane&password=correct+horse+battery+staple"))
+//!         .unwrap()
+//! };
+//! assert_eq!(clerk.send(sign_in()).await.unwrap().status(), 200);
+//! assert_eq!(clerk.live_sessions_of("jane"), 1);
+//!
+//! clerk.script(Endpoint::SignIns, Fault::Status(503));
+//! assert_eq!(clerk.send(sign_in()).await.unwrap().status(), 503);
+//! # }
+//! ```
+//!
+//! # Demo accounts
+//!
+//! | identifiers | password | what it shows |
+//! |---|---|---|
+//! | `jane@example.com`, `jane` | `correct horse battery staple` | admin of `acme`, member of `globex` |
+//! | `bob@example.com`, `bob` | `hunter2hunter2` | member of `acme` only |
+//! | `carol@example.com` | `personal account only` | in no organization |
+//! | `mfa@example.com` | `second factor please` | `needs_second_factor` (TOTP, secret `JBSWY3DPEHPK3PXP`) |
+//! | `newdevice@example.com` | `trust me on a device` | `needs_client_trust` from a client never seen before |
+//! | `locked@example.com` | `locked out for an hour` | 403 `user_locked` |
+//! | `banned@example.com` | `banned for good` | 403 `user_banned` |
+//! | `expired@example.com` | `please choose a new one` | `needs_new_password` |
+//! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
+//!
+//! `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, `org:member` the first of them, in
+//! both organizations. Ids are the same at every start.
+//!
+//! # What it isn't
+//!
+//! It has no sign-ups, no OAuth, no e-mail links, no captchas, and keeps everything in memory, passwords as they
+//! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
 
+mod accounts;
+mod answer;
+mod attempt;
+mod claims;
+mod client;
+mod control;
+mod endpoint;
+mod environment;
+mod errors;
+mod fake;
+mod faults;
+mod first_factor;
+mod handler;
+mod hold;
+mod ids;
+mod keys;
+mod log;
+mod progress;
+mod proof;
+mod refusals;
+mod render;
+mod request;
+mod second_factor;
+mod seed;
+mod server;
+mod session;
+mod sessions;
+mod settings;
+mod sign_in;
+mod state;
+mod tokens;
+mod totp;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use self::accounts::{FakeOrganization, FakeUser};
+pub use self::answer::Answer;
+pub use self::endpoint::Endpoint;
+pub use self::fake::FakeClerk;
+pub use self::faults::{Fault, RetryAfter, TokenFlaw};
+pub use self::hold::Hold;
+pub use self::log::ReceivedRequest;
+pub use self::server::FakeClerkServer;
+pub use self::session::{FakeSession, SessionStatus};
+pub use self::settings::{FakeClerkBuilder, TokenVersion};
 pub use crate::clock::Clock;
+
+/// Locks a mutex whose owner may have panicked: a failed assertion in one task shouldn't become ten in others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

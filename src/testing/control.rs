@@ -1,0 +1,237 @@
+//! What an administrator does in Clerk's dashboard: accounts, sessions, tokens.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::accounts::{FakeOrganization, FakeUser};
+use super::session::{FakeSession, SessionStatus};
+use super::state::{Lock, Membership, Now, Organization, State, Template, User};
+use super::{FakeClerk, FakeClerkBuilder, ids, totp};
+
+/// Accounts. Users are named by id or by any identifier, organizations by id or slug.
+///
+/// # Panics
+///
+/// These methods panic when there is no such user or organization: that is a mistake in the test.
+impl FakeClerk {
+    fn change_user<T>(&self, user: &str, change: impl FnOnce(&mut User, &FakeClerkBuilder, Now) -> T) -> T {
+        self.change(|state, settings, now| {
+            let id = state.user_id(user).unwrap_or_else(|| panic!("no user {user:?}"));
+            let Some(found) = state.users.get_mut(&id) else { panic!("no user {user:?}") };
+            change(found, settings, now)
+        })
+    }
+
+    /// Adds a user and returns the id.
+    pub fn add_user(&self, user: FakeUser) -> String {
+        self.change(|state, _, now| state.add_user(user, now))
+    }
+
+    /// Adds an organization and returns the id.
+    pub fn add_organization(&self, organization: FakeOrganization) -> String {
+        self.change(|state, _, now| {
+            let id = organization.id.clone();
+            let organization = Organization { about: organization, created: now.instant, members: 0 };
+            state.organizations.insert(id.clone(), organization);
+            id
+        })
+    }
+
+    /// Makes a user a member of an organization, or gives a member another role.
+    pub fn add_member(&self, user: &str, organization: &str, role: &str) {
+        self.remove_member(user, organization);
+        self.change(|state, _, now| {
+            let (user, organization) = found(state, user, organization);
+            if let Some(user) = state.users.get_mut(&user) {
+                user.memberships.push(Membership {
+                    id: ids::random("orgmem"),
+                    organization: organization.clone(),
+                    role: role.to_owned(),
+                    created: now.instant,
+                });
+            }
+            if let Some(organization) = state.organizations.get_mut(&organization) {
+                organization.members += 1;
+            }
+        });
+    }
+
+    /// Ends a membership. Sessions that had the organization active go on without it.
+    pub fn remove_member(&self, user: &str, organization: &str) {
+        self.change(|state, _, _| {
+            let (user, organization) = found(state, user, organization);
+            if state.membership(&user, &organization).is_none() {
+                return;
+            }
+            if let Some(user) = state.users.get_mut(&user) {
+                user.memberships.retain(|membership| membership.organization != organization);
+            }
+            if let Some(organization) = state.organizations.get_mut(&organization) {
+                organization.members -= 1;
+            }
+            for session in state.sessions.values_mut().filter(|session| session.user == user) {
+                session.organization.take_if(|active| *active == organization);
+            }
+        });
+    }
+
+    /// Changes a password. As on Clerk, sessions that are there go on.
+    pub fn set_password(&self, user: &str, password: impl Into<String>) {
+        self.change_user(user, |user, _, now| {
+            user.account.password = Some(password.into());
+            user.password_set = now.instant;
+        });
+    }
+
+    /// Bans a user, which revokes all sessions.
+    pub fn ban(&self, user: &str) {
+        let id = self.change_user(user, |user, _, _| {
+            user.account.banned = true;
+            user.account.id.clone()
+        });
+        self.change(|state, _, now| {
+            state.end_sessions(SessionStatus::Revoked, now, |session| session.user == id);
+        });
+    }
+
+    /// Lifts a ban. Sessions that it revoked stay so.
+    pub fn unban(&self, user: &str) {
+        self.change_user(user, |user, _, _| user.account.banned = false);
+    }
+
+    /// Locks a user for as long as wrong passwords would, or without an end if the instance has no lock-out. Sessions
+    /// go on.
+    pub fn lock(&self, user: &str) {
+        self.change_user(user, |user, settings, now| {
+            user.lock = Some(Lock { until: settings.lockout.map(|(_, duration)| now.instant + duration) });
+        });
+    }
+
+    /// Takes a lock off, and forgets the failures.
+    pub fn unlock(&self, user: &str) {
+        self.change_user(user, |user, _, _| {
+            user.lock = None;
+            user.failures = 0;
+        });
+    }
+
+    /// Makes sign-ins demand a code from an authenticator app, or not; see [`totp_code`](Self::totp_code).
+    pub fn require_second_factor(&self, user: &str, required: bool) {
+        self.change_user(user, |user, _, _| match required {
+            true if user.account.totp.is_none() => user.account.totp = Some(totp::secret()),
+            true => {}
+            false => user.account.totp = None,
+        });
+    }
+
+    /// Makes the next sign-in end in `needs_new_password`, or not.
+    pub fn require_new_password(&self, user: &str, required: bool) {
+        self.change_user(user, |user, _, _| user.account.new_password = required);
+    }
+
+    /// Lets sessions of this user begin `pending`, with a task: `choose-organization`, `setup-mfa`,
+    /// `reset-password`. A touch that names an organization resolves the first of these.
+    pub fn pending_task(&self, user: &str, task: impl Into<String>) {
+        self.change_user(user, |user, _, _| user.tasks.push(task.into()));
+    }
+
+    /// Deletes a user with all sessions.
+    pub fn delete_user(&self, user: &str) {
+        let id = self.change_user(user, |user, _, _| user.account.id.clone());
+        self.change(|state, _, _| state.remove_user(&id));
+    }
+
+    /// The code of the user's authenticator app at this moment; `None` without one.
+    #[must_use]
+    pub fn totp_code(&self, user: &str) -> Option<String> {
+        self.change_user(user, |user, _, now| {
+            totp::code(user.account.totp.as_ref()?, u64::try_from(now.unix()).unwrap_or_default())
+        })
+    }
+
+    /// The code that was mailed to the user last. `424242` does as well, as for Clerk's test addresses.
+    #[must_use]
+    pub fn last_code(&self, user: &str) -> Option<String> {
+        self.change_user(user, |user, _, _| user.last_code.clone())
+    }
+}
+
+fn found(state: &State, user: &str, organization: &str) -> (String, String) {
+    let user = state.user_id(user).unwrap_or_else(|| panic!("no user {user:?}"));
+    let organization =
+        state.organization_id(organization).unwrap_or_else(|| panic!("no organization {organization:?}"));
+    (user, organization)
+}
+
+/// Sessions and tokens.
+impl FakeClerk {
+    /// Every session there ever was, oldest first, except those of users that were deleted.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<FakeSession> {
+        self.change(|state, _, now| {
+            let mut sessions: Vec<_> = state.sessions.values().collect();
+            sessions.sort_by_key(|session| session.number);
+            sessions.into_iter().map(|session| session.public(now)).collect()
+        })
+    }
+
+    /// How many sessions are live: opened, and not ended since.
+    #[must_use]
+    pub fn live_sessions(&self) -> usize {
+        self.change(|state, _, now| {
+            state.sessions.values().filter(|session| session.is_live(now.instant)).count()
+        })
+    }
+
+    /// How many sessions of a user are live.
+    #[must_use]
+    pub fn live_sessions_of(&self, user: &str) -> usize {
+        self.change(|state, _, now| {
+            let Some(user) = state.user_id(user) else { return 0 };
+            let of_user = state.sessions.values().filter(|session| session.user == user);
+            of_user.filter(|session| session.is_live(now.instant)).count()
+        })
+    }
+
+    /// Revokes a session, as an administrator does; whether it was live.
+    pub fn revoke_session(&self, session: &str) -> bool {
+        self.change(|state, _, now| match state.sessions.get_mut(session) {
+            Some(session) if session.is_live(now.instant) => {
+                session.status = SessionStatus::Revoked;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Adds a JWT template: its name, how long its tokens live, and their claims.
+    ///
+    /// Claims may have the shortcodes of Clerk's templates in them: `{{user.id}}`, `{{user.primary_email_address}}`,
+    /// `{{user.username}}`, `{{user.first_name}}`, `{{user.last_name}}`, `{{user.public_metadata.…}}`, `{{org.id}}`,
+    /// `{{org.slug}}`, `{{org.name}}`, `{{org.role}}`, `{{session.id}}`.
+    pub fn add_template(&self, name: impl Into<String>, life: Duration, claims: Map<String, Value>) {
+        self.change(|state, _, _| state.templates.insert(name.into(), Template { life, claims }));
+    }
+
+    /// Sets claims that every session token has, beside its own.
+    pub fn set_session_claims(&self, claims: Map<String, Value>) {
+        self.change(|state, _, _| state.session_claims = claims);
+    }
+
+    /// Signs with a new key from now on. The old one stays in the key set.
+    pub fn rotate_keys(&self) {
+        self.change(|state, _, _| state.keys.rotate());
+    }
+
+    /// Takes all keys but the newest out of the key set.
+    pub fn retire_old_keys(&self) {
+        self.change(|state, _, _| state.keys.retire());
+    }
+
+    /// The `kid` of the key that signs.
+    #[must_use]
+    pub fn kid(&self) -> String {
+        self.change(|state, _, _| state.keys.kid().to_owned())
+    }
+}

@@ -1,0 +1,150 @@
+//! The endpoints of the Frontend API that the stand-in has.
+
+use http::Method;
+
+/// An endpoint of the Frontend API, for [`count`](super::FakeClerk::count), scripted faults and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /v1/client/sign_ins`
+    SignIns,
+    /// `GET /v1/client/sign_ins/{id}`
+    SignIn,
+    /// `POST /v1/client/sign_ins/{id}/prepare_first_factor`
+    PrepareFirstFactor,
+    /// `POST /v1/client/sign_ins/{id}/attempt_first_factor`
+    AttemptFirstFactor,
+    /// `POST /v1/client/sign_ins/{id}/prepare_second_factor`
+    PrepareSecondFactor,
+    /// `POST /v1/client/sign_ins/{id}/attempt_second_factor`
+    AttemptSecondFactor,
+    /// `POST /v1/client/sign_ins/{id}/reset_password`
+    ResetPassword,
+    /// `GET`, `POST`, `PUT`, `DELETE /v1/client`
+    Client,
+    /// `DELETE /v1/client/sessions`
+    Sessions,
+    /// `GET /v1/client/sessions/{id}`
+    Session,
+    /// `POST /v1/client/sessions/{id}/touch`
+    Touch,
+    /// `POST /v1/client/sessions/{id}/tokens`
+    Tokens,
+    /// `POST /v1/client/sessions/{id}/tokens/{template}`
+    TemplateTokens,
+    /// `POST /v1/client/sessions/{id}/end`
+    End,
+    /// `POST /v1/client/sessions/{id}/remove`
+    Remove,
+    /// `GET /v1/environment`
+    Environment,
+    /// `GET /.well-known/jwks.json`
+    Jwks,
+    /// `GET /v1/health`
+    Health,
+    /// A path the stand-in doesn't have.
+    Unknown,
+    /// All of them together.
+    Any,
+}
+
+impl Endpoint {
+    /// The endpoint of a path, and what stands in the path's variable parts.
+    pub(super) fn of_path(path: &str) -> (Self, Vec<String>) {
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let (endpoint, variables): (Self, &[&str]) = match parts.as_slice() {
+            [".well-known", "jwks.json"] => (Self::Jwks, &[]),
+            ["v1", "health"] => (Self::Health, &[]),
+            ["v1", "environment"] => (Self::Environment, &[]),
+            ["v1", "client"] => (Self::Client, &[]),
+            ["v1", "client", "sign_ins"] => (Self::SignIns, &[]),
+            ["v1", "client", "sign_ins", id] => (Self::SignIn, &[*id]),
+            ["v1", "client", "sign_ins", id, "prepare_first_factor"] => (Self::PrepareFirstFactor, &[*id]),
+            ["v1", "client", "sign_ins", id, "attempt_first_factor"] => (Self::AttemptFirstFactor, &[*id]),
+            ["v1", "client", "sign_ins", id, "prepare_second_factor"] => (Self::PrepareSecondFactor, &[*id]),
+            ["v1", "client", "sign_ins", id, "attempt_second_factor"] => (Self::AttemptSecondFactor, &[*id]),
+            ["v1", "client", "sign_ins", id, "reset_password"] => (Self::ResetPassword, &[*id]),
+            ["v1", "client", "sessions"] => (Self::Sessions, &[]),
+            ["v1", "client", "sessions", id] => (Self::Session, &[*id]),
+            ["v1", "client", "sessions", id, "touch"] => (Self::Touch, &[*id]),
+            ["v1", "client", "sessions", id, "tokens"] => (Self::Tokens, &[*id]),
+            ["v1", "client", "sessions", id, "tokens", name] => (Self::TemplateTokens, &[*id, *name]),
+            ["v1", "client", "sessions", id, "end"] => (Self::End, &[*id]),
+            ["v1", "client", "sessions", id, "remove"] => (Self::Remove, &[*id]),
+            _ => (Self::Unknown, &[]),
+        };
+        (endpoint, variables.iter().map(|&variable| variable.to_owned()).collect())
+    }
+
+    pub(super) fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::Client => [Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method),
+            Self::Jwks | Self::Health | Self::Environment | Self::Session | Self::SignIn => {
+                method == Method::GET
+            }
+            Self::Sessions => method == Method::DELETE,
+            Self::Unknown => true,
+            _ => method == Method::POST,
+        }
+    }
+
+    /// Whether a form comes with the request, and which parameters it may have; from the OpenAPI description and
+    /// from what Clerk's own clients send beyond it.
+    pub(super) fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::SignIns => &[
+                "strategy",
+                "identifier",
+                "password",
+                "ticket",
+                "redirect_url",
+                "action_complete_redirect_url",
+                "transfer",
+                "code",
+                "token",
+                "oidc_login_hint",
+                "oidc_prompt",
+                "proof_token",
+                "trusted_device_id",
+                // clerk-js sends these two; the description doesn't list them.
+                "timezone",
+                "locale",
+            ],
+            Self::PrepareFirstFactor => &[
+                "strategy",
+                "email_address_id",
+                "phone_number_id",
+                "proof_token",
+                "web3_wallet_id",
+                "passkey_id",
+                "trusted_device_id",
+                "redirect_url",
+                "action_complete_redirect_url",
+                "oidc_login_hint",
+                "oidc_prompt",
+            ],
+            Self::AttemptFirstFactor => &[
+                "strategy",
+                "code",
+                "password",
+                "signature",
+                "token",
+                "ticket",
+                "public_key_credential",
+                "trusted_device_id",
+                "client_data",
+                "algorithm",
+            ],
+            Self::PrepareSecondFactor => {
+                &["strategy", "phone_number_id", "proof_token", "email_address_id", "redirect_url"]
+            }
+            Self::AttemptSecondFactor => &["strategy", "code"],
+            Self::ResetPassword => &["password", "sign_out_of_other_sessions"],
+            Self::Touch => &["active_organization_id", "intent"],
+            // The description has the organization alone; clerk-js sends the others, the last two to a session
+            // minter.
+            Self::Tokens => &["organization_id", "tab_state", "token", "force_origin"],
+            _ => &[],
+        }
+    }
+}

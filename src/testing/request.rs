@@ -1,0 +1,268 @@
+//! A request as the instance reads it, and what it must be like to be let in.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, Method, Request};
+
+use super::FakeClerkBuilder;
+use super::endpoint::Endpoint;
+use super::errors::ApiError;
+use super::state::Now;
+
+/// The largest body that is read.
+pub(super) const MAX_REQUEST: usize = 1024 * 1024;
+
+/// The first version of the API.
+const FIRST_VERSION: &str = "2021-02-05";
+
+pub(super) struct Call {
+    pub(super) endpoint: Endpoint,
+    /// What stands in the path's variable parts.
+    pub(super) variables: Vec<String>,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) form: Vec<(String, String)>,
+    pub(super) headers: HeaderMap,
+    pub(super) peer: Option<IpAddr>,
+    /// The instance's address as this request has it: what tokens name as their issuer.
+    pub(super) issuer: String,
+    body: Bytes,
+}
+
+impl Call {
+    pub(super) fn read(request: Request<Bytes>, peer: Option<IpAddr>, own_address: &str) -> Self {
+        let (parts, body) = request.into_parts();
+        let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect::<Vec<_>>();
+        let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
+        // Clerk attributes a request to an instance by its host. In process the URI is absolute; over a socket
+        // only the Host header tells.
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let issuer = match (parts.uri.scheme_str(), parts.uri.authority(), host) {
+            (Some(scheme), Some(authority), _) => format!("{scheme}://{authority}"),
+            (_, _, Some(host)) => format!("http://{host}"),
+            _ => own_address.to_owned(),
+        };
+        let mut method = parts.method;
+        // Browsers ask no permission for a POST, so clerk-js sends other methods in this guise.
+        if method == Method::POST
+            && let Some((_, meant)) = query.iter().find(|(name, _)| name == "_method")
+        {
+            method = Method::from_bytes(meant.to_ascii_uppercase().as_bytes()).unwrap_or(method);
+        }
+        let (endpoint, variables) = Endpoint::of_path(parts.uri.path());
+        let form = if body.len() > MAX_REQUEST { Vec::new() } else { pairs(&body) };
+        Self {
+            endpoint,
+            variables,
+            method,
+            path: parts.uri.path().to_owned(),
+            query,
+            form,
+            headers: parts.headers,
+            peer,
+            issuer,
+            body,
+        }
+    }
+
+    /// A parameter of the form.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A variable part of the path.
+    pub(super) fn variable(&self, number: usize) -> &str {
+        self.variables.get(number).map_or("", String::as_str)
+    }
+
+    pub(super) fn origin(&self) -> Option<&str> {
+        self.headers.get(ORIGIN)?.to_str().ok()
+    }
+
+    pub(super) fn is_native(&self) -> bool {
+        matches!(self.query("_is_native"), Some("1" | "true"))
+    }
+
+    /// The client token that the request carries: in native mode in `Authorization`, with or without `Bearer`,
+    /// else in a cookie. Expo sends an empty header as long as it has none.
+    pub(super) fn client_token(&self) -> Result<Option<&str>, ApiError> {
+        if !self.is_native() {
+            return Ok(self.cookie("__client"));
+        }
+        let Some(value) = self.headers.get(AUTHORIZATION) else { return Ok(None) };
+        let value = value.to_str().map_err(|_| ApiError::authorization_format())?.trim();
+        let token = match value.get(..7) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value[7..].trim(),
+            _ => value,
+        };
+        if token.contains(' ') {
+            return Err(ApiError::authorization_format());
+        }
+        Ok(Some(token).filter(|token| !token.is_empty()))
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self.headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let mut pairs =
+            cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+        pairs.find(|(known, _)| known.trim() == name).map(|(_, value)| value.trim())
+    }
+
+    /// The checks that come before any endpoint's own.
+    pub(super) fn check(&self, settings: &FakeClerkBuilder, now: Now) -> Result<(), ApiError> {
+        if self.body.len() > MAX_REQUEST {
+            return Err(ApiError::body_too_large(MAX_REQUEST));
+        }
+        if self.endpoint == Endpoint::Unknown {
+            return Err(ApiError::not_found("not found", "The requested resource was not found"));
+        }
+        if !self.endpoint.allows(&self.method) {
+            return Err(ApiError::method_not_allowed());
+        }
+        self.check_headers(now)?;
+        self.check_form(settings)?;
+        // The key set and the instance's health and settings are for anybody. That the settings stay readable is
+        // how a program learns that the Native API is off.
+        if matches!(self.endpoint, Endpoint::Jwks | Endpoint::Health | Endpoint::Environment) {
+            return Ok(());
+        }
+        if self.is_native() {
+            return if settings.native_api { Ok(()) } else { Err(ApiError::native_api_disabled()) };
+        }
+        if settings.browser_mode { Ok(()) } else { Err(ApiError::dev_browser_unauthenticated()) }
+    }
+
+    fn check_headers(&self, now: Now) -> Result<(), ApiError> {
+        let count = |name| self.headers.get_all(name).iter().count();
+        if count(ORIGIN) > 1 {
+            return Err(ApiError::multiple_values("Origin", "multiple_origin_header_values_forbidden"));
+        }
+        if count(AUTHORIZATION) > 1 {
+            let code = "multiple_authorization_header_values_forbidden";
+            return Err(ApiError::multiple_values("Authorization", code));
+        }
+        if count(ORIGIN) == 1 && count(AUTHORIZATION) == 1 {
+            return Err(ApiError::origin_and_authorization());
+        }
+        let header =
+            self.headers.get("clerk-api-version").map(|version| version.to_str().unwrap_or_default());
+        let version = match (header, self.query("__clerk_api_version")) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::api_version("it is given both in the header and in the query"));
+            }
+            (header, query) => header.or(query),
+        };
+        match version {
+            Some(version) if !is_version(version, now) => Err(ApiError::api_version(version)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_form(&self, settings: &FakeClerkBuilder) -> Result<(), ApiError> {
+        if self.body.is_empty() {
+            return Ok(());
+        }
+        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        let kind = kind.unwrap_or_default();
+        let bare = kind.split(';').next().unwrap_or_default().trim();
+        if !bare.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(ApiError::content_type(kind));
+        }
+        for (name, value) in &self.form {
+            // A sign-in by password that the instance doesn't offer has no such parameter.
+            let off = name == "password" && !settings.passwords && self.endpoint != Endpoint::ResetPassword;
+            if off || !self.endpoint.parameters().contains(&name.as_str()) {
+                return Err(ApiError::unknown_param(name));
+            }
+            if value.contains('\u{fffd}') && !self.spells_replacement_character() {
+                return Err(ApiError::not_utf8(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody really sent U+FFFD, which decoding puts in the place of what isn't UTF-8.
+    fn spells_replacement_character(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).to_ascii_uppercase();
+        body.contains("%EF%BF%BD")
+    }
+}
+
+/// Whether a version is a date from the API's first one to today. Clerk's clients pin dates that no published
+/// description has.
+fn is_version(version: &str, now: Now) -> bool {
+    let shape = version.len() == 10
+        && version.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    // The later of both clocks: a test may live in the past, and still pin a version of the present.
+    let system = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let today = date(now.unix().max(i64::try_from(system.as_secs()).unwrap_or(0)));
+    shape && (1..=12).contains(&number(&version[5..7])) && (1..=31).contains(&number(&version[8..]))
+        // Dates in this form stand in the order of their texts.
+        && version >= FIRST_VERSION && version <= today.as_str()
+}
+
+fn number(digits: &str) -> u32 {
+    digits.parse().unwrap_or_default()
+}
+
+/// The date of a Unix time, `2026-11-22`.
+fn date(unix: i64) -> String {
+    // Days since 0000-03-01, so that the leap day ends a year (H. Hinnant, "chrono-compatible low-level date
+    // algorithms").
+    let days = unix.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_right_at_the_ends_of_months_and_years() {
+        for (unix, expected) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (1_767_225_599, "2025-12-31"),
+            (1_767_225_600, "2026-01-01"),
+        ] {
+            assert_eq!(date(unix), expected);
+        }
+    }
+
+    #[test]
+    fn a_version_is_a_date_from_the_first_one_to_today() {
+        let now = Now { instant: tokio::time::Instant::now(), ms: 1_794_700_800_000 };
+        for (version, right) in [
+            ("2021-02-05", true),
+            ("2025-11-10", true),
+            ("2026-08-20", true),
+            ("2021-02-04", false),
+            ("2999-01-01", false),
+            ("2025-13-10", false),
+            ("2025-11-1", false),
+            ("latest", false),
+            ("", false),
+        ] {
+            assert_eq!(is_version(version, now), right, "{version}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The second factor of a sign-in: a code from an authenticator app, or the mailed one of Device Trust.
+
+use super::attempt::{ClientTrust, SignIn, Status, Verification};
+use super::errors::ApiError;
+use super::handler::{Context, Handled};
+use super::{progress, proof, sign_in, totp};
+
+pub(super) fn prepare(context: &mut Context<'_>) -> Handled {
+    sign_in::step(context, |context, _, attempt| {
+        let strategy = match context.call.param("strategy") {
+            Some("email_code") => "email_code",
+            Some("phone_code") => "phone_code",
+            Some(other) => return Err(ApiError::param_value("strategy", other)),
+            None => return Err(ApiError::missing_param("strategy")),
+        };
+        if !needs_one(attempt) || attempt.trust != ClientTrust::New {
+            return Err(ApiError::no_second_factors(strategy));
+        }
+        attempt.second = Some(proof::mail_code(context, attempt.user.as_deref(), strategy));
+        Ok(())
+    })
+}
+
+fn needs_one(attempt: &SignIn) -> bool {
+    matches!(attempt.status, Status::NeedsSecondFactor | Status::NeedsClientTrust)
+}
+
+pub(super) fn attempt(context: &mut Context<'_>) -> Handled {
+    sign_in::step(context, |context, client, attempt| {
+        let strategy = context.call.param("strategy").unwrap_or_default();
+        if !needs_one(attempt) {
+            return Err(ApiError::no_second_factors(strategy));
+        }
+        let user = attempt.user.clone();
+        match strategy {
+            "totp" => check_totp(context, user.as_deref(), attempt)?,
+            "email_code" | "phone_code" => {
+                let prepared = attempt.second.as_mut().filter(|second| second.strategy == strategy);
+                proof::check_code(context, user.as_deref(), prepared)?;
+            }
+            "" => return Err(ApiError::missing_param("strategy")),
+            other => return Err(ApiError::no_second_factors(other)),
+        }
+        progress::finish_factors(context, client, attempt);
+        Ok(())
+    })
+}
+
+fn check_totp(context: &mut Context<'_>, user: Option<&str>, attempt: &mut SignIn) -> Result<(), ApiError> {
+    let code = context.call.param("code").ok_or_else(|| ApiError::missing_param("code"))?;
+    let unix = u64::try_from(context.now.unix()).unwrap_or_default();
+    let secret = proof::unlocked(context, user)?.and_then(|user| user.account.totp.clone());
+    let Some(secret) = secret else { return Err(ApiError::no_second_factors("totp")) };
+    let attempts = attempt.second.as_ref().map_or(0, |second| second.attempts) + 1;
+    let verified = totp::is_right(&secret, code, unix);
+    attempt.second = Some(Verification { strategy: "totp", verified, attempts, code: None });
+    if verified { Ok(()) } else { Err(proof::count_failure(context, user, ApiError::code_incorrect())) }
+}
