@@ -13,7 +13,7 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use tower_clerk::testing::Clock;
+/// use tower_clerk::Clock;
 ///
 /// // A machine whose clock is an hour behind.
 /// let clock = Clock::starting_at(SystemTime::now() - Duration::from_secs(3600));

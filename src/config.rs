@@ -200,9 +200,8 @@ impl Builder {
         self
     }
 
-    /// The clock to tell the time by, for tests.
-    #[cfg(feature = "testing")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    /// The clock to tell the time by: the system's by default. For tests, and for a machine whose clock is known to be
+    /// wrong.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self

@@ -131,6 +131,7 @@ pub mod testing;
 pub use access::Access;
 pub use claims::{Claims, ClaimsError};
 pub use clerk::{Clerk, Finding, FindingKind};
+pub use clock::Clock;
 pub use config::{Builder, ConfigError};
 pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
 pub use exchange::CircuitState;
