@@ -123,6 +123,12 @@ impl Subject {
         }
     }
 
+    /// [`Self::Bare`], for requests of the caller's.
+    #[must_use]
+    pub fn bare() -> impl Measured + Clone {
+        Bare
+    }
+
     /// [`Self::Hit`] on an engine of the caller's.
     #[must_use]
     pub fn layered(clerk: Clerk) -> impl Measured + Clone {

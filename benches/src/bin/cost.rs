@@ -10,12 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tower_clerk::{Access, Clerk, ClerkSession};
-use tower_clerk_benches::{Counting, Instance, Measured, Replay, Subject, Visitor, drive, request};
+use tower_clerk_benches::{Counting, Instance, Measured, Replay, Request, Subject, Visitor, drive, request};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Rounds, in each of which every subject has its turn: times drift, and medians of many turns don't.
+/// Rounds, in each of which every subject has its turn. The best of many turns counts: what else the machine does only
+/// ever adds to them.
 const ROUNDS: usize = 41;
 const TURN: Duration = Duration::from_millis(4);
 /// Requests under valgrind.
@@ -118,25 +119,23 @@ fn hits(goals: &mut Goals) {
         rows.iter_mut().for_each(Row::take_turn);
     }
 
-    println!(
-        "A request, one thread, medians of {ROUNDS} interleaved rounds. Net is less the bare service.\n"
-    );
+    println!("A request, one thread, best of {ROUNDS} interleaved rounds. Net is less the bare service.\n");
     println!(
         "{:32}{:>8}{:>10}{:>16}{:>18}{:>12}",
         "", "ns", "net ns", "to tower-http", "net instructions", "net allocs"
     );
     let find = |subject| rows.iter().find(|row| row.subject == subject).expect("all subjects have a row");
     let (bare, basic) = (find(Subject::Bare), find(Subject::TowerHttpBasic));
-    let net = |row: &Row| (median(&row.times) - median(&bare.times), row.allocations - bare.allocations);
+    let net = |row: &Row| (best(&row.times) - best(&bare.times), row.allocations - bare.allocations);
     let net_instructions = |row: &Row| Some(row.instructions? - bare.instructions?);
     for row in &rows {
-        let time = median(&row.times);
+        let time = best(&row.times);
         let (net_time, net_allocations) = net(row);
         let instructions = net_instructions(row).map_or("-".to_owned(), |net| format!("{net:.0}"));
         println!(
             "{:32}{time:>8.0}{net_time:>10.0}{:>16.2}{instructions:>18}{net_allocations:>12.2}",
             row.subject.name(),
-            time / median(&basic.times),
+            time / best(&basic.times),
         );
     }
 
@@ -150,8 +149,8 @@ fn hits(goals: &mut Goals) {
     }
     // moka allocates now and then, for many reads together.
     goals.at_most(Sort::Steady, "net allocations, hit", net(hit).1, 3.05);
-    let whole = median(&hit.times);
-    goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / median(&basic.times), 2.2);
+    let whole = best(&hit.times);
+    goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / best(&basic.times), 2.2);
     let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
 }
@@ -178,21 +177,21 @@ fn threads(goals: &mut Goals) {
     println!("\nTwo threads on one credential, throughput to that of one thread.\n");
     let mut rows: Vec<_> = [Subject::Bare, Subject::InsertArc, Subject::Hit]
         .into_iter()
-        .map(|subject| (subject, runners::<2>(subject, &instance), Vec::new()))
+        .map(|subject| (subject, runners::<2>(subject, &instance), Vec::new(), Vec::new()))
         .collect();
     for _ in 0..ROUNDS {
-        for (_, [one, two], scalings) in &mut rows {
-            let alone = together(&mut [one]);
-            scalings.push(2.0 * alone / together(&mut [one, two]));
+        for (_, [one, two], alone, both) in &mut rows {
+            alone.push(together(&mut [one]));
+            both.push(together(&mut [one, two]));
         }
     }
-    for (subject, _, scalings) in &rows {
-        println!("{:32}{:>10.2}", subject.name(), median(scalings));
+    let scalings: Vec<_> = rows.iter().map(|(_, _, alone, both)| 2.0 * best(alone) / best(both)).collect();
+    for ((subject, ..), scaling) in rows.iter().zip(&scalings) {
+        println!("{:32}{scaling:>10.2}", subject.name());
     }
-    let [bare, _, hit] = rows.as_slice() else { unreachable!("three subjects") };
-    let (control, hit) = (median(&bare.2), median(&hit.2));
+    let [control, _, hit] = scalings.as_slice() else { unreachable!("three subjects") };
     let what = format!("two threads, one credential (the control scales by {control:.2})");
-    goals.at_least(Sort::Timed, &what, hit, 1.5);
+    goals.at_least(Sort::Timed, &what, *hit, 1.5);
 }
 
 /// Seconds that threads need for as many requests each.
@@ -240,7 +239,7 @@ fn misses(sessions: usize, goals: &mut Goals) {
              allocations, {bytes:.0} bytes kept, of which {jwt} are the JWT."
         );
         let (few, many) = growth(&clerk, sessions);
-        println!("A hit on one of 10 sessions takes {few:.0} ns, on one of {sessions} {many:.0} ns.\n");
+        println!("A hit on one of 10 sessions takes {few:.0} ns net, on one of {sessions} {many:.0} ns.\n");
         goals.at_most(Sort::Timed, &format!("a hit on one of {sessions} sessions to one of 10"), many / few, 3.0);
         goals.at_most(Sort::Timed, "a miss, µs of our own", time, 60.0);
         goals.at_most(Sort::Steady, "bytes of heap per session", bytes, 2_200.0);
@@ -252,28 +251,33 @@ async fn sign_in(clerk: &Clerk, number: usize) -> ClerkSession {
     session.expect("a session")
 }
 
-/// Nanoseconds of a hit on one of ten sessions, and on one of all, in an order that caches can't foresee.
+/// Net nanoseconds of a hit on one of ten sessions, and on one of all, in an order that caches can't foresee.
 fn growth(clerk: &Clerk, sessions: usize) -> (f64, f64) {
-    let mut service = Subject::layered(clerk.clone());
     let requests: Vec<_> = (0..sessions).map(|number| request(&Replay::basic(number))).collect();
-    let mut time = |among: usize| {
-        let mut at = 1_u64;
-        let began = Instant::now();
-        for _ in 0..sessions {
-            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            drive(&mut service, &requests[(at >> 33) as usize % among], 1);
-        }
-        began.elapsed().as_secs_f64() * 1e9 / sessions as f64
-    };
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| (time(10.min(sessions)), time(sessions))).collect();
-    let (few, many): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
-    (median(&few), median(&many))
+    let (mut hit, mut bare) = (Subject::layered(clerk.clone()), Subject::bare());
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        times[0].push(scattered(&mut hit, &requests[..10.min(sessions)], sessions));
+        times[1].push(scattered(&mut bare, &requests[..10.min(sessions)], sessions));
+        times[2].push(scattered(&mut hit, &requests, sessions));
+        times[3].push(scattered(&mut bare, &requests, sessions));
+    }
+    let [hit_few, bare_few, hit_many, bare_many] = times.map(|times| best(&times));
+    (hit_few - bare_few, hit_many - bare_many)
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn scattered(service: &mut impl Measured, requests: &[Request], times: usize) -> f64 {
+    let mut at = 1_u64;
+    let began = Instant::now();
+    for _ in 0..times {
+        at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        drive(service, &requests[(at >> 33) as usize % requests.len()], 1);
+    }
+    began.elapsed().as_secs_f64() * 1e9 / times as f64
+}
+
+fn best(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// Whether the machine and its other work have a part in a number.
