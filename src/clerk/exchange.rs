@@ -142,7 +142,11 @@ impl Clerk {
                             attempt.departed.notified().await;
                             tokio::time::sleep(left).await;
                         }
-                        None => std::future::pending().await,
+                        // No flight of a request takes longer. One that renews a proof may wait for longer.
+                        None => {
+                            let patience = inner.settings.sign_in_wait + 2 * inner.settings.upstream_timeout;
+                            tokio::time::sleep(patience).await;
+                        }
                     }
                 };
                 match either(seat.outcome(), time_is_up).await {

@@ -48,6 +48,9 @@ pub(crate) struct Wish {
     pub(crate) identifier: IdentifierKey,
     /// Who asks, where the layer can tell: a hash of its name.
     pub(crate) source: Option<u64>,
+    /// Nobody waits for it: a proof is renewed ahead of its end, and this is how long there is time for it. Such a one
+    /// waits longer than a request, and goes after those that are as proven as it is.
+    pub(crate) renewal: Option<Duration>,
 }
 
 /// There is no turn in time; when the earliest would be.
@@ -109,7 +112,8 @@ impl Pacing {
             id
         };
         let _place = Place { pacing: self, id };
-        if let Ok(Ok(permit)) = tokio::time::timeout_at(now + self.budget.wait, &mut granted).await {
+        if let Ok(Ok(permit)) = tokio::time::timeout_at(now + wish.patience(self.budget), &mut granted).await
+        {
             return Ok(permit);
         }
         // The wait is over, or another was due the place more. A turn may come at the very end of the wait, and the

@@ -18,7 +18,7 @@ fn id(name: impl std::fmt::Display) -> IdentifierKey {
 }
 
 fn wish(share: Share, name: impl std::fmt::Display) -> Wish {
-    Wish { share, identifier: id(name), source: None }
+    Wish { share, identifier: id(name), source: None, renewal: None }
 }
 
 fn from(source: u64, name: impl std::fmt::Display) -> Wish {
@@ -85,7 +85,7 @@ proptest! {
                     tokio::spawn(async move {
                         tokio::time::sleep(Duration::from_millis(comes)).await;
                         let share = if is_proven { Share::Proven } else { Share::Unproven };
-                        let wish = Wish { share, identifier: id(name), source: Some(source) };
+                        let wish = Wish { share, identifier: id(name), source: Some(source), renewal: None };
                         let came = Instant::now();
                         let takes = Duration::from_millis(takes);
                         let departed = sign_in(&pacing, wish, takes).await.ok()?;
@@ -166,6 +166,19 @@ async fn p1_a_full_queue_sends_away_and_keeps_a_place_for_the_proven() {
     assert_eq!(spawn(&pacing, wish(Share::Proven, "jane")).await.unwrap(), Ok(Duration::ZERO));
     for waits in waiting {
         assert!(waits.await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k12_a_renewal_waits_as_long_as_there_is_time_and_goes_after_requests() {
+    let pacing = pacing(1);
+    spend(&pacing, 1).await;
+    let renewal = |name| Wish { renewal: Some(6 * WINDOW), ..wish(Share::Proven, name) };
+    let renewals: Vec<_> = (0..3).map(|at| spawn(&pacing, renewal(at))).collect();
+    settle().await;
+    assert_eq!(spawn(&pacing, wish(Share::Proven, "jane")).await.unwrap(), Ok(WINDOW));
+    for (at, waits) in (2..).zip(renewals) {
+        assert_eq!(waits.await.unwrap(), Ok(at * WINDOW));
     }
 }
 

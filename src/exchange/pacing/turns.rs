@@ -84,11 +84,12 @@ impl<T> Turns<T> {
     pub(super) fn join(&mut self, wish: Wish, ticket: T, now: Instant) -> Result<u64, Instant> {
         self.forget_returned(now);
         let earliest = self.earliest(wish, now);
-        if self.is_paused(now) || earliest.saturating_duration_since(now) > self.budget.wait {
+        if self.is_paused(now) || earliest.saturating_duration_since(now) > wish.patience(self.budget) {
             return Err(earliest);
         }
         // Each share has a queue of its own: a crowd in one is no reason to send the other away.
-        let queued = self.waiting.iter().filter(|waiting| waiting.wish.share == wish.share).count();
+        let is_alike = |it: &Wish| it.share == wish.share && it.renewal.is_some() == wish.renewal.is_some();
+        let queued = self.waiting.iter().filter(|waiting| is_alike(&waiting.wish)).count();
         if queued >= self.budget.queue && !self.make_room(wish) {
             return Err(earliest);
         }
@@ -212,7 +213,8 @@ impl<T> Turns<T> {
     fn ahead_of(&self, wish: Wish) -> usize {
         let of = |share| self.waiting.iter().map(|waiting| waiting.wish).filter(move |it| it.share == share);
         if wish.share == Share::Proven {
-            return in_turns(of(Share::Proven).map(|it| it.identifier), wish.identifier);
+            let before = |it: &Wish| it.renewal.is_none() || wish.renewal.is_some();
+            return in_turns(of(Share::Proven).filter(before).map(|it| it.identifier), wish.identifier);
         }
         let own = of(Share::Unproven).filter(|it| it.source == wish.source).map(|it| it.identifier);
         let own = in_turns(own, wish.identifier);
@@ -256,14 +258,18 @@ impl<T> Turns<T> {
             unproven_may = unproven < self.unproven_lanes();
         }
         let turn = |taker| self.last_turn.get(&taker).copied().unwrap_or(0);
-        let first = |share: Share| {
+        let first = |share: Share, renewals: bool| {
             let may = |waiting: &Waiting<T>| {
-                waiting.wish.share == share && !self.under_way.contains(&waiting.wish.identifier)
+                waiting.wish.share == share
+                    && (renewals || waiting.wish.renewal.is_none())
+                    && !self.under_way.contains(&waiting.wish.identifier)
             };
             let waiting = self.waiting.iter().enumerate().filter(|(_, waiting)| may(waiting));
             waiting.min_by_key(|(_, Waiting { wish, .. })| wish.takers().map(turn)).map(|(at, _)| at)
         };
-        first(Share::Proven).or_else(|| first(Share::Unproven).filter(|_| unproven_may))
+        first(Share::Proven, false)
+            .or_else(|| first(Share::Proven, true))
+            .or_else(|| first(Share::Unproven, true).filter(|_| unproven_may))
     }
 
     fn had_turn(&mut self, wish: Wish, turn: u64) {
@@ -317,6 +323,11 @@ impl<T> Turns<T> {
 }
 
 impl Wish {
+    /// How long it waits for its turn at most.
+    pub(super) fn patience(&self, budget: Budget) -> Duration {
+        self.renewal.unwrap_or(budget.wait)
+    }
+
     /// As whom it takes turns: first with whom, then within.
     fn takers(&self) -> [Taker; 2] {
         match self.share {

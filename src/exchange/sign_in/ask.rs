@@ -37,7 +37,12 @@ impl SignIns {
         let share = if standing == Standing::Proven { Share::Proven } else { Share::Unproven };
         self.check(attempt, identifier, standing, purpose)?;
         // One at a time for all identifiers of a user, so that failures are counted before the next one leaves.
-        let wish = Wish { share, identifier: self.attempts.subject(identifier), source: attempt.source };
+        let renewal = match purpose {
+            Purpose::Renewal { time } if share == Share::Proven => Some(time),
+            _ => None,
+        };
+        let wish =
+            Wish { share, identifier: self.attempts.subject(identifier), source: attempt.source, renewal };
         let turn = match either(self.pacing.turn(wish), gone).await {
             Either::First(turn) => turn,
             Either::Second(()) => Err(NoTurn { earliest: Duration::ZERO }),
@@ -98,7 +103,7 @@ impl SignIns {
             (Standing::Resting(left), _) if self.attempts.is_paused(identifier, now) => {
                 return Err(Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(left));
             }
-            (_, Purpose::Renewal) if self.attempts.is_paused(identifier, now) => {
+            (_, Purpose::Renewal { .. }) if self.attempts.is_paused(identifier, now) => {
                 return Err(verdict::unavailable("paused"));
             }
             _ => self.attempts.may_ask(identifier, now).map_err(|pause| match pause {
@@ -124,8 +129,8 @@ impl SignIns {
 pub(super) enum Purpose {
     /// A request waits for it.
     Request,
-    /// Nobody waits: the session at hand serves on.
-    Renewal,
+    /// Nobody waits: the session at hand serves on, for so long.
+    Renewal { time: Duration },
 }
 
 /// What is known of a credential.

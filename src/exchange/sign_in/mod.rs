@@ -142,7 +142,9 @@ impl SignIns {
     /// Proves the password of a live session anew, ahead of the proof's end. The session serves on meanwhile, and if
     /// there is no room or no answer, to its end.
     pub(crate) async fn renew_proof(&self, attempt: Attempt, live: &Arc<LiveSession>) -> SignInOutcome {
-        let asked = self.ask(&attempt, Purpose::Renewal, std::future::pending()).await;
+        let left = live.proof_end().saturating_duration_since(self.clock.now());
+        let time = left.saturating_sub(self.settings.upstream_timeout);
+        let asked = self.ask(&attempt, Purpose::Renewal { time }, std::future::pending()).await;
         let mut deadline = self.clock.now();
         let result = match asked {
             Ok(Asked { answer: Ok(signed_in), permit, since, deadline: until }) => {
