@@ -111,6 +111,7 @@ mod flight;
 mod instance;
 mod jitter;
 mod jwt;
+mod kept;
 mod key;
 mod layer;
 #[cfg(feature = "metrics")]
@@ -136,6 +137,10 @@ pub use config::{Builder, ConfigError};
 pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
 pub use exchange::CircuitState;
 pub use instance::InstanceError;
+pub use kept::{
+    DeviceFile, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile, SessionStore,
+    StoreError, StoreErrorKind, StoreFuture, StoredSession,
+};
 pub use layer::{
     AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,
     ResponseFuture,

@@ -1,0 +1,176 @@
+//! Known devices that outlive a restart.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::devices::{DEFAULT_LIMIT, Devices};
+use super::journal::{Kept, Out, State};
+use super::{DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, millis};
+
+/// Devices in a file, so that a restarted process is still the device that Clerk knows.
+///
+/// Use it where the instance has Device Trust, or mails its users about new devices. The file holds client tokens, which
+/// are secrets: only its owner can read it, and a process holds it for itself, since a client token belongs to one. A
+/// device that is forgotten may stand in the file until that is written anew. Give it a local disk, and a directory that
+/// the process may write to.
+///
+/// Bounded like [`MemoryDevices`](crate::MemoryDevices). What is older than 30 days is dropped when the file is opened.
+/// A file that can't be written to any more is logged, and memory goes on.
+///
+/// ```no_run
+/// use tower_clerk::DeviceFile;
+///
+/// let devices = DeviceFile::open("/var/lib/my-server/devices")?;
+/// # Ok::<_, tower_clerk::StoreError>(())
+/// ```
+pub struct DeviceFile(Kept<Devices>);
+
+impl DeviceFile {
+    /// Opens the file, or makes it, and keeps it for this process until dropped.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else holds the file, it is none of this kind, or the system refuses: see [`StoreErrorKind`].
+    ///
+    /// [`StoreErrorKind`]: crate::StoreErrorKind
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with_limit(path, DEFAULT_LIMIT)
+    }
+
+    /// As [`open`](Self::open), with room for so many devices instead of 10,000.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) has them.
+    pub fn open_with_limit(path: impl AsRef<Path>, limit: usize) -> Result<Self, StoreError> {
+        Kept::open(path.as_ref(), Devices::new(limit)).map(Self)
+    }
+}
+
+impl fmt::Debug for DeviceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.0.read(State::len);
+        f.debug_struct("DeviceFile").field("known", &known).finish_non_exhaustive()
+    }
+}
+
+impl DeviceStore for DeviceFile {
+    fn get(&self, identifier: &str) -> Option<KnownDevice> {
+        self.0.read(|devices| devices.get(identifier))
+    }
+
+    fn put(&self, identifier: &str, device: KnownDevice) {
+        if !Devices::fits(identifier, &device) {
+            return self.remove(identifier);
+        }
+        let token = encode(device.client_token());
+        let line = Line::put(identifier, &device, &token);
+        self.0.change(&line, |devices| {
+            devices.put(identifier, device.clone());
+            Some(())
+        });
+    }
+
+    fn remove(&self, identifier: &str) {
+        let line = Line::Remove { identifier: identifier.into() };
+        self.0.change(&line, |devices| devices.remove(identifier).then_some(()));
+    }
+
+    fn remove_user(&self, user_id: &str) {
+        let line = Line::RemoveUser { user: user_id.into() };
+        self.0.change(&line, |devices| devices.remove_user(user_id).then_some(()));
+    }
+
+    fn clear(&self) {
+        self.0.clear(Devices::clear);
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<'a> {
+    Put {
+        #[serde(borrow)]
+        identifier: Cow<'a, str>,
+        #[serde(borrow)]
+        user: Cow<'a, str>,
+        /// In base64, which needs no escapes in JSON: what has some is read through a buffer that nobody wipes.
+        token: &'a str,
+        seen: u64,
+    },
+    Remove {
+        #[serde(borrow)]
+        identifier: Cow<'a, str>,
+    },
+    RemoveUser {
+        #[serde(borrow)]
+        user: Cow<'a, str>,
+    },
+}
+
+impl<'a> Line<'a> {
+    fn put(identifier: &'a str, device: &'a KnownDevice, token: &'a str) -> Self {
+        let (user, seen) = (device.user_id().into(), millis(device.seen_at()));
+        Self::Put { identifier: identifier.into(), user, token, seen }
+    }
+}
+
+impl State for Devices {
+    const FORMAT: &'static str = "tower-clerk devices";
+
+    fn replay(&mut self, line: &[u8]) -> bool {
+        match serde_json::from_slice(line) {
+            Ok(Line::Put { identifier, user, token, seen }) => {
+                let Some(token) = decode(token) else { return false };
+                self.put(&identifier, KnownDevice::new(&user, &token, from_millis(seen)));
+            }
+            Ok(Line::Remove { identifier }) => _ = self.remove(&identifier),
+            Ok(Line::RemoveUser { user }) => _ = self.remove_user(&user),
+            // The error may show what it met.
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn replayed(&mut self) {
+        if let Some(before) = SystemTime::now().checked_sub(DEVICE_LIFE) {
+            self.expire(before);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write_out(&self, out: &mut Out<'_>) -> io::Result<()> {
+        self.0.iter().try_for_each(|device| {
+            let token = encode(device.known.client_token());
+            out.line(&Line::put(&device.identifier, &device.known, &token))
+        })
+    }
+}
+
+// Through buffers of their final size, and not by what encodes through one of its own.
+fn encode(token: &str) -> Zeroizing<String> {
+    let mut encoded = Zeroizing::new(vec![0; token.len().div_ceil(3) * 4]);
+    let length = STANDARD.encode_slice(token, &mut encoded).unwrap_or_default();
+    encoded.truncate(length);
+    // Base64 is ASCII. Checked in place: a `Vec` that is taken over is not copied.
+    Zeroizing::new(String::from_utf8(std::mem::take(&mut *encoded)).unwrap_or_default())
+}
+
+fn decode(encoded: &str) -> Option<Zeroizing<String>> {
+    let mut token = Zeroizing::new(vec![0; encoded.len().div_ceil(4) * 3]);
+    let length = STANDARD.decode_slice(encoded, &mut token).ok()?;
+    token.truncate(length);
+    let token = std::str::from_utf8(&token).ok()?;
+    Some(Zeroizing::new(token.to_owned()))
+}
