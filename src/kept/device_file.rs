@@ -55,6 +55,17 @@ impl DeviceFile {
     }
 }
 
+#[cfg(test)]
+impl DeviceFile {
+    pub(super) fn compact(&self) {
+        self.0.compact();
+    }
+
+    pub(super) fn swap_file(&self, file: std::fs::File) {
+        self.0.swap_file(file);
+    }
+}
+
 impl fmt::Debug for DeviceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = self.0.read(State::len);

@@ -7,6 +7,10 @@ mod journal;
 mod session_file;
 mod sessions;
 mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, SystemTime};
 

@@ -51,6 +51,13 @@ impl SessionFile {
     }
 }
 
+#[cfg(test)]
+impl SessionFile {
+    pub(super) fn compact(&self) {
+        self.0.compact();
+    }
+}
+
 impl fmt::Debug for SessionFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let open = self.0.read(State::len);

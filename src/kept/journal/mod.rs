@@ -9,6 +9,8 @@ mod lines;
 mod log;
 mod open;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -100,6 +102,18 @@ impl<S: State> Kept<S> {
         let changed = change(&mut lock(&self.state));
         journal.clear();
         changed
+    }
+}
+
+#[cfg(test)]
+impl<S: State> Kept<S> {
+    pub(super) fn compact(&self) {
+        lock(&self.journal).compact(&self.state);
+    }
+
+    /// Goes on with another opening of the file: one that can't be written to, say.
+    pub(super) fn swap_file(&self, file: File) {
+        lock(&self.journal).file = file;
     }
 }
 
