@@ -18,8 +18,8 @@ use super::{SessionStore, StoreError, StoreFuture, StoredSession, from_millis, m
 /// secrets in the file; only its owner can read it all the same.
 ///
 /// Bounded like [`MemorySessions`](crate::MemorySessions). What has ended is dropped when the file is opened. A file that
-/// can't be written to any more is logged, and memory goes on. Now and then a change takes as long as writing the whole
-/// file anew does, a second or two with a million sessions; looking sessions up goes on meanwhile.
+/// can't be written to any more is logged, and memory goes on. Now and then a change writes the whole file anew, which
+/// takes seconds with a million sessions: other changes wait for that, and looking sessions up waits for a part of it.
 ///
 /// ```no_run
 /// use tower_clerk::SessionFile;

@@ -119,7 +119,7 @@ impl fmt::Debug for StoredSession {
 
 /// Sessions in memory, gone with the process.
 ///
-/// Bounded: the ones nearest their end make room. A million take some 200 MB.
+/// Bounded: the ones nearest their end make room. A million take some 240 MB.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

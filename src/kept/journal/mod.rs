@@ -60,8 +60,8 @@ impl Out<'_> {
 
 /// A state in memory, and the file that it comes back from.
 ///
-/// Reading takes no part in what the file does. Who changes something takes the journal's lock first, so that the
-/// lines stand in the order of the changes.
+/// Who reads doesn't wait for the disk, only for a whole state to be handed to the system. Who changes something takes
+/// the journal's lock first, so that the lines stand in the order of the changes.
 pub(super) struct Kept<S: State> {
     journal: Mutex<Journal>,
     state: Mutex<S>,
