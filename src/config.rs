@@ -9,12 +9,14 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
+use crate::api::HttpTransport;
+use crate::bapi::SecretKey;
 use crate::clerk::Clerk;
 use crate::clock::Clock;
-use crate::exchange::Budget;
-use crate::fapi::HttpTransport;
-use crate::instance::Instance;
+use crate::exchange::{BackendOptions, Budget};
+use crate::instance::{Environment, Instance, InstanceError};
 use crate::jitter::Jitter;
+use crate::kept::{DeviceStore, MemoryDevices, MemorySessions, SessionStore};
 use crate::key::KeySecret;
 use crate::transport::Transport;
 
@@ -32,6 +34,14 @@ pub(crate) const DEFAULT_SIGN_IN_RATE: (u32, Duration) = (5, Duration::from_secs
 pub(crate) const DEFAULT_SIGN_IN_WAIT: Duration = Duration::from_secs(10);
 /// How many sign-ins wait for their turn.
 pub(crate) const SIGN_IN_QUEUE: usize = 1024;
+/// Where Clerk's Backend API is.
+const DEFAULT_BACKEND_URL: &str = "https://api.clerk.com";
+/// Four fifths of what Clerk allows a production and a development instance:
+/// <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
+const PRODUCTION_BACKEND_RATE: (u32, Duration) = (800, Duration::from_secs(10));
+const DEVELOPMENT_BACKEND_RATE: (u32, Duration) = (80, Duration::from_secs(10));
+/// The least life of a token that the Backend API mints: `expires_in_seconds` of its OpenAPI file.
+const LEAST_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
 /// More sessions than a machine's memory holds are a mistake, and so are more sign-ins than anybody allows.
 pub(crate) const MOST_SESSIONS: u64 = 100_000_000;
 pub(crate) const MOST_SIGN_INS: u64 = 1_000_000;
@@ -56,6 +66,12 @@ pub struct Builder {
     instance: String,
     issuer: Option<String>,
     transport: Option<Arc<dyn Transport>>,
+    devices: Option<Arc<dyn DeviceStore>>,
+    secret_key: Option<Zeroizing<String>>,
+    backend_url: Option<String>,
+    backend_rate: Option<(u32, Duration)>,
+    sessions: Option<Arc<dyn SessionStore>>,
+    backend: BackendOptions,
     credential_secret: Option<Zeroizing<[u8; 32]>>,
     settings: Settings,
     clock: Option<Clock>,
@@ -83,8 +99,20 @@ pub(crate) struct Setup {
     pub(crate) secret: KeySecret,
     pub(crate) settings: Settings,
     pub(crate) budget: Budget,
+    pub(crate) devices: Arc<dyn DeviceStore>,
+    pub(crate) backend: Option<BackendSetup>,
     pub(crate) clock: Clock,
     pub(crate) jitter: Jitter,
+}
+
+/// What the Backend API's road is made of, checked.
+pub(crate) struct BackendSetup {
+    pub(crate) base: Instance,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) key: SecretKey,
+    pub(crate) rate: (u32, Duration),
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) options: BackendOptions,
 }
 
 impl Builder {
@@ -93,6 +121,12 @@ impl Builder {
             instance,
             issuer: None,
             transport: None,
+            devices: None,
+            secret_key: None,
+            backend_url: None,
+            backend_rate: None,
+            sessions: None,
+            backend: BackendOptions::default(),
             credential_secret: None,
             settings: Settings {
                 session_ttl: DEFAULT_SESSION_TTL,
@@ -181,6 +215,81 @@ impl Builder {
         self
     }
 
+    /// Takes the Backend API's road: passwords are verified with this secret key (`sk_live_…`, `sk_test_…`), and
+    /// sessions are opened by tickets, once in the life of a Clerk session (7 days by default) instead of once per
+    /// [`session_ttl`](Self::session_ttl).
+    ///
+    /// A new instance with its default settings just works then: Device Trust has no say, and a restart costs no
+    /// sign-ins with a [`session_store`](Self::session_store) that outlives it. The key opens the whole instance,
+    /// though: a program that doesn't need it shouldn't have it. It is sent to the Backend API alone, never over plain
+    /// http but to a loopback address, and never to where a redirect leads.
+    ///
+    /// What Clerk enforces at sign-ins alone isn't enforced on this road: allow and block lists, compromised
+    /// passwords, passwords that must be chosen anew, Clerk Protect.
+    ///
+    /// ```
+    /// use tower_clerk::Clerk;
+    ///
+    /// # fn secret_key() -> String { "sk_live_abcdefghijklmnopqrstuvwxyz".to_owned() }
+    /// let clerk = Clerk::builder("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k").secret_key(secret_key()).build()?;
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    pub fn secret_key(mut self, key: impl Into<String>) -> Self {
+        self.secret_key = Some(Zeroizing::new(key.into()));
+        self
+    }
+
+    /// Where the Backend API is: `https://api.clerk.com` by default.
+    pub fn backend_url(mut self, url: impl Into<String>) -> Self {
+        self.backend_url = Some(url.into());
+        self
+    }
+
+    /// How many calls may go to the Backend API in any window of the given length: by default 800 in 10 s with a
+    /// `sk_live_…` key and 80 in 10 s with a `sk_test_…` key, four fifths of what Clerk allows an instance
+    /// (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). Whatever else uses the instance's Backend API
+    /// has the rest; replicas divide it. They are sent evenly, not all at once.
+    pub fn backend_rate(mut self, calls: u32, window: Duration) -> Self {
+        self.backend_rate = Some((calls, window));
+        self
+    }
+
+    /// Where the ids of the Clerk sessions are kept that were opened on the Backend API's road: in memory by default,
+    /// a million of them. With a [`SessionFile`](crate::SessionFile) a restart costs no sign-ins.
+    pub fn session_store(mut self, store: impl SessionStore) -> Self {
+        self.sessions = Some(Arc::new(store));
+        self
+    }
+
+    /// How long tokens live that are minted on the Backend API's road: the instance's setting by default (60 s), or
+    /// from 30 s up to a day.
+    ///
+    /// **A longer life is a later revocation:** whoever verifies such a token without asking this engine lets its user in
+    /// until it ends, though the session was revoked, the user banned, or the membership taken away meanwhile. This
+    /// engine itself notices such a change at the token's next renewal, or at once by
+    /// [`revoke_user`](Clerk::revoke_user) and its kin. With a life set, all tokens are minted by the Backend API.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.backend.token_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Lets users in by their password alone on the Backend API's road, though they have a second factor.
+    ///
+    /// **This takes away what the second factor is for:** whoever has the password is in. By default such users are
+    /// answered 403 [`SecondFactorRequired`](crate::RejectionKind::SecondFactorRequired), and no session is opened.
+    pub fn dangerously_ignore_second_factors(mut self) -> Self {
+        self.backend.ignore_second_factor = true;
+        self
+    }
+
+    /// Where the client tokens of known devices are kept on the Frontend API's road: in memory by default, 10,000 of
+    /// them. With a [`DeviceFile`](crate::DeviceFile) a restart doesn't look like a new device to Clerk's Device Trust.
+    /// See [`Clerk::enroll`].
+    pub fn device_store(mut self, store: impl DeviceStore) -> Self {
+        self.devices = Some(Arc::new(store));
+        self
+    }
+
     /// The `iss` that tokens must have, where it isn't the address of the Frontend API.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
@@ -247,13 +356,61 @@ impl Builder {
             between("sign_in_rate", window, second, Duration::from_secs(60 * 60))?;
         }
         let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None if instance.is_https() && cfg!(not(feature = "rustls")) => return Err(ConfigError::NoTls),
-            None => Arc::new(
-                HttpTransport::new(instance.is_https())
-                    .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url())))?,
-            ),
+        let own = self.transport;
+        let transport_to = |instance: &Instance| -> Result<Arc<dyn Transport>, ConfigError> {
+            match &own {
+                Some(transport) => Ok(Arc::clone(transport)),
+                None if instance.is_https() && cfg!(not(feature = "rustls")) => Err(ConfigError::NoTls),
+                None => HttpTransport::new(instance.is_https())
+                    .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
+                    .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url()))),
+            }
+        };
+        let transport = transport_to(&instance)?;
+        let backend = match &self.secret_key {
+            None if self.backend_url.is_some() => {
+                return Err(ConfigError::NoSecretKey { name: "backend_url" });
+            }
+            None if self.backend_rate.is_some() => {
+                return Err(ConfigError::NoSecretKey { name: "backend_rate" });
+            }
+            None if self.sessions.is_some() => {
+                return Err(ConfigError::NoSecretKey { name: "session_store" });
+            }
+            None if self.backend.token_lifetime.is_some() => {
+                return Err(ConfigError::NoSecretKey { name: "token_lifetime" });
+            }
+            None if self.backend.ignore_second_factor => {
+                return Err(ConfigError::NoSecretKey { name: "dangerously_ignore_second_factors" });
+            }
+            None => None,
+            Some(key) => {
+                let key = SecretKey::parse(key).map_err(ConfigError::SecretKey)?;
+                if instance.environment().is_some_and(|environment| environment != key.environment()) {
+                    return Err(ConfigError::OtherInstance);
+                }
+                let url = self.backend_url.as_deref().unwrap_or(DEFAULT_BACKEND_URL);
+                if !url.contains("://") {
+                    return Err(ConfigError::BackendUrl(InstanceError::Unrecognized));
+                }
+                let base = Instance::parse(url).map_err(ConfigError::BackendUrl)?;
+                if let Some((calls, window)) = self.backend_rate {
+                    counted("backend_rate", calls.into(), MOST_SIGN_INS)?;
+                    between("backend_rate", window, second, Duration::from_secs(60 * 60))?;
+                }
+                if let Some(lifetime) = self.backend.token_lifetime {
+                    between("token_lifetime", lifetime, LEAST_TOKEN_LIFETIME, day)?;
+                }
+                let alike = base.is_https() == instance.is_https();
+                let transport = if alike { Arc::clone(&transport) } else { transport_to(&base)? };
+                let rate = self.backend_rate.unwrap_or(match key.environment() {
+                    Environment::Production => PRODUCTION_BACKEND_RATE,
+                    Environment::Development => DEVELOPMENT_BACKEND_RATE,
+                });
+                let sessions = self.sessions.unwrap_or_else(|| Arc::<MemorySessions>::default());
+                let options = self.backend;
+                Some(BackendSetup { base, transport, key, rate, sessions, options })
+            }
         };
         let issuer = self.issuer.unwrap_or_else(|| instance.issuer().to_owned());
         let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
@@ -267,6 +424,8 @@ impl Builder {
             secret,
             settings,
             budget,
+            devices: self.devices.unwrap_or_else(|| Arc::<MemoryDevices>::default()),
+            backend,
             clock: self.clock.unwrap_or_default(),
             jitter: self.jitter.map_or_else(Jitter::random, Jitter::seeded),
         }))

@@ -9,10 +9,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use http::Uri;
 
+/// What kind of instance a key belongs to: Clerk's limits differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Environment {
+    Production,
+    Development,
+}
+
 /// A Clerk instance, as its publishable key or its address names it.
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
     base: Arc<str>,
+    /// As a publishable key says it; an address doesn't.
+    environment: Option<Environment>,
 }
 
 impl Instance {
@@ -34,13 +43,16 @@ impl Instance {
         if input.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(InstanceError::Whitespace);
         }
-        match input.strip_prefix("pk_live_").or_else(|| input.strip_prefix("pk_test_")) {
-            Some(encoded) => Self::from_key(encoded),
-            None => Self::from_url(input),
+        if let Some(encoded) = input.strip_prefix("pk_live_") {
+            Self::from_key(encoded, Environment::Production)
+        } else if let Some(encoded) = input.strip_prefix("pk_test_") {
+            Self::from_key(encoded, Environment::Development)
+        } else {
+            Self::from_url(input)
         }
     }
 
-    fn from_key(encoded: &str) -> Result<Self, InstanceError> {
+    fn from_key(encoded: &str, environment: Environment) -> Result<Self, InstanceError> {
         let decoded = STANDARD_PAD_INDIFFERENT.decode(encoded).map_err(|_| InstanceError::PublishableKey)?;
         let host = str::from_utf8(&decoded)
             .ok()
@@ -50,7 +62,7 @@ impl Instance {
             // must not be able to point us into a private network by number.
             .filter(|host| host.contains('.') && is_dns_name(host))
             .ok_or(InstanceError::PublishableKey)?;
-        Ok(Self { base: format!("https://{host}").into() })
+        Ok(Self { base: format!("https://{host}").into(), environment: Some(environment) })
     }
 
     fn from_url(input: &str) -> Result<Self, InstanceError> {
@@ -90,7 +102,7 @@ impl Instance {
         if path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(InstanceError::UrlParts);
         }
-        Ok(Self { base: format!("{scheme}://{host}{port}{path}").into() })
+        Ok(Self { base: format!("{scheme}://{host}{port}{path}").into(), environment: None })
     }
 
     /// An absolute address at this instance; the path starts with a slash.
@@ -102,6 +114,11 @@ impl Instance {
     /// What `iss` of this instance's tokens says: its address, without a slash at the end.
     pub(crate) fn issuer(&self) -> &str {
         &self.base
+    }
+
+    /// Whether it is a production or a development instance, where that is known.
+    pub(crate) fn environment(&self) -> Option<Environment> {
+        self.environment
     }
 
     /// Whether requests are encrypted on their way. If not, they stay on this machine.

@@ -36,6 +36,11 @@ impl Jitter {
         duration.mul_f64(1.0 - part * self.fraction())
     }
 
+    /// One of them, each as likely as the others.
+    pub(crate) fn one_of<'a, T>(&self, all: &'a [T]) -> Option<&'a T> {
+        all.get((self.fraction() * all.len() as f64) as usize)
+    }
+
     /// The duration, or up to `part` of it more: who is told to come back shouldn't come back with all others.
     pub(crate) fn later(&self, duration: Duration, part: f64) -> Duration {
         duration.mul_f64(1.0 + part * self.fraction())

@@ -100,6 +100,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod api;
+mod bapi;
 mod claims;
 mod clerk;
 mod clock;
@@ -130,8 +132,9 @@ mod transport;
 pub mod testing;
 
 pub use access::Access;
+pub use bapi::SecretKeyError;
 pub use claims::{Claims, ClaimsError};
-pub use clerk::{Clerk, Finding, FindingKind};
+pub use clerk::{Clerk, Enrollment, EnrollmentFactor, Finding, FindingKind};
 pub use clock::Clock;
 pub use config::{Builder, ConfigError};
 pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
@@ -147,7 +150,7 @@ pub use layer::{
 };
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
-pub use session::{Anonymous, ClerkSession};
+pub use session::{Anonymous, ClerkSession, Road};
 pub use stats::{Outcome, Stats, UpstreamCalls};
 pub use transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::api::{CallResult, Operation};
 use crate::clerk::Clerk;
 use crate::exchange::CircuitState;
-use crate::fapi::{CallResult, Operation};
 
 /// One call to Clerk.
 pub(crate) fn call(operation: Operation, result: CallResult, took: Duration) {
@@ -28,7 +28,8 @@ impl Clerk {
     pub fn publish_metrics(&self) {
         let stats = self.stats();
         for (outcome, count) in &stats.requests {
-            counter!("tower_clerk_requests_total", "outcome" => outcome.name()).absolute(*count);
+            let labels = [("outcome", outcome.name()), ("road", stats.road.name())];
+            counter!("tower_clerk_requests_total", &labels).absolute(*count);
         }
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
@@ -40,6 +41,7 @@ impl Clerk {
             ("tower_clerk_sign_in_queue", stats.sign_in_queue as u64),
             ("tower_clerk_sessions_ending", stats.ending as u64),
             ("tower_clerk_users_per_address", stats.users_per_address.unwrap_or(0)),
+            ("tower_clerk_active_users", stats.active_users.unwrap_or(0)),
         ];
         for (name, value) in gauges {
             gauge!(name).set(value as f64);
@@ -54,7 +56,10 @@ impl Clerk {
     /// Gives the metrics their help texts. Once, after the recorder is installed.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn describe_metrics() {
-        describe_counter!("tower_clerk_requests_total", "Requests by outcome; they add up to all requests");
+        describe_counter!(
+            "tower_clerk_requests_total",
+            "Requests by outcome and road; they add up to all requests"
+        );
         describe_histogram!(
             "tower_clerk_upstream_seconds",
             Unit::Seconds,
@@ -73,7 +78,13 @@ impl Clerk {
         describe_gauge!("tower_clerk_sessions_ending", "Sessions that wait to be ended at Clerk");
         describe_gauge!(
             "tower_clerk_users_per_address",
-            "Users that one address can carry: sign-in budget times session_ttl; 0 without a budget"
+            "Users that one address can carry: sign-in budget times session_ttl, or times the life of a Clerk session \
+             with the Backend API; 0 without a budget"
+        );
+        describe_gauge!(
+            "tower_clerk_active_users",
+            "Users that can be active at a time on tokens of the Backend API: its budget times three quarters of a \
+             token's life; 0 without it"
         );
         describe_counter!(
             "tower_clerk_sessions_not_ended_total",

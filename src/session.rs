@@ -32,14 +32,26 @@ pub struct ClerkSession(Arc<Inner>);
 
 struct Inner {
     session_id: Box<str>,
+    road: Road,
     token: VerifiedToken,
     /// The organization, where the token itself doesn't say it: a template's token need not.
     organization: Option<Organization>,
 }
 
 impl ClerkSession {
-    pub(crate) fn new(session_id: &str, token: VerifiedToken, organization: Option<Organization>) -> Self {
-        Self(Arc::new(Inner { session_id: session_id.into(), token, organization }))
+    pub(crate) fn new(
+        session_id: &str,
+        road: Road,
+        token: VerifiedToken,
+        organization: Option<Organization>,
+    ) -> Self {
+        Self(Arc::new(Inner { session_id: session_id.into(), road, token, organization }))
+    }
+
+    /// The road that the password was proven on.
+    #[must_use]
+    pub fn road(&self) -> Road {
+        self.0.road
     }
 
     /// The user's id, `user_…`.
@@ -117,7 +129,29 @@ impl fmt::Debug for ClerkSession {
             .field("user_id", &self.user_id())
             .field("session_id", &self.session_id())
             .field("organization", &self.organization())
+            .field("road", &self.road())
             .finish_non_exhaustive()
+    }
+}
+
+/// How an engine gets from a password to a Clerk session. See [`Builder::secret_key`](crate::Builder::secret_key).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Road {
+    /// By the Frontend API: each proof of a password is a sign-in.
+    Frontend,
+    /// By the Backend API, with the instance's secret key: a sign-in once in the life of a Clerk session.
+    Backend,
+}
+
+impl Road {
+    /// A stable name, as it stands in logs and in a metric's label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::api::{CallResult, Operation};
 use crate::exchange::CircuitState;
-use crate::fapi::{CallResult, Operation};
 use crate::rejection::RejectionKind;
+use crate::session::Road;
 
 /// How a request ended, as far as this crate is concerned. Each request has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,7 +187,10 @@ impl Calls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamCalls {
-    /// What was asked: `sign_in`, `token`, `template_token`, `touch`, `session`, `end`, `environment`, `jwks`.
+    /// What was asked: of the Frontend API `sign_in`, `ticket_sign_in`, `prepare_second_factor`,
+    /// `attempt_second_factor`, `client`, `token`, `template_token`, `touch`, `session`, `end`, `environment`, `jwks`;
+    /// of the Backend API `find_user`, `user`, `verify_password`, `memberships`, `ticket`, `backend_token`,
+    /// `backend_template_token`, `backend_session`, `revoke`, `backend_jwks`.
     pub operation: &'static str,
     /// What came: `ok`, `refused`, `rate_limited`, `failed`.
     pub result: &'static str,
@@ -226,8 +230,15 @@ pub struct Stats {
     pub sign_in_circuit: CircuitState,
     /// The circuit for mints.
     pub mint_circuit: CircuitState,
-    /// How many users one address can carry: sign-in budget times `session_ttl`. `None` without a budget.
+    /// The road from passwords to sessions.
+    pub road: Road,
+    /// How many users one address can carry: sign-in budget times `session_ttl`, or, with the Backend API, times the
+    /// life of a Clerk session (7 days). `None` without a budget.
     pub users_per_address: Option<u64>,
+    /// How many users can be active at a time if all their tokens are minted by the Backend API: its budget times three
+    /// quarters of a token's life (60 s, or what [`Builder::token_lifetime`](crate::Builder::token_lifetime) says).
+    /// `None` without the Backend API.
+    pub active_users: Option<u64>,
 }
 
 impl Stats {

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 /// Locks, also after a holder has panicked: no critical section of this crate leaves half a change behind.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -31,4 +31,15 @@ pub(crate) async fn either<A, B>(
         second.as_mut().poll(cx).map(Either::Second)
     })
     .await
+}
+
+/// Does what is done at once, now, and in the background what isn't: for where nothing can be waited for.
+pub(crate) fn now_or_later(future: impl Future<Output = ()> + Send + 'static) {
+    let mut future = Box::pin(future);
+    let mut context = Context::from_waker(Waker::noop());
+    if future.as_mut().poll(&mut context).is_pending()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn(future);
+    }
 }

@@ -67,8 +67,9 @@ impl Clerk {
             || None,
             |_| {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
-                let attempt = Attempt::new(key, credentials, None);
-                let span = tracing::debug_span!("renew_proof", session_id = &*live.session_id);
+                let attempt = Attempt::new(key, credentials, None, None);
+                let road = sign_ins.road.name().name();
+                let span = tracing::debug_span!("renew_proof", session_id = &*live.session_id, road);
                 async move { sign_ins.renew_proof(attempt, &live).await }.instrument(span)
             },
         );

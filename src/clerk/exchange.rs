@@ -32,7 +32,7 @@ impl Clerk {
         access: &Access,
     ) -> Result<ClerkSession, Rejection> {
         let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
-        let attempt = Attempt::new(key, credentials, source);
+        let attempt = Attempt::new(key, credentials, source, access.organization.clone());
         // A session that is live already needs a token at most.
         let mut how = Outcome::Minted;
         let result = self.exchange_for(&attempt, access, &mut how).await;
@@ -65,7 +65,7 @@ impl Clerk {
         loop {
             let now = inner.clock.now();
             let (live, deadline) = match inner.sign_ins.sessions.get(&attempt.key, now) {
-                Some(live) => (live, now + inner.settings.upstream_timeout),
+                Some(live) => (live, now + left.unwrap_or(inner.settings.upstream_timeout)),
                 None => {
                     let SignInOutcome { result, deadline } = self.sign_in(attempt, how, left).await?;
                     let spent = left
@@ -96,6 +96,12 @@ impl Clerk {
                 Err(_) => MintFault::lost("timeout"),
             };
             match &fault {
+                // The user is signed in, but not for this organization: another session is opened for it.
+                MintFault::NoCarrier if !again => {
+                    again = true;
+                    left = Some(self.open_for(&live, access, deadline).await?);
+                    continue;
+                }
                 // The password is at hand, so it may open another session.
                 MintFault::Gone | MintFault::Superseded if !again => {
                     again = true;
@@ -129,7 +135,7 @@ impl Clerk {
         let join = inner.sign_in_flights.join(attempt.key, already, |passengers| {
             let attempt = attempt.again();
             let sign_ins = Arc::clone(&inner.sign_ins);
-            let span = tracing::debug_span!("sign_in");
+            let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
             async move { sign_ins.fly(attempt, passengers.gone()).await }.instrument(span)
         });
         match join {
@@ -156,6 +162,54 @@ impl Clerk {
             }
             Join::Full => Err(Rejection::new(RejectionKind::UpstreamRateLimited)
                 .retry_after_at_least(inner.settings.upstream_timeout)),
+        }
+    }
+}
+
+impl Clerk {
+    /// Opens a session of the same user for the organization that is asked for, beside the one at hand. Returns what
+    /// is left of the request's time.
+    async fn open_for(
+        &self,
+        live: &Arc<LiveSession>,
+        access: &Access,
+        deadline: Instant,
+    ) -> Result<Duration, Rejection> {
+        let inner = &self.0;
+        let timeout = inner.settings.upstream_timeout;
+        let left = deadline.saturating_duration_since(inner.clock.now());
+        let key = live.key.for_organization(access.organization.as_deref().unwrap_or_default());
+        let join = inner.sign_in_flights.join(
+            key,
+            || None,
+            |_| {
+                let (sign_ins, live) = (Arc::clone(&inner.sign_ins), Arc::clone(live));
+                let organization = access.organization.clone();
+                let road = sign_ins.road.name().name();
+                let span = tracing::debug_span!("open_session", session_id = &*live.session_id, road);
+                async move { sign_ins.open_beside(&live, organization.as_deref(), left).await }
+                    .instrument(span)
+            },
+        );
+        let seat = match join {
+            Join::Seat(seat, _) => seat,
+            Join::Ready(_) | Join::Full => return Err(unavailable("sign_ins_full")),
+        };
+        let patience = inner.settings.sign_in_wait + 2 * timeout;
+        let outcome = match tokio::time::timeout(patience, seat.outcome()).await {
+            Ok(outcome) => outcome.map_err(|_| unavailable("sign_in_lost"))?,
+            Err(_) => return Err(unavailable("timeout")),
+        };
+        match outcome.result {
+            Ok(_) => Ok(outcome.deadline.saturating_duration_since(inner.clock.now())),
+            Err(SignInFault::Rejected(rejection)) => {
+                if rejection.kind() == RejectionKind::OrganizationForbidden {
+                    let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
+                    live.refuse(TokenKey::of(access), Refused::Forbidden, now, ttl);
+                }
+                Err(rejection)
+            }
+            Err(SignInFault::Superseded) => Err(unavailable("revoked_meanwhile")),
         }
     }
 }
@@ -211,7 +265,8 @@ impl Inner {
         let key = (live.session_id.clone(), TokenKey::of(access));
         self.mint_flights.join(key, already, |_| {
             let (engine, live, access) = (Arc::clone(self), Arc::clone(live), access.clone());
-            let span = tracing::debug_span!("mint", session_id = &*live.session_id);
+            let road = self.sign_ins.road.name().name();
+            let span = tracing::debug_span!("mint", session_id = &*live.session_id, road);
             let mint = async move {
                 let minted = engine.sign_ins.minter.mint(&live, &access).await;
                 if let Some(why) = minted.as_ref().err().and_then(MintFault::lasting) {
@@ -235,9 +290,10 @@ impl Inner {
         match fault {
             MintFault::Gone => {
                 live.mark_gone();
+                self.sign_ins.forget_kept(live);
                 self.sign_ins.sessions.remove(live);
             }
-            MintFault::Refused(_) => self.sign_ins.sessions.remove(live),
+            MintFault::Refused(_) => self.sign_ins.expel(live),
             _ => {}
         }
     }

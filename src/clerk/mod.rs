@@ -1,6 +1,7 @@
 //! The engine: one per Clerk instance. What happens in which order is decided here and nowhere else.
 
 mod background;
+mod enroll;
 mod exchange;
 mod preflight;
 mod revoke;
@@ -13,11 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::Access;
+use crate::api::Caller;
+use crate::bapi::{Bapi, CallBudget};
 use crate::clock::Clock;
-use crate::config::{Builder, ConfigError, Settings, Setup};
+use crate::config::{BackendSetup, Builder, ConfigError, Settings, Setup};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::exchange::{
-    Attempts, Circuit, Denials, Ender, MintFault, Minter, Notices, Pacing, Proven, SignInOutcome, SignIns,
+    Attempts, Backend, BackendParts, Budget, Circuit, Denials, Devices, Ender, Frontend, MintFault, Minter,
+    Notices, Pacing, Proven, Roads, SignInOutcome, SignIns,
 };
 use crate::fapi::Fapi;
 use crate::flight::Flights;
@@ -25,9 +29,10 @@ use crate::jwt::Jwks;
 use crate::key::{CredentialKey, PassThrough, Strategy};
 use crate::rejection::Rejection;
 use crate::session::ClerkSession;
-use crate::stats::{Outcome, Outcomes, Stats};
+use crate::stats::{Calls, Outcome, Outcomes, Stats};
 use crate::store::{HeldToken, Leavers, LiveSession, Revocations, Sessions, TokenKey, Users};
 
+pub use self::enroll::{Enrollment, EnrollmentFactor};
 pub use self::preflight::{Finding, FindingKind};
 
 /// Sign-ins and mints under way at a time (rule K7). The queue for the sign-in budget is far shorter; this bounds
@@ -37,6 +42,18 @@ const MAX_FLIGHTS: usize = 10_000;
 /// So much sooner than its request a mint gives up: else the request would leave a flight behind that is about to
 /// end, for the next one to join.
 const LANDING: Duration = Duration::from_millis(20);
+
+/// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
+const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long a session token lives, by default: <https://clerk.com/docs/guides/sessions/session-tokens>.
+const CLERK_TOKEN: Duration = Duration::from_secs(60);
+
+/// How much of the Backend API's budget proofs of passwords may take: a quarter, at two calls each, so that half of it
+/// is always left to tokens.
+fn proofs_of((calls, window): (u32, Duration)) -> (u32, Duration) {
+    ((calls / 4).max(1), window)
+}
 
 /// Signs users of one Clerk instance in by their passwords, and keeps what that brings.
 ///
@@ -62,8 +79,10 @@ struct Inner {
     sign_in_flights: Arc<Flights<CredentialKey, SignInOutcome, PassThrough>>,
     mint_flights: Arc<Flights<MintKey, Result<Arc<HeldToken>, MintFault>>>,
     fapi: Arc<Fapi>,
+    calls: Arc<Calls>,
     jwks: Arc<Jwks>,
     outcomes: Outcomes,
+    backend_rate: Option<(u32, Duration)>,
     settings: Settings,
     clock: Clock,
 }
@@ -79,15 +98,45 @@ impl Clerk {
     }
 
     pub(crate) fn from_setup(setup: Setup) -> Self {
-        let Setup { instance, issuer, transport, secret, settings, budget, clock, jitter } = setup;
-        let (jitter, timeout) = (Arc::new(jitter), settings.upstream_timeout);
-        let fapi = Arc::new(Fapi::new(instance, transport, clock));
+        let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
+            setup;
+        let (jitter, timeout, secret) = (Arc::new(jitter), settings.upstream_timeout, Arc::new(secret));
+        let calls: Arc<Calls> = Arc::default();
+        let fapi = Arc::new(Fapi::new(Caller::new(instance, transport, clock, Arc::clone(&calls))));
+        let sign_in_pacing = Pacing::new(budget, clock);
+        let backend_rate = backend.as_ref().map(|backend| backend.rate);
+        let (road, pacing) = match backend {
+            None => {
+                let devices = Arc::new(Devices::new(devices, clock));
+                let (fapi, pacing) = (Arc::clone(&fapi), Arc::clone(&sign_in_pacing));
+                (Roads::Frontend(Frontend { fapi, devices, pacing }), sign_in_pacing)
+            }
+            Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
+                let caller = Caller::new(base, transport, clock, Arc::clone(&calls));
+                let bapi = Bapi::new(caller, key, CallBudget::new(rate, clock));
+                let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
+                let road = Backend::new(BackendParts {
+                    bapi: Arc::new(bapi),
+                    fapi: Arc::clone(&fapi),
+                    sessions,
+                    sign_ins: sign_in_pacing,
+                    options,
+                    secret: Arc::clone(&secret),
+                    clock,
+                    jitter: Arc::clone(&jitter),
+                    timeout,
+                });
+                (Roads::Backend(Arc::new(road)), Pacing::new(proofs, clock))
+            }
+        };
+        let road = Arc::new(road);
         let jwks = Arc::new(Jwks::new(Arc::clone(&fapi), clock, timeout));
         // A sign-in and what opens its session, or a mint and its wait for a place.
         let revocations = Arc::new(Revocations::new(3 * timeout));
         let (shared, spread) = (Arc::clone(&revocations), Arc::clone(&jitter));
         let minter = Arc::new(Minter::new(
             Arc::clone(&fapi),
+            Arc::clone(&road),
             Arc::clone(&jwks),
             clock,
             &issuer,
@@ -95,12 +144,12 @@ impl Clerk {
             spread,
             shared,
         ));
-        let leavers = Leavers::new();
+        let leavers = Leavers::new(road.keeps_sessions());
         let sign_ins = Arc::new(SignIns {
-            fapi: Arc::clone(&fapi),
+            road: Arc::clone(&road),
             secret,
             minter,
-            pacing: Pacing::new(budget, clock),
+            pacing,
             circuit: Arc::new(Circuit::default()),
             denials: Denials::new(settings.negative_ttl),
             attempts: Attempts::new(),
@@ -108,7 +157,7 @@ impl Clerk {
             sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&leavers)),
             users: Users::default(),
             revocations,
-            ender: Ender::new(Arc::clone(&fapi), Arc::clone(&leavers), clock, timeout),
+            ender: Ender::new(road, Arc::clone(&leavers), clock, timeout),
             leavers,
             settings: settings.clone(),
             clock,
@@ -122,8 +171,10 @@ impl Clerk {
             sign_in_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
             mint_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
             fapi,
+            calls,
             jwks,
             outcomes: Outcomes::default(),
+            backend_rate,
             settings,
             clock,
         }))
@@ -182,24 +233,33 @@ impl Clerk {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (inner, sign_ins) = (&self.0, &self.0.sign_ins);
-        let users_per_address = inner.settings.sign_in_rate.map(|(sign_ins, window)| {
-            (f64::from(sign_ins) * inner.settings.session_ttl.as_secs_f64() / window.as_secs_f64()) as u64
+        let tickets = sign_ins.road.backend();
+        // What a sign-in is good for: a proof of the password, or all of a Clerk session.
+        let life = if tickets.is_some() { CLERK_SESSION } else { inner.settings.session_ttl };
+        let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
+        let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
+        let users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
+        let active_users = inner.backend_rate.map(per_second).map(|rate| {
+            let life = tickets.and_then(|road| road.options.token_lifetime).unwrap_or(CLERK_TOKEN);
+            (rate * 0.75 * life.as_secs_f64()) as u64
         });
         Stats {
             requests: inner.outcomes.all(),
-            upstream: inner.fapi.calls(),
+            upstream: inner.calls.all(),
+            road: sign_ins.road.name(),
             sessions: sign_ins.sessions.len(),
             denials: sign_ins.denials.len(),
             proven: sign_ins.proven.len(),
             attempts: sign_ins.attempts.len(),
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
-            sign_in_queue: sign_ins.pacing.waiting(),
+            sign_in_queue: sign_ins.pacing.waiting() + tickets.map_or(0, |road| road.sign_ins.waiting()),
             ending: sign_ins.leavers.outstanding(),
             not_ended: sign_ins.leavers.dropped(),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
             users_per_address,
+            active_users,
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Clerk;
+use crate::api::{Fault, Meaning};
 use crate::fapi::Environment;
+use crate::session::Road;
 
 /// Failed attempts at which this crate has long stopped asking; an instance that locks sooner locks before that.
 const ATTEMPTS_COUNTED_ON: u64 = 10;
@@ -20,6 +24,14 @@ pub enum FindingKind {
     Unreachable,
     /// The key set can't be fetched or read.
     NoKeys,
+    /// The Backend API can't be reached, or doesn't answer as Clerk does.
+    BackendUnreachable,
+    /// The Backend API doesn't take the secret key.
+    SecretKeyRefused,
+    /// The secret key is another instance's than the publishable key.
+    SecretKeyOfAnotherInstance,
+    /// What Clerk enforces at sign-ins alone isn't enforced with the Backend API.
+    NotEnforced,
     /// The Native API is off.
     NativeApiOff,
     /// Signing in with a password is off.
@@ -48,6 +60,9 @@ impl FindingKind {
             self,
             Self::Unreachable
                 | Self::NoKeys
+                | Self::BackendUnreachable
+                | Self::SecretKeyRefused
+                | Self::SecretKeyOfAnotherInstance
                 | Self::NativeApiOff
                 | Self::PasswordsOff
                 | Self::DeviceAttestation
@@ -57,7 +72,7 @@ impl FindingKind {
     /// Whether it is no more than something to know.
     #[must_use]
     pub fn is_note(self) -> bool {
-        matches!(self, Self::DeviceTrust | Self::SignInEmails | Self::SingleSessionMode)
+        matches!(self, Self::DeviceTrust | Self::SignInEmails | Self::SingleSessionMode | Self::NotEnforced)
     }
 }
 
@@ -128,7 +143,48 @@ impl Clerk {
                 ),
             ));
         }
+        if let Some(road) = self.0.sign_ins.road.backend() {
+            self.judge_key(road.bapi.jwks(), &mut findings).await;
+        }
         findings
+    }
+
+    /// Whether the secret key is one of this instance: then both APIs show the same keys.
+    async fn judge_key(
+        &self,
+        asked: impl Future<Output = Result<Bytes, Fault>>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let timeout = self.0.settings.upstream_timeout;
+        let answer = tokio::time::timeout(timeout, asked).await;
+        let (kind, text) = match answer {
+            Ok(Ok(keys)) => match self.0.jwks.shares_a_key_with(&keys).await {
+                Some(false) => (
+                    FindingKind::SecretKeyOfAnotherInstance,
+                    "the secret key is another instance's than the publishable key: take both from the API keys page of \
+                     one instance"
+                        .to_owned(),
+                ),
+                Some(true) | None => return,
+            },
+            Ok(Err(fault)) if fault.meaning == Meaning::Misconfigured => (
+                FindingKind::SecretKeyRefused,
+                "the Backend API doesn't take the secret key: copy it again from the API keys page of Clerk's dashboard"
+                    .to_owned(),
+            ),
+            Ok(Err(fault)) => (
+                FindingKind::BackendUnreachable,
+                format!(
+                    "the Backend API can't be asked ({}): check its address and the network",
+                    fault.code.as_deref().unwrap_or("unknown")
+                ),
+            ),
+            Err(_) => (
+                FindingKind::BackendUnreachable,
+                format!("the Backend API didn't answer within {timeout:?}: check its address and the network"),
+            ),
+        };
+        findings.push(Finding::new(kind, text));
     }
 
     fn judge(&self, environment: &Environment, findings: &mut Vec<Finding>) {
@@ -176,11 +232,21 @@ impl Clerk {
                 ),
             );
         }
+        if self.0.sign_ins.road.name() == Road::Backend {
+            find(
+                FindingKind::NotEnforced,
+                "with the secret key passwords are verified without a sign-in: Clerk's allow and block lists, its check \
+                 for compromised passwords, passwords that must be chosen anew and Clerk Protect are not enforced here"
+                    .to_owned(),
+            );
+            return;
+        }
         find(
             FindingKind::DeviceTrust,
             "Device Trust (on by default for applications made after 2025-11-14) can't be seen from here: if right \
-             passwords are answered account_action_required, set bypass_client_trust for the users, or turn the rule \
-             off in Clerk's dashboard under Protect"
+             passwords are answered account_action_required, give the engine the secret key, or enrol this server for \
+             the accounts (Clerk::enroll), or set bypass_client_trust for the users, or turn the rule off in Clerk's \
+             dashboard under Protect"
                 .to_owned(),
         );
         find(

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::Clerk;
+use crate::api::Fault;
 use crate::credentials::Credentials;
 use crate::exchange::{of_mint, unavailable};
-use crate::fapi::Fault;
+use crate::kept::StoredSession;
 use crate::rejection::Rejection;
-use crate::store::{LiveSession, Target};
+use crate::store::{LiveSession, Parting, Target};
+use crate::sync::now_or_later;
 
 impl Clerk {
     /// Forgets a user: sessions, tokens, and that any credential of theirs was ever right. The sessions are ended at
@@ -19,6 +21,14 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         self.drop_all(sign_ins.users.revoke(user_id));
+        if let Some(road) = sign_ins.road.frontend() {
+            road.devices.forget_user(user_id);
+        }
+        if let Some(road) = sign_ins.road.backend() {
+            road.forget_user(user_id);
+            let (sessions, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
+            self.end_kept(async move { sessions.take_user(&user_id).await });
+        }
     }
 
     /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
@@ -26,7 +36,11 @@ impl Clerk {
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
-        self.drop_all(sign_ins.sessions.by_id(session_id).into_iter().collect());
+        self.drop_all(sign_ins.sessions.by_id(session_id));
+        if let Some(road) = sign_ins.road.backend() {
+            let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
+            self.end_kept(async move { sessions.take_session(&session_id).await.into_iter().collect() });
+        }
     }
 
     /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still
@@ -42,7 +56,29 @@ impl Clerk {
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         sign_ins.users.revoke_all();
         sign_ins.sessions.remove_all();
+        if let Some(road) = sign_ins.road.frontend() {
+            road.devices.forget_all();
+        }
+        if let Some(road) = sign_ins.road.backend() {
+            road.forget_all();
+            let sessions = Arc::clone(&road.sessions);
+            self.end_kept(async move { sessions.take_all().await });
+        }
         sign_ins.proven.forget_all();
+    }
+
+    /// Ends the sessions that were kept for later.
+    fn end_kept(&self, taken: impl Future<Output = Vec<StoredSession>> + Send + 'static) {
+        let sign_ins = &self.0.sign_ins;
+        let leavers = Arc::clone(&sign_ins.leavers);
+        now_or_later(async move {
+            for kept in taken.await {
+                leavers.part(Parting::kept(&kept));
+            }
+        });
+        if tokio::runtime::Handle::try_current().is_ok() {
+            sign_ins.ender.start();
+        }
     }
 
     fn drop_all(&self, sessions: Vec<Arc<LiveSession>>) {
@@ -63,11 +99,12 @@ impl Clerk {
         let key = self.key_of_credentials(credentials);
         let Some(live) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
         inner.sign_ins.leavers.taken_by_hand(&live);
+        inner.sign_ins.forget_kept(&live);
         inner.sign_ins.sessions.remove(&live);
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
-        let (fapi, timeout) = (Arc::clone(&inner.fapi), inner.settings.upstream_timeout);
+        let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {
-            tokio::time::timeout(timeout, fapi.end(&live.session_id, &live.client)).await
+            tokio::time::timeout(timeout, sign_ins.road.end(&Parting::of(&live))).await
         });
         match ended.await.unwrap_or_else(|_| Ok(Err(Fault::unavailable("end_lost")))) {
             Ok(Ok(())) => Ok(()),

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::bapi::SecretKeyError;
 use crate::instance::InstanceError;
 
 /// An engine or a layer that cannot be built as asked.
@@ -57,6 +58,21 @@ pub enum ConfigError {
         /// The template that was asked for.
         template: String,
     },
+    /// The secret key is none.
+    #[non_exhaustive]
+    SecretKey(SecretKeyError),
+    /// The secret key is for a production instance and the publishable key for a development instance, or the other
+    /// way round.
+    OtherInstance,
+    /// The address of the Backend API is none.
+    #[non_exhaustive]
+    BackendUrl(InstanceError),
+    /// A setting of the Backend API's road without a secret key, which would have no effect.
+    #[non_exhaustive]
+    NoSecretKey {
+        /// The setting's name.
+        name: &'static str,
+    },
     /// Clerk is to be reached by https, but the crate's `rustls` feature is off and no transport was given.
     NoTls,
     /// The HTTP client could not be made.
@@ -82,6 +98,15 @@ impl fmt::Display for ConfigError {
             ),
             Self::Template { template } => {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
+            }
+            Self::SecretKey(error) => error.fmt(f),
+            Self::OtherInstance => f.write_str(
+                "the secret key and the publishable key are of two instances: one is for production (live), the other \
+                 for development (test)",
+            ),
+            Self::BackendUrl(error) => write!(f, "the Backend API's address: {error}"),
+            Self::NoSecretKey { name } => {
+                write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
             Self::NoTls => f.write_str(
                 "the instance is reached by https: turn on the crate's feature `rustls`, or give a transport",

@@ -11,7 +11,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::fapi::Refusal;
+use crate::api::Refusal;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::api::Meaning;
 use crate::clock::Clock;
-use crate::fapi::{Fapi, Meaning};
-use crate::store::{Leavers, LiveSession};
+use crate::exchange::road::Roads;
+use crate::store::{Leavers, Parting};
 use crate::sync::lock;
 
 /// Calls at a time.
@@ -26,7 +27,7 @@ const AT_A_TIME_IN_A_HURRY: usize = 32;
 
 /// Ends what leaves.
 pub(crate) struct Ender {
-    fapi: Arc<Fapi>,
+    road: Arc<Roads>,
     leavers: Arc<Leavers>,
     clock: Clock,
     timeout: Duration,
@@ -35,9 +36,9 @@ pub(crate) struct Ender {
 }
 
 impl Ender {
-    pub(crate) fn new(fapi: Arc<Fapi>, leavers: Arc<Leavers>, clock: Clock, timeout: Duration) -> Arc<Self> {
+    pub(crate) fn new(road: Arc<Roads>, leavers: Arc<Leavers>, clock: Clock, timeout: Duration) -> Arc<Self> {
         let paused_until = Mutex::new(clock.now());
-        Arc::new(Self { fapi, leavers, clock, timeout, paused_until })
+        Arc::new(Self { road, leavers, clock, timeout, paused_until })
     }
 
     /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
@@ -46,19 +47,19 @@ impl Ender {
         tokio::spawn(Arc::clone(self).run(queue));
     }
 
-    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Arc<LiveSession>>) {
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Parting>) {
         let places = Arc::new(Semaphore::new(AT_A_TIME));
         let ender = Arc::downgrade(&self);
         drop(self);
         let mut next = Instant::now();
-        while let Some(live) = queue.recv().await {
+        while let Some(parting) = queue.recv().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Some(ender) = ender.upgrade() else { return };
             let paused_until = *lock(&ender.paused_until);
             tokio::time::sleep_until(next.max(paused_until)).await;
             next = ender.clock.now() + SPACING;
             tokio::spawn(async move {
-                _ = ender.end(&live, ender.clock.now() + ender.timeout).await;
+                _ = ender.end(&parting, ender.clock.now() + ender.timeout).await;
                 ender.leavers.done();
                 drop(place);
             });
@@ -66,11 +67,7 @@ impl Ender {
     }
 
     /// Ends these now, and waits for those on their way out, until the deadline. Returns how many of these are left.
-    pub(crate) async fn end_all(
-        self: &Arc<Self>,
-        sessions: Vec<Arc<LiveSession>>,
-        deadline: Instant,
-    ) -> usize {
+    pub(crate) async fn end_all(self: &Arc<Self>, sessions: Vec<Parting>, deadline: Instant) -> usize {
         self.start();
         let (all, ended) = (sessions.len(), Arc::new(AtomicUsize::new(0)));
         let rest = Arc::new(Mutex::new(sessions));
@@ -80,11 +77,11 @@ impl Ender {
                 tokio::spawn(async move {
                     let next = || lock(&rest).pop();
                     while ender.clock.now() < deadline
-                        && let Some(live) = next()
+                        && let Some(parting) = next()
                     {
                         let paused_until = *lock(&ender.paused_until);
                         tokio::time::sleep_until(paused_until.min(deadline)).await;
-                        if ender.end(&live, deadline).await {
+                        if ender.end(&parting, deadline).await {
                             ended.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -99,12 +96,12 @@ impl Ender {
     }
 
     /// Whether it is over at Clerk now.
-    async fn end(&self, live: &LiveSession, deadline: Instant) -> bool {
-        let ended = tokio::time::timeout_at(deadline, self.fapi.end(&live.session_id, &live.client)).await;
+    async fn end(&self, parting: &Parting, deadline: Instant) -> bool {
+        let ended = tokio::time::timeout_at(deadline, self.road.end(parting)).await;
         let code = match ended {
             Ok(Ok(())) => return true,
             Ok(Err(fault)) => {
-                if fault.meaning == Meaning::RateLimited {
+                if matches!(fault.meaning, Meaning::RateLimited | Meaning::NoTurn) {
                     let mut until = lock(&self.paused_until);
                     *until = (*until).max(self.clock.now() + fault.retry_after.unwrap_or(PAUSE));
                 }
@@ -113,7 +110,7 @@ impl Ender {
             Err(_) => Some("timeout".into()),
         };
         tracing::debug!(
-            session_id = &*live.session_id,
+            session_id = &*parting.session_id,
             code = code.as_deref(),
             "a session was not ended at Clerk"
         );

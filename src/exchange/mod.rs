@@ -8,6 +8,7 @@ mod mint;
 mod notices;
 mod pacing;
 mod proven;
+mod road;
 mod sign_in;
 mod verdict;
 
@@ -18,7 +19,8 @@ pub(crate) use self::denials::Denials;
 pub(crate) use self::ender::Ender;
 pub(crate) use self::mint::{MintFault, Minter};
 pub(crate) use self::notices::Notices;
-pub(crate) use self::pacing::{Budget, Pacing};
+pub(crate) use self::pacing::{Budget, NoTurn, Pacing, Share, Wish};
 pub(crate) use self::proven::Proven;
+pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads, TimeLeft};
 pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
-pub(crate) use self::verdict::{of_mint, unavailable};
+pub(crate) use self::verdict::{of_fault as of_sign_in, of_mint, unavailable};

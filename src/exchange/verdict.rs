@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fapi::{Fault, Meaning, Refusal};
+use crate::api::{Fault, Meaning, Refusal};
 use crate::rejection::{Rejection, RejectionKind};
 
 use super::mint::MintFault;
@@ -35,13 +35,14 @@ pub(crate) fn of_fault(fault: &Fault) -> Rejection {
         Meaning::Refused(refusal) => refused(refusal),
         Meaning::ActionRequired => action("sign in once in a browser and follow what Clerk asks for"),
         Meaning::DeviceNotTrusted => action(
-            "Clerk's Device Trust doesn't know this server for this account: set bypass_client_trust for the user, \
-             or turn the rule off in Clerk's dashboard",
+            "Clerk's Device Trust doesn't know this server for this account: enrol it once (see the documentation of \
+             Clerk::enroll), give the server the instance's secret key, set bypass_client_trust for the user, or turn \
+             the rule off in Clerk's dashboard",
         ),
         Meaning::SecondFactor => Rejection::new(RejectionKind::SecondFactorRequired)
             .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
         Meaning::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),
-        Meaning::RateLimited => Rejection::new(RejectionKind::UpstreamRateLimited)
+        Meaning::RateLimited | Meaning::NoTurn => Rejection::new(RejectionKind::UpstreamRateLimited)
             .retry_after_at_least(fault.retry_after.unwrap_or(RETRY_RATE_LIMITED)),
         Meaning::Misconfigured => Rejection::new(RejectionKind::Misconfigured),
         Meaning::SessionGone
@@ -63,6 +64,7 @@ pub(crate) fn of_mint(fault: &MintFault) -> Rejection {
         MintFault::Forbidden => Rejection::new(RejectionKind::OrganizationForbidden),
         MintFault::ActionRequired => of_fault(&Fault::new(Meaning::ActionRequired)),
         MintFault::Misconfigured(_) => Rejection::new(RejectionKind::Misconfigured),
+        MintFault::NoCarrier => unavailable("no_session_for_organization"),
         MintFault::Superseded => unavailable("revoked_meanwhile"),
         // A session that is gone twice in one request: Clerk's trouble.
         MintFault::Gone => unavailable("session_gone"),
@@ -77,6 +79,13 @@ pub(crate) fn advice(fault: &Fault) -> &'static str {
             "turn sign-in with password on in Clerk's dashboard (User & authentication)"
         }
         Some("host_invalid") => "check the publishable key or the address of the Frontend API",
+        Some(
+            "clerk_key_invalid"
+            | "authentication_invalid"
+            | "authorization_invalid"
+            | "authorization_header_format_invalid"
+            | "secret_key_invalid",
+        ) => "check the secret key (API keys page of Clerk's dashboard): the Backend API doesn't take it",
         Some("requires_device_attestation" | "requires_assertion") => {
             "the instance enforces device attestation for native clients, which a server cannot give"
         }

@@ -1,24 +1,16 @@
 //! What the calls bring, in our own words.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-use zeroize::Zeroizing;
-
-use super::client_token::ClientToken;
-
-/// When an answer's request left, and what Clerk's clock said with the answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) left: Instant,
-    pub(crate) date: Option<SystemTime>,
-}
+use super::client_token::ClientSlot;
+use crate::api::{Minted, Timing};
 
 /// A finished sign-in.
 pub(crate) struct SignedIn {
     pub(crate) user_id: Box<str>,
     pub(crate) session_id: Box<str>,
-    pub(crate) client_token: ClientToken,
+    pub(crate) client: Arc<ClientSlot>,
     /// The tasks of a session that is signed in, but must do something first.
     pub(crate) pending: Option<Box<[Box<str>]>>,
     pub(crate) active_organization: Option<Box<str>>,
@@ -30,6 +22,24 @@ pub(crate) struct SignedIn {
     pub(crate) timing: Timing,
 }
 
+/// A sign-in that waits for a second factor.
+pub(crate) struct Unfinished {
+    pub(crate) id: Box<str>,
+    pub(crate) client: Arc<ClientSlot>,
+    pub(crate) factors: Vec<SecondFactor>,
+    /// The factors are asked for because Clerk doesn't know the device, not because the user has any.
+    pub(crate) device_trust: bool,
+}
+
+/// A way to finish a sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecondFactor {
+    pub(crate) strategy: Box<str>,
+    /// Where a code would be sent, as much as Clerk shows of it.
+    pub(crate) safe_identifier: Option<Box<str>>,
+    pub(crate) address_id: Option<Box<str>>,
+}
+
 /// A session after a touch.
 pub(crate) struct Touched {
     pub(crate) pending: Option<Box<[Box<str>]>>,
@@ -37,14 +47,8 @@ pub(crate) struct Touched {
     pub(crate) token: Option<Minted>,
 }
 
-/// A token, not verified yet.
-pub(crate) struct Minted {
-    pub(crate) jwt: Zeroizing<String>,
-    pub(crate) timing: Timing,
-}
-
 /// An organization that the user is a member of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Membership {
     pub(crate) id: Box<str>,
     pub(crate) slug: Option<Box<str>>,

@@ -1,11 +1,13 @@
 //! The client token: what tells Clerk's Frontend API which client, and so which sessions, a call is about.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
+use crate::api::header;
 use crate::sync::lock;
 
 /// An opaque bearer secret, sent back verbatim (rule S1). Clerk makes it a JWT; nothing here reads it.
@@ -14,6 +16,10 @@ pub(crate) struct ClientToken(Zeroizing<Box<str>>);
 impl ClientToken {
     pub(crate) fn new(value: &str) -> Self {
         Self(Zeroizing::new(value.into()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 
     pub(crate) fn header(&self) -> Option<HeaderValue> {
@@ -40,34 +46,66 @@ pub(crate) enum TokenUpdate {
     Gone,
 }
 
-/// The client token of one session, as it stands now.
+pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
+    match header(headers, AUTHORIZATION) {
+        None => TokenUpdate::Same,
+        Some(token) if token.trim().is_empty() => TokenUpdate::Gone,
+        Some(token) => TokenUpdate::New(ClientToken::new(token)),
+    }
+}
+
+/// The client token of one client, as it stands now.
 ///
 /// Clerk rotates it, and answers can overtake each other: a newer one takes its place only if the stored one is
 /// still the one that the request carried (rule S1).
-#[derive(Debug)]
-pub(crate) struct ClientSlot(Mutex<Option<Arc<ClientToken>>>);
+pub(crate) struct ClientSlot {
+    held: Mutex<Option<Arc<ClientToken>>>,
+    keeper: OnceLock<Keeper>,
+}
+
+/// Told of each change, with what was held before.
+type Keeper = Box<dyn Fn(&ClientToken, Option<&ClientToken>) + Send + Sync>;
 
 impl ClientSlot {
     pub(crate) fn new(token: ClientToken) -> Self {
-        Self(Mutex::new(Some(Arc::new(token))))
+        Self { held: Mutex::new(Some(Arc::new(token))), keeper: OnceLock::new() }
+    }
+
+    /// Of a session whose client nobody here knows.
+    pub(crate) fn none() -> Self {
+        Self { held: Mutex::default(), keeper: OnceLock::new() }
+    }
+
+    /// Has each change told, once and for all.
+    pub(crate) fn keep(&self, keeper: impl Fn(&ClientToken, Option<&ClientToken>) + Send + Sync + 'static) {
+        _ = self.keeper.set(Box::new(keeper));
     }
 
     /// The token to send, or `None` where the client is gone.
     pub(crate) fn current(&self) -> Option<Arc<ClientToken>> {
-        lock(&self.0).clone()
+        lock(&self.held).clone()
     }
 
     /// Takes over what a *successful* answer said. The token of an error answer belongs to another client.
     pub(crate) fn update(&self, carried: &Arc<ClientToken>, update: TokenUpdate) {
-        let mut held = lock(&self.0);
+        let mut held = lock(&self.held);
         if !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, carried)) {
             return;
         }
         match update {
-            TokenUpdate::Same => {}
+            TokenUpdate::Same => return,
             TokenUpdate::New(token) => *held = Some(Arc::new(token)),
             TokenUpdate::Gone => *held = None,
         }
+        if let Some(keeper) = self.keeper.get() {
+            keeper(carried, held.as_deref());
+        }
+    }
+}
+
+impl fmt::Debug for ClientSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSlot(..)")
     }
 }
 

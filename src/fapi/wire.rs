@@ -1,8 +1,14 @@
 //! What Clerk sends, as far as it is needed. Never public, and lenient: unknown fields and values are fine
 //! (the OpenAPI files forbid additional properties, real answers have them), missing ones that we need are not.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use serde::Deserialize;
-use zeroize::Zeroizing;
+
+use super::answer::{Membership as Member, SignedIn};
+use super::client_token::ClientSlot;
+use crate::api::{Fault, Minted, Timing, Token};
 
 #[derive(Deserialize)]
 pub(super) struct SignInAnswer {
@@ -12,6 +18,7 @@ pub(super) struct SignInAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct SignIn {
+    pub(super) id: Option<String>,
     pub(super) status: String,
     pub(super) created_session_id: Option<String>,
     pub(super) client_trust_state: Option<String>,
@@ -27,6 +34,9 @@ pub(super) struct Verification {
 #[derive(Deserialize)]
 pub(super) struct Factor {
     pub(super) strategy: String,
+    pub(super) safe_identifier: Option<String>,
+    pub(super) email_address_id: Option<String>,
+    pub(super) phone_number_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,11 +65,6 @@ pub(super) struct Session {
 #[derive(Deserialize)]
 pub(super) struct Task {
     pub(super) key: String,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Token {
-    pub(super) jwt: Option<Zeroizing<String>>,
 }
 
 #[derive(Deserialize)]
@@ -92,16 +97,6 @@ pub(super) struct Membership {
 pub(super) struct MembershipOrganization {
     pub(super) id: String,
     pub(super) slug: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Errors {
-    pub(super) errors: Vec<ErrorItem>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct ErrorItem {
-    pub(super) code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -158,4 +153,54 @@ pub(super) struct FraudSettings {
 #[derive(Deserialize)]
 pub(super) struct NativeFraudSettings {
     pub(super) device_attestation_mode: Option<String>,
+}
+
+impl Session {
+    /// A session that a sign-in has made, or that a client has already.
+    pub(super) fn signed_in(self, client: &Arc<ClientSlot>, timing: Timing) -> Result<SignedIn, Fault> {
+        let pending = match self.status.as_str() {
+            "active" => None,
+            "pending" => Some(task_keys(self.tasks)),
+            _ => return Err(Fault::unavailable("created_session_not_active")),
+        };
+        let user = self.user.ok_or_else(|| Fault::unavailable("no_user"))?;
+        // Only verified ones: anybody can add another's address to an account of their own.
+        let verified = |verification: Option<Verification>| {
+            verification.and_then(|it| it.status).is_some_and(|status| status == "verified")
+        };
+        let emails = user.email_addresses.into_iter().flatten();
+        let emails = emails.filter_map(|it| it.email_address.filter(|_| verified(it.verification)));
+        let phones = user.phone_numbers.into_iter().flatten();
+        let phones = phones.filter_map(|it| it.phone_number.filter(|_| verified(it.verification)));
+        let identifiers = emails.chain(phones).chain(user.username).collect();
+        let memberships = user.organization_memberships.into_iter().flatten().map(|membership| Member {
+            id: membership.organization.id.into(),
+            slug: membership.organization.slug.map(Into::into),
+        });
+        let jwt = self.last_active_token.and_then(Token::into_jwt);
+        Ok(SignedIn {
+            user_id: user.id.into(),
+            session_id: self.id.into(),
+            client: Arc::clone(client),
+            pending,
+            active_organization: none_if_empty(self.last_active_organization_id),
+            token: jwt.map(|jwt| Minted { jwt, timing }),
+            memberships: memberships.collect(),
+            identifiers,
+            expire_at: self.expire_at.and_then(from_millis),
+            timing,
+        })
+    }
+}
+
+pub(super) fn task_keys(tasks: Option<Vec<Task>>) -> Box<[Box<str>]> {
+    tasks.into_iter().flatten().map(|task| task.key.into()).collect()
+}
+
+pub(super) fn none_if_empty(id: Option<String>) -> Option<Box<str>> {
+    id.filter(|id| !id.is_empty()).map(Into::into)
+}
+
+fn from_millis(millis: i64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(millis).ok()?))
 }

@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use super::keys::VerificationKeys;
+use crate::api::Fault;
 use crate::clock::Clock;
-use crate::fapi::{Fapi, Fault};
+use crate::fapi::Fapi;
 use crate::flight::{Flights, Join};
 use crate::sync::lock;
 
@@ -73,6 +74,15 @@ impl Jwks {
         self.usable(self.clock.now())
             .map(|held| Arc::clone(&held.keys))
             .ok_or_else(|| Fault::unavailable("no_keys"))
+    }
+
+    /// Whether another key set is of the same instance; `None` where that can't be told.
+    pub(crate) async fn shares_a_key_with(self: &Arc<Self>, jwks: &[u8]) -> Option<bool> {
+        let others = VerificationKeys::from_jwks(jwks).ok()?;
+        if self.usable(self.clock.now()).is_none() {
+            self.refresh().await.ok()?;
+        }
+        Some(self.usable(self.clock.now())?.keys.shares_a_key_with(&others))
     }
 
     /// Fetches the keys, or joins who is at it.

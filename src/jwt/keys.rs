@@ -43,6 +43,14 @@ impl VerificationKeys {
         self.0.contains_key(kid)
     }
 
+    /// Whether a key of the same name and number is in both.
+    pub(super) fn shares_a_key_with(&self, others: &Self) -> bool {
+        let is_there = |(kid, key): (&Box<str>, &ParsedPublicKey)| {
+            others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref())
+        };
+        self.0.iter().any(is_there)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

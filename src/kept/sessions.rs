@@ -49,6 +49,12 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Forgets everything, and returns it.
     fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>>;
+
+    /// Whether what is kept is there for the next process. If not, [`Clerk::shutdown`](crate::Clerk::shutdown) ends the
+    /// sessions at Clerk.
+    fn outlives_process(&self) -> bool {
+        true
+    }
 }
 
 // The trait must stay usable as `Arc<dyn SessionStore>`.
@@ -178,6 +184,10 @@ impl SessionStore for MemorySessions {
 
     fn take_session<'a>(&'a self, session_id: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
         Box::pin(async move { lock(&self.0).take_session(session_id) })
+    }
+
+    fn outlives_process(&self) -> bool {
+        false
     }
 
     fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {

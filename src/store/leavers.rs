@@ -7,16 +7,41 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
 
 use super::live::LiveSession;
+use crate::fapi::ClientSlot;
+use crate::kept::StoredSession;
 use crate::sync::lock;
 
 /// Sessions that wait to be ended. What doesn't fit ends by itself at Clerk, after its own life.
 const QUEUE: usize = 10_000;
 
+/// A session on its way out: what it takes to end it.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    pub(crate) session_id: Box<str>,
+    /// Where it is known; the secret key does without.
+    pub(crate) client: Arc<ClientSlot>,
+}
+
+impl Parting {
+    pub(crate) fn of(live: &LiveSession) -> Self {
+        Self { session_id: live.session_id.clone(), client: Arc::clone(&live.client) }
+    }
+}
+
+impl Parting {
+    /// A session that was kept for later, whose client nobody knows any more.
+    pub(crate) fn kept(kept: &StoredSession) -> Self {
+        Self { session_id: kept.session_id().into(), client: Arc::new(ClientSlot::none()) }
+    }
+}
+
 /// The door out.
 #[derive(Debug)]
 pub(crate) struct Leavers {
-    queue: mpsc::Sender<Arc<LiveSession>>,
-    waiting: Mutex<Option<mpsc::Receiver<Arc<LiveSession>>>>,
+    queue: mpsc::Sender<Parting>,
+    waiting: Mutex<Option<mpsc::Receiver<Parting>>>,
+    /// Sessions outlive their entries: only those that are to be ended are.
+    keeps: bool,
     /// Left and not done with.
     outstanding: AtomicUsize,
     done: Notify,
@@ -24,11 +49,12 @@ pub(crate) struct Leavers {
 }
 
 impl Leavers {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(keeps: bool) -> Arc<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         Arc::new(Self {
             queue,
             waiting: Mutex::new(Some(waiting)),
+            keeps,
             outstanding: AtomicUsize::new(0),
             done: Notify::new(),
             dropped: AtomicU64::new(0),
@@ -36,13 +62,23 @@ impl Leavers {
     }
 
     /// Hands a session on. Never waits, since it runs wherever the cache makes room.
-    pub(crate) fn leave(&self, live: Arc<LiveSession>) {
+    pub(crate) fn leave(&self, live: &LiveSession) {
         live.mark_over();
-        if live.is_gone() {
-            return;
+        if !live.is_gone() && (live.is_to_end() || !self.keeps) {
+            self.part(Parting::of(live));
         }
+    }
+
+    /// Hands a session on to be ended, also where sessions are kept.
+    pub(crate) fn end(&self, live: &LiveSession) {
+        live.mark_to_end();
+        self.leave(live);
+    }
+
+    /// The same for one that is known by its id alone.
+    pub(crate) fn part(&self, parting: Parting) {
         self.outstanding.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(live).is_err() {
+        if self.queue.try_send(parting).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.done();
         }
@@ -77,7 +113,7 @@ impl Leavers {
     }
 
     /// The other side of the door; `None` for all but the first who asks.
-    pub(crate) fn take(&self) -> Option<mpsc::Receiver<Arc<LiveSession>>> {
+    pub(crate) fn take(&self) -> Option<mpsc::Receiver<Parting>> {
         lock(&self.waiting).take()
     }
 

@@ -1,7 +1,7 @@
 //! One live session, as the engine holds it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -17,6 +17,9 @@ use crate::sync::lock;
 
 /// Refusals remembered per session (rule K11).
 const MAX_REFUSALS: usize = 64;
+
+/// Sessions of one user for different organizations, beside the first.
+const MAX_SIBLINGS: usize = 16;
 
 /// Mints under way per session: one user that asks for many organizations must not take the places of all others.
 const MAX_MINTS: usize = 4;
@@ -53,9 +56,16 @@ pub(crate) struct LiveSession {
     pub(crate) key: CredentialKey,
     pub(crate) user: Arc<User>,
     pub(crate) session_id: Box<str>,
-    pub(crate) client: ClientSlot,
+    pub(crate) client: Arc<ClientSlot>,
     pub(crate) tokens: Tokens,
-    memberships: Box<[Membership]>,
+    /// `None` as long as nobody has asked: of a session that was kept.
+    memberships: OnceLock<Box<[Membership]>>,
+    /// The organization that it was opened for, as it was asked for, and that tokens made with the secret key name.
+    opened_for: Option<Box<str>>,
+    /// It was, but Clerk has taken the organization from it.
+    lost_organization: AtomicBool,
+    /// Sessions of the same user that were opened for other organizations.
+    siblings: Mutex<Vec<Arc<LiveSession>>>,
     /// When the sign-in left: what the times below are counted from.
     start: Instant,
     /// The end of the proof of the password, or of the Clerk session where that comes first: nanoseconds.
@@ -75,6 +85,7 @@ pub(crate) struct LiveSession {
     since: Generation,
     over: AtomicBool,
     gone: AtomicBool,
+    to_end: AtomicBool,
 }
 
 /// What a live session is made of.
@@ -82,9 +93,10 @@ pub(crate) struct Parts {
     pub(crate) key: CredentialKey,
     pub(crate) user: Arc<User>,
     pub(crate) session_id: Box<str>,
-    pub(crate) client: ClientSlot,
+    pub(crate) client: Arc<ClientSlot>,
     pub(crate) tokens: Tokens,
-    pub(crate) memberships: Box<[Membership]>,
+    pub(crate) memberships: Option<Box<[Membership]>>,
+    pub(crate) opened_for: Option<Box<str>>,
     pub(crate) start: Instant,
     pub(crate) proof: Proof,
     pub(crate) session_end: Option<Instant>,
@@ -110,7 +122,10 @@ impl LiveSession {
             session_id: parts.session_id,
             client: parts.client,
             tokens: parts.tokens,
-            memberships: parts.memberships,
+            memberships: parts.memberships.map(OnceLock::from).unwrap_or_default(),
+            opened_for: parts.opened_for,
+            lost_organization: AtomicBool::new(false),
+            siblings: Mutex::default(),
             start: parts.start,
             proof_end: AtomicU64::new(after_start(parts.proof.end).min(session_end)),
             session_end,
@@ -122,6 +137,7 @@ impl LiveSession {
             since: parts.since,
             over: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            to_end: AtomicBool::new(false),
         }
     }
 
@@ -162,6 +178,15 @@ impl LiveSession {
         self.gone.load(Ordering::Relaxed)
     }
 
+    /// It is to be ended at Clerk, also where sessions are kept.
+    pub(crate) fn mark_to_end(&self) {
+        self.to_end.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.to_end.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn since(&self) -> Generation {
         self.since
     }
@@ -170,20 +195,64 @@ impl LiveSession {
     pub(crate) fn concerns(&self, target: &Target) -> bool {
         match target {
             Target::User(id) => *id == self.user.id,
-            Target::Session(id) => *id == self.session_id,
+            Target::Session(id) => {
+                *id == self.session_id || lock(&self.siblings).iter().any(|sibling| sibling.session_id == *id)
+            }
             Target::Organization(_) => false,
             Target::All => true,
         }
     }
 
+    fn memberships(&self) -> &[Membership] {
+        self.memberships.get().map_or(&[], |memberships| memberships)
+    }
+
+    pub(crate) fn opened_for(&self) -> Option<&str> {
+        self.opened_for.as_deref()
+    }
+
+    /// The session among this one and its siblings whose active organization is this one.
+    pub(crate) fn carrier(self: &Arc<Self>, organization: Option<&str>) -> Option<Arc<Self>> {
+        if self.opened_for.as_deref() == organization && !self.lost_organization.load(Ordering::Relaxed) {
+            return Some(Arc::clone(self));
+        }
+        let siblings = lock(&self.siblings);
+        siblings.iter().find(|sibling| sibling.opened_for.as_deref() == organization).cloned()
+    }
+
+    /// Adds a sibling; the oldest of too many goes.
+    pub(crate) fn add_sibling(&self, sibling: Arc<Self>) {
+        let mut siblings = lock(&self.siblings);
+        siblings.retain(|known| known.opened_for != sibling.opened_for);
+        if siblings.len() >= MAX_SIBLINGS {
+            siblings.remove(0);
+        }
+        siblings.push(sibling);
+    }
+
+    pub(crate) fn lose_organization(&self) {
+        self.lost_organization.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn siblings(&self) -> Vec<Arc<Self>> {
+        lock(&self.siblings).clone()
+    }
+
+    pub(crate) fn drop_sibling(&self, session_id: &str) {
+        lock(&self.siblings).retain(|sibling| *sibling.session_id != *session_id);
+    }
+
     /// Whether the user was a member of this organization at sign-in.
     pub(crate) fn is_member(&self, id: &str) -> bool {
-        self.memberships.iter().any(|membership| &*membership.id == id)
+        self.memberships().iter().any(|membership| &*membership.id == id)
     }
 
     /// The id of an organization that the user was a member of at sign-in, by its slug.
     pub(crate) fn membership_by_slug(&self, slug: &str) -> Option<&str> {
-        self.memberships.iter().find(|membership| membership.slug.as_deref() == Some(slug)).map(|it| &*it.id)
+        self.memberships()
+            .iter()
+            .find(|membership| membership.slug.as_deref() == Some(slug))
+            .map(|it| &*it.id)
     }
 
     /// Why there is no token of this kind, if that was found out a moment ago.

@@ -31,8 +31,27 @@ pub(crate) struct Sessions {
     most: u64,
 }
 
-/// Sessions by Clerk's id, for as long as they are in the cache.
-type ById = Mutex<HashMap<Box<str>, Weak<LiveSession>>>;
+/// Sessions by Clerk's id, for as long as they are in the cache. Two credentials of one user can share one.
+type ById = Mutex<HashMap<Box<str>, Vec<Weak<LiveSession>>>>;
+
+/// Takes a holder of a session out. Whether there is another one.
+fn unlist(by_id: &ById, live: &Arc<LiveSession>) -> bool {
+    for sibling in live.siblings() {
+        unlist_id(by_id, &sibling.session_id, live);
+    }
+    unlist_id(by_id, &live.session_id, live)
+}
+
+fn unlist_id(by_id: &ById, session_id: &str, live: &Arc<LiveSession>) -> bool {
+    let mut by_id = lock(by_id);
+    let Some(holders) = by_id.get_mut(session_id) else { return false };
+    holders.retain(|held| held.upgrade().is_some_and(|held| !Arc::ptr_eq(&held, live) && !held.is_over()));
+    let shared = !holders.is_empty();
+    if !shared {
+        by_id.remove(session_id);
+    }
+    shared
+}
 
 /// When the sessions end, in order.
 #[derive(Default)]
@@ -83,8 +102,11 @@ impl Sessions {
             .eviction_policy(EvictionPolicy::lru())
             // Runs in the thread that inserts, so it does next to nothing.
             .eviction_listener(move |_, live: Arc<LiveSession>, _| {
-                lock(&listed).remove(&live.session_id);
-                leaving.leave(live);
+                live.mark_over();
+                // It is ended with the last who uses it.
+                if !unlist(&listed, &live) {
+                    leaving.leave(&live);
+                }
             })
             .build_with_hasher(PassThrough::default());
         Arc::new(Self { cache, leavers, by_id, books: Mutex::default(), wake: Arc::default(), clock, most })
@@ -97,7 +119,7 @@ impl Sessions {
 
     /// Takes a session in, in the place of an older one of the same credential.
     pub(crate) fn insert(self: &Arc<Self>, live: &Arc<LiveSession>) {
-        lock(&self.by_id).insert(live.session_id.clone(), Arc::downgrade(live));
+        self.list(&live.session_id, live);
         self.cache.insert(live.key, Arc::clone(live));
         // moka makes room when it gets round to it; who has to go is ended now. Sign-ins are rare enough for it.
         self.cache.run_pending_tasks();
@@ -122,6 +144,12 @@ impl Sessions {
         }
     }
 
+    /// The same, and has it ended at Clerk also where sessions are kept.
+    pub(crate) fn remove_and_end(&self, live: &Arc<LiveSession>) {
+        live.mark_to_end();
+        self.remove(live);
+    }
+
     /// Drops this very session; one that has taken its place stays.
     pub(crate) fn remove(&self, live: &Arc<LiveSession>) {
         live.mark_over();
@@ -131,8 +159,19 @@ impl Sessions {
         });
     }
 
-    pub(crate) fn by_id(&self, session_id: &str) -> Option<Arc<LiveSession>> {
-        lock(&self.by_id).get(session_id).and_then(Weak::upgrade)
+    /// Makes a session known by an id: its own, or that of a sibling.
+    pub(crate) fn list(&self, session_id: &str, live: &Arc<LiveSession>) {
+        lock(&self.by_id).entry(session_id.into()).or_default().push(Arc::downgrade(live));
+    }
+
+    /// Those who use a session of this id.
+    pub(crate) fn by_id(&self, session_id: &str) -> Vec<Arc<LiveSession>> {
+        lock(&self.by_id).get(session_id).into_iter().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether another one uses the same session.
+    pub(crate) fn is_shared(&self, live: &Arc<LiveSession>) -> bool {
+        self.by_id(&live.session_id).iter().any(|held| !Arc::ptr_eq(held, live) && !held.is_over())
     }
 
     /// Drops all sessions.
@@ -245,7 +284,7 @@ mod tests {
 
     impl Bench {
         fn new(most: u64) -> Self {
-            let leavers = Leavers::new();
+            let leavers = Leavers::new(false);
             let sessions = Sessions::new(most, Clock::system(), Arc::clone(&leavers));
             let since = Revocations::new(MINUTE).now();
             Self {
@@ -269,9 +308,10 @@ mod tests {
                 key: self.key(credential),
                 user: self.users.of(credential),
                 session_id: format!("sess_{}", self.made).into(),
-                client: ClientSlot::new(ClientToken::new("token")),
+                client: Arc::new(ClientSlot::new(ClientToken::new("token"))),
                 tokens: Tokens::default(),
-                memberships: Box::default(),
+                memberships: None,
+                opened_for: None,
                 start: Instant::now(),
                 proof: Proof { end: Instant::now() + stands, renew: None },
                 session_end: None,

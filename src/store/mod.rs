@@ -8,7 +8,7 @@ mod tokens;
 mod turnstile;
 mod users;
 
-pub(crate) use self::leavers::Leavers;
+pub(crate) use self::leavers::{Leavers, Parting};
 pub(crate) use self::live::{Active, LiveSession, Parts, Proof, Refused};
 pub(crate) use self::memory::Sessions;
 pub(crate) use self::revocations::{Generation, Revocations, Target};

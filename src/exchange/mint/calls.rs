@@ -5,10 +5,15 @@ use std::sync::atomic::Ordering;
 use super::verified::{Subject, Verified};
 use super::{MintFault, Minter};
 use crate::access::{Access, OrganizationRef};
-use crate::fapi::{Fault, Meaning, MintFor, Minted};
+use crate::api::{Fault, Meaning, Minted};
+use crate::fapi::MintFor;
 use crate::jwt::VerifiedToken;
 use crate::organization::Organization;
 use crate::store::{Active, LiveSession};
+
+pub(super) const UNUSABLE_TEMPLATE: &str = "the name of the JWT template is none: [A-Za-z0-9_-]{1,128}";
+pub(super) const MISSING_TEMPLATE: &str =
+    "the JWT template can't be minted: create it in Clerk's dashboard under JWT templates";
 
 impl Minter {
     /// Whether the organization has to be made the session's active one to get a token of it: a slug that only Clerk
@@ -131,9 +136,7 @@ impl Minter {
         active: Option<&mut Active>,
     ) -> Result<Verified, MintFault> {
         if !crate::access::is_template_name(template) {
-            return Err(MintFault::Misconfigured(
-                "the name of the JWT template is none: [A-Za-z0-9_-]{1,128}",
-            ));
+            return Err(MintFault::Misconfigured(UNUSABLE_TEMPLATE));
         }
         let subject = Subject::of(live);
         let Some(active) = active else { return Err(MintFault::lost("no_critical_section")) };
@@ -155,10 +158,7 @@ impl Minter {
         let minted = match self.fapi.mint_template(&live.session_id, &live.client, template).await {
             Ok(minted) => minted,
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                let missing = MintFault::Misconfigured(
-                    "the JWT template can't be minted: create it in Clerk's dashboard under JWT templates",
-                );
-                return Err(self.gone_or(live, missing).await?);
+                return Err(self.gone_or(live, MintFault::Misconfigured(MISSING_TEMPLATE)).await?);
             }
             Err(fault) => return Err(fault.into()),
         };
@@ -179,7 +179,11 @@ impl Minter {
 }
 
 /// The token must name the organization asked for, by the id it was resolved to and by the slug it was asked by.
-fn named(organization: Option<&Organization>, asked: OrganizationRef<'_>, id: &str) -> Result<(), MintFault> {
+pub(super) fn named(
+    organization: Option<&Organization>,
+    asked: OrganizationRef<'_>,
+    id: &str,
+) -> Result<(), MintFault> {
     let fits = organization.is_some_and(|organization| {
         let by_slug = match asked {
             OrganizationRef::Id(_) => true,
@@ -191,7 +195,7 @@ fn named(organization: Option<&Organization>, asked: OrganizationRef<'_>, id: &s
 }
 
 /// The token must name none.
-fn personal(token: &VerifiedToken) -> Result<(), MintFault> {
+pub(super) fn personal(token: &VerifiedToken) -> Result<(), MintFault> {
     if token.claims().organization().is_none() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Why there is no token.
 
-use crate::fapi::{Fault, Meaning, Refusal};
+use crate::api::{Fault, Meaning, Refusal};
 use crate::store::Refused;
 
 /// Why there is no token.
@@ -16,6 +16,8 @@ pub(crate) enum MintFault {
     ActionRequired,
     /// The set-up can't bring what is asked for; what to do about it.
     Misconfigured(&'static str),
+    /// No session of this user is for that organization yet: one has to be opened.
+    NoCarrier,
     /// Something that the token is about was revoked while it was minted.
     Superseded,
     Fault(Fault),

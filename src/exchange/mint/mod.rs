@@ -1,5 +1,6 @@
 //! Tokens for a live session: one mint at a time of each kind, and what all mints share.
 
+mod backend;
 mod calls;
 mod fault;
 mod verified;
@@ -15,8 +16,10 @@ pub(crate) use self::fault::MintFault;
 use super::circuit::{Circuit, CircuitState};
 use super::verdict::RETRY_RATE_LIMITED;
 use crate::access::{Access, OrganizationRef};
+use crate::api::{Fault, Meaning};
 use crate::clock::Clock;
-use crate::fapi::{Fapi, Fault, Meaning};
+use crate::exchange::road::Roads;
+use crate::fapi::Fapi;
 use crate::jitter::Jitter;
 use crate::jwt::Jwks;
 use crate::store::{HeldToken, LiveSession, Revocations, Target};
@@ -28,6 +31,7 @@ const MAX_MINTS: usize = 32;
 /// Brings tokens, verified.
 pub(crate) struct Minter {
     fapi: Arc<Fapi>,
+    road: Arc<Roads>,
     jwks: Arc<Jwks>,
     clock: Clock,
     issuer: Box<str>,
@@ -37,7 +41,7 @@ pub(crate) struct Minter {
     revocations: Arc<Revocations>,
     circuit: Arc<Circuit>,
     places: Semaphore,
-    /// No mint before then: Clerk has said 429 (rule P2).
+    /// No mint by the Frontend API before then: Clerk has said 429 (rule P2).
     paused_until: Mutex<Instant>,
     warned_of_clock: AtomicBool,
 }
@@ -45,6 +49,7 @@ pub(crate) struct Minter {
 impl Minter {
     pub(crate) fn new(
         fapi: Arc<Fapi>,
+        road: Arc<Roads>,
         jwks: Arc<Jwks>,
         clock: Clock,
         issuer: &str,
@@ -54,6 +59,7 @@ impl Minter {
     ) -> Self {
         Self {
             fapi,
+            road,
             jwks,
             clock,
             issuer: issuer.into(),
@@ -77,7 +83,7 @@ impl Minter {
     /// returned.
     pub(crate) async fn mint(
         &self,
-        live: &LiveSession,
+        live: &Arc<LiveSession>,
         access: &Access,
     ) -> Result<Arc<HeldToken>, MintFault> {
         let organization = match access.organization.as_deref().map(OrganizationRef::parse) {
@@ -89,7 +95,8 @@ impl Minter {
         let deadline = self.clock.now() + self.timeout;
         let own = tokio::time::timeout_at(deadline, async {
             let place = live.mints.acquire().await;
-            let touches = access.template.is_some() || self.needs_touch(live, organization);
+            let touches = self.road.backend().is_none()
+                && (access.template.is_some() || self.needs_touch(live, organization));
             let active = if touches { Some(live.active_organization.lock().await) } else { None };
             (place, active)
         });
@@ -108,7 +115,7 @@ impl Minter {
         let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
         let now = self.clock.now();
         let paused = lock(&self.paused_until).saturating_duration_since(now);
-        if !paused.is_zero() {
+        if !paused.is_zero() && self.road.backend().is_none() {
             return Err(
                 Fault { retry_after: Some(paused), ..Fault::coded(Meaning::RateLimited, "paused") }.into()
             );
@@ -119,18 +126,22 @@ impl Minter {
             .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
         let since = self.revocations.now();
         let calls = async {
-            match &access.template {
-                Some(template) => {
-                    let active = active.as_deref_mut();
-                    self.mint_template(live, access, organization, template, active).await
-                }
-                None => self.mint_session_token(live, access, organization, active.as_deref_mut()).await,
+            if let Some(backend) = self.road.backend() {
+                return self.mint_on_backend(backend, live, access, organization).await;
             }
+            let active = active.as_deref_mut();
+            let minted = match &access.template {
+                Some(template) => self.mint_template(live, access, organization, template, active).await,
+                None => self.mint_session_token(live, access, organization, active).await,
+            };
+            minted.map(|token| (token, Arc::clone(live)))
         };
         let minted = tokio::time::timeout_at(deadline, calls).await;
         let minted = minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")));
         match &minted {
-            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::RateLimited => {
+            Err(MintFault::Fault(fault))
+                if fault.meaning == Meaning::RateLimited && self.road.backend().is_none() =>
+            {
                 let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
                 let mut until = lock(&self.paused_until);
                 *until = (*until).max(self.clock.now() + pause);
@@ -139,10 +150,13 @@ impl Minter {
             Err(MintFault::Fault(fault)) if fault.meaning == Meaning::Unavailable => {
                 pass.failed(self.clock.now());
             }
+            // Nobody was asked.
+            Err(MintFault::NoCarrier) => drop(pass),
+            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::NoTurn => drop(pass),
             _ => pass.answered(),
         }
-        let (token, life, member) = minted?;
-        let held = Arc::new(self.held(live, token, life, member, access, since));
+        let ((token, life, member), carrier) = minted?;
+        let held = Arc::new(self.held(&carrier, token, life, member, access, since));
         let concerns = |target: &Target| match target {
             Target::Organization(id) => {
                 held.session.organization().is_some_and(|organization| organization.id() == &**id)

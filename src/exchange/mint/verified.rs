@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{MintFault, Minter};
 use crate::access::Access;
+use crate::api::{Fault, Meaning, Minted};
 use crate::clock::unix_seconds;
-use crate::fapi::{Fault, Meaning, Minted};
 use crate::jwt::{Expected, VerifiedToken, kid, verify};
 use crate::organization::Organization;
 use crate::session::ClerkSession;
@@ -43,8 +43,14 @@ impl Minter {
     /// Takes the token that a sign-in brought along, where it fits a plain access: it names no organization.
     pub(crate) async fn take_plain(&self, live: &LiveSession, minted: Minted) -> Result<(), MintFault> {
         let (token, life) = self.verified(minted, Subject::of(live), true).await?;
-        if token.claims().organization().is_none() {
-            let access = Access::default();
+        let access = match (token.claims().organization(), live.opened_for()) {
+            (None, _) => Some(Access::default()),
+            (Some(named), Some(asked)) if named.id() == asked || named.slug() == Some(asked) => {
+                Some(Access::new().organization(asked))
+            }
+            (Some(_), _) => None,
+        };
+        if let Some(access) = access {
             let held = self.held(live, token, life, None, &access, live.since());
             live.tokens.put(&access, &Arc::new(held), self.clock.now());
         }
@@ -64,7 +70,7 @@ impl Minter {
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&live.session_id, token, organization);
+        let session = ClerkSession::new(&live.session_id, self.road.name(), token, organization);
         HeldToken::new(session, left + life, life, renew_at, since)
     }
 

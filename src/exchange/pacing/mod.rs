@@ -86,6 +86,7 @@ pub(crate) struct Permit {
     id: u64,
     identifier: IdentifierKey,
     departed: bool,
+    out: bool,
 }
 
 impl Pacing {
@@ -163,8 +164,8 @@ impl Pacing {
     fn grant(self: &Arc<Self>, state: &mut State, now: Instant) -> Vec<Permit> {
         let mut unclaimed = Vec::new();
         while let Some(Turn { id, wish, ticket }) = state.turns.next(now) {
-            let permit =
-                Permit { pacing: Arc::clone(self), id, identifier: wish.identifier, departed: false };
+            let identifier = wish.identifier;
+            let permit = Permit { pacing: Arc::clone(self), id, identifier, departed: false, out: true };
             unclaimed.extend(ticket.send(permit).err());
         }
         unclaimed
@@ -211,6 +212,19 @@ impl Permit {
         self.departed = true;
     }
 
+    /// Gives it back before its time: what follows needs another one, and there is one at a time.
+    pub(crate) fn give_back(&mut self) {
+        if std::mem::replace(&mut self.out, false) {
+            let back_at = match self.pacing.budget.sign_ins {
+                // Clerk counts from when it saw the request, which was before its answer came.
+                Some((_, window)) if self.departed => Some(self.pacing.clock.now() + window),
+                _ => None,
+            };
+            lock(&self.pacing.state).turns.put_back(self.id, self.identifier, back_at);
+            self.pacing.changed.notify_one();
+        }
+    }
+
     /// The credential was right: it counts with the proven from now on.
     pub(crate) fn proved(&self) {
         lock(&self.pacing.state).turns.proved(self.id);
@@ -220,13 +234,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let back_at = match self.pacing.budget.sign_ins {
-            // Clerk counts from when it saw the request, which was before its answer came.
-            Some((_, window)) if self.departed => Some(self.pacing.clock.now() + window),
-            _ => None,
-        };
-        lock(&self.pacing.state).turns.put_back(self.id, self.identifier, back_at);
-        self.pacing.changed.notify_one();
+        self.give_back();
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Attempt, SignIns};
+use crate::api::{Fault, Meaning};
 use crate::exchange::attempts::Pause;
 use crate::exchange::circuit::Pass;
 use crate::exchange::denials::Repeats;
 use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
+use crate::exchange::road::{Asking, Proved, TimeLeft};
 use crate::exchange::verdict;
-use crate::fapi::{Fault, Meaning, SignedIn};
 use crate::key::{IdentifierKey, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::store::Generation;
@@ -26,7 +27,8 @@ impl SignIns {
         purpose: Purpose,
         gone: impl Future<Output = ()>,
     ) -> Result<Asked, Rejection> {
-        let identifier = self.secret.identifier(&normalize_identifier(attempt.credentials.identifier()));
+        let normalized = normalize_identifier(attempt.credentials.identifier());
+        let identifier = self.secret.identifier(&normalized);
         // Given back unless Clerk has judged: what never reached it must not cost the user the mark.
         let claim = self.proven.claim(&attempt.key, self.clock.now());
         let standing = match &claim {
@@ -61,25 +63,27 @@ impl SignIns {
         let since = self.revocations.now();
         permit.depart();
         attempt.departed.notify_one();
-        let deadline = now + self.settings.upstream_timeout;
-        let answer = tokio::time::timeout_at(deadline, self.fapi.sign_in(&attempt.credentials))
-            .await
-            .unwrap_or_else(|_| Err(Fault::unavailable("timeout")));
-        match &answer {
-            Err(fault) if fault.meaning == Meaning::Unavailable => pass.failed(self.clock.now()),
-            _ => pass.answered(),
-        }
+        let mut time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
+        let asking = Asking {
+            credentials: &attempt.credentials,
+            normalized: &normalized,
+            identifier,
+            renewal: matches!(purpose, Purpose::Renewal { .. }),
+            pacing: &self.pacing,
+            wish,
+        };
+        let answer = self.road.prove(asking, &mut permit, &mut time).await;
         if let Err(fault) = &answer
             && let Meaning::Refused(refusal) = fault.meaning
             && share == Share::Unproven
         {
             self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
         }
-        if !matches!(&answer, Err(fault) if matches!(fault.meaning, Meaning::Unavailable | Meaning::RateLimited))
-        {
+        let unasked = [Meaning::Unavailable, Meaning::RateLimited, Meaning::NoTurn];
+        if !answer.as_ref().is_err_and(|fault| unasked.contains(&fault.meaning)) {
             claim.used();
         }
-        Ok(Asked { answer, permit, since, deadline })
+        Ok(Asked { answer, permit, pass, since, time })
     }
 
     /// What speaks against asking Clerk about this credential now.
@@ -144,10 +148,12 @@ pub(super) enum Standing {
 
 /// A sign-in that Clerk was asked for.
 pub(super) struct Asked {
-    pub(super) answer: Result<SignedIn, Fault>,
+    pub(super) answer: Result<Proved, Fault>,
     pub(super) permit: Permit,
+    /// To be told how it ended.
+    pub(super) pass: Pass,
     pub(super) since: Generation,
-    pub(super) deadline: Instant,
+    pub(super) time: TimeLeft,
 }
 
 fn away(wait: Duration) -> Rejection {

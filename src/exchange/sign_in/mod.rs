@@ -12,23 +12,25 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::ask::{Asked, Purpose};
+use crate::api::{Fault, Meaning};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::exchange::attempts::Attempts;
-use crate::exchange::circuit::Circuit;
+use crate::exchange::circuit::{Circuit, Pass};
 use crate::exchange::denials::{Denials, Repeats};
 use crate::exchange::ender::Ender;
 use crate::exchange::mint::Minter;
 use crate::exchange::notices::Notices;
 use crate::exchange::pacing::Pacing;
 use crate::exchange::proven::Proven;
+use crate::exchange::road::{Proved, Roads};
 use crate::exchange::verdict;
-use crate::fapi::{Fapi, Fault, Meaning};
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret};
 use crate::rejection::Rejection;
-use crate::store::{Leavers, LiveSession, Revocations, Sessions, Users};
+use crate::session::Road;
+use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
 use crate::sync::lock;
 
 /// A wrong set-up is remembered for the whole engine this long (rule K11).
@@ -63,13 +65,20 @@ pub(crate) struct Attempt {
     pub(crate) key: CredentialKey,
     pub(crate) credentials: Credentials,
     pub(crate) source: Option<u64>,
+    /// The organization that the session is wanted for first.
+    pub(crate) organization: Option<Box<str>>,
     /// Told when the sign-in departs: its request's deadline runs from there (rule S6).
     pub(crate) departed: Arc<Notify>,
 }
 
 impl Attempt {
-    pub(crate) fn new(key: CredentialKey, credentials: Credentials, source: Option<u64>) -> Self {
-        Self { key, credentials, source, departed: Arc::default() }
+    pub(crate) fn new(
+        key: CredentialKey,
+        credentials: Credentials,
+        source: Option<u64>,
+        organization: Option<Box<str>>,
+    ) -> Self {
+        Self { key, credentials, source, organization, departed: Arc::default() }
     }
 
     /// The same once more, for a flight that outlives its request.
@@ -78,6 +87,7 @@ impl Attempt {
             key: self.key,
             credentials: self.credentials.clone(),
             source: self.source,
+            organization: self.organization.clone(),
             departed: Arc::clone(&self.departed),
         }
     }
@@ -85,9 +95,10 @@ impl Attempt {
 
 /// Signs in.
 pub(crate) struct SignIns {
-    pub(crate) fapi: Arc<Fapi>,
-    pub(crate) secret: KeySecret,
+    pub(crate) road: Arc<Roads>,
+    pub(crate) secret: Arc<KeySecret>,
     pub(crate) minter: Arc<Minter>,
+    /// Whose turn it is to have a password proven.
     pub(crate) pacing: Arc<Pacing>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
@@ -121,14 +132,24 @@ impl SignIns {
     pub(crate) async fn fly(&self, attempt: Attempt, gone: impl Future<Output = ()>) -> SignInOutcome {
         let asked = self.ask(&attempt, Purpose::Request, gone).await;
         let (deadline, result) = match asked {
-            Ok(Asked { answer, permit, since, deadline }) => {
-                let left = deadline.saturating_duration_since(self.clock.now());
-                let result = match answer {
-                    // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
-                    Ok(signed_in) => {
+            Ok(Asked { answer, permit, pass, since, mut time }) => {
+                let opened = match answer {
+                    Ok(proved) => {
                         permit.proved();
                         drop(permit);
-                        self.open(&attempt, signed_in, since, left).await
+                        let identifiers = proved.identifiers.clone();
+                        let organization = attempt.organization.as_deref();
+                        let opened = self.road.open(proved, organization, &mut time).await;
+                        opened.map(|opened| (opened, identifiers))
+                    }
+                    Err(fault) => Err(fault),
+                };
+                self.tell(pass, opened.as_ref().err());
+                let deadline = self.clock.now() + time.left();
+                let result = match opened {
+                    // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
+                    Ok((opened, identifiers)) => {
+                        self.open(&attempt, opened, &identifiers, since, time.left()).await
                     }
                     Err(fault) => Err(self.judge(&attempt, &fault).into()),
                 };
@@ -147,32 +168,41 @@ impl SignIns {
         let asked = self.ask(&attempt, Purpose::Renewal { time }, std::future::pending()).await;
         let mut deadline = self.clock.now();
         let result = match asked {
-            Ok(Asked { answer: Ok(signed_in), permit, since, deadline: until }) => {
-                permit.proved();
-                drop(permit);
-                deadline = until;
-                self.replace(&attempt, live, signed_in, since, until).await
-            }
-            Ok(Asked { answer: Err(fault), permit, since, .. }) if fault.proves_password => {
-                permit.proved();
-                self.vouch(&attempt, live, None);
-                let now = self.clock.now();
-                let renewed = self.revocations.store_unless_revoked(
-                    since,
-                    |target| live.concerns(target),
-                    || {
-                        live.renew_proof(self.proof(now));
-                        self.proven.mark(live.key, &live.user, now);
-                    },
-                );
-                renewed.map(|()| Arc::clone(live)).ok_or(SignInFault::Superseded)
-            }
-            Ok(Asked { answer: Err(fault), .. }) => {
-                let rejection = self.judge(&attempt, &fault);
-                if fault.meaning.is_verdict() {
-                    self.sessions.remove(live);
+            Ok(Asked { answer, permit, pass, since, time }) => {
+                self.tell(pass, answer.as_ref().err());
+                let proved = match answer {
+                    Ok(proved) => Ok(Some(proved)),
+                    Err(fault) if fault.proves_password => Ok(None),
+                    Err(fault) => Err(fault),
+                };
+                match proved {
+                    Ok(proved) => {
+                        permit.proved();
+                        drop(permit);
+                        deadline = self.clock.now() + time.left();
+                        match proved {
+                            Some(Proved { session: Some(session), identifiers, .. }) => {
+                                self.replace(&attempt, live, session, &identifiers, since, deadline).await
+                            }
+                            // The identifier has passed to another user: this session is none of theirs.
+                            Some(proved) if proved.user_id != live.user.id => {
+                                self.expel(live);
+                                Err(SignInFault::Superseded)
+                            }
+                            proved => {
+                                let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
+                                self.proven_anew(&attempt, live, &identifiers, since)
+                            }
+                        }
+                    }
+                    Err(fault) => {
+                        let rejection = self.judge(&attempt, &fault);
+                        if fault.meaning.is_verdict() {
+                            self.expel(live);
+                        }
+                        Err(rejection.into())
+                    }
                 }
-                Err(rejection.into())
             }
             Err(rejection) => Err(rejection.into()),
         };
@@ -182,6 +212,37 @@ impl SignIns {
             live.proof_renewal.open_at(self.clock.now() + pause);
         }
         SignInOutcome { result, deadline }
+    }
+
+    /// The password of this session has been proven, and the session serves on.
+    fn proven_anew(
+        &self,
+        attempt: &Attempt,
+        live: &Arc<LiveSession>,
+        identifiers: &[String],
+        since: Generation,
+    ) -> Result<Arc<LiveSession>, SignInFault> {
+        self.vouch(attempt, live, identifiers);
+        let now = self.clock.now();
+        let renewed = self.revocations.store_unless_revoked(
+            since,
+            |target| live.concerns(target),
+            || {
+                live.renew_proof(self.proof(now));
+                self.proven.mark(live.key, &live.user, now);
+            },
+        );
+        renewed.map(|()| Arc::clone(live)).ok_or(SignInFault::Superseded)
+    }
+
+    /// Tells the circuit how it ended.
+    fn tell(&self, pass: Pass, fault: Option<&Fault>) {
+        match fault.map(|fault| fault.meaning) {
+            Some(Meaning::Unavailable) => pass.failed(self.clock.now()),
+            // Nobody was asked.
+            Some(Meaning::NoTurn) => drop(pass),
+            _ => pass.answered(),
+        }
     }
 
     /// What a failed sign-in means for this credential, and for all others.
@@ -205,12 +266,15 @@ impl SignIns {
                 return rejection;
             }
             Meaning::RateLimited => {
-                let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
-                tracing::warn!(
-                    pause_secs = pause.as_secs(),
-                    "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
-                );
-                self.pacing.pause_until(self.clock.now() + pause);
+                // On the other road the budget that was spent is paused where the call was made.
+                if self.road.name() == Road::Frontend {
+                    let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
+                    tracing::warn!(
+                        pause_secs = pause.as_secs(),
+                        "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
+                    );
+                    self.pacing.pause_until(self.clock.now() + pause);
+                }
             }
             Meaning::Misconfigured => {
                 tracing::error!(

@@ -1,16 +1,21 @@
 //! From a finished sign-in to a session that is held, in the place of an older one where there is one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Attempt, SignInFault, SignIns};
+use super::{Attempt, SignInFault, SignInOutcome, SignIns};
+use crate::api::{Fault, Meaning};
 use crate::exchange::denials::Repeats;
+use crate::exchange::road::{Opened, TimeLeft};
 use crate::exchange::verdict;
-use crate::fapi::{ClientSlot, Fault, Meaning, SignedIn};
-use crate::key::normalize_identifier;
+use crate::fapi::{ClientSlot, SignedIn};
+use crate::kept::StoredSession;
+use crate::key::{CredentialKey, normalize_identifier};
 use crate::store::{Generation, LiveSession, Parts, Proof, Tokens};
+use crate::sync::now_or_later;
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
 const PROOF_JITTER: f64 = 0.05;
@@ -23,13 +28,79 @@ impl SignIns {
     pub(super) async fn open(
         &self,
         attempt: &Attempt,
-        signed_in: SignedIn,
+        session: Opened,
+        identifiers: &[String],
         since: Generation,
         time: Duration,
     ) -> Result<Arc<LiveSession>, SignInFault> {
-        let live = self.opened(attempt, signed_in, since, time).await?;
-        self.settle(&live, since)?;
+        let live = self.opened(attempt, session, identifiers, since, time).await?;
+        self.settle(attempt, &live, since)?;
         Ok(live)
+    }
+
+    /// Drops a session whose password Clerk has refused, and ends it; unless another credential of the same user has
+    /// been proven for it, whose own time will come.
+    pub(crate) fn expel(&self, live: &Arc<LiveSession>) {
+        if self.sessions.is_shared(live) {
+            self.sessions.remove(live);
+            return;
+        }
+        for sibling in live.siblings() {
+            self.discard(&sibling);
+        }
+        self.forget_kept(live);
+        self.sessions.remove_and_end(live);
+    }
+
+    /// Opens a session of the same user for another organization, or for none.
+    pub(crate) async fn open_beside(
+        &self,
+        live: &Arc<LiveSession>,
+        organization: Option<&str>,
+        left: Duration,
+    ) -> SignInOutcome {
+        let since = self.revocations.now();
+        let mut time = TimeLeft::new(left, self.clock);
+        let opened = match self.road.backend() {
+            Some(road) => road.open_for(&live.user.id, organization, &mut time).await,
+            None => Err(Fault::unavailable("no_session_for_organization")),
+        };
+        let result = match opened {
+            Err(fault) => Err(verdict::of_fault(&fault).into()),
+            Ok(opened) => {
+                let sibling = match &opened {
+                    Opened::New(signed_in) => self.live_of(live.key, signed_in, organization, since),
+                    Opened::Kept(kept) => self.live_of_kept(live.key, kept, since),
+                };
+                let stored = self.revocations.store_unless_revoked(
+                    since,
+                    |target| live.concerns(target) || sibling.concerns(target),
+                    || {
+                        self.sessions.list(&sibling.session_id, live);
+                        live.add_sibling(Arc::clone(&sibling));
+                    },
+                );
+                if stored.is_none() {
+                    self.discard(&sibling);
+                }
+                stored.map(|()| sibling).ok_or(SignInFault::Superseded)
+            }
+        };
+        SignInOutcome { result, deadline: self.clock.now() + time.left() }
+    }
+
+    /// Ends a session that is in nobody's hands.
+    pub(crate) fn discard(&self, live: &LiveSession) {
+        self.forget_kept(live);
+        self.leavers.end(live);
+    }
+
+    /// Sees to it that no later sign-in goes on with this session.
+    pub(crate) fn forget_kept(&self, live: &LiveSession) {
+        let Some(road) = self.road.backend() else { return };
+        let (sessions, id) = (Arc::clone(&road.sessions), live.session_id.clone());
+        let user = Arc::clone(&live.user);
+        now_or_later(async move { sessions.remove(&user.id, &id).await });
     }
 
     /// Puts a new session in the place of one that is still live, with the tokens that this one had, so that nobody
@@ -38,16 +109,17 @@ impl SignIns {
         &self,
         attempt: &Attempt,
         old: &Arc<LiveSession>,
-        signed_in: SignedIn,
+        session: Opened,
+        identifiers: &[String],
         since: Generation,
         deadline: Instant,
     ) -> Result<Arc<LiveSession>, SignInFault> {
         let left = deadline.saturating_duration_since(self.clock.now());
-        let live = match self.opened(attempt, signed_in, since, left).await {
+        let live = match self.opened(attempt, session, identifiers, since, left).await {
             Ok(live) => live,
             // The user has something to do first: no session of theirs serves on.
             Err(fault) => {
-                self.sessions.remove(old);
+                self.expel(old);
                 return Err(fault);
             }
         };
@@ -59,70 +131,66 @@ impl SignIns {
             }
         };
         _ = tokio::time::timeout_at(deadline, tokens).await;
-        self.settle(&live, since)?;
+        self.settle(attempt, &live, since)?;
         Ok(live)
     }
 
     /// Stores a session, unless it was revoked before it could be; then it is ended.
-    fn settle(&self, live: &Arc<LiveSession>, since: Generation) -> Result<(), SignInFault> {
+    fn settle(
+        &self,
+        attempt: &Attempt,
+        live: &Arc<LiveSession>,
+        since: Generation,
+    ) -> Result<(), SignInFault> {
+        let normalized = normalize_identifier(attempt.credentials.identifier());
         let stored = self.revocations.store_unless_revoked(
             since,
             |target| live.concerns(target),
             || {
                 self.sessions.insert(live);
+                self.road.remember(&normalized, live);
                 self.proven.mark(live.key, &live.user, self.clock.now());
             },
         );
         if stored.is_none() {
-            self.leavers.leave(Arc::clone(live));
+            self.discard(live);
             return Err(SignInFault::Superseded);
         }
         self.pacing.set_proven(self.proven.len());
-        tracing::debug!(user_id = &*live.user.id, session_id = &*live.session_id, "signed in");
+        let road = self.road.name().name();
+        tracing::debug!(user_id = &*live.user.id, session_id = &*live.session_id, road, "signed in");
         Ok(())
     }
 
     async fn opened(
         &self,
         attempt: &Attempt,
-        signed_in: SignedIn,
+        session: Opened,
+        identifiers: &[String],
         since: Generation,
         time: Duration,
     ) -> Result<Arc<LiveSession>, SignInFault> {
         self.ender.start();
-        let left = signed_in.timing.left;
-        let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
-            !tasks.is_empty() && tasks.iter().all(|task| &**task == "choose-organization")
-        });
-        let other_task = signed_in.pending.is_some() && !choose_organization;
-        let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall_at(left));
-        let session_end =
-            signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
-        let live = Arc::new(LiveSession::new(Parts {
-            key: attempt.key,
-            user: self.users.of(&signed_in.user_id),
-            session_id: signed_in.session_id,
-            client: ClientSlot::new(signed_in.client_token),
-            tokens: Tokens::default(),
-            memberships: signed_in.memberships,
-            start: left,
-            proof: self.proof(left),
-            session_end,
-            choose_organization,
-            active_organization: signed_in.active_organization,
-            since,
-        }));
-        self.vouch(attempt, &live, Some(&signed_in.identifiers));
-        if other_task {
+        let (live, signed_in) = match session {
+            Opened::New(signed_in) => (
+                self.live_of(attempt.key, &signed_in, attempt.organization.as_deref(), since),
+                Some(signed_in),
+            ),
+            Opened::Kept(kept) => (self.live_of_kept(attempt.key, &kept, since), None),
+        };
+        self.vouch(attempt, &live, identifiers);
+        let pending = signed_in.as_ref().and_then(|signed_in| signed_in.pending.as_deref());
+        if pending.is_some() && !live.choose_organization.load(Ordering::Relaxed) {
             let rejection = verdict::of_fault(&Fault::coded(Meaning::ActionRequired, "pending"));
             self.remember(attempt.key, &rejection, Repeats::Lengthen);
-            self.leavers.leave(live);
+            self.discard(&live);
             return Err(rejection.into());
         }
         self.denials.forget(&attempt.key);
+        let token = signed_in.and_then(|signed_in| signed_in.token);
         // What the sign-in brought along saves a mint where it fits. Of a pending session it never does; and one that
         // can't be verified now is no reason to lose the session: the request mints another.
-        if let Some(minted) = signed_in.token.filter(|_| !choose_organization) {
+        if let Some(minted) = token.filter(|_| !live.choose_organization.load(Ordering::Relaxed)) {
             let taken = tokio::time::timeout(time, self.minter.take_plain(&live, minted)).await;
             if !matches!(taken, Ok(Ok(()))) {
                 tracing::debug!("the token that a sign-in brought along could not be taken");
@@ -131,10 +199,69 @@ impl SignIns {
         Ok(live)
     }
 
+    /// The session that a sign-in has made.
+    pub(crate) fn live_of(
+        &self,
+        key: CredentialKey,
+        signed_in: &SignedIn,
+        organization: Option<&str>,
+        since: Generation,
+    ) -> Arc<LiveSession> {
+        let left = signed_in.timing.left;
+        let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
+            !tasks.is_empty() && tasks.iter().all(|task| &**task == "choose-organization")
+        });
+        let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall_at(left));
+        let session_end =
+            signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
+        let opened_for = organization.filter(|_| signed_in.active_organization.is_some());
+        Arc::new(LiveSession::new(Parts {
+            key,
+            user: self.users.of(&signed_in.user_id),
+            session_id: signed_in.session_id.clone(),
+            client: Arc::clone(&signed_in.client),
+            tokens: Tokens::default(),
+            memberships: Some(signed_in.memberships.clone()),
+            opened_for: opened_for.map(Into::into),
+            start: left,
+            proof: self.proof(left),
+            session_end,
+            choose_organization,
+            active_organization: signed_in.active_organization.clone(),
+            since,
+        }))
+    }
+
+    /// A session that a sign-in of before has made. Its client is known to nobody any more.
+    pub(crate) fn live_of_kept(
+        &self,
+        key: CredentialKey,
+        kept: &StoredSession,
+        since: Generation,
+    ) -> Arc<LiveSession> {
+        let now = self.clock.now();
+        let left = kept.expire_at().duration_since(self.clock.wall()).unwrap_or_default();
+        Arc::new(LiveSession::new(Parts {
+            key,
+            user: self.users.of(kept.user_id()),
+            session_id: kept.session_id().into(),
+            client: Arc::new(ClientSlot::none()),
+            tokens: Tokens::default(),
+            memberships: None,
+            opened_for: kept.organization().map(Into::into),
+            start: now,
+            proof: self.proof(now),
+            session_end: Some(now + left),
+            choose_organization: false,
+            active_organization: None,
+            since,
+        }))
+    }
+
     /// Clerk has accepted the password: what was held against the credential and its user is void.
-    pub(super) fn vouch(&self, attempt: &Attempt, live: &LiveSession, identifiers: Option<&[String]>) {
+    pub(super) fn vouch(&self, attempt: &Attempt, live: &LiveSession, identifiers: &[String]) {
         let key = |identifier: &str| self.secret.identifier(&normalize_identifier(identifier));
-        let others = identifiers.unwrap_or_default().iter().map(|identifier| key(identifier));
+        let others = identifiers.iter().map(|identifier| key(identifier));
         self.attempts.succeeded(
             key(attempt.credentials.identifier()),
             self.secret.user(&live.user.id),

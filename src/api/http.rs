@@ -25,7 +25,7 @@ impl HttpTransport {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            .user_agent(super::client::USER_AGENT)
+            .user_agent(super::caller::USER_AGENT)
             .https_only(https);
         if !https {
             // HTTP_PROXY applies to loopback, too, and would carry the password in clear to the proxy.

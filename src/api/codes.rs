@@ -1,220 +1,23 @@
-//! What each of Clerk's answers means for us: every error code that a password sign-in, a touch or a mint can
-//! meet, in one table (rule S3).
+//! Every error code that these calls can meet, in one table (rule S3).
 //!
 //! The codes and their statuses are Clerk's own list, as its documentation publishes it. A refusal is only a code
 //! that is known to be one: whatever is unknown is Clerk's trouble or ours, never the user's.
 
-use std::time::Duration;
-
-use http::StatusCode;
-
-/// Which call an answer belongs to; some codes mean another thing with another call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Operation {
-    SignIn,
-    Touch,
-    Mint,
-    MintTemplate,
-    Session,
-    End,
-    Environment,
-    Jwks,
-}
-
-impl Operation {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::SignIn,
-        Self::Touch,
-        Self::Mint,
-        Self::MintTemplate,
-        Self::Session,
-        Self::End,
-        Self::Environment,
-        Self::Jwks,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign_in",
-            Self::Touch => "touch",
-            Self::Mint => "token",
-            Self::MintTemplate => "template_token",
-            Self::Session => "session",
-            Self::End => "end",
-            Self::Environment => "environment",
-            Self::Jwks => "jwks",
-        }
-    }
-}
-
-/// How a call ended, as coarsely as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CallResult {
-    Ok,
-    /// Clerk answered, and said no.
-    Refused,
-    RateLimited,
-    /// No answer, or none that can be used.
-    Failed,
-}
-
-impl CallResult {
-    pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::RateLimited, Self::Failed];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::RateLimited => "rate_limited",
-            Self::Failed => "failed",
-        }
-    }
-
-    pub(super) fn of(meaning: Meaning) -> Self {
-        match meaning {
-            Meaning::RateLimited => Self::RateLimited,
-            Meaning::Unavailable | Meaning::Untrusted | Meaning::Unknown => Self::Failed,
-            _ => Self::Refused,
-        }
-    }
-}
-
-/// Why Clerk refuses a user. All of these are one answer to the client; inside, they count differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Refusal {
-    /// Wrong password, or nobody of that name: an attempt that Clerk may have counted.
-    Credentials,
-    /// The account exists but has no password, or its identifier may not use one.
-    NotByPassword,
-    /// Clerk has locked the account.
-    Locked,
-    /// Banned, deactivated or deprovisioned.
-    Barred,
-}
-
-/// What a failed call means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Meaning {
-    /// The user is refused.
-    Refused(Refusal),
-    /// The password may be right, but the sign-in can't be finished here.
-    ActionRequired,
-    /// The password is right and a second factor is due.
-    SecondFactor,
-    /// The password is right, but Clerk doesn't know this device.
-    DeviceNotTrusted,
-    /// The session, or the client it hangs on, is over.
-    SessionGone,
-    /// Not a member of the organization, or there is none of that name.
-    OrganizationForbidden,
-    /// Something of the request wasn't found; which thing depends on what was asked for.
-    NotFound,
-    /// The mint wants to see the token that has run out.
-    MissingExpiredToken,
-    /// The client already has a session.
-    SessionExists,
-    /// Clerk's quota is spent.
-    RateLimited,
-    /// The instance is set up so that this cannot work.
-    Misconfigured,
-    /// An answer in Clerk's own form that nobody knows: not the user's fault, but no use repeating either.
-    Unknown,
-    /// An answer came that can't be relied on.
-    Untrusted,
-    /// Clerk, or the way to it, is at fault.
-    Unavailable,
-}
-
-impl Meaning {
-    /// Whether Clerk has judged the user, and said no: nothing that was let in before may serve on.
-    pub(crate) fn is_verdict(self) -> bool {
-        matches!(self, Self::Refused(_) | Self::ActionRequired | Self::SecondFactor)
-    }
-}
-
-/// A failed call: its meaning, and what else the answer said that matters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) meaning: Meaning,
-    /// The code that decided, or the sign-in's status; fit for a log.
-    pub(crate) code: Option<Box<str>>,
-    pub(crate) retry_after: Option<Duration>,
-    /// Clerk warned that the account is about to be locked.
-    pub(crate) lockout_warning: bool,
-    /// The sign-in can't be finished here, but its password was right.
-    pub(crate) proves_password: bool,
-}
-
-impl Fault {
-    pub(crate) fn new(meaning: Meaning) -> Self {
-        Self { meaning, code: None, retry_after: None, lockout_warning: false, proves_password: false }
-    }
-
-    pub(crate) fn unavailable(why: &str) -> Self {
-        Self { code: loggable(why), ..Self::new(Meaning::Unavailable) }
-    }
-
-    pub(crate) fn coded(meaning: Meaning, code: &str) -> Self {
-        Self { code: loggable(code), ..Self::new(meaning) }
-    }
-}
-
-/// The meaning of an answer that isn't a success, from its status and the codes of *all* its errors.
-pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> Fault {
-    let lockout_warning = codes.contains(&"account_lockout_warning");
-    // The key set and the environment are no user's: nothing about them refuses anybody or ends a session (S4).
-    if operation == Operation::Jwks {
-        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
-    }
-    // Clerk's quota and Clerk's own trouble are told by the status alone; a code can't make them a refusal (S4).
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        return Fault { lockout_warning, ..Fault::coded(Meaning::RateLimited, first_or(codes, "429")) };
-    }
-    if !status.is_client_error() || matches!(status.as_u16(), 408 | 425) || codes.is_empty() {
-        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
-    }
-    let decided = codes
-        .iter()
-        .filter_map(|code| meaning_of(operation, code).map(|meaning| (weight(meaning), meaning, *code)))
-        // The first of the heaviest: `max_by_key` would take the last.
-        .reduce(|best, next| if next.0 > best.0 { next } else { best });
-    match decided {
-        Some((_, meaning, code)) => Fault { lockout_warning, ..Fault::coded(meaning, code) },
-        None => Fault::coded(Meaning::Unknown, first_or(codes, "unknown")),
-    }
-}
-
-fn first_or<'a>(codes: &[&'a str], other: &'a str) -> &'a str {
-    codes.first().copied().unwrap_or(other)
-}
-
-/// A code as it may stand in a log: what Clerk sends is lower-case words, anything else is dropped.
-fn loggable(code: &str) -> Option<Box<str>> {
-    let fits = (1..=64).contains(&code.len())
-        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    fits.then(|| code.into())
-}
-
-/// Of several errors in one answer the weightiest decides: a lock says more than the wrong password beside it.
-fn weight(meaning: Meaning) -> u8 {
-    match meaning {
-        Meaning::RateLimited => 9,
-        Meaning::Misconfigured => 8,
-        Meaning::Refused(Refusal::Locked | Refusal::Barred) => 7,
-        Meaning::Refused(Refusal::NotByPassword) => 6,
-        Meaning::Refused(Refusal::Credentials) => 5,
-        Meaning::OrganizationForbidden => 4,
-        _ => 3,
-    }
-}
+use super::fault::{Meaning, Refusal};
+use super::operation::Operation;
 
 /// The table. `None` is a code nobody here knows.
-fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
+pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
     use Meaning::{
         ActionRequired, Misconfigured, MissingExpiredToken, NotFound, OrganizationForbidden, RateLimited,
         Refused, SecondFactor, SessionExists, SessionGone, Unavailable,
     };
-    let signing_in = operation == Operation::SignIn;
+    if operation.is_backend()
+        && let Some(meaning) = backend_meaning_of(operation, code)
+    {
+        return Some(meaning);
+    }
+    let signing_in = matches!(operation, Operation::SignIn | Operation::TicketSignIn);
     Some(match code {
         // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
         "form_password_incorrect"
@@ -233,6 +36,11 @@ fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "form_param_exceeds_allowed_size"
         | "form_password_size_in_bytes_exceeded"
             if signing_in =>
+        {
+            Refused(Refusal::Credentials)
+        }
+        "form_code_incorrect" | "verification_failed" | "verification_expired"
+            if operation == Operation::AttemptFactor =>
         {
             Refused(Refusal::Credentials)
         }
@@ -303,12 +111,57 @@ fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "captcha_not_enabled" => Misconfigured,
         other if other.starts_with("device_attestation_") => Misconfigured,
 
+        // A ticket lives for a minute and is used at once: whatever is wrong with it is no fault of the user's.
+        other if other.starts_with("ticket_") || other.starts_with("sign_in_token_") => Unavailable,
+
         // Bot and risk checks that need a browser. Clerk sends `captcha_invalid` for "unusual activity", too.
         "requires_captcha" | "captcha_invalid" | "captcha_missing_token" => Unavailable,
         "too_many_requests" | "signup_rate_limit_exceeded" => RateLimited,
         other if other.starts_with("verification_code_") => RateLimited,
         // Two changes of one resource at a time: over by the next request.
         "resource_locked" | "internal_clerk_error" | "service_unavailable" | "gateway_timeout" => Unavailable,
+        _ => return None,
+    })
+}
+
+/// What a code means in an answer of the Backend API, where that isn't what it means elsewhere.
+fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
+    use Operation::{
+        BackendMint, BackendMintTemplate, BackendSession, FindUser, Revoke, Ticket, User, VerifyPassword,
+    };
+    Some(match code {
+        "incorrect_password" => Meaning::Refused(Refusal::Credentials),
+        // What no password can be is none of this user's; what no address can be is nobody's.
+        "form_param_nil"
+        | "form_param_missing"
+        | "form_param_format_invalid"
+        | "form_param_value_invalid"
+        | "form_param_exceeds_allowed_size"
+        | "form_password_size_in_bytes_exceeded" => match operation {
+            VerifyPassword => Meaning::Refused(Refusal::Credentials),
+            FindUser => Meaning::NotFound,
+            _ => return None,
+        },
+        "resource_not_found" => match operation {
+            FindUser | User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint
+            | BackendMintTemplate => Meaning::NotFound,
+            _ => Meaning::Unavailable,
+        },
+        // Clerk doesn't say how it refuses to mint for a session that is over: whichever it is, the session is asked
+        // about before it is given up.
+        "authentication_invalid" | "signed_out" | "invalid_action_for_session"
+            if matches!(operation, BackendMint | BackendMintTemplate | Revoke) =>
+        {
+            Meaning::NotFound
+        }
+        // The secret key is no key, or not one of this instance.
+        "clerk_key_invalid"
+        | "authentication_invalid"
+        | "authorization_invalid"
+        | "authorization_header_format_invalid"
+        | "secret_key_invalid"
+        | "request_invalid_for_environment"
+        | "instance_key_required" => Meaning::Misconfigured,
         _ => return None,
     })
 }
@@ -342,13 +195,19 @@ pub(crate) fn unfinished(
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
+    use super::super::fault::{Fault, read};
     use super::*;
     use Meaning::{
         ActionRequired, DeviceNotTrusted, Misconfigured, MissingExpiredToken, NotFound,
         OrganizationForbidden, RateLimited, Refused, SecondFactor, SessionExists, SessionGone, Unavailable,
         Unknown,
     };
-    use Operation::{Environment, Jwks, Mint, MintTemplate, SignIn, Touch};
+    use Operation::{
+        BackendMint, BackendSession, Environment, FindUser, Jwks, Mint, MintTemplate, SignIn, Ticket,
+        TicketSignIn, Touch, VerifyPassword,
+    };
 
     const CREDENTIALS: Meaning = Refused(Refusal::Credentials);
     const BARRED: Meaning = Refused(Refusal::Barred);
@@ -448,6 +307,26 @@ mod tests {
             (Mint, 403, "session_reverification_required", SecondFactor),
             (Mint, 422, "form_param_missing", Unknown),
             (Mint, 429, "too_many_requests", RateLimited),
+            (TicketSignIn, 400, "ticket_expired", Unavailable),
+            (TicketSignIn, 400, "sign_in_token_already_used", Unavailable),
+            (TicketSignIn, 403, "user_banned", BARRED),
+            (FindUser, 422, "form_param_format_invalid", NotFound),
+            (FindUser, 401, "clerk_key_invalid", Misconfigured),
+            (Operation::User, 404, "resource_not_found", NotFound),
+            (VerifyPassword, 422, "incorrect_password", CREDENTIALS),
+            (VerifyPassword, 422, "form_param_nil", CREDENTIALS),
+            (VerifyPassword, 400, "no_password_set", Refused(Refusal::NotByPassword)),
+            (VerifyPassword, 403, "user_locked", Refused(Refusal::Locked)),
+            (VerifyPassword, 404, "resource_not_found", NotFound),
+            (VerifyPassword, 401, "authentication_invalid", Misconfigured),
+            (Ticket, 404, "resource_not_found", NotFound),
+            (Ticket, 403, "not_a_member_in_organization", OrganizationForbidden),
+            (BackendMint, 404, "resource_not_found", NotFound),
+            (BackendMint, 401, "authentication_invalid", NotFound),
+            (BackendMint, 400, "invalid_action_for_session", NotFound),
+            (BackendMint, 401, "clerk_key_invalid", Misconfigured),
+            (BackendSession, 401, "authentication_invalid", Misconfigured),
+            (BackendMint, 429, "too_many_requests", RateLimited),
             (Environment, 404, "resource_not_found", Unavailable),
             (Jwks, 404, "resource_not_found", Unavailable),
             (Environment, 400, "host_invalid", Misconfigured),

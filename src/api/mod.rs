@@ -1,0 +1,13 @@
+//! What Clerk's two APIs have in common: how a call is sent and judged, and what its errors mean.
+
+mod caller;
+mod codes;
+mod fault;
+mod http;
+mod operation;
+
+pub(crate) use self::caller::{Body, Call, Caller, Minted, Raw, Timing, Token, header, parse};
+pub(crate) use self::codes::unfinished;
+pub(crate) use self::fault::{Fault, Meaning, Refusal};
+pub(crate) use self::http::HttpTransport;
+pub(crate) use self::operation::{CallResult, Operation};

@@ -1,0 +1,306 @@
+//! The calls to Clerk's Backend API. Each waits for its turn in the budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::budget::{CallBudget, Urgency};
+use super::secret_key::SecretKey;
+use super::wire;
+use crate::api::{Body, Call, Caller, Fault, Meaning, Minted, Operation, Raw, parse};
+use crate::fapi::Membership;
+
+/// Users that one page of a look-up brings.
+const PAGE: usize = 50;
+/// Pages that are looked at: nobody has an address that so many others claim.
+const PAGES: usize = 10;
+/// Memberships in one answer: the most that Clerk gives.
+const MOST_MEMBERSHIPS: usize = 500;
+
+/// How long a ticket is good for, in seconds: it is used at once.
+const TICKET_LIFE: u64 = 60;
+
+/// When a 429 doesn't say how long to wait: Clerk's window.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Speaks to one instance's Backend API.
+pub(crate) struct Bapi {
+    caller: Caller,
+    key: SecretKey,
+    budget: Arc<CallBudget>,
+}
+
+/// What a user can sign in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentifierKind {
+    EmailAddress,
+    PhoneNumber,
+    Username,
+}
+
+/// A user, as the instance knows them now.
+pub(crate) struct Account {
+    pub(crate) id: Box<str>,
+    pub(crate) banned: bool,
+    pub(crate) locked: bool,
+    pub(crate) password_enabled: bool,
+    pub(crate) two_factor_enabled: bool,
+    /// Verified addresses and numbers, and the user name.
+    identifiers: Vec<(IdentifierKind, String)>,
+}
+
+impl IdentifierKind {
+    /// Told apart by shape: an address has an @, a number begins with a plus, anything else is a user name.
+    pub(crate) fn of(identifier: &str) -> Self {
+        let identifier = identifier.trim();
+        if identifier.contains('@') {
+            Self::EmailAddress
+        } else if identifier.starts_with('+') {
+            Self::PhoneNumber
+        } else {
+            Self::Username
+        }
+    }
+
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::EmailAddress => "email_address",
+            Self::PhoneNumber => "phone_number",
+            Self::Username => "username",
+        }
+    }
+
+    /// As it is sent, and compared.
+    fn canonical(self, identifier: &str) -> String {
+        let identifier = identifier.trim();
+        match self {
+            Self::PhoneNumber => {
+                let digits = identifier.chars().filter(char::is_ascii_digit);
+                std::iter::once('+').chain(digits).collect()
+            }
+            _ => identifier.to_lowercase(),
+        }
+    }
+}
+
+impl Account {
+    /// Whether this very identifier is the user's, and proven to be.
+    pub(crate) fn goes_by(&self, identifier: &str) -> bool {
+        let kind = IdentifierKind::of(identifier);
+        let wanted = kind.canonical(identifier);
+        self.identifiers.iter().any(|(known, value)| *known == kind && kind.canonical(value) == wanted)
+    }
+
+    pub(crate) fn into_identifiers(self) -> Vec<String> {
+        self.identifiers.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+impl From<wire::User> for Account {
+    fn from(user: wire::User) -> Self {
+        let verified = |verification: Option<wire::Verification>| {
+            verification.and_then(|it| it.status).is_some_and(|status| status == "verified")
+        };
+        let emails = user.email_addresses.into_iter().flatten();
+        let emails = emails.filter_map(|it| it.email_address.filter(|_| verified(it.verification)));
+        let phones = user.phone_numbers.into_iter().flatten();
+        let phones = phones.filter_map(|it| it.phone_number.filter(|_| verified(it.verification)));
+        let identifiers = emails
+            .map(|address| (IdentifierKind::EmailAddress, address))
+            .chain(phones.map(|number| (IdentifierKind::PhoneNumber, number)))
+            .chain(user.username.map(|name| (IdentifierKind::Username, name)));
+        Self {
+            id: user.id.into(),
+            banned: user.banned || user.deprovisioned.unwrap_or(false),
+            locked: user.locked,
+            password_enabled: user.password_enabled,
+            two_factor_enabled: user.two_factor_enabled,
+            identifiers: identifiers.collect(),
+        }
+    }
+}
+
+impl Bapi {
+    pub(crate) fn new(caller: Caller, key: SecretKey, budget: Arc<CallBudget>) -> Self {
+        Self { caller, key, budget }
+    }
+
+    /// `GET /v1/users` by address, number or name: the users whose own it is, proven to be.
+    pub(crate) async fn find(&self, identifier: &str) -> Result<Vec<Account>, Fault> {
+        let kind = IdentifierKind::of(identifier);
+        let mut found = Vec::new();
+        for page in 0..PAGES {
+            let (limit, offset) = (PAGE.to_string(), (page * PAGE).to_string());
+            let path = form_urlencoded::Serializer::for_suffix("/v1/users?".to_owned(), "/v1/users?".len())
+                .append_pair(kind.parameter(), &kind.canonical(identifier))
+                .append_pair("limit", &limit)
+                .append_pair("offset", &offset)
+                .finish();
+            let answer = self.get(Operation::FindUser, Urgency::Proof, &path).await;
+            let users: Vec<wire::User> = match answer {
+                Ok(raw) => parse(&raw.body)?,
+                // Clerk knows no identifier of that shape, so it is nobody's.
+                Err(fault) if fault.meaning == Meaning::NotFound => return Ok(found),
+                Err(fault) => return Err(fault),
+            };
+            let is_last = users.len() < PAGE;
+            found.extend(users.into_iter().map(Account::from).filter(|user| user.goes_by(identifier)));
+            if is_last {
+                return Ok(found);
+            }
+        }
+        Err(Fault::unavailable("too_many_users_found"))
+    }
+
+    /// `GET /v1/users/{id}`. [`Meaning::NotFound`] where there is none.
+    pub(crate) async fn user(&self, user_id: &str) -> Result<Account, Fault> {
+        let path = format!("/v1/users/{}", id(user_id)?);
+        let raw = self.get(Operation::User, Urgency::Proof, &path).await?;
+        let user: wire::User = parse(&raw.body)?;
+        if user.id == user_id { Ok(user.into()) } else { Err(Fault::unavailable("another_user")) }
+    }
+
+    /// `POST /v1/users/{id}/verify_password`.
+    pub(crate) async fn verify_password(&self, user_id: &str, password: &str) -> Result<(), Fault> {
+        #[derive(Serialize)]
+        struct Question<'a> {
+            password: &'a str,
+        }
+        let path = format!("/v1/users/{}/verify_password", id(user_id)?);
+        let body = Body::json(&Question { password }, password.len())?;
+        let raw = self.post(Operation::VerifyPassword, Urgency::Proof, &path, body).await?;
+        // The status says it; that the body does as well is asked for all the same.
+        if parse::<wire::Verified>(&raw.body)?.verified {
+            Ok(())
+        } else {
+            Err(Fault::unavailable("password_not_verified"))
+        }
+    }
+
+    /// `GET /v1/users/{id}/organization_memberships`.
+    pub(crate) async fn memberships(&self, user_id: &str) -> Result<Vec<Membership>, Fault> {
+        let path = format!("/v1/users/{}/organization_memberships?limit={MOST_MEMBERSHIPS}", id(user_id)?);
+        let raw = self.get(Operation::Memberships, Urgency::Proof, &path).await?;
+        let memberships = parse::<wire::Memberships>(&raw.body)?.data.into_iter();
+        let organizations = memberships.map(|membership| membership.organization);
+        Ok(organizations.map(|it| Membership { id: it.id.into(), slug: it.slug.map(Into::into) }).collect())
+    }
+
+    /// `POST /v1/sign_in_tokens`: a ticket that signs this user in, once, within a minute.
+    pub(crate) async fn ticket(
+        &self,
+        user_id: &str,
+        organization_id: Option<&str>,
+    ) -> Result<Zeroizing<String>, Fault> {
+        #[derive(Serialize)]
+        struct Wanted<'a> {
+            user_id: &'a str,
+            expires_in_seconds: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            org_id: Option<&'a str>,
+        }
+        let wanted = Wanted { user_id, expires_in_seconds: TICKET_LIFE, org_id: organization_id };
+        let body = Body::json(&wanted, user_id.len() + organization_id.map_or(0, str::len))?;
+        let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body).await?;
+        let ticket = parse::<wire::SignInToken>(&raw.body)?.token.filter(|ticket| !ticket.is_empty());
+        ticket.ok_or_else(|| Fault::unavailable("no_ticket"))
+    }
+
+    /// `POST /v1/sessions/{id}/tokens`, or `…/tokens/{template}`, for the session's active organization. `life` is
+    /// how long the token shall live, where that isn't the instance's business.
+    pub(crate) async fn mint(
+        &self,
+        session_id: &str,
+        template: Option<&str>,
+        life: Option<Duration>,
+    ) -> Result<Minted, Fault> {
+        #[derive(Serialize)]
+        struct Wanted {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expires_in_seconds: Option<u64>,
+        }
+        let session_id = id(session_id)?;
+        let (operation, path) = match template {
+            Some(name) => {
+                (Operation::BackendMintTemplate, format!("/v1/sessions/{session_id}/tokens/{name}"))
+            }
+            None => (Operation::BackendMint, format!("/v1/sessions/{session_id}/tokens")),
+        };
+        let wanted = Wanted { expires_in_seconds: life.map(|life| life.as_secs()) };
+        self.post(operation, Urgency::Token, &path, Body::json(&wanted, 0)?).await?.minted()
+    }
+
+    /// `GET /v1/sessions/{id}`: whether the session is still there.
+    pub(crate) async fn session_is_live(&self, session_id: &str) -> Result<bool, Fault> {
+        let path = format!("/v1/sessions/{}", id(session_id)?);
+        match self.get(Operation::BackendSession, Urgency::Token, &path).await {
+            Ok(raw) => {
+                let session: wire::Session = parse(&raw.body)?;
+                Ok(session.id == session_id && matches!(session.status.as_str(), "active" | "pending"))
+            }
+            Err(fault) if fault.meaning == Meaning::NotFound => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `POST /v1/sessions/{id}/revoke`. A session that is already over is a success.
+    pub(crate) async fn revoke(&self, session_id: &str) -> Result<(), Fault> {
+        let path = format!("/v1/sessions/{}/revoke", id(session_id)?);
+        match self.post(Operation::Revoke, Urgency::End, &path, Body::default()).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.meaning == Meaning::NotFound => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `GET /v1/jwks`: the keys of the instance that the secret key belongs to.
+    pub(crate) async fn jwks(&self) -> Result<Bytes, Fault> {
+        self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks").await.map(|raw| raw.body)
+    }
+
+    async fn get(&self, operation: Operation, urgency: Urgency, path: &str) -> Result<Raw, Fault> {
+        self.call(operation, urgency, Method::GET, path, Body::default()).await
+    }
+
+    async fn post(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        path: &str,
+        body: Body,
+    ) -> Result<Raw, Fault> {
+        self.call(operation, urgency, Method::POST, path, body).await
+    }
+
+    async fn call(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<Raw, Fault> {
+        self.budget.turn(urgency).await?;
+        let authorization = Some(self.key.header());
+        let answer = self.caller.call(Call { operation, method, path, authorization, body }).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            let pause = fault.retry_after.unwrap_or(PAUSE);
+            tracing::warn!(pause_secs = pause.as_secs(), "the Backend API's quota is spent");
+            self.budget.pause(pause);
+        }
+        answer
+    }
+}
+
+/// An id that goes into a path. They come from Clerk, or from a file that somebody may have written into.
+fn id(id: &str) -> Result<&str, Fault> {
+    let fits = (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if fits { Ok(id) } else { Err(Fault::coded(Meaning::NotFound, "unusable_id")) }
+}

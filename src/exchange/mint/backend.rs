@@ -1,0 +1,165 @@
+//! Tokens on the Backend API's road: by the Frontend API as long as it takes part and the session's client is known,
+//! which spares the key's budget, and else with the secret key.
+//!
+//! The key mints for a session's active organization alone. So no session on this road is ever touched: each is for the
+//! organization that it was opened for, and another organization is another session's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::calls::{named, personal};
+use super::verified::{Subject, Verified};
+use super::{MintFault, Minter};
+use crate::access::{Access, OrganizationRef};
+use crate::api::{Fault, Meaning};
+use crate::exchange::road::Backend;
+use crate::exchange::verdict::RETRY_RATE_LIMITED;
+use crate::store::LiveSession;
+use crate::sync::lock;
+
+/// A Frontend API that doesn't answer is left alone for so long.
+const REST: Duration = Duration::from_secs(10);
+
+impl Minter {
+    /// Brings a token, and says which session it is of.
+    pub(super) async fn mint_on_backend(
+        &self,
+        backend: &Backend,
+        live: &Arc<LiveSession>,
+        access: &Access,
+        organization: Option<OrganizationRef<'_>>,
+    ) -> Result<(Verified, Arc<LiveSession>), MintFault> {
+        if self.frontend_serves(backend, live, access, organization) {
+            // Half of the time, so that there is some left for the other way.
+            let by_client = self.mint_session_token(live, access, organization, None);
+            let minted = tokio::time::timeout(self.timeout / 2, by_client).await;
+            match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
+                Err(MintFault::Fault(fault))
+                    if matches!(fault.meaning, Meaning::RateLimited | Meaning::Unavailable) =>
+                {
+                    self.rest_frontend(&fault);
+                }
+                minted => return minted.map(|token| (token, Arc::clone(live))),
+            }
+        }
+        let name = access.organization.as_deref();
+        let carrier = live.carrier(name).ok_or(MintFault::NoCarrier)?;
+        let minted = self.mint_by_key(backend, &carrier, access, organization).await;
+        let is_sibling = !Arc::ptr_eq(&carrier, live);
+        match minted {
+            // A sibling that is over is replaced by another; the session that it is a sibling of goes on.
+            Err(MintFault::Gone) if is_sibling => {
+                backend.forget(&carrier).await;
+                live.drop_sibling(&carrier.session_id);
+                Err(MintFault::NoCarrier)
+            }
+            // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more,
+            // also if the user should come back.
+            Err(MintFault::Forbidden) if organization.is_some() => {
+                backend.forget(&carrier).await;
+                carrier.lose_organization();
+                live.drop_sibling(&carrier.session_id);
+                Err(MintFault::Forbidden)
+            }
+            minted => minted.map(|token| (token, carrier)),
+        }
+    }
+
+    fn frontend_serves(
+        &self,
+        backend: &Backend,
+        live: &LiveSession,
+        access: &Access,
+        organization: Option<OrganizationRef<'_>>,
+    ) -> bool {
+        let is_known = match organization {
+            // Clerk resolves slugs by a touch alone; the key knows the user's organizations.
+            Some(OrganizationRef::Slug(slug)) => live.membership_by_slug(slug).is_some(),
+            _ => true,
+        };
+        is_known
+            && access.template.is_none()
+            && backend.options.token_lifetime.is_none()
+            && live.client.current().is_some()
+            && !live.choose_organization.load(Ordering::Relaxed)
+            && *lock(&self.paused_until) <= self.clock.now()
+    }
+
+    fn rest_frontend(&self, fault: &Fault) {
+        let pause = match fault.meaning {
+            Meaning::RateLimited => fault.retry_after.unwrap_or(RETRY_RATE_LIMITED),
+            _ => REST,
+        };
+        let mut until = lock(&self.paused_until);
+        *until = (*until).max(self.clock.now() + pause);
+    }
+
+    async fn mint_by_key(
+        &self,
+        backend: &Backend,
+        carrier: &LiveSession,
+        access: &Access,
+        organization: Option<OrganizationRef<'_>>,
+    ) -> Result<Verified, MintFault> {
+        let subject = Subject::of(carrier);
+        if organization.is_none() && carrier.choose_organization.load(Ordering::Relaxed) {
+            return Err(MintFault::ActionRequired);
+        }
+        // A template's token need not name the organization: the session's own tells that the user is still a member.
+        let plain = if access.template.is_none() || organization.is_some() {
+            let minted = self.by_key(backend, carrier, None).await?;
+            let (token, life) = self.verified(minted, subject, true).await?;
+            match organization {
+                None => personal(&token)?,
+                Some(organization) => {
+                    let id = token.claims().organization().map(|it| it.id().to_owned()).unwrap_or_default();
+                    let asked = match organization {
+                        OrganizationRef::Id(id) => id,
+                        OrganizationRef::Slug(_) => &id,
+                    };
+                    named(token.claims().organization(), organization, asked)?;
+                }
+            }
+            Some((token, life))
+        } else {
+            None
+        };
+        let Some(template) = access.template.as_deref() else {
+            return plain.map(|(token, life)| (token, life, None)).ok_or(MintFault::Forbidden);
+        };
+        if !crate::access::is_template_name(template) {
+            return Err(MintFault::Misconfigured(super::calls::UNUSABLE_TEMPLATE));
+        }
+        let member = plain.and_then(|(token, _)| token.claims().organization().cloned());
+        let minted = self.by_key(backend, carrier, Some(template)).await?;
+        let (token, life) = self.verified(minted, subject, false).await?;
+        match (token.claims().organization(), &member) {
+            (None, _) => {}
+            (Some(named), Some(member)) if named.id() == member.id() => {}
+            (Some(_), _) => return Err(MintFault::Forbidden),
+        }
+        Ok((token, life, member))
+    }
+
+    async fn by_key(
+        &self,
+        backend: &Backend,
+        carrier: &LiveSession,
+        template: Option<&str>,
+    ) -> Result<crate::api::Minted, MintFault> {
+        let life = backend.options.token_lifetime;
+        match backend.bapi.mint(&carrier.session_id, template, life).await {
+            // What isn't there is the session, or the template.
+            Err(fault) if fault.meaning == Meaning::NotFound => {
+                let is_live = backend.bapi.session_is_live(&carrier.session_id).await?;
+                Err(match template {
+                    _ if !is_live => MintFault::Gone,
+                    Some(_) => MintFault::Misconfigured(super::calls::MISSING_TEMPLATE),
+                    None => MintFault::Fault(fault),
+                })
+            }
+            answer => answer.map_err(Into::into),
+        }
+    }
+}

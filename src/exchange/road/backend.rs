@@ -1,0 +1,142 @@
+//! The Backend API's road: the secret key finds the user and verifies the password, a ticket opens the session.
+//!
+//! Nothing of this knows a device, so Device Trust has no say; nor have Clerk's allow and block lists, its check for
+//! compromised passwords, a password that must be chosen anew, or Clerk Protect: they belong to sign-ins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::padding::Padding;
+use super::people::People;
+use super::{Asking, Proved, TimeLeft};
+use crate::api::{Fault, Meaning, Refusal};
+use crate::bapi::{Account, Bapi};
+use crate::clock::Clock;
+use crate::exchange::pacing::Pacing;
+use crate::fapi::Fapi;
+use crate::jitter::Jitter;
+use crate::kept::SessionStore;
+use crate::key::KeySecret;
+
+/// What the builder says about this road.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BackendOptions {
+    /// Users who have a second factor are let in without it.
+    pub(crate) ignore_second_factor: bool,
+    /// How long tokens shall live, where that isn't the instance's business.
+    pub(crate) token_lifetime: Option<Duration>,
+}
+
+/// See the [module's documentation](self).
+pub(crate) struct Backend {
+    pub(crate) bapi: Arc<Bapi>,
+    pub(super) fapi: Arc<Fapi>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    /// The budget of sign-ins, which on this road only tickets draw on.
+    pub(crate) sign_ins: Arc<Pacing>,
+    people: People,
+    padding: Padding,
+    pub(crate) options: BackendOptions,
+    pub(super) secret: Arc<KeySecret>,
+    pub(super) clock: Clock,
+}
+
+/// What a road of this kind is made of.
+pub(crate) struct BackendParts {
+    pub(crate) bapi: Arc<Bapi>,
+    pub(crate) fapi: Arc<Fapi>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) sign_ins: Arc<Pacing>,
+    pub(crate) options: BackendOptions,
+    pub(crate) secret: Arc<KeySecret>,
+    pub(crate) clock: Clock,
+    pub(crate) jitter: Arc<Jitter>,
+    /// For all the calls of one exchange.
+    pub(crate) timeout: Duration,
+}
+
+impl Backend {
+    pub(crate) fn new(parts: BackendParts) -> Self {
+        let BackendParts { bapi, fapi, sessions, sign_ins, options, secret, clock, jitter, timeout } = parts;
+        let (people, padding) = (People::new(Arc::clone(&secret)), Padding::new(timeout / 2, clock, jitter));
+        Self { bapi, fapi, sessions, sign_ins, people, padding, options, secret, clock }
+    }
+
+    /// Two calls: who it is, as they are now, and whether the password is theirs.
+    pub(super) async fn prove(&self, asking: Asking<'_>, time: &mut TimeLeft) -> Result<Proved, Fault> {
+        let (identifier, key) = (asking.credentials.identifier(), asking.identifier);
+        let password = asking.credentials.password();
+        let account = time
+            .run(async {
+                let account = self.people.find(&self.bapi, identifier, key).await?;
+                match self.verified(account, password).await {
+                    // Deleted in between: whoever goes by this identifier now is looked up once more.
+                    Err(fault) if fault.meaning == Meaning::NotFound => {
+                        self.people.forget(key);
+                        let account = self.people.look_up(&self.bapi, identifier, key).await?;
+                        self.verified(account, password).await
+                    }
+                    answer => answer,
+                }
+            })
+            .await
+            .map_err(|fault| match fault.meaning {
+                Meaning::NotFound => refused(Refusal::Credentials, "resource_not_found"),
+                _ => fault,
+            })?;
+        let user_id = account.id.clone();
+        Ok(Proved { user_id, identifiers: account.into_identifiers(), session: None })
+    }
+
+    /// Whether this password is that of this account, and enough. Whoever is refused without a look at the password
+    /// waits for as long as the look would have taken: nobody, somebody without a password, and somebody who is locked
+    /// out must not come back sooner than somebody who mistyped.
+    async fn verified(&self, account: Option<Account>, password: &str) -> Result<Account, Fault> {
+        let since = self.clock.now();
+        let refusal = match &account {
+            None => Some((Refusal::Credentials, "unknown_identifier")),
+            Some(account) if account.banned => Some((Refusal::Barred, "user_banned")),
+            // Not asked: whether Clerk counts such a question is written nowhere.
+            Some(account) if account.locked => Some((Refusal::Locked, "user_locked")),
+            Some(account) if !account.password_enabled => Some((Refusal::NotByPassword, "no_password_set")),
+            Some(_) => None,
+        };
+        let account = match (account, refusal) {
+            (Some(account), None) => account,
+            (_, refusal) => {
+                self.padding.pad(since).await;
+                let (refusal, code) = refusal.unwrap_or((Refusal::Credentials, "unknown_identifier"));
+                return Err(refused(refusal, code));
+            }
+        };
+        match self.bapi.verify_password(&account.id, password).await {
+            Ok(()) => self.padding.took(self.clock.now() - since),
+            Err(fault) if fault.meaning == Meaning::Refused(Refusal::Credentials) => {
+                self.padding.took(self.clock.now() - since);
+                return Err(fault);
+            }
+            Err(fault) => {
+                if matches!(fault.meaning, Meaning::Refused(_)) {
+                    self.padding.pad(since).await;
+                }
+                return Err(fault);
+            }
+        }
+        if account.two_factor_enabled && !self.options.ignore_second_factor {
+            return Err(Fault::coded(Meaning::SecondFactor, "two_factor_enabled"));
+        }
+        Ok(account)
+    }
+
+    pub(crate) fn forget_user(&self, user_id: &str) {
+        self.people.forget_user(user_id);
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.people.forget_all();
+    }
+}
+
+fn refused(refusal: Refusal, code: &str) -> Fault {
+    Fault::coded(Meaning::Refused(refusal), code)
+}

@@ -1,0 +1,135 @@
+//! Devices that Clerk knows: the client tokens of users' last good sign-ins, sent with the next ones, so that Clerk's
+//! Device Trust sees a device that it has let in before (rule S10).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::clock::Clock;
+use crate::fapi::{ClientSlot, ClientToken};
+use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
+use crate::store::LiveSession;
+use crate::sync::lock;
+
+/// The register is cleared of what has gone when it has grown to this.
+const CLEAR_AT: usize = 1024;
+
+/// The known devices of one engine.
+pub(crate) struct Devices {
+    store: Arc<dyn DeviceStore>,
+    /// What this process has of them in use, by identifier. Two slots for one client would overwrite each other's
+    /// rotations.
+    in_use: Mutex<HashMap<Box<str>, InUse>>,
+    clock: Clock,
+}
+
+struct InUse {
+    client: Weak<ClientSlot>,
+    live: Weak<LiveSession>,
+}
+
+/// A client that Clerk knows for this identifier.
+pub(crate) struct Device {
+    pub(crate) user_id: Box<str>,
+    pub(crate) client: Arc<ClientSlot>,
+    pub(crate) standing: Standing,
+}
+
+/// What hangs on a client, as far as this process knows.
+pub(crate) enum Standing {
+    /// A session of ours, live.
+    InUse,
+    /// A session of ours that is over here, and maybe not at Clerk yet.
+    Leaving(Arc<LiveSession>),
+    /// Nothing: a session of ours was ended.
+    Free,
+    /// Nobody here knows: another process used it before.
+    Unknown,
+}
+
+impl Devices {
+    pub(crate) fn new(store: Arc<dyn DeviceStore>, clock: Clock) -> Self {
+        Self { store, in_use: Mutex::default(), clock }
+    }
+
+    pub(crate) fn get(self: &Arc<Self>, identifier: &str) -> Option<Device> {
+        let known = self.store.get(identifier)?;
+        let age = self.clock.wall().duration_since(known.seen_at()).unwrap_or_default();
+        if age >= DEVICE_LIFE {
+            self.store.remove(identifier);
+            return None;
+        }
+        let user_id = known.user_id().into();
+        let in_use = lock(&self.in_use);
+        let used = in_use.get(identifier).map(|used| (used.client.upgrade(), used.live.upgrade()));
+        drop(in_use);
+        let (client, standing) = match used {
+            Some((Some(client), Some(live))) if !live.is_over() => (client, Standing::InUse),
+            Some((Some(client), Some(live))) if !live.is_gone() => (client, Standing::Leaving(live)),
+            Some((Some(client), _)) => (client, Standing::Free),
+            Some(_) => (self.slot(identifier, known.client_token()), Standing::Free),
+            None => (self.slot(identifier, known.client_token()), Standing::Unknown),
+        };
+        Some(Device { user_id, client, standing })
+    }
+
+    /// Remembers the client of a session that a good sign-in has brought.
+    pub(crate) fn put(self: &Arc<Self>, identifier: &str, live: &Arc<LiveSession>) {
+        let Some(token) = live.client.current() else { return };
+        self.keep(identifier, &live.client);
+        let mut in_use = lock(&self.in_use);
+        if in_use.len() >= CLEAR_AT {
+            // What is forgotten here is looked at anew when it is used next.
+            in_use.retain(|_, used| used.client.strong_count() > 0);
+        }
+        let used = InUse { client: Arc::downgrade(&live.client), live: Arc::downgrade(live) };
+        in_use.insert(identifier.into(), used);
+        drop(in_use);
+        self.store.put(identifier, KnownDevice::new(&*live.user.id, token.expose(), self.clock.wall()));
+    }
+
+    /// Remembers a client that somebody has made known to Clerk by hand.
+    pub(crate) fn enroll(&self, identifier: &str, user_id: &str, client: &ClientSlot) {
+        if let Some(token) = client.current() {
+            self.store.put(identifier, KnownDevice::new(user_id, token.expose(), self.clock.wall()));
+        }
+    }
+
+    /// Clerk doesn't know this client any more, or it is another's.
+    pub(crate) fn forget(&self, identifier: &str) {
+        lock(&self.in_use).remove(identifier);
+        self.store.remove(identifier);
+    }
+
+    pub(crate) fn forget_user(&self, user_id: &str) {
+        self.store.remove_user(user_id);
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.store.clear();
+    }
+
+    fn slot(self: &Arc<Self>, identifier: &str, token: &str) -> Arc<ClientSlot> {
+        let client = Arc::new(ClientSlot::new(ClientToken::new(token)));
+        self.keep(identifier, &client);
+        client
+    }
+
+    /// Has a rotation of the client's token kept, unless the device was forgotten or replaced meanwhile.
+    fn keep(self: &Arc<Self>, identifier: &str, client: &ClientSlot) {
+        let (devices, identifier): (_, Box<str>) = (Arc::downgrade(self), identifier.into());
+        client.keep(move |before, after| {
+            let Some(devices) = devices.upgrade() else { return };
+            let Some(known) = devices.store.get(&identifier) else { return };
+            if known.client_token() != before.expose() {
+                return;
+            }
+            match after {
+                Some(token) => {
+                    let device = KnownDevice::new(known.user_id(), token.expose(), devices.clock.wall());
+                    devices.store.put(&identifier, device);
+                }
+                None => devices.store.remove(&identifier),
+            }
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! The Frontend API's road: a password is proven by signing in with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::devices::{Device, Devices, Standing};
+use super::{Asking, Opened, Proved, TimeLeft};
+use crate::api::{Fault, Meaning};
+use crate::exchange::pacing::{NoTurn, Pacing, Permit};
+use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
+
+/// See the [module's documentation](super).
+pub(crate) struct Frontend {
+    pub(crate) fapi: Arc<Fapi>,
+    pub(crate) devices: Arc<Devices>,
+    pub(crate) pacing: Arc<Pacing>,
+}
+
+impl Frontend {
+    pub(super) async fn prove(
+        &self,
+        asking: Asking<'_>,
+        permit: &mut Permit,
+        time: &mut TimeLeft,
+    ) -> Result<Proved, Fault> {
+        // A renewal never takes the known client: the session at hand hangs on it. From a client that Clerk hasn't
+        // seen, either the sign-in is complete, or Device Trust says that the password is right.
+        let device = if asking.renewal { None } else { self.devices.get(asking.normalized) };
+        let answer = match device {
+            None => self.sign_in(&asking, None, time).await,
+            Some(device) => self.from_known_device(&asking, device, permit, time).await,
+        };
+        answer.map(|signed_in| Proved {
+            user_id: signed_in.user_id.clone(),
+            identifiers: signed_in.identifiers.clone(),
+            session: Some(Opened::New(signed_in)),
+        })
+    }
+
+    async fn sign_in(
+        &self,
+        asking: &Asking<'_>,
+        client: Option<&Arc<ClientSlot>>,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        time.run(self.fapi.sign_in(Proof::Password(asking.credentials), client)).await
+    }
+
+    /// Signs in where there is a client that Clerk knows for this identifier. A session that hangs on it belongs to
+    /// whoever proved a password for it: nothing that can't be proven may end it (rule S10).
+    async fn from_known_device(
+        &self,
+        asking: &Asking<'_>,
+        device: Device,
+        permit: &mut Permit,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        let is_taken = match &device.standing {
+            Standing::Free => false,
+            Standing::InUse => true,
+            // Over here, and about to be over at Clerk.
+            Standing::Leaving(live) => {
+                _ = time.run(self.fapi.end(&live.session_id, &device.client)).await;
+                false
+            }
+            // A look costs no sign-in.
+            Standing::Unknown => match time.run(self.fapi.sessions_of(&device.client)).await {
+                Ok(sessions) => !sessions.is_empty(),
+                Err(fault) if is_gone(&fault) => {
+                    self.devices.forget(asking.normalized);
+                    return self.sign_in(asking, None, time).await;
+                }
+                Err(fault) => return Err(fault),
+            },
+        };
+        if is_taken {
+            return self.adopt_or_sign_in(asking, &device, time).await;
+        }
+        let answer = self.sign_in(asking, Some(&device.client), time).await;
+        match answer {
+            // The identifier is somebody else's by now. The sign-in is good, the device isn't theirs.
+            Ok(signed_in) if signed_in.user_id != device.user_id => {
+                self.devices.forget(asking.normalized);
+                Ok(signed_in)
+            }
+            Err(fault) if fault.meaning == Meaning::SessionExists => {
+                another(asking, permit).await?;
+                self.adopt_or_sign_in(asking, &device, time).await
+            }
+            Err(fault) if is_gone(&fault) => {
+                self.devices.forget(asking.normalized);
+                another(asking, permit).await?;
+                self.sign_in(asking, None, time).await
+            }
+            Err(fault) if fault.meaning == Meaning::DeviceNotTrusted => {
+                self.devices.forget(asking.normalized);
+                Err(fault)
+            }
+            answer => answer,
+        }
+    }
+
+    /// There is a session on the known client: signs in from a fresh one, and where that proves the password and no
+    /// more, goes on with the session that is there.
+    async fn adopt_or_sign_in(
+        &self,
+        asking: &Asking<'_>,
+        device: &Device,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        let fault = match self.sign_in(asking, None, time).await {
+            Err(fault) if fault.proves_password => fault,
+            answer => return answer,
+        };
+        let sessions = time.run(self.fapi.sessions_of(&device.client)).await?;
+        let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
+        // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
+        // identifiers that are verified for its user.
+        let goes_by = |session: &SignedIn| {
+            let spelled = crate::key::normalize_identifier;
+            session.identifiers.iter().any(|known| *spelled(known) == *asking.normalized)
+        };
+        match of_user.filter(goes_by) {
+            Some(session) => Ok(session),
+            None => Err(fault),
+        }
+    }
+}
+
+/// A turn for a further sign-in, which is counted like any other. The turn of the first is over.
+async fn another(asking: &Asking<'_>, permit: &mut Permit) -> Result<(), Fault> {
+    permit.give_back();
+    match asking.pacing.turn(asking.wish).await {
+        Ok(next) => {
+            *permit = next;
+            permit.depart();
+            Ok(())
+        }
+        Err(NoTurn { earliest }) => {
+            let retry_after = Some(earliest.max(Duration::from_secs(1)));
+            Err(Fault { retry_after, ..Fault::coded(Meaning::NoTurn, "sign_in_budget") })
+        }
+    }
+}
+
+fn is_gone(fault: &Fault) -> bool {
+    matches!(fault.meaning, Meaning::SessionGone | Meaning::NotFound)
+}

@@ -1,0 +1,144 @@
+//! The two roads from a password to a Clerk session: which calls they are is all that the roads differ in. When Clerk
+//! may be asked, what its answers mean for a credential, and what becomes of a session is the same for both.
+//!
+//! - *Frontend*: `sign_ins` with the password, as a browser would. Takes no secret. Each proof of a password is a
+//!   sign-in, and Clerk allows an address five of them in ten seconds.
+//! - *Backend*: the secret key finds the user and verifies the password; a ticket opens the session, once in days.
+
+mod backend;
+mod devices;
+mod frontend;
+mod opening;
+mod padding;
+mod people;
+mod time;
+
+use std::sync::Arc;
+
+pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
+pub(crate) use self::devices::Devices;
+pub(crate) use self::frontend::Frontend;
+pub(crate) use self::time::TimeLeft;
+use super::pacing::{Pacing, Permit, Wish};
+use crate::api::Fault;
+use crate::credentials::Credentials;
+use crate::fapi::SignedIn;
+use crate::kept::StoredSession;
+use crate::key::IdentifierKey;
+use crate::session::Road;
+use crate::store::{LiveSession, Parting};
+
+/// The road that an engine takes.
+pub(crate) enum Roads {
+    Frontend(Frontend),
+    Backend(Arc<Backend>),
+}
+
+/// Whose password is to be proven.
+pub(crate) struct Asking<'a> {
+    pub(crate) credentials: &'a Credentials,
+    /// The identifier in its one spelling, and what it is counted under.
+    pub(crate) normalized: &'a str,
+    pub(crate) identifier: IdentifierKey,
+    /// The session at hand is to serve on: it only has to be proven anew.
+    pub(crate) renewal: bool,
+    /// For a further sign-in that follows from an answer (rule S5).
+    pub(crate) pacing: &'a Arc<Pacing>,
+    pub(crate) wish: Wish,
+}
+
+/// A password that is right.
+pub(crate) struct Proved {
+    pub(crate) user_id: Box<str>,
+    /// What else the user can sign in with, verified.
+    pub(crate) identifiers: Vec<String>,
+    /// The session that came with the proof.
+    pub(crate) session: Option<Opened>,
+}
+
+/// A session to go on with.
+pub(crate) enum Opened {
+    /// A sign-in has made it.
+    New(SignedIn),
+    /// A sign-in of before has made it, which has been kept.
+    Kept(StoredSession),
+}
+
+impl Roads {
+    pub(crate) fn name(&self) -> Road {
+        match self {
+            Self::Frontend(_) => Road::Frontend,
+            Self::Backend(_) => Road::Backend,
+        }
+    }
+
+    /// Asks Clerk whether the password is right.
+    pub(crate) async fn prove(
+        &self,
+        asking: Asking<'_>,
+        permit: &mut Permit,
+        time: &mut TimeLeft,
+    ) -> Result<Proved, Fault> {
+        match self {
+            Self::Frontend(road) => road.prove(asking, permit, time).await,
+            Self::Backend(road) => road.prove(asking, time).await,
+        }
+    }
+
+    /// Opens a session for a user whose password has been proven.
+    pub(crate) async fn open(
+        &self,
+        proved: Proved,
+        organization: Option<&str>,
+        time: &mut TimeLeft,
+    ) -> Result<Opened, Fault> {
+        match (self, proved.session) {
+            (_, Some(session)) => Ok(session),
+            (Self::Backend(road), None) => road.open(&proved.user_id, organization, time).await,
+            // Not reached: on this road the proof is a session.
+            (Self::Frontend(_), None) => Err(Fault::unavailable("no_session")),
+        }
+    }
+
+    /// Remembers what the next sign-in of this credential can make use of.
+    pub(crate) fn remember(&self, normalized: &str, live: &Arc<LiveSession>) {
+        if let Self::Frontend(road) = self {
+            road.devices.put(normalized, live);
+        }
+    }
+
+    /// Ends a session at Clerk.
+    pub(crate) async fn end(&self, parting: &Parting) -> Result<(), Fault> {
+        match self {
+            Self::Frontend(road) => road.fapi.end(&parting.session_id, &parting.client).await,
+            Self::Backend(road) => road.bapi.revoke(&parting.session_id).await,
+        }
+    }
+
+    /// Whether sessions outlive the entries that they are used by.
+    pub(crate) fn keeps_sessions(&self) -> bool {
+        matches!(self, Self::Backend(_))
+    }
+
+    pub(crate) fn backend(&self) -> Option<&Arc<Backend>> {
+        match self {
+            Self::Frontend(_) => None,
+            Self::Backend(road) => Some(road),
+        }
+    }
+
+    pub(crate) fn frontend(&self) -> Option<&Frontend> {
+        match self {
+            Self::Frontend(road) => Some(road),
+            Self::Backend(_) => None,
+        }
+    }
+
+    /// The budget of sign-ins.
+    pub(crate) fn sign_ins(&self) -> &Arc<Pacing> {
+        match self {
+            Self::Frontend(road) => &road.pacing,
+            Self::Backend(road) => &road.sign_ins,
+        }
+    }
+}
