@@ -40,7 +40,7 @@ impl FakeClerk {
     /// `peer` is the address the request comes from, which is what Clerk counts sign-ins by. The URI is absolute,
     /// or there is a `Host` header: tokens name the address as their issuer.
     pub async fn handle(&self, request: Request<Bytes>, peer: Option<IpAddr>) -> Answer {
-        let call = Call::read(request, peer, &self.fapi_url());
+        let call = Call::read(request, peer, &self.hosts());
         let number = lock(&self.inner.log).arrived(&call, self.inner.clock.now());
         let fault = lock(&self.inner.script).next(call.endpoint);
         self.inner.gates.pass(call.endpoint, Moment::Arrival).await;
@@ -60,10 +60,14 @@ impl FakeClerk {
             _ => {}
         }
         let instead = fault.as_ref().and_then(|fault| fault.instead(self.now()));
-        let mut response = match instead {
-            Some(response) => response,
+        let (mut response, takes) = match instead {
+            Some(response) => (response, Duration::ZERO),
             None => self.respond(call, fault.as_ref()),
         };
+        // Without a timer where nothing takes time: the stand-in runs on any executor.
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         match fault {
             Some(Fault::DelayAnswer(time)) => tokio::time::sleep(time).await,
             Some(Fault::Reset) => return Answer::Reset,
@@ -81,16 +85,17 @@ impl FakeClerk {
         }
     }
 
-    /// The instance's own answer, and what a fault makes of it.
-    fn respond(&self, call: &Call, fault: Option<&Fault>) -> Response<Bytes> {
-        let (handled, mailed, hook) = {
+    /// The instance's own answer, what a fault makes of it, and how long Clerk works on it.
+    fn respond(&self, call: &Call, fault: Option<&Fault>) -> (Response<Bytes>, Duration) {
+        let (handled, mailed, takes, hook) = {
             let world = &mut *lock(&self.inner.world);
             let now = Now::read(&self.inner.clock, world.settings.clock_skew);
             let (state, settings) = (&mut world.state, &world.settings);
-            let mut context = Context { state, settings, call, now, mailed: Vec::new() };
+            let mut context =
+                Context { state, settings, call, now, mailed: Vec::new(), takes: Duration::ZERO };
             let handled = context.handle();
-            let mailed = context.mailed;
-            (handled, mailed, world.settings.on_code.clone())
+            let (mailed, takes) = (context.mailed, context.takes);
+            (handled, mailed, takes, world.settings.on_code.clone())
         };
         // Outside the lock: signing takes a moment, and a hook may ask the stand-in something.
         for (identifier, code) in mailed {
@@ -98,7 +103,7 @@ impl FakeClerk {
                 hook(&identifier, &code);
             }
         }
-        write(handled, call, fault)
+        (write(handled, call, fault), takes)
     }
 
     pub(super) fn now(&self) -> Now {

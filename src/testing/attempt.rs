@@ -49,13 +49,14 @@ impl Verification {
         let object = match self.strategy {
             "password" => "verification_password",
             "totp" => "verification_totp",
+            "ticket" => "verification_ticket",
             _ => "verification_otp",
         };
         json!({
             "object": object,
             "status": status,
             "strategy": self.strategy,
-            "attempts": self.attempts,
+            "attempts": (self.strategy != "ticket").then_some(self.attempts),
             "expire_at": self.code.as_ref().map(|(_, until)| page.now.ms_at(*until)),
         })
     }
@@ -81,6 +82,8 @@ pub(super) struct SignIn {
     pub(super) second: Option<Verification>,
     pub(super) trust: ClientTrust,
     pub(super) session: Option<String>,
+    /// What the session begins with.
+    pub(super) organization: Option<String>,
     pub(super) abandon: Instant,
 }
 
@@ -95,12 +98,18 @@ impl SignIn {
             second: None,
             trust: ClientTrust::Unasked,
             session: None,
+            organization: None,
             abandon: now.instant + LIFE,
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
         self.status == Status::Complete
+    }
+
+    /// Whether the first factor was this one.
+    pub(super) fn is_by(&self, strategy: &str) -> bool {
+        self.first.as_ref().is_some_and(|first| first.strategy == strategy)
     }
 
     pub(super) fn is_abandoned(&self, now: Now) -> bool {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::accounts::{FakeOrganization, FakeUser};
 use super::session::{FakeSession, SessionStatus};
-use super::state::{Lock, Membership, Now, Organization, State, Template, User};
+use super::state::{Membership, Now, Organization, State, Template, User};
 use super::{FakeClerk, FakeClerkBuilder, ids, totp};
 
 /// Accounts. Users are named by id or by any identifier, organizations by id or slug.
@@ -15,7 +15,11 @@ use super::{FakeClerk, FakeClerkBuilder, ids, totp};
 ///
 /// These methods panic when there is no such user or organization: that is a mistake in the test.
 impl FakeClerk {
-    fn change_user<T>(&self, user: &str, change: impl FnOnce(&mut User, &FakeClerkBuilder, Now) -> T) -> T {
+    pub(super) fn change_user<T>(
+        &self,
+        user: &str,
+        change: impl FnOnce(&mut User, &FakeClerkBuilder, Now) -> T,
+    ) -> T {
         self.change(|state, settings, now| {
             let id = state.user_id(user).unwrap_or_else(|| panic!("no user {user:?}"));
             let Some(found) = state.users.get_mut(&id) else { panic!("no user {user:?}") };
@@ -25,7 +29,11 @@ impl FakeClerk {
 
     /// Adds a user and returns the id.
     pub fn add_user(&self, user: FakeUser) -> String {
-        self.change(|state, _, now| state.add_user(user, now))
+        self.change(|state, _, now| {
+            let taken = state.taken_identifier(&user);
+            assert!(taken.is_none(), "another user has the identifier {}", taken.unwrap_or_default());
+            state.add_user(user, now)
+        })
     }
 
     /// Adds an organization and returns the id.
@@ -86,13 +94,8 @@ impl FakeClerk {
 
     /// Bans a user, which revokes all sessions.
     pub fn ban(&self, user: &str) {
-        let id = self.change_user(user, |user, _, _| {
-            user.account.banned = true;
-            user.account.id.clone()
-        });
-        self.change(|state, _, now| {
-            state.end_sessions(SessionStatus::Revoked, now, |session| session.user == id);
-        });
+        let id = self.change_user(user, |user, _, _| user.account.id.clone());
+        self.change(|state, _, now| state.ban(&id, now));
     }
 
     /// Lifts a ban. Sessions that it revoked stay so.
@@ -103,17 +106,12 @@ impl FakeClerk {
     /// Locks a user for as long as wrong passwords would, or without an end if the instance has no lock-out. Sessions
     /// go on.
     pub fn lock(&self, user: &str) {
-        self.change_user(user, |user, settings, now| {
-            user.lock = Some(Lock { until: settings.lockout.map(|(_, duration)| now.instant + duration) });
-        });
+        self.change_user(user, |user, settings, now| user.lock(settings, now));
     }
 
     /// Takes a lock off, and forgets the failures.
     pub fn unlock(&self, user: &str) {
-        self.change_user(user, |user, _, _| {
-            user.lock = None;
-            user.failures = 0;
-        });
+        self.change_user(user, |user, _, _| user.unlock());
     }
 
     /// Makes sign-ins demand a code from an authenticator app, or not; see [`totp_code`](Self::totp_code).

@@ -1,8 +1,8 @@
-//! The endpoints of the Frontend API that the stand-in has.
+//! The endpoints of both APIs that the stand-in has.
 
 use http::Method;
 
-/// An endpoint of the Frontend API, for [`count`](super::FakeClerk::count), scripted faults and holds.
+/// An endpoint of the Frontend or the Backend API, for [`count`](super::FakeClerk::count), scripted faults and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -42,6 +42,36 @@ pub enum Endpoint {
     Jwks,
     /// `GET /v1/health`
     Health,
+    /// Backend API: `GET /v1/users`
+    Users,
+    /// Backend API: `GET`, `PATCH /v1/users/{id}`
+    User,
+    /// Backend API: `POST /v1/users/{id}/verify_password`
+    VerifyPassword,
+    /// Backend API: `POST /v1/users/{id}/ban`, `unban`, `lock`, `unlock`
+    UserAction,
+    /// Backend API: `GET /v1/users/{id}/organization_memberships`
+    UserMemberships,
+    /// Backend API: `POST /v1/sign_in_tokens`
+    SignInTokens,
+    /// Backend API: `POST /v1/sign_in_tokens/{id}/revoke`
+    RevokeSignInToken,
+    /// Backend API: `GET`, `POST /v1/sessions`
+    BackendSessions,
+    /// Backend API: `GET /v1/sessions/{id}`
+    BackendSession,
+    /// Backend API: `POST /v1/sessions/{id}/revoke`
+    RevokeSession,
+    /// Backend API: `POST /v1/sessions/{id}/tokens`
+    BackendTokens,
+    /// Backend API: `POST /v1/sessions/{id}/tokens/{template}`
+    BackendTemplateTokens,
+    /// Backend API: `GET /v1/jwks`
+    BackendJwks,
+    /// Backend API: `GET /v1/instance`
+    Instance,
+    /// All of the Backend API's together.
+    Backend,
     /// A path the stand-in doesn't have.
     Unknown,
     /// All of them together.
@@ -71,9 +101,53 @@ impl Endpoint {
             ["v1", "client", "sessions", id, "tokens", name] => (Self::TemplateTokens, &[*id, *name]),
             ["v1", "client", "sessions", id, "end"] => (Self::End, &[*id]),
             ["v1", "client", "sessions", id, "remove"] => (Self::Remove, &[*id]),
+            ["v1", "users"] => (Self::Users, &[]),
+            ["v1", "users", id] => (Self::User, &[*id]),
+            ["v1", "users", id, "verify_password"] => (Self::VerifyPassword, &[*id]),
+            ["v1", "users", id, action @ ("ban" | "unban" | "lock" | "unlock")] => {
+                (Self::UserAction, &[*id, *action])
+            }
+            ["v1", "users", id, "organization_memberships"] => (Self::UserMemberships, &[*id]),
+            ["v1", "sign_in_tokens"] => (Self::SignInTokens, &[]),
+            ["v1", "sign_in_tokens", id, "revoke"] => (Self::RevokeSignInToken, &[*id]),
+            ["v1", "sessions"] => (Self::BackendSessions, &[]),
+            ["v1", "sessions", id] => (Self::BackendSession, &[*id]),
+            ["v1", "sessions", id, "revoke"] => (Self::RevokeSession, &[*id]),
+            ["v1", "sessions", id, "tokens"] => (Self::BackendTokens, &[*id]),
+            ["v1", "sessions", id, "tokens", name] => (Self::BackendTemplateTokens, &[*id, *name]),
+            ["v1", "jwks"] => (Self::BackendJwks, &[]),
+            ["v1", "instance"] => (Self::Instance, &[]),
             _ => (Self::Unknown, &[]),
         };
         (endpoint, variables.iter().map(|&variable| variable.to_owned()).collect())
+    }
+
+    /// Whether it belongs to the Backend API.
+    pub(super) fn is_backend(self) -> bool {
+        matches!(
+            self,
+            Self::Users
+                | Self::User
+                | Self::VerifyPassword
+                | Self::UserAction
+                | Self::UserMemberships
+                | Self::SignInTokens
+                | Self::RevokeSignInToken
+                | Self::BackendSessions
+                | Self::BackendSession
+                | Self::RevokeSession
+                | Self::BackendTokens
+                | Self::BackendTemplateTokens
+                | Self::BackendJwks
+                | Self::Instance
+                | Self::Backend
+        )
+    }
+
+    /// What a request to this endpoint counts as: the endpoint itself, its API where that has a name, and all.
+    pub(super) fn groups(self) -> impl Iterator<Item = Self> + Clone {
+        let backend = self.is_backend().then_some(Self::Backend);
+        [Some(self), backend, Some(Self::Any)].into_iter().flatten()
     }
 
     pub(super) fn allows(self, method: &Method) -> bool {
@@ -83,6 +157,13 @@ impl Endpoint {
                 method == Method::GET
             }
             Self::Sessions => method == Method::DELETE,
+            Self::Users
+            | Self::UserMemberships
+            | Self::BackendSession
+            | Self::BackendJwks
+            | Self::Instance => method == Method::GET,
+            Self::User => [Method::GET, Method::PATCH].contains(method),
+            Self::BackendSessions => [Method::GET, Method::POST].contains(method),
             Self::Unknown => true,
             _ => method == Method::POST,
         }

@@ -84,7 +84,7 @@ fn display_config(settings: &FakeClerkBuilder) -> Value {
     let rest = json!({
         "object": "display_config",
         "id": ids::derived("display_config", &settings.host),
-        "instance_environment_type": "development",
+        "instance_environment_type": settings.environment_type(),
         "application_name": "Fake Clerk",
         "theme": {},
         "preferred_sign_in_strategy": if settings.passwords { "password" } else { "otp" },

@@ -86,11 +86,14 @@ impl ApiError {
         )
     }
 
-    pub(super) fn content_type(actual: &str) -> Self {
-        let long = format!(
-            "Content-Type {actual} is unsupported. You should use application/x-www-form-urlencoded instead."
-        );
+    pub(super) fn content_type(actual: &str, expected: &str) -> Self {
+        let long = format!("Content-Type {actual} is unsupported. You should use {expected} instead.");
         Self::new(415, "unsupported_content_type", "Content-Type is unsupported", &long)
+    }
+
+    pub(super) fn body_invalid() -> Self {
+        let long = "The request body is invalid. Please consult the API documentation for more information.";
+        Self::new(400, "request_body_invalid", "Request body invalid", long)
     }
 
     pub(super) fn api_version(reason: &str) -> Self {
@@ -198,19 +201,14 @@ impl ApiError {
     /// What Clerk would say with a status, as far as it has an error of that status.
     pub(super) fn of_status(status: u16) -> Self {
         match status {
-            400 => Self::new(
-                400,
-                "request_body_invalid",
-                "Request body invalid",
-                "The request body is invalid. Please consult the API documentation for more information.",
-            ),
+            400 => Self::body_invalid(),
             401 => Self::authentication_invalid(),
             403 => Self::user_banned(),
             404 => Self::not_found("not found", "The requested resource was not found"),
             405 => Self::method_not_allowed(),
             409 => Self::new(409, "conflict", "Conflict", "Conflict"),
             413 => Self::body_too_large(super::request::MAX_REQUEST),
-            415 => Self::content_type("application/json"),
+            415 => Self::content_type("application/json", "application/x-www-form-urlencoded"),
             422 => Self::param_value("strategy", "password"),
             429 => Self::too_many_requests(10),
             503 => Self::new(503, "service_unavailable", "Service unavailable", "Service unavailable"),

@@ -9,6 +9,7 @@ use super::endpoint::Endpoint;
 use super::faults::{Fault, Script};
 use super::hold::{Gates, Hold, Moment};
 use super::log::{Log, ReceivedRequest};
+use super::request::Hosts;
 use super::state::{Now, State};
 use super::tokens::KeyRing;
 use super::{FakeClerkBuilder, lock, seed};
@@ -85,6 +86,22 @@ impl FakeClerk {
         format!("https://{}", lock(&self.inner.world).settings.host)
     }
 
+    /// The instance's Backend API, for use in process: `https://api.fake-clerk.example`.
+    ///
+    /// Each API is at its own host, so that a request to the wrong one is noticed: 404. A [server](Self::serve) has
+    /// both at one address.
+    #[must_use]
+    pub fn backend_url(&self) -> String {
+        format!("https://{}", lock(&self.inner.world).settings.backend_host())
+    }
+
+    /// The key that the Backend API asks for, `sk_test_…`: the instance's own unless
+    /// [another](FakeClerkBuilder::secret_key) was set. No two hosts have the same.
+    #[must_use]
+    pub fn secret_key(&self) -> String {
+        lock(&self.inner.world).settings.backend_key()
+    }
+
     /// What tokens say as `iss` when they were asked for at [`fapi_url`](Self::fapi_url).
     ///
     /// Clerk tells instances apart by host, so a token names the address that the request for it went to: one got
@@ -94,11 +111,18 @@ impl FakeClerk {
         self.fapi_url()
     }
 
-    /// The publishable key that stands for [`fapi_url`](Self::fapi_url).
+    /// The publishable key that stands for [`fapi_url`](Self::fapi_url): `pk_test_…`, or `pk_live_…` where the secret
+    /// key is one of a production instance.
     #[must_use]
     pub fn publishable_key(&self) -> String {
-        let host = format!("{}$", lock(&self.inner.world).settings.host);
-        format!("pk_test_{}", BASE64_STANDARD_NO_PAD.encode(host))
+        let settings = &lock(&self.inner.world).settings;
+        let kind = if settings.is_production() { "live" } else { "test" };
+        format!("pk_{kind}_{}", BASE64_STANDARD_NO_PAD.encode(format!("{}$", settings.host)))
+    }
+
+    pub(super) fn hosts(&self) -> Hosts {
+        let settings = &lock(&self.inner.world).settings;
+        Hosts { frontend: settings.host.clone(), backend: settings.backend_host() }
     }
 
     /// Changes the instance's settings while it runs. Its clock and its accounts stay.
@@ -166,7 +190,7 @@ impl FakeClerk {
     #[must_use]
     pub fn requests_to(&self, endpoint: Endpoint) -> Vec<ReceivedRequest> {
         let mut requests = self.requests();
-        requests.retain(|request| endpoint == Endpoint::Any || request.endpoint() == endpoint);
+        requests.retain(|request| request.endpoint().groups().any(|group| group == endpoint));
         requests
     }
 

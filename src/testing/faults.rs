@@ -176,7 +176,15 @@ impl Fault {
                     sessions.insert(0, foreign);
                 }
             }
-            Self::Oversized => body["padding"] = json!("x".repeat(OVERSIZED)),
+            Self::Oversized => {
+                let padding = json!({ "padding": "x".repeat(OVERSIZED) });
+                match (body, padding) {
+                    // A list has no place for it but one more item.
+                    (Value::Array(items), padding) => items.push(padding),
+                    (Value::Object(object), Value::Object(padding)) => object.extend(padding),
+                    _ => {}
+                }
+            }
             _ => {}
         }
     }
@@ -275,10 +283,11 @@ impl Script {
         }
     }
 
-    /// The fault for the next request to an endpoint: its own first, then those for any, queues before rules.
+    /// The fault for the next request to an endpoint: its own first, then those for its API and for any, queues
+    /// before rules.
     pub(super) fn next(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let places = [endpoint, Endpoint::Any];
-        let queued = places.iter().find_map(|place| self.once.get_mut(place)?.pop_front());
-        queued.or_else(|| places.iter().find_map(|place| self.always.get(place).cloned()))
+        let mut places = endpoint.groups();
+        let queued = places.clone().find_map(|place| self.once.get_mut(&place)?.pop_front());
+        queued.or_else(|| places.find_map(|place| self.always.get(&place).cloned()))
     }
 }

@@ -1,6 +1,5 @@
 //! Carries a request out: finds its endpoint and its client, and holds what every endpoint shares.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use super::render::Page;
 use super::request::Call;
 use super::state::{Client, Now, State};
 use super::tokens::{self, Unsigned};
-use super::{client, environment, first_factor, second_factor, sessions, sign_in};
+use super::{backend, client, environment, first_factor, second_factor, sessions, sign_in};
 
 /// What an endpoint answers when it says yes.
 pub(super) struct Reply {
@@ -52,10 +51,15 @@ pub(super) struct Context<'a> {
     pub(super) now: Now,
     /// Identifiers and codes that were "mailed".
     pub(super) mailed: Vec<(String, String)>,
+    /// How long Clerk works on the answer.
+    pub(super) takes: Duration,
 }
 
 impl Context<'_> {
     pub(super) fn handle(&mut self) -> Handled {
+        if self.call.endpoint.is_backend() {
+            return backend::handle(self);
+        }
         self.call.check(self.settings, self.now)?;
         match self.call.endpoint {
             Endpoint::SignIns => {
@@ -77,26 +81,40 @@ impl Context<'_> {
             Endpoint::Client => client::handle(self),
             Endpoint::Sessions => client::remove_sessions(self),
             Endpoint::Session => sessions::show(self),
-            Endpoint::Touch => sessions::touch(self),
-            Endpoint::Tokens => sessions::mint(self),
-            Endpoint::TemplateTokens => sessions::mint_from_template(self),
+            Endpoint::Touch => {
+                self.limit(Window::Mints)?;
+                sessions::touch(self)
+            }
+            Endpoint::Tokens => {
+                self.limit(Window::Mints)?;
+                sessions::mint(self)
+            }
+            Endpoint::TemplateTokens => {
+                self.limit(Window::Mints)?;
+                sessions::mint_from_template(self)
+            }
             Endpoint::End => sessions::end(self),
             Endpoint::Remove => sessions::remove(self),
             Endpoint::Environment => Ok(Reply::plain(environment::show(self.settings))),
             Endpoint::Jwks => Ok(Reply::plain(self.state.keys.jwks())),
             Endpoint::Health => Ok(Reply::plain(json!({ "status": "healthy" }))),
-            Endpoint::Unknown | Endpoint::Any => Err(ApiError::of_status(404)),
+            // The Backend API's are dealt with above.
+            _ => Err(ApiError::of_status(404)),
         }
     }
 
-    /// Counts the request against the limit of its address, in a sliding window.
-    fn limit(&mut self, window: Window) -> Result<(), ApiError> {
-        let (limit, windows) = match window {
-            Window::SignIns => (self.settings.sign_in_limit, &mut self.state.sign_in_windows),
-            Window::Attempts => (self.settings.attempt_limit, &mut self.state.attempt_windows),
+    /// Counts the request against a limit, in a sliding window.
+    pub(super) fn limit(&mut self, window: Window) -> Result<(), ApiError> {
+        let limit = match window {
+            Window::SignIns => self.settings.sign_in_limit,
+            Window::Attempts => self.settings.attempt_limit,
+            Window::Mints => self.settings.mint_limit,
+            Window::Backend => self.settings.backend_window(),
         };
         let Some((count, length)) = limit else { return Ok(()) };
-        let earlier: &mut VecDeque<_> = windows.entry(self.call.peer).or_default();
+        // The Frontend API counts by address; the Backend API by key, of which the instance has one.
+        let counted_by = if window == Window::Backend { None } else { self.call.peer };
+        let earlier = self.state.windows.entry((window, counted_by)).or_default();
         let now = self.now.instant;
         while earlier.front().is_some_and(|first| now.duration_since(*first) >= length) {
             earlier.pop_front();
@@ -150,10 +168,13 @@ impl Context<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Window {
+/// What has a limit of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Window {
     SignIns,
     Attempts,
+    Mints,
+    Backend,
 }
 
 /// Seconds, rounded up: who waits that long isn't early.

@@ -72,7 +72,7 @@ impl Gates {
     pub(super) async fn pass(&self, endpoint: Endpoint, moment: Moment) {
         let on_the_way: Vec<_> = lock(&self.0)
             .iter()
-            .filter(|gate| gate.moment == moment && [endpoint, Endpoint::Any].contains(&gate.endpoint))
+            .filter(|gate| gate.moment == moment && endpoint.groups().any(|group| group == gate.endpoint))
             .cloned()
             .collect();
         for gate in on_the_way {

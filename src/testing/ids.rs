@@ -12,9 +12,13 @@ pub(super) fn random(prefix: &str) -> String {
 
 /// The identifier that belongs to a name: the same at every start.
 pub(super) fn derived(prefix: &str, name: &str) -> String {
-    let mut stream = blake3::Hasher::new().update(format!("{prefix}/{name}").as_bytes()).finalize_xof();
-    let text = letters(LENGTH, |bytes| stream.fill(bytes));
-    format!("{prefix}_{text}")
+    format!("{prefix}_{}", derived_text(LENGTH, &format!("{prefix}/{name}")))
+}
+
+/// Base-62 text that belongs to a name: the same at every start.
+pub(super) fn derived_text(length: usize, name: &str) -> String {
+    let mut stream = blake3::Hasher::new().update(name.as_bytes()).finalize_xof();
+    letters(length, |bytes| stream.fill(bytes))
 }
 
 /// Random base-62 text, for secrets.

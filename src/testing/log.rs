@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
@@ -14,7 +15,7 @@ use super::request::Call;
 /// How many requests are kept whole; counters and times lose none.
 const MAX_REQUESTS: usize = 20_000;
 
-/// The largest form that is kept.
+/// The largest form or JSON body that is kept.
 const MAX_FORM: usize = 64 * 1024;
 
 /// How many arrival times of an endpoint are kept, at 16 bytes.
@@ -45,6 +46,8 @@ pub struct ReceivedRequest {
     endpoint: Endpoint,
     query: Vec<(String, String)>,
     form: Vec<(String, String)>,
+    json: Option<Value>,
+    host: String,
     headers: HeaderMap,
     peer: Option<IpAddr>,
     at: Instant,
@@ -60,6 +63,8 @@ impl ReceivedRequest {
             endpoint: call.endpoint,
             query: call.query.clone(),
             form: if size > MAX_FORM { Vec::new() } else { call.form.clone() },
+            json: call.json.as_ref().filter(|_| call.body.len() <= MAX_FORM).cloned(),
+            host: call.host.clone(),
             headers: call.headers.clone(),
             peer: call.peer,
             at,
@@ -103,6 +108,19 @@ impl ReceivedRequest {
         &self.form
     }
 
+    /// The body of a request to the Backend API; `None` without one, or if it isn't JSON. One of more than 64 KiB
+    /// isn't kept.
+    #[must_use]
+    pub fn json(&self) -> Option<&Value> {
+        self.json.as_ref()
+    }
+
+    /// The host that the request went to, with the port if one was given: what tells whom a secret was sent to.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -138,8 +156,7 @@ impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let masked = |pairs: &[(String, String)]| {
             let mask = |(name, value): &(String, String)| {
-                let secret = SECRET.contains(&name.to_ascii_lowercase().as_str());
-                (name.clone(), if secret { "***".to_owned() } else { value.clone() })
+                (name.clone(), if is_secret(name) { "***".to_owned() } else { value.clone() })
             };
             pairs.iter().map(mask).collect::<Vec<_>>()
         };
@@ -147,12 +164,31 @@ impl fmt::Debug for ReceivedRequest {
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
         f.debug_struct("ReceivedRequest")
             .field("method", &self.method)
+            .field("host", &self.host)
             .field("path", &self.path)
             .field("query", &masked(&self.query))
             .field("form", &masked(&self.form))
+            .field("json", &self.json.as_ref().map(masked_json))
             .field("headers", &masked(&headers.collect::<Vec<_>>()))
             .field("status", &self.status)
             .finish_non_exhaustive()
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    SECRET.contains(&name.to_ascii_lowercase().as_str())
+}
+
+fn masked_json(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mask = |(name, value): (&String, &Value)| {
+                (name.clone(), if is_secret(name) { Value::from("***") } else { masked_json(value) })
+            };
+            object.iter().map(mask).collect()
+        }
+        Value::Array(items) => items.iter().map(masked_json).collect(),
+        other => other.clone(),
     }
 }
 
@@ -168,7 +204,7 @@ pub(super) struct Log {
 impl Log {
     /// Records an arrival; the number is for [`answered`](Self::answered).
     pub(super) fn arrived(&mut self, call: &Call, at: Instant) -> usize {
-        for endpoint in [call.endpoint, Endpoint::Any] {
+        for endpoint in call.endpoint.groups() {
             *self.counts.entry(endpoint).or_default() += 1;
             let times = self.times.entry(endpoint).or_default();
             if times.len() == MAX_TIMES {

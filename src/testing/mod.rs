@@ -1,7 +1,8 @@
 //! A Clerk instance in memory.
 //!
-//! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password
-//! takes, with Clerk's limits, locks and errors, and it signs its tokens. Test a program against it that has a
+//! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password or
+//! ticket takes, and of the Backend API what a server asks about its users and sessions, with Clerk's limits, locks
+//! and errors, and it signs its tokens. Test a program against it that has a
 //! [`ClerkBasicAuthLayer`](crate) or another client of Clerk in it, without an account, a network or a wait.
 //!
 //! In process it is a [`Transport`](crate::Transport), which runs on whatever executor polls it, so a test under
@@ -28,6 +29,26 @@
 //! # }
 //! ```
 //!
+//! # Backend API
+//!
+//! It is at [`backend_url`](FakeClerk::backend_url), takes JSON, and asks for the instance's
+//! [secret key](FakeClerk::secret_key):
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use bytes::Bytes;
+//! use tower_clerk::Transport;
+//! use tower_clerk::testing::FakeClerk;
+//!
+//! let clerk = FakeClerk::new();
+//! let users = http::Request::get(clerk.backend_url() + "/v1/users?email_address=jane%40example.com")
+//!     .header("authorization", format!("Bearer {}", clerk.secret_key()))
+//!     .body(Bytes::new())
+//!     .unwrap();
+//! assert_eq!(clerk.send(users).await.unwrap().status(), 200);
+//! # }
+//! ```
+//!
 //! # Demo accounts
 //!
 //! | identifiers | password | what it shows |
@@ -51,8 +72,10 @@
 //! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
 
 mod accounts;
+mod addresses;
 mod answer;
 mod attempt;
+mod backend;
 mod claims;
 mod client;
 mod control;
@@ -80,6 +103,7 @@ mod sessions;
 mod settings;
 mod sign_in;
 mod state;
+mod ticket;
 mod tokens;
 mod totp;
 
@@ -87,6 +111,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::accounts::{FakeOrganization, FakeUser};
 pub use self::answer::Answer;
+pub use self::backend::GoneSession;
 pub use self::endpoint::Endpoint;
 pub use self::fake::FakeClerk;
 pub use self::faults::{Fault, RetryAfter, TokenFlaw};

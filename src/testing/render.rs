@@ -25,7 +25,7 @@ impl<'a> Page<'a> {
         Self { state, settings, call, now, tokens: Vec::new(), token_of: Vec::new() }
     }
 
-    fn ms(&self, instant: tokio::time::Instant) -> Value {
+    pub(super) fn ms(&self, instant: tokio::time::Instant) -> Value {
         json!(self.now.ms_at(instant))
     }
 
@@ -46,6 +46,7 @@ impl<'a> Page<'a> {
             issuer: &self.call.issuer,
             origin: self.call.origin(),
             organization: session.organization.as_deref(),
+            life: None,
         };
         let token = tokens::session_token(self.state, self.settings, session, &wanted, self.now);
         self.token_of.push(session.id.clone());
@@ -106,7 +107,7 @@ impl<'a> Page<'a> {
         shown
     }
 
-    fn user(&self, user: &User) -> Value {
+    pub(super) fn user(&self, user: &User) -> Value {
         let account = &user.account;
         let two_factor = account.totp.is_some();
         let memberships: Vec<Value> =
@@ -201,7 +202,7 @@ impl<'a> Page<'a> {
         user.account.phone.iter().map(show).collect()
     }
 
-    fn membership(&self, user: &User, membership: &Membership) -> Option<Value> {
+    pub(super) fn membership(&self, user: &User, membership: &Membership) -> Option<Value> {
         let organization = self.state.organizations.get(&membership.organization)?;
         let role = membership.role.strip_prefix("org:").unwrap_or(&membership.role);
         let mut letters = role.chars();
@@ -270,18 +271,23 @@ fn verified_by_admin() -> Value {
 
 fn public_user_data(user: &User) -> Value {
     let account = &user.account;
-    let email = account.emails.first().map(|(address, _)| address);
-    let identifier = email.or(account.phone.as_ref()).or(account.username.as_ref());
     json!({
         "first_name": account.first_name,
         "last_name": account.last_name,
         "image_url": IMAGE,
         "profile_image_url": IMAGE,
         "has_image": false,
-        "identifier": identifier.map_or("", String::as_str),
+        "identifier": identifier(user),
         "username": account.username,
         "user_id": account.id,
     })
+}
+
+/// What others know the user by.
+pub(super) fn identifier(user: &User) -> &str {
+    let account = &user.account;
+    let email = account.emails.first().map(|(address, _)| address);
+    email.or(account.phone.as_ref()).or(account.username.as_ref()).map_or("", String::as_str)
 }
 
 /// An identifier with most of it covered, as it may be shown to somebody who isn't signed in yet.
@@ -300,8 +306,15 @@ pub(super) fn fill_tokens(value: &mut Value, signed: &[String]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| fill_tokens(item, signed)),
         Value::Object(object) => {
-            if let Some(jwt) = unsigned_number(object).and_then(|number| signed.get(number)) {
+            if let Some(jwt) = unsigned_number(object, "token", "jwt").and_then(|number| signed.get(number)) {
                 object.insert("jwt".to_owned(), json!(jwt));
+                return;
+            }
+            let number = unsigned_number(object, "sign_in_token", "token");
+            if let Some(ticket) = number.and_then(|number| signed.get(number)) {
+                object.insert("token".to_owned(), json!(ticket));
+                let url = object.get("url").and_then(Value::as_str).map(|url| format!("{url}{ticket}"));
+                object.insert("url".to_owned(), json!(url));
                 return;
             }
             object.values_mut().for_each(|item| fill_tokens(item, signed));
@@ -310,9 +323,10 @@ pub(super) fn fill_tokens(value: &mut Value, signed: &[String]) {
     }
 }
 
-fn unsigned_number(object: &Map<String, Value>) -> Option<usize> {
-    if object.get("object").and_then(Value::as_str) != Some("token") {
+/// The number that stands in the place of a token, in an object of a kind.
+fn unsigned_number(object: &Map<String, Value>, kind: &str, place: &str) -> Option<usize> {
+    if object.get("object").and_then(Value::as_str) != Some(kind) {
         return None;
     }
-    usize::try_from(object.get("jwt")?.as_u64()?).ok()
+    usize::try_from(object.get(place)?.as_u64()?).ok()
 }

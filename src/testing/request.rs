@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request};
+use serde_json::Value;
 
 use super::FakeClerkBuilder;
 use super::endpoint::Endpoint;
@@ -25,26 +27,54 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
     pub(super) form: Vec<(String, String)>,
+    /// The body of a request to the Backend API, if it is JSON.
+    pub(super) json: Option<Value>,
+    /// The authority that the request went to, as it was written.
+    pub(super) host: String,
     pub(super) headers: HeaderMap,
     pub(super) peer: Option<IpAddr>,
     /// The instance's address as this request has it: what tokens name as their issuer.
     pub(super) issuer: String,
-    body: Bytes,
+    pub(super) body: Bytes,
+}
+
+/// The hosts an instance has of its own. A request to another one came over a socket, where one address serves both
+/// APIs.
+pub(super) struct Hosts {
+    pub(super) frontend: String,
+    pub(super) backend: String,
+}
+
+impl Hosts {
+    fn serve(&self, host: &str, endpoint: Endpoint) -> bool {
+        match endpoint.is_backend() {
+            true => !host.eq_ignore_ascii_case(&self.frontend),
+            false => !host.eq_ignore_ascii_case(&self.backend),
+        }
+    }
 }
 
 impl Call {
-    pub(super) fn read(request: Request<Bytes>, peer: Option<IpAddr>, own_address: &str) -> Self {
+    pub(super) fn read(request: Request<Bytes>, peer: Option<IpAddr>, hosts: &Hosts) -> Self {
         let (parts, body) = request.into_parts();
         let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect::<Vec<_>>();
         let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
         // Clerk attributes a request to an instance by its host. In process the URI is absolute; over a socket
         // only the Host header tells.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let issuer = match (parts.uri.scheme_str(), parts.uri.authority(), host) {
-            (Some(scheme), Some(authority), _) => format!("{scheme}://{authority}"),
-            (_, _, Some(host)) => format!("http://{host}"),
-            _ => own_address.to_owned(),
+        let (scheme, authority) = match (parts.uri.scheme_str(), parts.uri.authority(), host) {
+            (Some(scheme), Some(authority), _) => (scheme, authority.as_str()),
+            (_, _, Some(host)) => ("http", host),
+            _ => ("https", hosts.frontend.as_str()),
         };
+        let bare =
+            authority.parse::<Authority>().map_or_else(|_| authority.to_owned(), |it| it.host().to_owned());
+        // Tokens name the Frontend API as their issuer, whichever API minted them.
+        let issuer = match bare.eq_ignore_ascii_case(&hosts.backend) {
+            true => format!("https://{}", hosts.frontend),
+            false => format!("{scheme}://{authority}"),
+        };
+        let host = authority.to_owned();
         let mut method = parts.method;
         // Browsers ask no permission for a POST, so clerk-js sends other methods in this guise.
         if method == Method::POST
@@ -52,8 +82,16 @@ impl Call {
         {
             method = Method::from_bytes(meant.to_ascii_uppercase().as_bytes()).unwrap_or(method);
         }
-        let (endpoint, variables) = Endpoint::of_path(parts.uri.path());
-        let form = if body.len() > MAX_REQUEST { Vec::new() } else { pairs(&body) };
+        let (mut endpoint, variables) = Endpoint::of_path(parts.uri.path());
+        if !hosts.serve(&bare, endpoint) {
+            endpoint = Endpoint::Unknown;
+        }
+        let (mut form, mut json) = (Vec::new(), None);
+        match body.len() <= MAX_REQUEST {
+            true if endpoint.is_backend() => json = serde_json::from_slice(&body).ok(),
+            true => form = pairs(&body),
+            false => {}
+        }
         Self {
             endpoint,
             variables,
@@ -61,6 +99,8 @@ impl Call {
             path: parts.uri.path().to_owned(),
             query,
             form,
+            json,
+            host,
             headers: parts.headers,
             peer,
             issuer,
@@ -115,17 +155,9 @@ impl Call {
         pairs.find(|(known, _)| known.trim() == name).map(|(_, value)| value.trim())
     }
 
-    /// The checks that come before any endpoint's own.
+    /// The checks that come before any of the Frontend API's endpoints.
     pub(super) fn check(&self, settings: &FakeClerkBuilder, now: Now) -> Result<(), ApiError> {
-        if self.body.len() > MAX_REQUEST {
-            return Err(ApiError::body_too_large(MAX_REQUEST));
-        }
-        if self.endpoint == Endpoint::Unknown {
-            return Err(ApiError::not_found("not found", "The requested resource was not found"));
-        }
-        if !self.endpoint.allows(&self.method) {
-            return Err(ApiError::method_not_allowed());
-        }
+        self.check_target()?;
         self.check_headers(now)?;
         self.check_form(settings)?;
         // The key set and the instance's health and settings are for anybody. That the settings stay readable is
@@ -137,6 +169,20 @@ impl Call {
             return if settings.native_api { Ok(()) } else { Err(ApiError::native_api_disabled()) };
         }
         if settings.browser_mode { Ok(()) } else { Err(ApiError::dev_browser_unauthenticated()) }
+    }
+
+    /// Whether there is something of this path and method, and the body isn't too large for it.
+    pub(super) fn check_target(&self) -> Result<(), ApiError> {
+        if self.body.len() > MAX_REQUEST {
+            return Err(ApiError::body_too_large(MAX_REQUEST));
+        }
+        if self.endpoint == Endpoint::Unknown {
+            return Err(ApiError::not_found("not found", "The requested resource was not found"));
+        }
+        if !self.endpoint.allows(&self.method) {
+            return Err(ApiError::method_not_allowed());
+        }
+        Ok(())
     }
 
     fn check_headers(&self, now: Now) -> Result<(), ApiError> {
@@ -151,6 +197,10 @@ impl Call {
         if count(ORIGIN) == 1 && count(AUTHORIZATION) == 1 {
             return Err(ApiError::origin_and_authorization());
         }
+        self.check_version(now)
+    }
+
+    pub(super) fn check_version(&self, now: Now) -> Result<(), ApiError> {
         let header =
             self.headers.get("clerk-api-version").map(|version| version.to_str().unwrap_or_default());
         let version = match (header, self.query("__clerk_api_version")) {
@@ -169,12 +219,7 @@ impl Call {
         if self.body.is_empty() {
             return Ok(());
         }
-        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-        let kind = kind.unwrap_or_default();
-        let bare = kind.split(';').next().unwrap_or_default().trim();
-        if !bare.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Err(ApiError::content_type(kind));
-        }
+        self.check_content_type("application/x-www-form-urlencoded")?;
         for (name, value) in &self.form {
             // A sign-in by password that the instance doesn't offer has no such parameter.
             let off = name == "password" && !settings.passwords && self.endpoint != Endpoint::ResetPassword;
@@ -186,6 +231,13 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check_content_type(&self, expected: &str) -> Result<(), ApiError> {
+        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        let kind = kind.unwrap_or_default();
+        let bare = kind.split(';').next().unwrap_or_default().trim();
+        if bare.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ApiError::content_type(kind, expected)) }
     }
 
     /// Whether somebody really sent U+FFFD, which decoding puts in the place of what isn't UTF-8.

@@ -124,7 +124,8 @@ pub(super) fn mint(context: &mut Context<'_>) -> Handled {
         Choice::Personal => None,
         Choice::Organization(organization) => Some(organization.as_str()),
     };
-    let wanted = Wanted { issuer: &context.call.issuer, origin: context.call.origin(), organization };
+    let (issuer, origin) = (&context.call.issuer, context.call.origin());
+    let wanted = Wanted { issuer, origin, organization, life: None };
     let token = tokens::session_token(context.state, context.settings, session, &wanted, context.now);
     Ok(token_alone(context, token))
 }
@@ -142,13 +143,14 @@ pub(super) fn mint_from_template(context: &mut Context<'_>) -> Handled {
     let Some(session) = context.state.sessions.get(&id) else { return Err(ApiError::no_session(&id)) };
     let Some(template) = context.state.templates.get(name) else { return Err(ApiError::no_template(name)) };
     let organization = session.organization.as_deref();
-    let wanted = Wanted { issuer: &context.call.issuer, origin: context.call.origin(), organization };
+    let (issuer, origin) = (&context.call.issuer, context.call.origin());
+    let wanted = Wanted { issuer, origin, organization, life: None };
     let token = tokens::template_token(context.state, session, template, &wanted, context.now);
     Ok(token_alone(context, token))
 }
 
 /// A token as the whole answer: this one endpoint wraps nothing.
-fn token_alone(context: &Context<'_>, token: Unsigned) -> Reply {
+pub(super) fn token_alone(context: &Context<'_>, token: Unsigned) -> Reply {
     let mut page = context.page();
     let body = page.token(token);
     Reply { tokens: page.tokens, ..Reply::plain(body) }
@@ -180,7 +182,7 @@ pub(super) fn remove(context: &mut Context<'_>) -> Handled {
 }
 
 /// After a session is over: another one becomes the client's last active one, or none.
-fn settle(context: &mut Context<'_>, id: &str) {
+pub(super) fn settle(context: &mut Context<'_>, id: &str) {
     let now = context.now;
     let Some(client) = context.state.sessions.get(id).map(|session| session.client.clone()) else { return };
     let Some(mut client) = context.state.clients.remove(&client) else { return };

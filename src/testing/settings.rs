@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::FakeClerk;
+use super::backend::{BackendLimit, GoneSession};
 use crate::clock::Clock;
 
 /// The version of session tokens that an instance mints.
@@ -42,6 +43,13 @@ pub struct FakeClerkBuilder {
     pub(super) token_version: TokenVersion,
     pub(super) sign_in_limit: Option<(usize, Duration)>,
     pub(super) attempt_limit: Option<(usize, Duration)>,
+    pub(super) mint_limit: Option<(usize, Duration)>,
+    pub(super) backend_limit: BackendLimit,
+    pub(super) secret_key: Option<String>,
+    pub(super) gone_session: GoneSession,
+    pub(super) verify_password_counts: bool,
+    pub(super) verify_password_time: Duration,
+    pub(super) tickets_skip_second_factor: bool,
     pub(super) session_life: Duration,
     pub(super) native_api: bool,
     pub(super) browser_mode: bool,
@@ -69,6 +77,13 @@ impl FakeClerkBuilder {
             // Clerk's system limits: 5 sign-ins and 3 attempts in 10 seconds for one address.
             sign_in_limit: Some((5, Duration::from_secs(10))),
             attempt_limit: Some((3, Duration::from_secs(10))),
+            mint_limit: None,
+            backend_limit: BackendLimit::OfKey,
+            secret_key: None,
+            gone_session: GoneSession::NotFound,
+            verify_password_counts: false,
+            verify_password_time: Duration::ZERO,
+            tickets_skip_second_factor: true,
             session_life: Duration::from_secs(7 * 24 * 3600),
             native_api: true,
             browser_mode: false,
@@ -99,7 +114,8 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Sets the host of the instance's address and publishable key, to tell two instances in one test apart.
+    /// Sets the host of the instance's address and publishable key, to tell two instances in one test apart. The
+    /// Backend API's is the same with `api.` in the place of `clerk.`.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
         self
@@ -135,10 +151,19 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Allows any number of sign-ins and attempts.
+    /// Allows `count` mints from one address in any `window` (no limit): `touch`, `tokens` and tokens of templates
+    /// together. Clerk has such a limit and doesn't say which.
+    pub fn mint_limit(mut self, count: usize, window: Duration) -> Self {
+        self.mint_limit = Some((count, window));
+        self
+    }
+
+    /// Allows any number of sign-ins, attempts, mints and requests to the Backend API.
     pub fn no_rate_limit(mut self) -> Self {
         self.sign_in_limit = None;
         self.attempt_limit = None;
+        self.mint_limit = None;
+        self.backend_limit = BackendLimit::None;
         self
     }
 

@@ -6,6 +6,7 @@ use super::handler::{ClientToken, Context, Handled, Reply};
 use super::progress::proceed;
 use super::proof::{check_password, mail_code};
 use super::state::Client;
+use super::ticket;
 
 /// Strategies that mail a code.
 pub(super) const CODES: [&str; 4] =
@@ -49,6 +50,9 @@ pub(super) fn finish(
 
 fn begin(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError> {
     let call = context.call;
+    if call.param("strategy") == Some("ticket") {
+        return ticket::redeem(context, client);
+    }
     let password = call.param("password");
     let strategy = call.param("strategy").filter(|strategy| !strategy.is_empty());
     let strategy = match strategy {
@@ -67,10 +71,7 @@ fn begin(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError>
     if strategy == Some("password") {
         required("password", password)?;
     }
-    let live = context.state.live_sessions_of(client, context.now).next();
-    if live.is_some() && context.settings.single_session_mode {
-        return Err(ApiError::session_exists());
-    }
+    check_single_session(context, client)?;
     let mut attempt = SignIn::new(context.now);
     let Some(identifier) = identifier else {
         client.sign_in = Some(attempt);
@@ -118,14 +119,29 @@ fn identify(
             (true, false) => Ok(None),
         };
     };
+    check_user(context, client, id)?;
+    Ok(Some(id.to_owned()))
+}
+
+/// Whether the client may have one more session.
+pub(super) fn check_single_session(context: &Context<'_>, client: &Client) -> Result<(), ApiError> {
+    let live = context.state.live_sessions_of(client, context.now).next();
+    if live.is_some() && context.settings.single_session_mode {
+        return Err(ApiError::session_exists());
+    }
+    Ok(())
+}
+
+/// Whether the user may sign in, and isn't signed in on this client.
+pub(super) fn check_user(context: &Context<'_>, client: &Client, id: &str) -> Result<(), ApiError> {
     if context.state.users.get(id).is_some_and(|user| user.account.banned) {
         return Err(ApiError::user_banned());
     }
     let mut live = context.state.live_sessions_of(client, context.now);
-    if let Some(session) = live.find(|session| session.user == id) {
-        return Err(ApiError::identifier_already_signed_in(&session.id));
+    match live.find(|session| session.user == id) {
+        Some(session) => Err(ApiError::identifier_already_signed_in(&session.id)),
+        None => Ok(()),
     }
-    Ok(Some(id.to_owned()))
 }
 
 /// Whether a text has the form of an e-mail address, a phone number or a username.

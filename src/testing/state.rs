@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::FakeClerkBuilder;
 use super::accounts::{FakeOrganization, FakeUser};
 use super::attempt::SignIn;
+use super::handler::Window;
 use super::ids;
 use super::session::{FakeSession, SessionStatus};
+use super::ticket::Ticket;
 use super::tokens::KeyRing;
 use crate::clock::Clock;
 
@@ -47,6 +50,8 @@ fn millis(duration: Duration) -> i64 {
 }
 
 pub(super) struct User {
+    /// Which one it is of all: under a paused clock many are added at one instant.
+    pub(super) number: usize,
     pub(super) account: FakeUser,
     pub(super) email_ids: Vec<String>,
     pub(super) phone_id: String,
@@ -61,6 +66,19 @@ pub(super) struct User {
     pub(super) created: Instant,
     pub(super) password_set: Instant,
     pub(super) last_sign_in: Option<Instant>,
+}
+
+impl User {
+    /// Locks the user for as long as wrong passwords would, or without an end if the instance has no lock-out.
+    pub(super) fn lock(&mut self, settings: &FakeClerkBuilder, now: Now) {
+        self.lock = Some(Lock { until: settings.lockout.map(|(_, duration)| now.instant + duration) });
+    }
+
+    /// Takes a lock off, and forgets the failures.
+    pub(super) fn unlock(&mut self) {
+        self.lock = None;
+        self.failures = 0;
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -171,8 +189,12 @@ pub(super) struct State {
     pub(super) templates: HashMap<String, Template>,
     pub(super) session_claims: Map<String, Value>,
     pub(super) keys: KeyRing,
-    pub(super) sign_in_windows: HashMap<Option<IpAddr>, VecDeque<Instant>>,
-    pub(super) attempt_windows: HashMap<Option<IpAddr>, VecDeque<Instant>>,
+    /// Sign-in tokens by id.
+    pub(super) tickets: HashMap<String, Ticket>,
+    /// When what counts against a limit happened, by the limit and whom it is counted for.
+    pub(super) windows: HashMap<(Window, Option<IpAddr>), VecDeque<Instant>>,
+    /// How many users were ever added.
+    added: usize,
 }
 
 impl State {
@@ -187,18 +209,21 @@ impl State {
             templates: HashMap::new(),
             session_claims: Map::new(),
             keys,
-            sign_in_windows: HashMap::new(),
-            attempt_windows: HashMap::new(),
+            tickets: HashMap::new(),
+            windows: HashMap::new(),
+            added: 0,
         }
     }
 
+    /// Adds a user. An identifier that somebody has already stays theirs.
     pub(super) fn add_user(&mut self, account: FakeUser, now: Now) -> String {
         let id = account.id.clone();
         for identifier in identifiers(&account) {
-            let taken = self.identifiers.insert(normalize(&identifier), id.clone());
-            assert!(taken.is_none_or(|other| other == id), "another user has the identifier {identifier}");
+            self.identifiers.entry(normalize(&identifier)).or_insert_with(|| id.clone());
         }
+        self.added += 1;
         let user = User {
+            number: self.added,
             email_ids: account.emails.iter().map(|_| ids::random("idn")).collect(),
             phone_id: ids::random("idn"),
             lock: account.locked.then_some(Lock { until: None }),
@@ -215,9 +240,30 @@ impl State {
         id
     }
 
+    /// An identifier of an account that another user has.
+    pub(super) fn taken_identifier(&self, account: &FakeUser) -> Option<String> {
+        let taken = |identifier: &String| {
+            self.identifiers.get(&normalize(identifier)).is_some_and(|owner| *owner != account.id)
+        };
+        identifiers(account).into_iter().find(taken)
+    }
+
+    /// Finds out anew whose the identifiers are. Of several users with one, it is the first's.
+    pub(super) fn index_identifiers(&mut self) {
+        let mut users: Vec<_> = self.users.values().collect();
+        users.sort_by_key(|user| user.number);
+        self.identifiers.clear();
+        for user in users {
+            for identifier in identifiers(&user.account) {
+                let owner = self.identifiers.entry(normalize(&identifier));
+                owner.or_insert_with(|| user.account.id.clone());
+            }
+        }
+    }
+
     pub(super) fn remove_user(&mut self, id: &str) {
         let Some(user) = self.users.remove(id) else { return };
-        self.identifiers.retain(|_, owner| owner != id);
+        self.index_identifiers();
         for membership in user.memberships {
             if let Some(organization) = self.organizations.get_mut(&membership.organization) {
                 organization.members -= 1;
@@ -269,6 +315,14 @@ impl State {
         }
     }
 
+    /// Bans a user, which revokes all sessions.
+    pub(super) fn ban(&mut self, user: &str, now: Now) {
+        if let Some(user) = self.users.get_mut(user) {
+            user.account.banned = true;
+        }
+        self.end_sessions(SessionStatus::Revoked, now, |session| session.user == user);
+    }
+
     /// The live sessions of a client, in the order they were made.
     pub(super) fn live_sessions_of<'a>(
         &'a self,
@@ -290,7 +344,7 @@ fn identifiers(account: &FakeUser) -> Vec<String> {
 }
 
 /// Identifiers are compared without regard to case, and phone numbers without their punctuation.
-fn normalize(identifier: &str) -> String {
+pub(super) fn normalize(identifier: &str) -> String {
     let identifier = identifier.trim();
     if identifier.starts_with('+') {
         return identifier.chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect();

@@ -83,6 +83,12 @@ impl Unsigned {
         Self { key: keys.number(), header, claims }
     }
 
+    /// A token that the instance itself is to read, signed with the pool's first key, whatever the session tokens'
+    /// keys are by now: rotating those signs nobody out.
+    pub(super) fn by_the_first_key(keys: &KeyRing, claims: Map<String, Value>) -> Self {
+        Self { key: 0, ..Self::new(keys, claims) }
+    }
+
     /// The compact form.
     pub(super) fn sign(&self) -> String {
         let key = keys::pooled(self.key);
@@ -164,6 +170,8 @@ pub(super) struct Wanted<'a> {
     /// The request's `Origin`, which becomes `azp`.
     pub(super) origin: Option<&'a str>,
     pub(super) organization: Option<&'a str>,
+    /// How long it lives, where the request says so.
+    pub(super) life: Option<Duration>,
 }
 
 /// The session token of a session.
@@ -179,7 +187,7 @@ pub(super) fn session_token(
         claims.extend(user.account.claims.clone());
     }
     // Whatever the custom claims are, they don't replace the token's own.
-    claims.extend(registered(session, wanted, settings.token_life, now));
+    claims.extend(registered(session, wanted, wanted.life.unwrap_or(settings.token_life), now));
     claims.insert("sid".to_owned(), json!(session.id));
     claims.insert("sts".to_owned(), json!(session.status(now.instant).as_str()));
     claims.insert("fva".to_owned(), factor_verification_age(session, now));
@@ -205,7 +213,7 @@ pub(super) fn template_token(
     now: Now,
 ) -> Unsigned {
     let mut claims = claims::fill_in(&template.claims, state, session);
-    claims.extend(registered(session, wanted, template.life, now));
+    claims.extend(registered(session, wanted, wanted.life.unwrap_or(template.life), now));
     claims.insert("jti".to_owned(), json!(ids::trace()));
     Unsigned::new(&state.keys, claims)
 }
@@ -238,20 +246,24 @@ pub(super) fn client_token(keys: &KeyRing, id: &str, rotating: &str) -> Unsigned
     let mut claims = Map::new();
     claims.insert("id".to_owned(), json!(id));
     claims.insert("rotating_token".to_owned(), json!(rotating));
-    // The pool's first key, whatever the session tokens' keys are by now: rotating those signs nobody out.
-    Unsigned { key: 0, ..Unsigned::new(keys, claims) }
+    Unsigned::by_the_first_key(keys, claims)
 }
 
 /// The client's id and rotating token, if this is a client token of this process.
 pub(super) fn read_client_token(token: &str) -> Option<(String, String)> {
+    let claims = read_by_the_first_key(token)?;
+    let text = |claim: &str| claims.get(claim)?.as_str().map(str::to_owned);
+    Some((text("id")?, text("rotating_token")?))
+}
+
+/// The payload of a token that this process signed with its first key.
+pub(super) fn read_by_the_first_key(token: &str) -> Option<Map<String, Value>> {
     let (message, signature) = token.rsplit_once('.')?;
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
     if !keys::pooled(0).verify(message.as_bytes(), &signature) {
         return None;
     }
-    let claims = payload(token)?;
-    let text = |claim: &str| claims.get(claim)?.as_str().map(str::to_owned);
-    Some((text("id")?, text("rotating_token")?))
+    payload(token)
 }
 
 /// The payload of a token, unverified.
