@@ -10,6 +10,13 @@
 //!
 //! The accounts are listed in the documentation of `tower_clerk::testing`. `FAKE_CLERK_ADDR` says where it listens.
 //! Codes that Clerk would mail are printed on stderr; `424242` does as well.
+//!
+//! The Backend API is at the same address. `CLERK_SECRET_KEY` sets the key that it asks for; without, there is one
+//! that is the same at every start, and printed on stderr:
+//!
+//! ```text
+//! $ curl 'http://127.0.0.1:4400/v1/users?username=jane' -H "Authorization: Bearer $CLERK_SECRET_KEY"
+//! ```
 
 use std::env::{self, VarError};
 use std::io::{self, Write};
@@ -25,7 +32,21 @@ async fn main() -> ExitCode {
         Err(VarError::NotPresent) => "127.0.0.1:4400".to_owned(),
         Err(VarError::NotUnicode(_)) => return unusable("it isn't text"),
     };
-    let clerk = FakeClerk::builder().on_code(|to, code| eprintln!("mail to {to}: {code}")).build();
+    let mut clerk = FakeClerk::builder().on_code(|to, code| eprintln!("mail to {to}: {code}"));
+    let key = match env::var("CLERK_SECRET_KEY") {
+        Ok(key) if key.starts_with("sk_test_") || key.starts_with("sk_live_") => Some(key),
+        Err(VarError::NotPresent) => None,
+        // Without the text: it may be a secret in spite of its form.
+        Ok(_) | Err(VarError::NotUnicode(_)) => {
+            eprintln!("CLERK_SECRET_KEY: it doesn't begin with sk_test_ or sk_live_");
+            return ExitCode::from(2);
+        }
+    };
+    let key_is_given = key.is_some();
+    if let Some(key) = key {
+        clerk = clerk.secret_key(key);
+    }
+    let clerk = clerk.build();
     let server = match clerk.serve(address.as_str()).await {
         Ok(server) => server,
         Err(error) => return unusable(&format!("can't listen on {address:?}: {error}")),
@@ -38,6 +59,9 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // A key from outside may be a real one, which is nothing to print.
+    let key = if key_is_given { "the one in CLERK_SECRET_KEY".to_owned() } else { clerk.secret_key() };
+    eprintln!("the Backend API is at the same address, its key is {key}");
     announce(server.addr());
     stopped.await;
     server.shutdown().await;

@@ -1,8 +1,9 @@
-//! Addresses that aren't as they should be: shared, changed, no longer verified.
+//! Whose an identifier is, and addresses that aren't as they should be: shared, changed, no longer verified.
 
 use super::FakeClerk;
 use super::accounts::FakeUser;
 use super::ids;
+use super::state::State;
 
 /// Addresses. Clerk lets any number of users have one address as long as it is unverified, so whoever looks users up
 /// by address must check more than the address.
@@ -50,4 +51,42 @@ impl FakeClerk {
         });
         self.change(|state, _, _| state.index_identifiers());
     }
+}
+
+impl State {
+    /// An identifier of an account that another user has.
+    pub(super) fn taken_identifier(&self, account: &FakeUser) -> Option<String> {
+        let taken = |identifier: &String| {
+            self.identifiers.get(&normalize(identifier)).is_some_and(|owner| *owner != account.id)
+        };
+        identifiers(account).into_iter().find(taken)
+    }
+
+    /// Finds out anew whose the identifiers are. Of several users with one, it is the first's.
+    pub(super) fn index_identifiers(&mut self) {
+        let mut users: Vec<_> = self.users.values().collect();
+        users.sort_by_key(|user| user.number);
+        self.identifiers.clear();
+        for user in users {
+            for identifier in identifiers(&user.account) {
+                let owner = self.identifiers.entry(normalize(&identifier));
+                owner.or_insert_with(|| user.account.id.clone());
+            }
+        }
+    }
+}
+
+/// What a user may sign in with. An address that was never verified isn't an identifier yet.
+pub(super) fn identifiers(account: &FakeUser) -> Vec<String> {
+    let emails = account.emails.iter().filter(|(_, verified)| *verified).map(|(address, _)| address.clone());
+    emails.chain(account.phone.clone()).chain(account.username.clone()).collect()
+}
+
+/// Identifiers are compared without regard to case, and phone numbers without their punctuation.
+pub(super) fn normalize(identifier: &str) -> String {
+    let identifier = identifier.trim();
+    if identifier.starts_with('+') {
+        return identifier.chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect();
+    }
+    identifier.to_lowercase()
 }

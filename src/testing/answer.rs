@@ -8,9 +8,9 @@ use http::header::{AUTHORIZATION, DATE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::faults::{Fault, TokenFlaw, json_response};
+use super::fill::fill_tokens;
 use super::handler::{ClientToken, Context, Handled};
 use super::hold::Moment;
-use super::render::fill_tokens;
 use super::request::Call;
 use super::state::Now;
 use super::tokens::Unsigned;

@@ -84,6 +84,7 @@ mod environment;
 mod errors;
 mod fake;
 mod faults;
+mod fill;
 mod first_factor;
 mod handler;
 mod hold;
@@ -106,6 +107,7 @@ mod state;
 mod ticket;
 mod tokens;
 mod totp;
+mod version;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

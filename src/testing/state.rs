@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::FakeClerkBuilder;
 use super::accounts::{FakeOrganization, FakeUser};
+use super::addresses::{identifiers, normalize};
 use super::attempt::SignIn;
 use super::handler::Window;
 use super::ids;
@@ -180,7 +181,7 @@ pub(super) struct Template {
 pub(super) struct State {
     pub(super) users: HashMap<String, User>,
     /// From a normalised identifier to the user's id.
-    identifiers: HashMap<String, String>,
+    pub(super) identifiers: HashMap<String, String>,
     pub(super) organizations: HashMap<String, Organization>,
     pub(super) clients: HashMap<String, Client>,
     pub(super) sessions: HashMap<String, Session>,
@@ -238,27 +239,6 @@ impl State {
         };
         self.users.insert(id.clone(), user);
         id
-    }
-
-    /// An identifier of an account that another user has.
-    pub(super) fn taken_identifier(&self, account: &FakeUser) -> Option<String> {
-        let taken = |identifier: &String| {
-            self.identifiers.get(&normalize(identifier)).is_some_and(|owner| *owner != account.id)
-        };
-        identifiers(account).into_iter().find(taken)
-    }
-
-    /// Finds out anew whose the identifiers are. Of several users with one, it is the first's.
-    pub(super) fn index_identifiers(&mut self) {
-        let mut users: Vec<_> = self.users.values().collect();
-        users.sort_by_key(|user| user.number);
-        self.identifiers.clear();
-        for user in users {
-            for identifier in identifiers(&user.account) {
-                let owner = self.identifiers.entry(normalize(&identifier));
-                owner.or_insert_with(|| user.account.id.clone());
-            }
-        }
     }
 
     pub(super) fn remove_user(&mut self, id: &str) {
@@ -335,19 +315,4 @@ impl State {
             .filter_map(|id| self.sessions.get(id))
             .filter(move |session| session.is_live(now.instant))
     }
-}
-
-/// What a user may sign in with. An address that was never verified isn't an identifier yet.
-fn identifiers(account: &FakeUser) -> Vec<String> {
-    let emails = account.emails.iter().filter(|(_, verified)| *verified).map(|(address, _)| address.clone());
-    emails.chain(account.phone.clone()).chain(account.username.clone()).collect()
-}
-
-/// Identifiers are compared without regard to case, and phone numbers without their punctuation.
-pub(super) fn normalize(identifier: &str) -> String {
-    let identifier = identifier.trim();
-    if identifier.starts_with('+') {
-        return identifier.chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect();
-    }
-    identifier.to_lowercase()
 }

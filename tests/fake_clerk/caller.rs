@@ -106,3 +106,51 @@ pub(crate) fn part(jwt: &Value, number: usize) -> Value {
     let part = jwt.as_str().unwrap().split('.').nth(number).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
+
+/// A server that has the instance's secret key.
+pub(crate) struct Server {
+    pub(crate) clerk: FakeClerk,
+    /// What stands in `Authorization`.
+    pub(crate) key: String,
+}
+
+impl Server {
+    pub(crate) fn new(clerk: &FakeClerk) -> Self {
+        Self { clerk: clerk.clone(), key: format!("Bearer {}", clerk.secret_key()) }
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> Request<Bytes> {
+        let uri = format!("{}{path}", self.clerk.backend_url());
+        let mut request = Request::builder().method(method).uri(uri).header("authorization", &self.key);
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        request.body(Bytes::from(body.to_owned())).unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Got {
+        let (parts, body) = self.clerk.send(request).await.unwrap().into_parts();
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        Got { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.send(self.request("GET", path, "")).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl ToString) -> Got {
+        self.send(self.request("POST", path, &body.to_string())).await
+    }
+
+    /// The id of the user who has a username or an address.
+    pub(crate) async fn user(&self, filter: &str) -> String {
+        let users = self.get(&format!("/v1/users?{filter}")).await.ok();
+        assert_eq!(users.as_array().unwrap().len(), 1, "{filter}");
+        users[0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A ticket for a user.
+    pub(crate) async fn ticket(&self, body: Value) -> String {
+        self.post("/v1/sign_in_tokens", body).await.ok()["token"].as_str().unwrap().to_owned()
+    }
+}

@@ -2,11 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "test code, also outside functions marked as tests")]
 
+mod addresses;
+mod backend;
+mod backend_door;
+mod backend_sessions;
 mod caller;
+
 mod door;
 mod faults;
 mod races;
 mod sessions;
 mod sign_in;
 mod socket;
+mod tickets;
 mod tokens;

@@ -81,3 +81,22 @@ async fn shutting_down_doesnt_wait_for_requests_that_hang() {
     server.shutdown().await;
     assert_eq!(request.await.unwrap(), "");
 }
+
+#[tokio::test]
+async fn a_server_has_both_apis_at_one_address() {
+    let clerk = FakeClerk::new();
+    let server = clerk.serve("127.0.0.1:0").await.unwrap();
+    exchange(server.addr(), &sign_in(server.addr())).await;
+    let path = format!("/v1/sessions/{}/tokens", clerk.sessions()[0].id());
+    let mint = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        server.addr(),
+        clerk.secret_key()
+    );
+    let answer = exchange(server.addr(), &mint).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK") && !head.contains("authorization"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(part(&body["jwt"], 1)["iss"], server.url());
+    assert_eq!(clerk.requests_to(Endpoint::BackendTokens)[0].host(), server.addr().to_string());
+}

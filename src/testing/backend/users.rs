@@ -3,10 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::super::addresses::normalize;
 use super::super::errors::ApiError;
 use super::super::handler::{Context, Handled, Reply};
 use super::super::proof;
-use super::super::state::{User, normalize};
+use super::super::state::User;
 use super::{body, user};
 
 /// How many values a filter takes.
