@@ -1,7 +1,11 @@
 //! Whether the stand-in answers as Clerk describes its answers.
 //!
 //! The descriptions are Clerk's and aren't part of this repository. `CLERK_SCHEMAS` names the folder that
-//! `fapi-2025-11-10.schemas.json` is in: a JSON Schema whose `responses` has one for each kind of answer.
+//! `fapi-2025-11-10.schemas.json` is in, a JSON Schema whose `responses` has one for each kind of answer of the
+//! Frontend API, and `bapi-2026-05-12.yml`, the OpenAPI description of the Backend API.
+
+mod backend;
+mod openapi;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -135,6 +139,13 @@ fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
     answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {answer}"))
 }
 
+/// Says that there is nothing to hold answers against.
+fn skipped() {
+    // Past the test harness, which keeps what a passing test prints to itself.
+    let skipped = "skipped: CLERK_SCHEMAS names no folder with Clerk's schemas, so nothing was checked";
+    writeln!(std::io::stderr(), "{skipped}").expect("stderr is open");
+}
+
 /// Everything that signing in by password has.
 async fn one_session(talk: &mut Talk<'_>) {
     talk.get("client", "/v1/client").await;
@@ -236,6 +247,37 @@ async fn other_ends(talk: &mut Talk<'_>) {
     talk.get("errors", "/v1/no_such_thing").await;
 }
 
+/// Sign-ins by ticket, made by a server.
+async fn tickets(talk: &mut Talk<'_>) {
+    for user in ["jane@example.com", "mfa@example.com"] {
+        talk.token = None;
+        let ticket = ticket(&talk.clerk, user).await;
+        let form = [("strategy", "ticket"), ("ticket", ticket.as_str())];
+        talk.post("sign_in", "/v1/client/sign_ins", &form).await;
+        talk.get("client", "/v1/client").await;
+        talk.token = None;
+        talk.post("errors", "/v1/client/sign_ins", &form).await;
+    }
+}
+
+async fn ticket(clerk: &FakeClerk, user: &str) -> String {
+    let ask = |request: http::request::Builder, body: Value| {
+        let request = request
+            .header(AUTHORIZATION, format!("Bearer {}", clerk.secret_key()))
+            .header(CONTENT_TYPE, "application/json");
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        async move {
+            let answer = clerk.send(request.body(body).expect("a request")).await.expect("an answer");
+            serde_json::from_slice::<Value>(answer.body()).expect("JSON")
+        }
+    };
+    let address = user.replace('@', "%40");
+    let users = format!("{}/v1/users?email_address={address}", clerk.backend_url());
+    let found = ask(Request::get(users), Value::Null).await;
+    let tokens = Request::post(clerk.backend_url() + "/v1/sign_in_tokens");
+    text(&ask(tokens, json!({ "user_id": text(&found, "/0/id") })).await, "/token").to_owned()
+}
+
 /// A session that has something left to do, or several on one client.
 async fn pending_and_several(talk: &mut Talk<'_>) {
     talk.clerk.pending_task("bob@example.com", "choose-organization");
@@ -267,12 +309,7 @@ async fn faults(talk: &mut Talk<'_>) {
 
 #[test]
 fn the_stand_in_answers_as_clerk_describes_it() {
-    let Some(schemas) = Schemas::load() else {
-        // Past the test harness, which keeps what a passing test prints to itself.
-        let skipped = "skipped: CLERK_SCHEMAS names no folder with Clerk's schemas, so nothing was checked";
-        writeln!(std::io::stderr(), "{skipped}").expect("stderr is open");
-        return;
-    };
+    let Some(schemas) = Schemas::load() else { return skipped() };
     let (mut seen, mut wrong) = (BTreeSet::new(), BTreeMap::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
@@ -282,12 +319,14 @@ fn the_stand_in_answers_as_clerk_describes_it() {
             settings().no_lockout(),
             settings().legacy_device_trust(true),
             settings().enumeration_protection(true),
+            settings().tickets_skip_second_factor(false),
         ] {
             let mut talk = Talk::new(&schemas, settings, &mut seen, &mut wrong);
             talk.get("environment", "/v1/environment").await;
             talk.get("jwks", "/.well-known/jwks.json").await;
             one_session(&mut talk).await;
             other_ends(&mut talk).await;
+            tickets(&mut talk).await;
             faults(&mut talk).await;
         }
         let several = settings().single_session_mode(false);

@@ -1,0 +1,83 @@
+//! Clerk's OpenAPI description of the Backend API, as JSON Schema.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+const FILE: &str = "bapi-2026-05-12.yml";
+
+/// The description, in which what may be null says so as JSON Schema does.
+pub(crate) struct OpenApi {
+    document: Value,
+    /// Made when first asked for.
+    validators: BTreeMap<String, Validator>,
+}
+
+impl OpenApi {
+    pub(crate) fn load(folder: &Path) -> Self {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut document: Value = serde_norway::from_str(&text).expect("YAML that is JSON but for its form");
+        if let Some(components) = document.get_mut("components") {
+            nullable_to_null(components);
+        }
+        if let Some(paths) = document.get_mut("paths") {
+            nullable_to_null(paths);
+        }
+        Self { document, validators: BTreeMap::new() }
+    }
+
+    /// The schema of what an operation answers with a status, where it has one.
+    pub(crate) fn answer(&mut self, method: &str, path: &str, status: u16) -> Option<&Validator> {
+        let name = format!("{method} {path} {status}");
+        if !self.validators.contains_key(&name) {
+            let operation = &self.document["paths"][path][method.to_ascii_lowercase()];
+            assert!(operation.is_object(), "{method} {path} isn't described");
+            let answer = self.resolve(&operation["responses"][status.to_string()]);
+            let schema = &answer["content"]["application/json"]["schema"];
+            // Clerk doesn't list each status of each operation. Errors look alike everywhere.
+            let schema = match schema.is_object() {
+                true => schema.clone(),
+                false if status >= 400 => json!({ "$ref": "#/components/schemas/ClerkErrors" }),
+                false => return None,
+            };
+            let schema = json!({
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "components": self.document["components"],
+                "allOf": [schema],
+            });
+            let validator = jsonschema::validator_for(&schema);
+            let validator =
+                validator.unwrap_or_else(|error| panic!("{name}: the schema is unusable: {error}"));
+            self.validators.insert(name.clone(), validator);
+        }
+        self.validators.get(&name)
+    }
+
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
+            Some(pointer) => self.document.pointer(pointer).expect("what the description refers to is there"),
+            None => value,
+        }
+    }
+}
+
+/// Turns `nullable: true` of OpenAPI 3.0 into an alternative.
+fn nullable_to_null(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(nullable_to_null),
+        Value::Object(object) => {
+            // The reasons to refuse what isn't null stay in one place, so that they can be told.
+            object.values_mut().for_each(nullable_to_null);
+            if object.get("nullable") == Some(&json!(true)) {
+                object.remove("nullable");
+                let rest = value.take();
+                *value = json!({ "anyOf": [{ "type": "null" }, rest] });
+            }
+        }
+        _ => {}
+    }
+}
