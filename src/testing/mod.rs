@@ -91,6 +91,7 @@ mod hold;
 mod ids;
 mod keys;
 mod log;
+mod now;
 mod progress;
 mod proof;
 mod refusals;

@@ -65,7 +65,7 @@ impl FakeClerkServer {
         self.address
     }
 
-    /// Its Frontend API address, `http://127.0.0.1:PORT`.
+    /// The address of both its APIs, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
