@@ -140,10 +140,8 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
                 let named = first.lines().filter(|line| !line.starts_with('#'));
                 let named: Vec<_> = named.filter(|line| line.contains(secret)).collect();
                 let counts = ["tower_clerk_users_per_address ", "tower_clerk_active_users "];
-                let named: Vec<_> = named
-                    .iter()
-                    .filter(|line| !counts.iter().any(|count| line.starts_with(count)))
-                    .collect();
+                let named: Vec<_> =
+                    named.iter().filter(|line| !counts.iter().any(|count| line.starts_with(count))).collect();
                 assert!(named.is_empty(), "{secret} in {named:?}");
             }
             let labels = |text: &str| -> std::collections::BTreeSet<String> {

@@ -17,7 +17,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
     {
         return Some(meaning);
     }
-    let signing_in = matches!(operation, Operation::SignIn | Operation::TicketSignIn);
+    let signing_in = operation == Operation::SignIn;
     Some(match code {
         // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
         "form_password_incorrect"
@@ -25,8 +25,8 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "form_password_or_identifier_incorrect"
         | "form_password_validation_failed"
         | "account_lockout_warning"
-        | "sign_in_no_identification_for_user"
-        | "sign_in_identification_or_user_deleted" => Refused(Refusal::Credentials),
+        | "sign_in_no_identification_for_user" => Refused(Refusal::Credentials),
+        "sign_in_identification_or_user_deleted" if signing_in => Refused(Refusal::Credentials),
         // What was presented can be nobody's: no address, too long, not text.
         "form_param_format_invalid"
         | "form_param_nil"
@@ -79,6 +79,12 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
             if !signing_in =>
         {
             SessionGone
+        }
+        // The password was found right a moment ago: what is amiss is something else.
+        "resource_not_found" | "sign_in_identification_or_user_deleted"
+            if operation == Operation::TicketSignIn =>
+        {
+            Unavailable
         }
         "resource_not_found" if signing_in => Refused(Refusal::Credentials),
         "resource_not_found" if matches!(operation, Operation::Environment | Operation::Jwks) => Unavailable,
@@ -143,8 +149,9 @@ fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
             _ => return None,
         },
         "resource_not_found" => match operation {
-            FindUser | User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint
-            | BackendMintTemplate => Meaning::NotFound,
+            User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate => {
+                Meaning::NotFound
+            }
             _ => Meaning::Unavailable,
         },
         // Clerk doesn't say how it refuses to mint for a session that is over: whichever it is, the session is asked
@@ -307,10 +314,12 @@ mod tests {
             (Mint, 403, "session_reverification_required", SecondFactor),
             (Mint, 422, "form_param_missing", Unknown),
             (Mint, 429, "too_many_requests", RateLimited),
-            (TicketSignIn, 400, "ticket_expired", Unavailable),
-            (TicketSignIn, 400, "sign_in_token_already_used", Unavailable),
+            (TicketSignIn, 400, "ticket_expired_code", Unavailable),
+            (TicketSignIn, 400, "sign_in_token_already_used_code", Unavailable),
             (TicketSignIn, 403, "user_banned", BARRED),
             (FindUser, 422, "form_param_format_invalid", NotFound),
+            (FindUser, 404, "resource_not_found", Unavailable),
+            (TicketSignIn, 404, "resource_not_found", Unavailable),
             (FindUser, 401, "clerk_key_invalid", Misconfigured),
             (Operation::User, 404, "resource_not_found", NotFound),
             (VerifyPassword, 422, "incorrect_password", CREDENTIALS),

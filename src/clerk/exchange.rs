@@ -84,6 +84,10 @@ impl Clerk {
             };
             let fault = match tokio::time::timeout_at(deadline, inner.token(&live, access)).await {
                 Ok(Ok(session)) if !live.is_over() => {
+                    // Who comes more seldom than tokens run out never has a hit, and renews the proof all the same.
+                    if live.proof_renewal.is_open(now) && live.proof_renewal.pass(now) {
+                        self.renew_proof(Arc::clone(&live), attempt.credentials.clone());
+                    }
                     if *how == Outcome::SignedIn
                         && let Some(token) = live.tokens.held(access)
                     {
@@ -133,7 +137,7 @@ impl Clerk {
             Some(SignInOutcome { result: Ok(live), deadline: now + inner.settings.upstream_timeout })
         };
         let join = inner.sign_in_flights.join(attempt.key, already, |passengers| {
-            let attempt = attempt.again();
+            let attempt = Attempt { follows: left.is_some(), ..attempt.again() };
             let sign_ins = Arc::clone(&inner.sign_ins);
             let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
             async move { sign_ins.fly(attempt, passengers.gone()).await }.instrument(span)

@@ -107,6 +107,11 @@ impl Proven {
         }
     }
 
+    /// Whose credential it is, as far as it was ever accepted.
+    pub(crate) fn user_of(&self, key: &CredentialKey) -> Option<Arc<User>> {
+        self.marks.get(key).map(|mark| Arc::clone(&mark.user))
+    }
+
     /// Clerk has refused the credential: it is as good as any other from now on.
     pub(crate) fn forget(&self, key: &CredentialKey) {
         self.marks.invalidate(key);

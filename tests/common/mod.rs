@@ -52,6 +52,27 @@ impl World {
         Self { clock, fake, clerk }
     }
 
+    /// On the Backend API's road, with Clerk's limits.
+    pub(crate) fn backend() -> Self {
+        Self::backend_with(|fake| fake, |engine| engine)
+    }
+
+    pub(crate) fn backend_with(
+        fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder,
+        engine: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+        let fake = fake(FakeClerk::builder().clock(clock)).build();
+        let clerk = engine(backend_builder(&fake, clock)).build().unwrap();
+        Self { clock, fake, clerk }
+    }
+
+    /// The same instance, and an engine that knows nothing but what is given to it: a process that was started anew.
+    pub(crate) fn restarted(&self, engine: impl FnOnce(Builder) -> Builder) -> Self {
+        let clerk = engine(backend_builder(&self.fake, self.clock)).build().unwrap();
+        Self { clock: self.clock, fake: self.fake.clone(), clerk }
+    }
+
     pub(crate) fn layer(&self) -> ClerkBasicAuthLayer {
         ClerkBasicAuthLayer::new(self.clerk.clone())
     }
@@ -72,6 +93,45 @@ impl World {
 /// An engine in front of a stand-in, in process.
 pub(crate) fn builder(fake: &FakeClerk, clock: Clock) -> Builder {
     Clerk::builder(fake.fapi_url()).transport(fake.clone()).clock(clock).jitter_seed(7)
+}
+
+/// The same with the instance's secret key.
+pub(crate) fn backend_builder(fake: &FakeClerk, clock: Clock) -> Builder {
+    builder(fake, clock).secret_key(fake.secret_key()).backend_url(fake.backend_url())
+}
+
+/// What is logged meanwhile, at every level, by whatever runs in this thread.
+pub(crate) async fn logged(work: impl Future<Output = ()>) -> String {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::util::SubscriberInitExt as _;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = subscriber.set_default();
+    work.await;
+    let text = log.0.lock().unwrap().clone();
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 pub(crate) fn authorization((identifier, password): (&str, &str)) -> String {

@@ -65,7 +65,9 @@ impl Devices {
         let (client, standing) = match used {
             Some((Some(client), Some(live))) if !live.is_over() => (client, Standing::InUse),
             Some((Some(client), Some(live))) if !live.is_gone() => (client, Standing::Leaving(live)),
-            Some((Some(client), _)) => (client, Standing::Free),
+            // Clerk says that it is over. A look will tell.
+            Some((Some(client), Some(_))) => (client, Standing::Unknown),
+            Some((Some(client), None)) => (client, Standing::Free),
             Some(_) => (self.slot(identifier, known.client_token()), Standing::Free),
             None => (self.slot(identifier, known.client_token()), Standing::Unknown),
         };

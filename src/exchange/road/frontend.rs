@@ -83,6 +83,7 @@ impl Frontend {
                 self.devices.forget(asking.normalized);
                 Ok(signed_in)
             }
+            Err(fault) if asking.follows && fault.meaning != Meaning::DeviceNotTrusted => Err(fault),
             Err(fault) if fault.meaning == Meaning::SessionExists => {
                 another(asking, permit).await?;
                 self.adopt_or_sign_in(asking, &device, time).await

@@ -42,6 +42,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) identifier: IdentifierKey,
     /// The session at hand is to serve on: it only has to be proven anew.
     pub(crate) renewal: bool,
+    /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
+    pub(crate) follows: bool,
     /// For a further sign-in that follows from an answer (rule S5).
     pub(crate) pacing: &'a Arc<Pacing>,
     pub(crate) wish: Wish,

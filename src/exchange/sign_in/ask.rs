@@ -69,6 +69,7 @@ impl SignIns {
             normalized: &normalized,
             identifier,
             renewal: matches!(purpose, Purpose::Renewal { .. }),
+            follows: attempt.follows,
             pacing: &self.pacing,
             wish,
         };

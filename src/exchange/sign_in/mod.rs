@@ -67,6 +67,8 @@ pub(crate) struct Attempt {
     pub(crate) source: Option<u64>,
     /// The organization that the session is wanted for first.
     pub(crate) organization: Option<Box<str>>,
+    /// It follows from an answer already, so that no other may follow from it (rule S5).
+    pub(crate) follows: bool,
     /// Told when the sign-in departs: its request's deadline runs from there (rule S6).
     pub(crate) departed: Arc<Notify>,
 }
@@ -78,7 +80,7 @@ impl Attempt {
         source: Option<u64>,
         organization: Option<Box<str>>,
     ) -> Self {
-        Self { key, credentials, source, organization, departed: Arc::default() }
+        Self { key, credentials, source, organization, follows: false, departed: Arc::default() }
     }
 
     /// The same once more, for a flight that outlives its request.
@@ -88,6 +90,7 @@ impl Attempt {
             credentials: self.credentials.clone(),
             source: self.source,
             organization: self.organization.clone(),
+            follows: self.follows,
             departed: Arc::clone(&self.departed),
         }
     }
@@ -151,7 +154,10 @@ impl SignIns {
                     Ok((opened, identifiers)) => {
                         self.open(&attempt, opened, &identifiers, since, time.left()).await
                     }
-                    Err(fault) => Err(self.judge(&attempt, &fault).into()),
+                    Err(fault) => {
+                        self.end_idle(&attempt, &fault);
+                        Err(self.judge(&attempt, &fault).into())
+                    }
                 };
                 (deadline, result)
             }

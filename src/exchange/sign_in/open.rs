@@ -14,7 +14,7 @@ use crate::exchange::verdict;
 use crate::fapi::{ClientSlot, SignedIn};
 use crate::kept::StoredSession;
 use crate::key::{CredentialKey, normalize_identifier};
-use crate::store::{Generation, LiveSession, Parts, Proof, Tokens};
+use crate::store::{Generation, LiveSession, Parting, Parts, Proof, Tokens};
 use crate::sync::now_or_later;
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
@@ -93,6 +93,25 @@ impl SignIns {
     pub(crate) fn discard(&self, live: &LiveSession) {
         self.forget_kept(live);
         self.leavers.end(live);
+    }
+
+    /// Clerk has refused a credential that it had accepted before: what is kept for its user, and nobody uses, is ended.
+    /// Guesses end nothing.
+    pub(super) fn end_idle(&self, attempt: &Attempt, fault: &Fault) {
+        let Some(road) = self.road.backend().filter(|_| fault.meaning.is_verdict()) else { return };
+        let Some(user) = self.proven.user_of(&attempt.key) else { return };
+        let (kept, sessions) = (Arc::clone(&road.sessions), Arc::clone(&self.sessions));
+        let leavers = Arc::clone(&self.leavers);
+        self.ender.start();
+        now_or_later(async move {
+            for session in kept.take_user(&user.id).await {
+                if sessions.by_id(session.session_id()).is_empty() {
+                    leavers.part(Parting::kept(&session));
+                } else {
+                    kept.put(session).await;
+                }
+            }
+        });
     }
 
     /// Sees to it that no later sign-in goes on with this session.
