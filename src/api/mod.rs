@@ -5,9 +5,11 @@ mod codes;
 mod fault;
 mod http;
 mod operation;
+mod time;
 
 pub(crate) use self::caller::{Body, Call, Caller, Minted, Raw, Timing, Token, header, parse};
 pub(crate) use self::codes::unfinished;
 pub(crate) use self::fault::{Fault, Meaning, Refusal};
 pub(crate) use self::http::HttpTransport;
 pub(crate) use self::operation::{CallResult, Operation};
+pub(crate) use self::time::TimeLeft;

@@ -77,7 +77,7 @@ impl CallBudget {
     pub(crate) async fn turn(self: &Arc<Self>, urgency: Urgency) -> Result<(), Fault> {
         let now = self.clock.now();
         let Some(turn) = self.join(urgency, now)? else { return Ok(()) };
-        match tokio::time::timeout_at(now + PATIENCE + Duration::from_secs(1), turn).await {
+        match tokio::time::timeout_at(now + PATIENCE, turn).await {
             Ok(Ok(())) => Ok(()),
             // More urgent ones came in between, or the runtime that gave the turns has ended.
             _ => Err(later(Duration::from_secs(1))),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::budget::{CallBudget, Urgency};
 use super::secret_key::SecretKey;
 use super::wire;
-use crate::api::{Body, Call, Caller, Fault, Meaning, Minted, Operation, Raw, parse};
+use crate::api::{Body, Call, Caller, Fault, Meaning, Minted, Operation, Raw, TimeLeft, parse};
 use crate::fapi::Membership;
 
 /// Users that one page of a look-up brings.
@@ -130,7 +130,7 @@ impl Bapi {
     }
 
     /// `GET /v1/users` by address, number or name: the users whose own it is, proven to be.
-    pub(crate) async fn find(&self, identifier: &str) -> Result<Vec<Account>, Fault> {
+    pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, Fault> {
         let kind = IdentifierKind::of(identifier);
         let mut found = Vec::new();
         for page in 0..PAGES {
@@ -140,7 +140,7 @@ impl Bapi {
                 .append_pair("limit", &limit)
                 .append_pair("offset", &offset)
                 .finish();
-            let answer = self.get(Operation::FindUser, Urgency::Proof, &path).await;
+            let answer = self.get(Operation::FindUser, Urgency::Proof, &path, time).await;
             let users: Vec<wire::User> = match answer {
                 Ok(raw) => parse(&raw.body)?,
                 // Clerk knows no identifier of that shape, so it is nobody's.
@@ -157,22 +157,27 @@ impl Bapi {
     }
 
     /// `GET /v1/users/{id}`. [`Meaning::NotFound`] where there is none.
-    pub(crate) async fn user(&self, user_id: &str) -> Result<Account, Fault> {
+    pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, Fault> {
         let path = format!("/v1/users/{}", id(user_id)?);
-        let raw = self.get(Operation::User, Urgency::Proof, &path).await?;
+        let raw = self.get(Operation::User, Urgency::Proof, &path, time).await?;
         let user: wire::User = parse(&raw.body)?;
         if user.id == user_id { Ok(user.into()) } else { Err(Fault::unavailable("another_user")) }
     }
 
     /// `POST /v1/users/{id}/verify_password`.
-    pub(crate) async fn verify_password(&self, user_id: &str, password: &str) -> Result<(), Fault> {
+    pub(crate) async fn verify_password(
+        &self,
+        user_id: &str,
+        password: &str,
+        time: &mut TimeLeft,
+    ) -> Result<(), Fault> {
         #[derive(Serialize)]
         struct Question<'a> {
             password: &'a str,
         }
         let path = format!("/v1/users/{}/verify_password", id(user_id)?);
         let body = Body::json(&Question { password }, password.len())?;
-        let raw = self.post(Operation::VerifyPassword, Urgency::Proof, &path, body).await?;
+        let raw = self.post(Operation::VerifyPassword, Urgency::Proof, &path, body, time).await?;
         // The status says it; that the body does as well is asked for all the same.
         if parse::<wire::Verified>(&raw.body)?.verified {
             Ok(())
@@ -182,9 +187,13 @@ impl Bapi {
     }
 
     /// `GET /v1/users/{id}/organization_memberships`.
-    pub(crate) async fn memberships(&self, user_id: &str) -> Result<Vec<Membership>, Fault> {
+    pub(crate) async fn memberships(
+        &self,
+        user_id: &str,
+        time: &mut TimeLeft,
+    ) -> Result<Vec<Membership>, Fault> {
         let path = format!("/v1/users/{}/organization_memberships?limit={MOST_MEMBERSHIPS}", id(user_id)?);
-        let raw = self.get(Operation::Memberships, Urgency::Proof, &path).await?;
+        let raw = self.get(Operation::Memberships, Urgency::Proof, &path, time).await?;
         let memberships = parse::<wire::Memberships>(&raw.body)?.data.into_iter();
         let organizations = memberships.map(|membership| membership.organization);
         Ok(organizations.map(|it| Membership { id: it.id.into(), slug: it.slug.map(Into::into) }).collect())
@@ -195,6 +204,7 @@ impl Bapi {
         &self,
         user_id: &str,
         organization_id: Option<&str>,
+        time: &mut TimeLeft,
     ) -> Result<Zeroizing<String>, Fault> {
         #[derive(Serialize)]
         struct Wanted<'a> {
@@ -205,7 +215,7 @@ impl Bapi {
         }
         let wanted = Wanted { user_id, expires_in_seconds: TICKET_LIFE, org_id: organization_id };
         let body = Body::json(&wanted, user_id.len() + organization_id.map_or(0, str::len))?;
-        let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body).await?;
+        let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body, time).await?;
         let ticket = parse::<wire::SignInToken>(&raw.body)?.token.filter(|ticket| !ticket.is_empty());
         ticket.ok_or_else(|| Fault::unavailable("no_ticket"))
     }
@@ -217,6 +227,7 @@ impl Bapi {
         session_id: &str,
         template: Option<&str>,
         life: Option<Duration>,
+        time: &mut TimeLeft,
     ) -> Result<Minted, Fault> {
         #[derive(Serialize)]
         struct Wanted {
@@ -231,13 +242,13 @@ impl Bapi {
             None => (Operation::BackendMint, format!("/v1/sessions/{session_id}/tokens")),
         };
         let wanted = Wanted { expires_in_seconds: life.map(|life| life.as_secs()) };
-        self.post(operation, Urgency::Token, &path, Body::json(&wanted, 0)?).await?.minted()
+        self.post(operation, Urgency::Token, &path, Body::json(&wanted, 0)?, time).await?.minted()
     }
 
     /// `GET /v1/sessions/{id}`: whether the session is still there.
-    pub(crate) async fn session_is_live(&self, session_id: &str) -> Result<bool, Fault> {
+    pub(crate) async fn session_is_live(&self, session_id: &str, time: &mut TimeLeft) -> Result<bool, Fault> {
         let path = format!("/v1/sessions/{}", id(session_id)?);
-        match self.get(Operation::BackendSession, Urgency::Token, &path).await {
+        match self.get(Operation::BackendSession, Urgency::Token, &path, time).await {
             Ok(raw) => {
                 let session: wire::Session = parse(&raw.body)?;
                 Ok(session.id == session_id && matches!(session.status.as_str(), "active" | "pending"))
@@ -248,9 +259,9 @@ impl Bapi {
     }
 
     /// `POST /v1/sessions/{id}/revoke`. A session that is already over is a success.
-    pub(crate) async fn revoke(&self, session_id: &str) -> Result<(), Fault> {
+    pub(crate) async fn revoke(&self, session_id: &str, time: &mut TimeLeft) -> Result<(), Fault> {
         let path = format!("/v1/sessions/{}/revoke", id(session_id)?);
-        match self.post(Operation::Revoke, Urgency::End, &path, Body::default()).await {
+        match self.post(Operation::Revoke, Urgency::End, &path, Body::default(), time).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.meaning == Meaning::NotFound => Ok(()),
             Err(fault) => Err(fault),
@@ -258,12 +269,18 @@ impl Bapi {
     }
 
     /// `GET /v1/jwks`: the keys of the instance that the secret key belongs to.
-    pub(crate) async fn jwks(&self) -> Result<Bytes, Fault> {
-        self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks").await.map(|raw| raw.body)
+    pub(crate) async fn jwks(&self, time: &mut TimeLeft) -> Result<Bytes, Fault> {
+        self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks", time).await.map(|raw| raw.body)
     }
 
-    async fn get(&self, operation: Operation, urgency: Urgency, path: &str) -> Result<Raw, Fault> {
-        self.call(operation, urgency, Method::GET, path, Body::default()).await
+    async fn get(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        path: &str,
+        time: &mut TimeLeft,
+    ) -> Result<Raw, Fault> {
+        self.call(operation, urgency, Method::GET, path, Body::default(), time).await
     }
 
     async fn post(
@@ -272,8 +289,9 @@ impl Bapi {
         urgency: Urgency,
         path: &str,
         body: Body,
+        time: &mut TimeLeft,
     ) -> Result<Raw, Fault> {
-        self.call(operation, urgency, Method::POST, path, body).await
+        self.call(operation, urgency, Method::POST, path, body, time).await
     }
 
     async fn call(
@@ -283,10 +301,13 @@ impl Bapi {
         method: Method,
         path: &str,
         body: Body,
+        time: &mut TimeLeft,
     ) -> Result<Raw, Fault> {
+        // The wait for a turn is nobody's time but its own (rule S6).
         self.budget.turn(urgency).await?;
         let authorization = Some(self.key.header());
-        let answer = self.caller.call(Call { operation, method, path, authorization, body }).await;
+        let call = Call { operation, method, path, authorization, body };
+        let answer = time.run(self.caller.call(call)).await;
         if let Err(fault) = &answer
             && fault.meaning == Meaning::RateLimited
         {

@@ -5,9 +5,9 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::Clerk;
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::credentials::Credentials;
-use crate::exchange::{NoTurn, Share, TimeLeft, Wish, of_sign_in};
+use crate::exchange::{NoTurn, Share, Wish, of_sign_in};
 use crate::fapi::{SecondFactor, SignedIn, Unfinished};
 use crate::key::normalize_identifier;
 use crate::rejection::{Rejection, RejectionKind};
@@ -178,7 +178,7 @@ impl Enrollment {
         // The client outlives its session, and it is what Clerk knows.
         let (session_id, client) = (signed_in.session_id.clone(), std::sync::Arc::clone(&signed_in.client));
         let parting = Parting { session_id, client };
-        if self.clerk.time().run(road.end(&parting)).await.is_err() {
+        if road.end(&parting, self.clerk.time()).await.is_err() {
             tracing::debug!(session_id = &*parting.session_id, "the session of an enrolment was not ended");
         }
         if let Some(road) = road.frontend() {

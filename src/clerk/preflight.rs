@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Clerk;
-use crate::api::{Fault, Meaning};
+use crate::api::{Meaning, TimeLeft};
+use crate::exchange::Backend;
 use crate::fapi::Environment;
 use crate::session::Road;
 
@@ -144,21 +143,16 @@ impl Clerk {
             ));
         }
         if let Some(road) = self.0.sign_ins.road.backend() {
-            self.judge_key(road.bapi.jwks(), &mut findings).await;
+            self.judge_key(road, &mut findings).await;
         }
         findings
     }
 
     /// Whether the secret key is one of this instance: then both APIs show the same keys.
-    async fn judge_key(
-        &self,
-        asked: impl Future<Output = Result<Bytes, Fault>>,
-        findings: &mut Vec<Finding>,
-    ) {
-        let timeout = self.0.settings.upstream_timeout;
-        let answer = tokio::time::timeout(timeout, asked).await;
-        let (kind, text) = match answer {
-            Ok(Ok(keys)) => match self.0.jwks.shares_a_key_with(&keys).await {
+    async fn judge_key(&self, road: &Backend, findings: &mut Vec<Finding>) {
+        let mut time = TimeLeft::new(self.0.settings.upstream_timeout, self.0.clock);
+        let (kind, text) = match road.bapi.jwks(&mut time).await {
+            Ok(keys) => match self.0.jwks.shares_a_key_with(&keys).await {
                 Some(false) => (
                     FindingKind::SecretKeyOfAnotherInstance,
                     "the secret key is another instance's than the publishable key: take both from the API keys page of \
@@ -167,21 +161,17 @@ impl Clerk {
                 ),
                 Some(true) | None => return,
             },
-            Ok(Err(fault)) if fault.meaning == Meaning::Misconfigured => (
+            Err(fault) if fault.meaning == Meaning::Misconfigured => (
                 FindingKind::SecretKeyRefused,
                 "the Backend API doesn't take the secret key: copy it again from the API keys page of Clerk's dashboard"
                     .to_owned(),
             ),
-            Ok(Err(fault)) => (
+            Err(fault) => (
                 FindingKind::BackendUnreachable,
                 format!(
                     "the Backend API can't be asked ({}): check its address and the network",
                     fault.code.as_deref().unwrap_or("unknown")
                 ),
-            ),
-            Err(_) => (
-                FindingKind::BackendUnreachable,
-                format!("the Backend API didn't answer within {timeout:?}: check its address and the network"),
             ),
         };
         findings.push(Finding::new(kind, text));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Clerk;
-use crate::api::Fault;
+use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
-use crate::exchange::{of_mint, unavailable};
+use crate::exchange::of_mint;
 use crate::kept::StoredSession;
 use crate::rejection::Rejection;
 use crate::store::{LiveSession, Parting, Target};
@@ -104,12 +104,10 @@ impl Clerk {
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
         let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {
-            tokio::time::timeout(timeout, sign_ins.road.end(&Parting::of(&live))).await
+            let time = TimeLeft::new(timeout, sign_ins.clock);
+            sign_ins.road.end(&Parting::of(&live), time).await
         });
-        match ended.await.unwrap_or_else(|_| Ok(Err(Fault::unavailable("end_lost")))) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(fault)) => Err(of_mint(&fault.into())),
-            Err(_) => Err(unavailable("timeout")),
-        }
+        let ended = ended.await.unwrap_or_else(|_| Err(Fault::unavailable("end_lost")));
+        ended.map_err(|fault| of_mint(&fault.into()))
     }
 }

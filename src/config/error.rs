@@ -59,13 +59,11 @@ pub enum ConfigError {
         template: String,
     },
     /// The secret key is none.
-    #[non_exhaustive]
     SecretKey(SecretKeyError),
     /// The secret key is for a production instance and the publishable key for a development instance, or the other
     /// way round.
     OtherInstance,
     /// The address of the Backend API is none.
-    #[non_exhaustive]
     BackendUrl(InstanceError),
     /// A setting of the Backend API's road without a secret key, which would have no effect.
     #[non_exhaustive]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::api::Meaning;
+use crate::api::{Meaning, TimeLeft};
 use crate::clock::Clock;
 use crate::exchange::road::Roads;
 use crate::store::{Leavers, Parting};
@@ -59,7 +59,8 @@ impl Ender {
             tokio::time::sleep_until(next.max(paused_until)).await;
             next = ender.clock.now() + SPACING;
             tokio::spawn(async move {
-                _ = ender.end(&parting, ender.clock.now() + ender.timeout).await;
+                // Its turn may be a while in coming.
+                _ = ender.end(&parting, ender.clock.now() + 2 * ender.timeout).await;
                 ender.leavers.done();
                 drop(place);
             });
@@ -97,7 +98,8 @@ impl Ender {
 
     /// Whether it is over at Clerk now.
     async fn end(&self, parting: &Parting, deadline: Instant) -> bool {
-        let ended = tokio::time::timeout_at(deadline, self.road.end(parting)).await;
+        let time = TimeLeft::new(self.timeout, self.clock);
+        let ended = tokio::time::timeout_at(deadline, self.road.end(parting, time)).await;
         let code = match ended {
             Ok(Ok(())) => return true,
             Ok(Err(fault)) => {

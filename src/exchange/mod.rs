@@ -21,6 +21,6 @@ pub(crate) use self::mint::{MintFault, Minter};
 pub(crate) use self::notices::Notices;
 pub(crate) use self::pacing::{Budget, NoTurn, Pacing, Share, Wish};
 pub(crate) use self::proven::Proven;
-pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads, TimeLeft};
+pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads};
 pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
 pub(crate) use self::verdict::{of_fault as of_sign_in, of_mint, unavailable};

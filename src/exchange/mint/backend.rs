@@ -12,7 +12,7 @@ use super::calls::{named, personal};
 use super::verified::{Subject, Verified};
 use super::{MintFault, Minter};
 use crate::access::{Access, OrganizationRef};
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::road::Backend;
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::store::LiveSession;
@@ -31,9 +31,9 @@ impl Minter {
         organization: Option<OrganizationRef<'_>>,
     ) -> Result<(Verified, Arc<LiveSession>), MintFault> {
         if self.frontend_serves(backend, live, access, organization) {
-            // Half of the time, so that there is some left for the other way.
+            // A third of the time, so that there is some left for the other way, and for a turn on it.
             let by_client = self.mint_session_token(live, access, organization, None);
-            let minted = tokio::time::timeout(self.timeout / 2, by_client).await;
+            let minted = tokio::time::timeout(self.timeout / 3, by_client).await;
             match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
                 Err(MintFault::Fault(fault))
                     if matches!(fault.meaning, Meaning::RateLimited | Meaning::Unavailable) =>
@@ -103,12 +103,13 @@ impl Minter {
         organization: Option<OrganizationRef<'_>>,
     ) -> Result<Verified, MintFault> {
         let subject = Subject::of(carrier);
+        let mut time = TimeLeft::new(self.timeout, self.clock);
         if organization.is_none() && carrier.choose_organization.load(Ordering::Relaxed) {
             return Err(MintFault::ActionRequired);
         }
         // A template's token need not name the organization: the session's own tells that the user is still a member.
         let plain = if access.template.is_none() || organization.is_some() {
-            let minted = self.by_key(backend, carrier, None).await?;
+            let minted = self.by_key(backend, carrier, None, &mut time).await?;
             let (token, life) = self.verified(minted, subject, true).await?;
             match organization {
                 None => personal(&token)?,
@@ -132,7 +133,7 @@ impl Minter {
             return Err(MintFault::Misconfigured(super::calls::UNUSABLE_TEMPLATE));
         }
         let member = plain.and_then(|(token, _)| token.claims().organization().cloned());
-        let minted = self.by_key(backend, carrier, Some(template)).await?;
+        let minted = self.by_key(backend, carrier, Some(template), &mut time).await?;
         let (token, life) = self.verified(minted, subject, false).await?;
         match (token.claims().organization(), &member) {
             (None, _) => {}
@@ -147,12 +148,13 @@ impl Minter {
         backend: &Backend,
         carrier: &LiveSession,
         template: Option<&str>,
+        time: &mut TimeLeft,
     ) -> Result<crate::api::Minted, MintFault> {
         let life = backend.options.token_lifetime;
-        match backend.bapi.mint(&carrier.session_id, template, life).await {
+        match backend.bapi.mint(&carrier.session_id, template, life, time).await {
             // What isn't there is the session, or the template.
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                let is_live = backend.bapi.session_is_live(&carrier.session_id).await?;
+                let is_live = backend.bapi.session_is_live(&carrier.session_id, time).await?;
                 Err(match template {
                     _ if !is_live => MintFault::Gone,
                     Some(_) => MintFault::Misconfigured(super::calls::MISSING_TEMPLATE),

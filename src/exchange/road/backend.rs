@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::padding::Padding;
 use super::people::People;
-use super::{Asking, Proved, TimeLeft};
-use crate::api::{Fault, Meaning, Refusal};
+use super::{Asking, Proved};
+use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
 use crate::clock::Clock;
 use crate::exchange::pacing::Pacing;
@@ -66,24 +66,20 @@ impl Backend {
     pub(super) async fn prove(&self, asking: Asking<'_>, time: &mut TimeLeft) -> Result<Proved, Fault> {
         let (identifier, key) = (asking.credentials.identifier(), asking.identifier);
         let password = asking.credentials.password();
-        let account = time
-            .run(async {
-                let account = self.people.find(&self.bapi, identifier, key).await?;
-                match self.verified(account, password).await {
-                    // Deleted in between: whoever goes by this identifier now is looked up once more.
-                    Err(fault) if fault.meaning == Meaning::NotFound => {
-                        self.people.forget(key);
-                        let account = self.people.look_up(&self.bapi, identifier, key).await?;
-                        self.verified(account, password).await
-                    }
-                    answer => answer,
-                }
-            })
-            .await
-            .map_err(|fault| match fault.meaning {
-                Meaning::NotFound => refused(Refusal::Credentials, "resource_not_found"),
-                _ => fault,
-            })?;
+        let found = self.people.find(&self.bapi, identifier, key, time).await?;
+        let verified = match self.verified(found, password, time).await {
+            // Deleted in between: whoever goes by this identifier now is looked up once more.
+            Err(fault) if fault.meaning == Meaning::NotFound => {
+                self.people.forget(key);
+                let found = self.people.look_up(&self.bapi, identifier, key, time).await?;
+                self.verified(found, password, time).await
+            }
+            answer => answer,
+        };
+        let account = verified.map_err(|fault| match fault.meaning {
+            Meaning::NotFound => refused(Refusal::Credentials, "resource_not_found"),
+            _ => fault,
+        })?;
         let user_id = account.id.clone();
         Ok(Proved { user_id, identifiers: account.into_identifiers(), session: None })
     }
@@ -91,7 +87,12 @@ impl Backend {
     /// Whether this password is that of this account, and enough. Whoever is refused without a look at the password
     /// waits for as long as the look would have taken: nobody, somebody without a password, and somebody who is locked
     /// out must not come back sooner than somebody who mistyped.
-    async fn verified(&self, account: Option<Account>, password: &str) -> Result<Account, Fault> {
+    async fn verified(
+        &self,
+        account: Option<Account>,
+        password: &str,
+        time: &mut TimeLeft,
+    ) -> Result<Account, Fault> {
         let since = self.clock.now();
         let refusal = match &account {
             None => Some((Refusal::Credentials, "unknown_identifier")),
@@ -109,7 +110,7 @@ impl Backend {
                 return Err(refused(refusal, code));
             }
         };
-        match self.bapi.verify_password(&account.id, password).await {
+        match self.bapi.verify_password(&account.id, password, time).await {
             Ok(()) => self.padding.took(self.clock.now() - since),
             Err(fault) if fault.meaning == Meaning::Refused(Refusal::Credentials) => {
                 self.padding.took(self.clock.now() - since);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::devices::{Device, Devices, Standing};
-use super::{Asking, Opened, Proved, TimeLeft};
-use crate::api::{Fault, Meaning};
+use super::{Asking, Opened, Proved};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::pacing::{NoTurn, Pacing, Permit};
 use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
 

@@ -11,16 +11,14 @@ mod frontend;
 mod opening;
 mod padding;
 mod people;
-mod time;
 
 use std::sync::Arc;
 
 pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::frontend::Frontend;
-pub(crate) use self::time::TimeLeft;
 use super::pacing::{Pacing, Permit, Wish};
-use crate::api::Fault;
+use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
 use crate::fapi::SignedIn;
 use crate::kept::StoredSession;
@@ -110,10 +108,10 @@ impl Roads {
     }
 
     /// Ends a session at Clerk.
-    pub(crate) async fn end(&self, parting: &Parting) -> Result<(), Fault> {
+    pub(crate) async fn end(&self, parting: &Parting, mut time: TimeLeft) -> Result<(), Fault> {
         match self {
-            Self::Frontend(road) => road.fapi.end(&parting.session_id, &parting.client).await,
-            Self::Backend(road) => road.bapi.revoke(&parting.session_id).await,
+            Self::Frontend(road) => time.run(road.fapi.end(&parting.session_id, &parting.client)).await,
+            Self::Backend(road) => road.bapi.revoke(&parting.session_id, &mut time).await,
         }
     }
 

@@ -6,10 +6,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::Opened;
 use super::backend::Backend;
-use super::{Opened, TimeLeft};
 use crate::access::OrganizationRef;
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::pacing::{NoTurn, Share, Wish};
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{Membership, Proof, SignedIn};
@@ -53,7 +53,7 @@ impl Backend {
         let id = match organization.map(OrganizationRef::parse) {
             None => None,
             Some(organization) => {
-                let memberships = time.run(self.bapi.memberships(user_id)).await?;
+                let memberships = self.bapi.memberships(user_id, time).await?;
                 let id = organization.and_then(|organization| member_of(&memberships, organization));
                 let not_a_member = || Fault::coded(Meaning::OrganizationForbidden, "not_a_member");
                 Some(id.ok_or_else(not_a_member)?.to_owned())
@@ -69,7 +69,7 @@ impl Backend {
         if let Some(kept) = self.kept(user_id, organization).await {
             return Ok(Opened::Kept(kept));
         }
-        let ticket = time.run(self.bapi.ticket(user_id, id.as_deref())).await.map_err(|fault| {
+        let ticket = self.bapi.ticket(user_id, id.as_deref(), time).await.map_err(|fault| {
             // The user is gone since the password was verified.
             let gone = fault.meaning == Meaning::NotFound;
             if gone { Fault::unavailable("user_gone") } else { fault }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::bapi::{Account, Bapi};
 use crate::key::{IdentifierKey, KeySecret, PassThrough};
 use crate::sync::lock;
@@ -44,9 +44,10 @@ impl People {
         bapi: &Bapi,
         identifier: &str,
         key: IdentifierKey,
+        time: &mut TimeLeft,
     ) -> Result<Option<Account>, Fault> {
         if let Some(user_id) = self.by_identifier.get(&key) {
-            match bapi.user(&user_id).await {
+            match bapi.user(&user_id, time).await {
                 Ok(account) if account.goes_by(identifier) => return Ok(Some(account)),
                 // The identifier has passed to somebody else, or the user is gone.
                 Ok(_) => self.forget(key),
@@ -54,7 +55,7 @@ impl People {
                 Err(fault) => return Err(fault),
             }
         }
-        self.look_up(bapi, identifier, key).await
+        self.look_up(bapi, identifier, key, time).await
     }
 
     /// The same, with what is remembered left aside.
@@ -63,8 +64,9 @@ impl People {
         bapi: &Bapi,
         identifier: &str,
         key: IdentifierKey,
+        time: &mut TimeLeft,
     ) -> Result<Option<Account>, Fault> {
-        let mut found = bapi.find(identifier).await?;
+        let mut found = bapi.find(identifier, time).await?;
         let Some(account) = found.pop() else { return Ok(None) };
         if let Some(other) = found.pop() {
             tracing::error!(

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Attempt, SignIns};
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::attempts::Pause;
 use crate::exchange::circuit::Pass;
 use crate::exchange::denials::Repeats;
 use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
-use crate::exchange::road::{Asking, Proved, TimeLeft};
+use crate::exchange::road::{Asking, Proved};
 use crate::exchange::verdict;
 use crate::key::{IdentifierKey, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};

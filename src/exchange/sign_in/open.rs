@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Attempt, SignInFault, SignInOutcome, SignIns};
-use crate::api::{Fault, Meaning};
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::denials::Repeats;
-use crate::exchange::road::{Opened, TimeLeft};
+use crate::exchange::road::Opened;
 use crate::exchange::verdict;
 use crate::fapi::{ClientSlot, SignedIn};
 use crate::kept::StoredSession;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::api::Fault;
+use super::fault::Fault;
 use crate::clock::Clock;
 
 /// What is left of the time for an exchange.
