@@ -5,7 +5,7 @@
 //!
 //! Some clients can send nothing but HTTP Basic. [`ClerkBasicAuthLayer`] lets the people and service accounts behind them
 //! live in [Clerk]: it takes the credentials of a request, exchanges them for a Clerk session through Clerk's Frontend
-//! API, keeps that session and its short-lived JWT fresh, and hands both on as a [`ClerkSession`] in the request's
+//! API (or, with the instance's secret key, its Backend API), keeps that session and its short-lived JWT fresh, and hands both on as a [`ClerkSession`] in the request's
 //! extensions. It works in front of any `tower::Service<http::Request<B>>`, and [`Clerk`], the engine under it, without
 //! tower.
 //!
@@ -37,6 +37,15 @@
 //! 6. **The token** for the organization and template that the layer wants, one mint at a time each, verified before it is
 //!    stored.
 //!
+//! # Two roads
+//!
+//! [`Road::Frontend`] proves a password by signing in with it, as a browser would. It takes no secret; each proof is a
+//! sign-in, of which Clerk allows an address five in ten seconds; and on instances with Device Trust this server must be
+//! [enrolled](Clerk::enroll) once per account. [`Road::Backend`] takes the instance's
+//! [`secret_key`](Builder::secret_key): passwords are verified without a sign-in, a ticket opens a session once in its
+//! life, and with a [`session_store`](Builder::session_store) a restart costs no sign-ins. All else is the same: budgets,
+//! flights, refusals, renewals, revocations. The README has both in a table, with what the second one doesn't enforce.
+//!
 //! # Deployment
 //!
 //! - CORS and sensitive-header layers go outside of this one, so that preflights need no credentials and logs don't show
@@ -50,8 +59,9 @@
 //!
 //! # Layout
 //!
-//! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, and what paces and
-//! protects them) → `fapi`, `jwt`, `store` → values. Arrows point one way. `flight` is one piece of work per key, shared;
+//! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, what paces and
+//! protects them, and in `road` the calls that the two roads differ in) → `fapi`, `bapi`, `jwt`, `store` (this process),
+//! `kept` (what outlives it) → `api` (what both APIs have in common) → values. Arrows point one way. `flight` is one piece of work per key, shared;
 //! `testing` is a Clerk of its own that shares no type with the client but [`Transport`] and the clock.
 //!
 //! # Testing your own app

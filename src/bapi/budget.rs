@@ -20,6 +20,9 @@ const PARTS: u32 = 10;
 /// Nobody waits longer: who is further down the queue is told so at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A turn that comes with the last moment of it is taken all the same.
+const SLACK: Duration = Duration::from_millis(100);
+
 /// Calls that wait, of each urgency (rule K7).
 const QUEUE: usize = 1024;
 
@@ -77,7 +80,7 @@ impl CallBudget {
     pub(crate) async fn turn(self: &Arc<Self>, urgency: Urgency) -> Result<(), Fault> {
         let now = self.clock.now();
         let Some(turn) = self.join(urgency, now)? else { return Ok(()) };
-        match tokio::time::timeout_at(now + PATIENCE, turn).await {
+        match tokio::time::timeout_at(now + PATIENCE + SLACK, turn).await {
             Ok(Ok(())) => Ok(()),
             // More urgent ones came in between, or the runtime that gave the turns has ended.
             _ => Err(later(Duration::from_secs(1))),
@@ -98,9 +101,11 @@ impl CallBudget {
             return Ok(None);
         }
         let windows = u32::try_from(ahead / calls).unwrap_or(u32::MAX);
+        // In a pause the window has moved on by its end.
+        let windows = if paused.is_zero() { windows.saturating_add(1) } else { windows };
         let wait = paused + window.saturating_mul(windows);
         if wait > PATIENCE || state.waiting[urgency as usize].len() >= QUEUE {
-            return Err(later(wait + window));
+            return Err(later(wait));
         }
         let (sender, turn) = oneshot::channel();
         state.waiting[urgency as usize].push_back(sender);
@@ -190,4 +195,108 @@ impl Drop for Driving {
 
 fn later(wait: Duration) -> Fault {
     Fault { retry_after: Some(wait), ..Fault::coded(Meaning::NoTurn, "backend_budget") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    /// After what is due at the same instant.
+    const TICK: Duration = Duration::from_millis(10);
+
+    fn budget(calls: u32) -> Arc<CallBudget> {
+        CallBudget::new((calls, 10 * SECOND), Clock::system())
+    }
+
+    /// Asks for a turn in a task of its own, and counts it when it has come.
+    fn ask(budget: &Arc<CallBudget>, urgency: Urgency, had: &Arc<AtomicUsize>) {
+        let (budget, had) = (Arc::clone(budget), Arc::clone(had));
+        tokio::spawn(async move {
+            if budget.turn(urgency).await.is_ok() {
+                had.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p1_the_tenth_of_the_budget_departs_in_each_second_and_never_more() {
+        let (budget, had) = (budget(50), Arc::default());
+        (0..12).for_each(|_| ask(&budget, Urgency::Proof, &had));
+        settle().await;
+        for expected in [5, 10, 12] {
+            assert_eq!(had.load(Ordering::Relaxed), expected);
+            tokio::time::sleep(SECOND + TICK).await;
+            settle().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_more_urgent_goes_first() {
+        let budget = budget(10);
+        let [tokens, proofs, ends]: [Arc<AtomicUsize>; 3] = Default::default();
+        budget.turn(Urgency::End).await.unwrap();
+        ask(&budget, Urgency::End, &ends);
+        settle().await;
+        ask(&budget, Urgency::Proof, &proofs);
+        settle().await;
+        ask(&budget, Urgency::Token, &tokens);
+        settle().await;
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        let counts = || [&tokens, &proofs, &ends].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counts(), [1, 0, 0]);
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        assert_eq!(counts(), [1, 1, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_wait_too_long_is_told_so_at_once() {
+        let (budget, had) = (budget(10), Arc::default());
+        (0..3).for_each(|_| ask(&budget, Urgency::Proof, &had));
+        settle().await;
+        let fault = budget.turn(Urgency::Proof).await.unwrap_err();
+        assert_eq!((fault.meaning, fault.retry_after), (Meaning::NoTurn, Some(3 * SECOND)));
+        // What is more urgent doesn't stand behind those.
+        let began = Instant::now();
+        budget.turn(Urgency::Token).await.unwrap();
+        assert!(began.elapsed() <= SECOND + TICK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p2_nobody_departs_in_a_pause_nor_waits_through_a_long_one() {
+        let (budget, had) = (budget(50), Arc::default());
+        budget.pause(SECOND);
+        ask(&budget, Urgency::Token, &had);
+        settle().await;
+        assert_eq!(had.load(Ordering::Relaxed), 0);
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        assert_eq!(had.load(Ordering::Relaxed), 1);
+        budget.pause(30 * SECOND);
+        let fault = budget.turn(Urgency::Token).await.unwrap_err();
+        assert_eq!(fault.retry_after, Some(30 * SECOND));
+        tokio::time::sleep(30 * SECOND).await;
+        budget.turn(Urgency::Token).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_away_takes_no_turn_along() {
+        let budget = budget(10);
+        budget.turn(Urgency::Proof).await.unwrap();
+        let gone = tokio::time::timeout(SECOND / 2, budget.turn(Urgency::Proof)).await;
+        assert!(gone.is_err());
+        let began = Instant::now();
+        budget.turn(Urgency::Proof).await.unwrap();
+        assert!(began.elapsed() <= SECOND + TICK);
+    }
 }

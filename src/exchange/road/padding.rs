@@ -2,6 +2,7 @@
 //! is one to compare with, so that "nobody of that name" comes back sooner than "wrong password", and tells who has
 //! an account.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,8 +20,7 @@ const FIRST: Duration = Duration::from_millis(250);
 
 /// The times that Clerk took to verify passwords lately.
 pub(super) struct Padding {
-    times: Mutex<Vec<Duration>>,
-    next: Mutex<usize>,
+    times: Mutex<VecDeque<Duration>>,
     /// No refusal is held back longer, or it would be no refusal any more but a timeout.
     longest: Duration,
     clock: Clock,
@@ -29,28 +29,56 @@ pub(super) struct Padding {
 
 impl Padding {
     pub(super) fn new(longest: Duration, clock: Clock, jitter: Arc<Jitter>) -> Self {
-        Self { times: Mutex::default(), next: Mutex::new(0), longest, clock, jitter }
+        Self { times: Mutex::default(), longest, clock, jitter }
     }
 
     /// Clerk has compared a password.
     pub(super) fn took(&self, time: Duration) {
         let mut times = lock(&self.times);
-        if times.len() < TIMES {
-            times.push(time);
-            return;
+        if times.len() >= TIMES {
+            times.pop_front();
         }
-        let mut next = lock(&self.next);
-        times[*next % TIMES] = time;
-        *next = (*next + 1) % TIMES;
+        times.push_back(time);
     }
 
     /// Waits until a comparison that began at `since` would have taken as long as one of the last ones did.
     pub(super) async fn pad(&self, since: Instant) {
         let time = {
-            let times = lock(&self.times);
-            self.jitter.one_of(&times).copied().unwrap_or_else(|| self.jitter.later(FIRST, 0.2))
+            let mut times = lock(&self.times);
+            self.jitter
+                .one_of(times.make_contiguous())
+                .copied()
+                .unwrap_or_else(|| self.jitter.later(FIRST, 0.2))
         };
         let passed = self.clock.now() - since;
         tokio::time::sleep(time.min(self.longest).saturating_sub(passed)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_takes_as_long_as_a_comparison_did_lately() {
+        let padding = Padding::new(Duration::from_secs(2), Clock::system(), Arc::new(Jitter::seeded(7)));
+        let padded = async || {
+            let began = Instant::now();
+            padding.pad(began).await;
+            began.elapsed()
+        };
+        assert!((FIRST..FIRST.mul_f64(1.3)).contains(&padded().await));
+        let times = [100, 150, 200, 250].map(Duration::from_millis);
+        // Whatever was before is forgotten in time.
+        (0..TIMES).for_each(|_| padding.took(Duration::from_secs(1)));
+        (0..TIMES).for_each(|at| padding.took(times[at % 4]));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..200 {
+            seen.insert(padded().await);
+        }
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        assert!(seen.iter().all(|time| times.iter().any(|it| time.abs_diff(*it) < Duration::from_millis(2))));
+        (0..TIMES).for_each(|_| padding.took(Duration::from_secs(60)));
+        assert!(padded().await <= Duration::from_millis(2_002), "no refusal becomes a timeout");
     }
 }
