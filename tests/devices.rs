@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use common::{JANE, Pair, World, ask, basic, builder, code, session, settle};
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
-use tower_clerk::{Builder, Credentials, DeviceStore, KnownDevice, MemoryDevices, RejectionKind};
+use tower_clerk::{
+    Builder, Credentials, DeviceFile, DeviceStore, KnownDevice, MemoryDevices, RejectionKind, StoreErrorKind,
+};
 
 const NEWDEVICE: Pair = ("newdevice@example.com", "trust me on a device");
 const HOUR: Duration = Duration::from_secs(3600);
@@ -84,6 +86,60 @@ async fn s10_an_unknown_device_is_told_what_to_do_and_gets_in_once_enrolled() {
     rest().await;
     assert_eq!(world.get(NEWDEVICE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::PrepareSecondFactor), 1, "nobody is mailed without being asked");
+}
+
+/// However often the account was refused before, and however long that is remembered.
+#[tokio::test(start_paused = true)]
+async fn k11_a_refusal_for_want_of_a_device_ends_with_the_enrolment() {
+    let world = world(&Shared::default(), |fake| fake);
+    for _ in 0..200 {
+        assert_eq!(code(&world.get(NEWDEVICE).await), "account_action_required");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    let asked = world.fake.count(Endpoint::SignIns);
+    assert!(asked < 12, "asked {asked} times");
+    enroll(&world, NEWDEVICE).await;
+    rest().await;
+    assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+    // What is refused for another reason stays refused.
+    let expired = ("expired@example.com", "please choose a new one");
+    world.fake.clear_log();
+    for _ in 0..10 {
+        assert_eq!(code(&world.get(expired).await), "account_action_required");
+    }
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+/// A file is one process' at a time.
+#[tokio::test(start_paused = true)]
+async fn s10_two_processes_on_one_device_file_never_end_each_others_sessions() {
+    let path = std::env::temp_dir().join(format!("tower-clerk-devices-{}", std::process::id()));
+    let file = DeviceFile::open(&path).unwrap();
+    let first = World::with(|fake| fake, |engine| engine.device_store(file));
+    let refused = DeviceFile::open(&path).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::InUse, "{refused}");
+    let second = killed(&first, &Shared::default());
+    for world in [&first, &second] {
+        enroll(world, NEWDEVICE).await;
+        rest().await;
+    }
+    for _ in 0..300 {
+        assert_eq!(first.get(NEWDEVICE).await.status(), 200);
+        assert_eq!(second.get(NEWDEVICE).await.status(), 200);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(first.fake.live_sessions(), 2);
+    // The first is killed, and started again: the file is free, and has its device.
+    drop(first.clerk);
+    settle().await;
+    let again =
+        builder(&second.fake, second.clock).device_store(DeviceFile::open(&path).unwrap()).build().unwrap();
+    let again = World { clerk: again, ..second.clone() };
+    rest().await;
+    assert_eq!(again.get(NEWDEVICE).await.status(), 200);
+    assert_eq!(second.get(NEWDEVICE).await.status(), 200);
+    drop(again);
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

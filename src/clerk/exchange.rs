@@ -127,7 +127,7 @@ impl Clerk {
         left: Option<Duration>,
     ) -> Result<SignInOutcome, Rejection> {
         let inner = &self.0;
-        if let Some(rejection) = inner.sign_ins.refused_already(&attempt.key, inner.clock.now()) {
+        if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()) {
             *how = Outcome::Denied;
             return Err(rejection);
         }

@@ -57,6 +57,12 @@ pub(crate) fn of_fault(fault: &Fault) -> Rejection {
     rejection.upstream(code)
 }
 
+/// Whether Clerk has let nobody in because it doesn't know this server.
+pub(crate) fn is_for_want_of_a_device(rejection: &Rejection) -> bool {
+    rejection.kind() == RejectionKind::AccountActionRequired
+        && matches!(rejection.upstream_code(), Some("needs_client_trust" | "needs_second_factor"))
+}
+
 pub(crate) fn of_mint(fault: &MintFault) -> Rejection {
     match fault {
         MintFault::Fault(fault) => of_fault(fault),

@@ -114,6 +114,7 @@ impl Frontend {
             answer => return answer,
         };
         let sessions = time.run(self.fapi.sessions_of(&device.client)).await?;
+        let is_empty = sessions.is_empty();
         let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
         // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
         // identifiers that are verified for its user.
@@ -123,7 +124,13 @@ impl Frontend {
         };
         match of_user.filter(goes_by) {
             Some(session) => Ok(session),
-            None => Err(fault),
+            None => {
+                if !is_empty {
+                    // Somebody else's hangs on it: it is no device of this user's.
+                    self.devices.forget(asking.normalized);
+                }
+                Err(fault)
+            }
         }
     }
 }

@@ -99,7 +99,7 @@ impl SignIns {
         if self.closed.load(Ordering::Acquire) {
             return Err(verdict::unavailable("shut_down"));
         }
-        if let Some(rejection) = self.refused_already(&attempt.key, now) {
+        if let Some(rejection) = self.refused_already(attempt, now) {
             return Err(rejection);
         }
         match (standing, purpose) {

@@ -27,7 +27,7 @@ use crate::exchange::proven::Proven;
 use crate::exchange::road::{Proved, Roads};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
-use crate::key::{CredentialKey, KeySecret};
+use crate::key::{CredentialKey, KeySecret, normalize_identifier};
 use crate::rejection::Rejection;
 use crate::session::Road;
 use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
@@ -123,11 +123,21 @@ pub(crate) struct SignIns {
 
 impl SignIns {
     /// What this credential is told without asking Clerk.
-    pub(crate) fn refused_already(&self, key: &CredentialKey, now: Instant) -> Option<Rejection> {
-        self.denials.get(key, now).or_else(|| {
-            let misconfigured = lock(&self.misconfigured);
-            misconfigured.as_ref().filter(|(until, _)| now < *until).map(|(_, rejection)| rejection.clone())
-        })
+    pub(crate) fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
+        if let Some(rejection) = self.denials.get(&attempt.key, now) {
+            // What was refused for want of a known device is asked again as soon as there is one.
+            if !(verdict::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
+                return Some(rejection);
+            }
+            self.denials.forget(&attempt.key);
+        }
+        let misconfigured = lock(&self.misconfigured);
+        misconfigured.as_ref().filter(|(until, _)| now < *until).map(|(_, rejection)| rejection.clone())
+    }
+
+    fn has_device(&self, attempt: &Attempt) -> bool {
+        let normalized = normalize_identifier(attempt.credentials.identifier());
+        self.road.frontend().is_some_and(|road| road.devices.get(&normalized).is_some())
     }
 
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
