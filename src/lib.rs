@@ -151,8 +151,8 @@ pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
 pub use exchange::CircuitState;
 pub use instance::InstanceError;
 pub use kept::{
-    DeviceFile, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile, SessionStore,
-    StoreError, StoreErrorKind, StoreFuture, StoredSession,
+    DeviceFile, DeviceInbox, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile,
+    SessionStore, StoreError, StoreErrorKind, StoreFuture, StoredSession,
 };
 pub use layer::{
     AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::devices::{DEFAULT_LIMIT, Devices};
-use super::journal::{Kept, Out, State};
+use super::journal::{Kept, Out, State, Tray};
 use super::{DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, millis};
 
 /// Devices in a file, so that a restarted process is still the device that Clerk knows.
@@ -23,7 +23,8 @@ use super::{DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, mill
 /// the process may write to.
 ///
 /// Bounded like [`MemoryDevices`](crate::MemoryDevices). What is older than 30 days is dropped when the file is opened.
-/// A file that can't be written to any more is logged, and memory goes on.
+/// A file that can't be written to any more is logged, and memory goes on. What another process has handed in by a
+/// [`DeviceInbox`](crate::DeviceInbox) is taken in when the file is opened, and when a device isn't known.
 ///
 /// ```no_run
 /// use tower_clerk::DeviceFile;
@@ -31,7 +32,10 @@ use super::{DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, mill
 /// let devices = DeviceFile::open("/var/lib/my-server/devices")?;
 /// # Ok::<_, tower_clerk::StoreError>(())
 /// ```
-pub struct DeviceFile(Kept<Devices>);
+pub struct DeviceFile {
+    kept: Kept<Devices>,
+    tray: Tray,
+}
 
 impl DeviceFile {
     /// Opens the file, or makes it, and keeps it for this process until dropped.
@@ -51,31 +55,60 @@ impl DeviceFile {
     ///
     /// As [`open`](Self::open) has them.
     pub fn open_with_limit(path: impl AsRef<Path>, limit: usize) -> Result<Self, StoreError> {
-        Kept::open(path.as_ref(), Devices::new(limit)).map(Self)
+        let kept = Kept::open(path.as_ref(), Devices::new(limit))?;
+        let devices = Self { tray: kept.tray()?, kept };
+        devices.take_in();
+        Ok(devices)
+    }
+
+    /// Takes in the devices that another process has handed in, unless newer ones are known.
+    fn take_in(&self) {
+        self.tray.collect(Devices::FORMAT, |line| {
+            let Ok(Line::Put { identifier, user, token, seen }) = serde_json::from_slice(line) else {
+                return false;
+            };
+            let Some(token) = decode(token) else { return false };
+            let device = KnownDevice::new(&user, &token, from_millis(seen));
+            if !Devices::fits(&identifier, &device) {
+                return false;
+            }
+            if self.known(&identifier).is_none_or(|known| known.seen_at() < device.seen_at()) {
+                self.put(&identifier, device);
+            }
+            true
+        });
+    }
+
+    fn known(&self, identifier: &str) -> Option<KnownDevice> {
+        self.kept.read(|devices| devices.get(identifier))
     }
 }
 
 #[cfg(test)]
 impl DeviceFile {
     pub(super) fn compact(&self) {
-        self.0.compact();
+        self.kept.compact();
     }
 
     pub(super) fn swap_file(&self, file: std::fs::File) {
-        self.0.swap_file(file);
+        self.kept.swap_file(file);
     }
 }
 
 impl fmt::Debug for DeviceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.0.read(State::len);
+        let known = self.kept.read(State::len);
         f.debug_struct("DeviceFile").field("known", &known).finish_non_exhaustive()
     }
 }
 
 impl DeviceStore for DeviceFile {
     fn get(&self, identifier: &str) -> Option<KnownDevice> {
-        self.0.read(|devices| devices.get(identifier))
+        self.known(identifier).or_else(|| {
+            // One look into the directory, where a sign-in follows anyway.
+            self.take_in();
+            self.known(identifier)
+        })
     }
 
     fn put(&self, identifier: &str, device: KnownDevice) {
@@ -84,7 +117,7 @@ impl DeviceStore for DeviceFile {
         }
         let token = encode(device.client_token());
         let line = Line::put(identifier, &device, &token);
-        self.0.change(&line, |devices| {
+        self.kept.change(&line, |devices| {
             devices.put(identifier, device.clone());
             Some(())
         });
@@ -92,22 +125,25 @@ impl DeviceStore for DeviceFile {
 
     fn remove(&self, identifier: &str) {
         let line = Line::Remove { identifier: identifier.into() };
-        self.0.change(&line, |devices| devices.remove(identifier).then_some(()));
+        self.kept.change(&line, |devices| devices.remove(identifier).then_some(()));
     }
 
     fn remove_user(&self, user_id: &str) {
+        // Or one that waits to be taken in would be known afterwards.
+        self.take_in();
         let line = Line::RemoveUser { user: user_id.into() };
-        self.0.change(&line, |devices| devices.remove_user(user_id).then_some(()));
+        self.kept.change(&line, |devices| devices.remove_user(user_id).then_some(()));
     }
 
     fn clear(&self) {
-        self.0.clear(Devices::clear);
+        self.take_in();
+        self.kept.clear(Devices::clear);
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line<'a> {
+pub(super) enum Line<'a> {
     Put {
         #[serde(borrow)]
         identifier: Cow<'a, str>,
@@ -128,7 +164,7 @@ enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn put(identifier: &'a str, device: &'a KnownDevice, token: &'a str) -> Self {
+    pub(super) fn put(identifier: &'a str, device: &'a KnownDevice, token: &'a str) -> Self {
         let (user, seen) = (device.user_id().into(), millis(device.seen_at()));
         Self::Put { identifier: identifier.into(), user, token, seen }
     }
@@ -170,7 +206,7 @@ impl State for Devices {
 }
 
 // Through buffers of their final size, and not by what encodes through one of its own.
-fn encode(token: &str) -> Zeroizing<String> {
+pub(super) fn encode(token: &str) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(vec![0; token.len().div_ceil(3) * 4]);
     let length = STANDARD.encode_slice(token, &mut encoded).unwrap_or_default();
     encoded.truncate(length);

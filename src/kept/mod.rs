@@ -3,6 +3,7 @@
 mod device_file;
 mod devices;
 mod error;
+mod inbox;
 mod journal;
 mod session_file;
 mod sessions;
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime};
 pub use self::device_file::DeviceFile;
 pub use self::devices::{DeviceStore, KnownDevice, MemoryDevices};
 pub use self::error::{StoreError, StoreErrorKind};
+pub use self::inbox::DeviceInbox;
 pub use self::session_file::SessionFile;
 pub use self::sessions::{MemorySessions, SessionStore, StoreFuture, StoredSession};
 

@@ -12,8 +12,8 @@ use super::lines::Batch;
 /// Garbage that is put up with, besides twice as much of it as there is of use.
 const MAX_GARBAGE: usize = 10_000;
 
-/// How often a file that can't be written to is logged, and a compaction that failed is tried again.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a file that can't be used is logged, and a compaction that failed is tried again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Journal {
     pub(super) path: PathBuf,

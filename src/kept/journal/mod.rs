@@ -5,6 +5,11 @@
 //! made void are garbage; when there is much of it, the file is written anew.
 
 mod compact;
+#[cfg(unix)]
+mod handed;
+#[cfg(not(unix))]
+#[path = "nothing_handed.rs"]
+mod handed;
 mod lines;
 mod log;
 mod open;
@@ -19,6 +24,7 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 
+pub(super) use self::handed::{Tray, hand_in};
 use self::lines::Batch;
 use self::log::Journal;
 use super::error::StoreError;
@@ -72,6 +78,12 @@ impl<S: State> Kept<S> {
         let state = Mutex::new(empty);
         let journal = Mutex::new(Journal::open(path, &state)?);
         Ok(Self { journal, state })
+    }
+
+    /// Where other processes hand entries in.
+    pub(super) fn tray(&self) -> Result<Tray, StoreError> {
+        let journal = lock(&self.journal);
+        Tray::new(journal.path.clone(), &journal.file).map_err(|error| StoreError::io(&journal.path, error))
     }
 
     pub(super) fn read<R>(&self, read: impl FnOnce(&S) -> R) -> R {

@@ -28,7 +28,7 @@ impl Header<'static> {
 }
 
 impl Header<'_> {
-    fn is_at(format: &str, line: &[u8]) -> bool {
+    pub(super) fn is_at(format: &str, line: &[u8]) -> bool {
         serde_json::from_slice::<Header<'_>>(line)
             .is_ok_and(|header| header.format == format && header.version == VERSION)
     }
