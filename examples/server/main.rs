@@ -4,6 +4,7 @@
 //! its own process and prints a `curl` line that works.
 
 mod settings;
+mod stores;
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -16,10 +17,11 @@ use axum::{Extension, Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use settings::Settings;
+use stores::Stores;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::FakeClerk;
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, Road};
 use tracing_subscriber::EnvFilter;
 
 /// How long requests in flight have to end.
@@ -48,7 +50,14 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&settings, listener).await {
+    let stores = match Stores::open(&settings) {
+        Ok(stores) => stores,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(&settings, stores, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -57,7 +66,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: &Settings, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    settings: &Settings,
+    stores: Stores,
+    listener: TcpListener,
+) -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     // The stand-in lives as long as the server.
     let mut stand_in = None;
@@ -74,7 +87,11 @@ async fn serve(settings: &Settings, listener: TcpListener) -> Result<(), Box<dyn
             url
         }
     };
-    let clerk = settings.apply(Clerk::builder(instance)).build()?;
+    for note in &stores.notes {
+        eprintln!("{note}");
+    }
+    let clerk = stores.apply(settings.apply(Clerk::builder(instance))).build()?;
+    eprintln!("{}", road(&clerk));
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
     let app = app(settings, &clerk, prometheus)?;
@@ -104,6 +121,14 @@ async fn serve(settings: &Settings, listener: TcpListener) -> Result<(), Box<dyn
     }
     drop(stand_in);
     Ok(())
+}
+
+/// How passwords become sessions, in words.
+fn road(clerk: &Clerk) -> &'static str {
+    match clerk.stats().road {
+        Road::Backend => "road: backend (the secret key verifies passwords, tickets open sessions)",
+        _ => "road: frontend (each proof of a password is a sign-in)",
+    }
 }
 
 /// Says what is wrong with the instance, if anything is. Never a reason not to serve: it may be mended by the time

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tower_clerk::{Builder, Clerk, ClerkBasicAuthLayer};
+use zeroize::Zeroizing;
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
@@ -12,6 +13,10 @@ pub(crate) struct Settings {
     pub(crate) instance: Option<String>,
     pub(crate) organization: Option<String>,
     pub(crate) template: Option<String>,
+    pub(crate) secret_key: Option<Zeroizing<String>>,
+    api_url: Option<String>,
+    pub(crate) device_file: Option<String>,
+    pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
     negative_ttl: Option<Duration>,
     upstream_timeout: Option<Duration>,
@@ -25,14 +30,10 @@ enum SignInRate {
 }
 
 /// Variables of parts that this version doesn't have: better refused than silently without effect.
-const NOT_BUILT_IN: [&str; 6] = [
-    "CLERK_SECRET_KEY",
-    "CLERK_API_URL",
-    "CLERK_WEBHOOK_SIGNING_SECRET",
-    "DEVICE_FILE",
-    "SESSION_STORE_FILE",
-    "REDIS_URL",
-];
+const NOT_BUILT_IN: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "REDIS_URL"];
+
+/// An address that nothing is sent to.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 impl Settings {
     pub(crate) fn from_env() -> Result<Self, String> {
@@ -50,6 +51,11 @@ impl Settings {
         let listen_addr: SocketAddr = listen_addr
             .parse()
             .map_err(|_| format!("LISTEN_ADDR: {listen_addr:?} is no address like 127.0.0.1:3000"))?;
+        let secret_key = variable("CLERK_SECRET_KEY")?.map(Zeroizing::new);
+        if let Some(key) = &secret_key {
+            let checked = Clerk::builder(NOWHERE).secret_key(&**key).backend_url(NOWHERE).build();
+            checked.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
+        }
         let mut instance = None;
         for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
             if let Some(value) = variable(name)? {
@@ -58,8 +64,18 @@ impl Settings {
                 if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
                     return Err(format!("{name}: must be an address like https://clerk.example.com"));
                 }
+                if let Some(key) = &secret_key {
+                    let both = Clerk::builder(&value).secret_key(&**key).backend_url(NOWHERE).build();
+                    both.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
+                }
                 instance = Some(value);
             }
+        }
+        if instance.is_none() && secret_key.is_some() {
+            return Err(
+                "CLERK_PUBLISHABLE_KEY: must be set with CLERK_SECRET_KEY, to the key of the same instance"
+                    .to_owned(),
+            );
         }
         if instance.is_none() && !listen_addr.ip().is_loopback() {
             return Err("CLERK_PUBLISHABLE_KEY: must be set, as the stand-in for Clerk serves loopback \
@@ -71,6 +87,10 @@ impl Settings {
             instance,
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,
+            secret_key,
+            api_url: variable("CLERK_API_URL")?,
+            device_file: variable("DEVICE_FILE")?,
+            session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
             negative_ttl: number("NEGATIVE_TTL_SECS", 1)?.map(Duration::from_secs),
             upstream_timeout: number("UPSTREAM_TIMEOUT_MS", 100)?.map(Duration::from_millis),
@@ -83,10 +103,24 @@ impl Settings {
 
     /// Each setting on its own, so that the error names its variable.
     fn check(&self) -> Result<(), String> {
-        let any = || Clerk::builder("http://127.0.0.1:1");
+        let any = || Clerk::builder(NOWHERE);
         let fits = |name: &str, builder: Builder| {
             builder.build().map(drop).map_err(|error| format!("{name}: {error}"))
         };
+        match (&self.secret_key, &self.api_url) {
+            (_, None) => {}
+            (Some(key), Some(url)) => fits("CLERK_API_URL", any().secret_key(&**key).backend_url(url))?,
+            (None, Some(_)) => {
+                return Err(
+                    "CLERK_API_URL: has no effect without CLERK_SECRET_KEY; set both or neither".to_owned()
+                );
+            }
+        }
+        if self.secret_key.is_none() && self.session_store_file.is_some() {
+            return Err("SESSION_STORE_FILE: is for sessions opened with CLERK_SECRET_KEY; set both or neither; without \
+                        that key DEVICE_FILE is what outlives a restart"
+                .to_owned());
+        }
         if let Some(ttl) = self.session_ttl {
             fits("SESSION_TTL_SECS", any().session_ttl(ttl))?;
         }
@@ -115,6 +149,12 @@ impl Settings {
     }
 
     pub(crate) fn apply(&self, mut builder: Builder) -> Builder {
+        if let Some(key) = &self.secret_key {
+            builder = builder.secret_key(&**key);
+        }
+        if let Some(url) = &self.api_url {
+            builder = builder.backend_url(url);
+        }
         if let Some(ttl) = self.session_ttl {
             builder = builder.session_ttl(ttl);
         }
