@@ -132,6 +132,20 @@ async fn one_sign_in_serves_all_organizations_while_its_client_is_known() {
     assert_eq!(sign_ins(&world), 1);
 }
 
+/// Whatever entry it is used by: another identifier's, or one that was made when the first had run out.
+#[tokio::test(start_paused = true)]
+async fn s7_one_sign_in_serves_all_identifiers_and_organizations_of_a_user_in_a_process() {
+    let world = World::backend();
+    for pair in [JANE, ("jane", JANE.1), ("JANE", JANE.1)] {
+        for organization in ["acme", "globex"] {
+            assert_eq!(organization_of(&world.get_for(pair, organization).await), Some(organization));
+        }
+        assert_eq!(organization_of(&world.get(pair).await), None);
+        tokio::time::sleep(3 * HOUR).await;
+    }
+    assert_eq!((sign_ins(&world), world.fake.live_sessions()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn s7_an_organization_that_is_not_the_users_costs_no_sign_in() {
     let store = Shared::default();

@@ -125,6 +125,7 @@ impl Clerk {
                     clock,
                     jitter: Arc::clone(&jitter),
                     timeout,
+                    max_sessions: settings.max_sessions,
                 });
                 (Roads::Backend(Arc::new(road)), Pacing::new(proofs, clock))
             }

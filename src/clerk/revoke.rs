@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Clerk;
 use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
-use crate::exchange::of_mint;
+use crate::exchange::{Backend, of_mint};
 use crate::kept::StoredSession;
 use crate::rejection::Rejection;
 use crate::store::{LiveSession, Parting, Target};
@@ -27,7 +27,7 @@ impl Clerk {
         if let Some(road) = sign_ins.road.backend() {
             road.forget_user(user_id);
             let (sessions, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
-            self.end_kept(async move { sessions.take_user(&user_id).await });
+            self.end_kept(road, async move { sessions.take_user(&user_id).await });
         }
     }
 
@@ -39,7 +39,10 @@ impl Clerk {
         self.drop_all(sign_ins.sessions.by_id(session_id));
         if let Some(road) = sign_ins.road.backend() {
             let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
-            self.end_kept(async move { sessions.take_session(&session_id).await.into_iter().collect() });
+            self.end_kept(
+                road,
+                async move { sessions.take_session(&session_id).await.into_iter().collect() },
+            );
         }
     }
 
@@ -62,17 +65,22 @@ impl Clerk {
         if let Some(road) = sign_ins.road.backend() {
             road.forget_all();
             let sessions = Arc::clone(&road.sessions);
-            self.end_kept(async move { sessions.take_all().await });
+            self.end_kept(road, async move { sessions.take_all().await });
         }
         sign_ins.proven.forget_all();
     }
 
     /// Ends the sessions that were kept for later.
-    fn end_kept(&self, taken: impl Future<Output = Vec<StoredSession>> + Send + 'static) {
+    fn end_kept(
+        &self,
+        road: &Arc<Backend>,
+        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
+    ) {
         let sign_ins = &self.0.sign_ins;
-        let leavers = Arc::clone(&sign_ins.leavers);
+        let (leavers, road) = (Arc::clone(&sign_ins.leavers), Arc::clone(road));
         now_or_later(async move {
             for kept in taken.await {
+                road.forget_known(kept.session_id());
                 leavers.part(Parting::kept(&kept));
             }
         });

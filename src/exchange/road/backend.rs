@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
 use super::padding::Padding;
 use super::people::People;
 use super::{Asking, Proved};
@@ -13,7 +16,7 @@ use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
 use crate::clock::Clock;
 use crate::exchange::pacing::Pacing;
-use crate::fapi::Fapi;
+use crate::fapi::{ClientSlot, Fapi, Membership};
 use crate::jitter::Jitter;
 use crate::kept::SessionStore;
 use crate::key::KeySecret;
@@ -32,6 +35,8 @@ pub(crate) struct Backend {
     pub(crate) bapi: Arc<Bapi>,
     pub(super) fapi: Arc<Fapi>,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    /// What this process knows of the sessions that it has opened, by id: bounded like the sessions themselves.
+    pub(super) opened: Cache<Box<str>, Arc<Known>>,
     /// The budget of sign-ins, which on this road only tickets draw on.
     pub(crate) sign_ins: Arc<Pacing>,
     people: People,
@@ -53,13 +58,34 @@ pub(crate) struct BackendParts {
     pub(crate) jitter: Arc<Jitter>,
     /// For all the calls of one exchange.
     pub(crate) timeout: Duration,
+    pub(crate) max_sessions: u64,
+}
+
+/// A session that this process has opened. The Frontend API mints for it as long as its client is known.
+#[derive(Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) client: Option<Arc<ClientSlot>>,
+    pub(crate) memberships: Option<Box<[Membership]>>,
 }
 
 impl Backend {
     pub(crate) fn new(parts: BackendParts) -> Self {
-        let BackendParts { bapi, fapi, sessions, sign_ins, options, secret, clock, jitter, timeout } = parts;
+        let BackendParts {
+            bapi,
+            fapi,
+            sessions,
+            sign_ins,
+            options,
+            secret,
+            clock,
+            jitter,
+            timeout,
+            max_sessions,
+        } = parts;
+        let opened =
+            Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
         let (people, padding) = (People::new(Arc::clone(&secret)), Padding::new(timeout / 2, clock, jitter));
-        Self { bapi, fapi, sessions, sign_ins, people, padding, options, secret, clock }
+        Self { bapi, fapi, sessions, opened, sign_ins, people, padding, options, secret, clock }
     }
 
     /// Two calls: who it is, as they are now, and whether the password is theirs.
@@ -134,6 +160,7 @@ impl Backend {
     }
 
     pub(crate) fn forget_all(&self) {
+        self.opened.invalidate_all();
         self.people.forget_all();
     }
 }

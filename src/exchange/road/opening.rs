@@ -4,10 +4,11 @@
 //! keeps the session, beyond the entry that it was opened for and beyond a restart, and a sign-in is spent once in days.
 //! Only ids that were opened here are used: a browser's session of the same user is the browser's.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Opened;
-use super::backend::Backend;
+use super::backend::{Backend, Known};
 use crate::access::OrganizationRef;
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::pacing::{NoTurn, Share, Wish};
@@ -97,6 +98,7 @@ impl Backend {
 
     /// No later sign-in goes on with this session.
     pub(crate) async fn forget(&self, live: &LiveSession) {
+        self.forget_known(&live.session_id);
         self.sessions.remove(&live.user.id, &live.session_id).await;
     }
 
@@ -107,7 +109,19 @@ impl Backend {
         (left > TOO_SHORT).then_some(kept)
     }
 
+    /// What is known of a session beside its id.
+    pub(crate) fn known(&self, session_id: &str) -> Known {
+        self.opened.get(session_id).map(|known| Known::clone(&known)).unwrap_or_default()
+    }
+
+    pub(crate) fn forget_known(&self, session_id: &str) {
+        self.opened.invalidate(session_id);
+    }
+
     async fn keep(&self, signed_in: &SignedIn, organization: Option<&str>) {
+        let (client, memberships) = (Arc::clone(&signed_in.client), signed_in.memberships.clone());
+        let known = Known { client: Some(client), memberships: Some(memberships) };
+        self.opened.insert(signed_in.session_id.clone(), Arc::new(known));
         let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall());
         // By Clerk's clock it ends then; here it is held against ours.
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());

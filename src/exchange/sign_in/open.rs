@@ -90,7 +90,7 @@ impl SignIns {
     }
 
     /// Ends a session that is in nobody's hands.
-    pub(crate) fn discard(&self, live: &LiveSession) {
+    pub(crate) fn discard(&self, live: &Arc<LiveSession>) {
         self.forget_kept(live);
         self.leavers.end(live);
     }
@@ -115,11 +115,10 @@ impl SignIns {
     }
 
     /// Sees to it that no later sign-in goes on with this session.
-    pub(crate) fn forget_kept(&self, live: &LiveSession) {
+    pub(crate) fn forget_kept(&self, live: &Arc<LiveSession>) {
         let Some(road) = self.road.backend() else { return };
-        let (sessions, id) = (Arc::clone(&road.sessions), live.session_id.clone());
-        let user = Arc::clone(&live.user);
-        now_or_later(async move { sessions.remove(&user.id, &id).await });
+        let (road, live) = (Arc::clone(road), Arc::clone(live));
+        now_or_later(async move { road.forget(&live).await });
     }
 
     /// Puts a new session in the place of one that is still live, with the tokens that this one had, so that nobody
@@ -251,22 +250,23 @@ impl SignIns {
         }))
     }
 
-    /// A session that a sign-in of before has made. Its client is known to nobody any more.
+    /// A session that a sign-in of before has made; its client is known if that sign-in was this process'.
     pub(crate) fn live_of_kept(
         &self,
         key: CredentialKey,
         kept: &StoredSession,
         since: Generation,
     ) -> Arc<LiveSession> {
+        let known = self.road.backend().map(|road| road.known(kept.session_id())).unwrap_or_default();
         let now = self.clock.now();
         let left = kept.expire_at().duration_since(self.clock.wall()).unwrap_or_default();
         Arc::new(LiveSession::new(Parts {
             key,
             user: self.users.of(kept.user_id()),
             session_id: kept.session_id().into(),
-            client: Arc::new(ClientSlot::none()),
+            client: known.client.unwrap_or_else(|| Arc::new(ClientSlot::none())),
             tokens: Tokens::default(),
-            memberships: None,
+            memberships: known.memberships,
             opened_for: kept.organization().map(Into::into),
             start: now,
             proof: self.proof(now),
