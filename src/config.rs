@@ -148,7 +148,7 @@ impl Builder {
     /// earlier.
     ///
     /// It bounds how long a changed password keeps working. It also decides how many users one address can
-    /// carry: at most the sign-in budget times this, 1,800 with both defaults.
+    /// carry on the Frontend API's road: at most the sign-in budget times this, 1,800 with both defaults.
     pub fn session_ttl(mut self, ttl: Duration) -> Self {
         self.settings.session_ttl = ttl;
         self
@@ -199,8 +199,8 @@ impl Builder {
     /// Whether proofs are renewed ahead of their end, in the background, by requests that carry the credential
     /// anyway: on by default.
     ///
-    /// Each renewal is a sign-in at Clerk, with its webhook and, where the instance sends them, its e-mail. Off, the
-    /// first request after a proof's end waits for one.
+    /// Each renewal is a sign-in at Clerk, with its webhook and, where the instance sends them, its e-mail; on the
+    /// Backend API's road it is two calls, and no sign-in. Off, the first request after a proof's end waits for one.
     pub fn proof_renewal(mut self, renew: bool) -> Self {
         self.settings.proof_renewal = renew;
         self

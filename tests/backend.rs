@@ -1,5 +1,7 @@
 //! The Backend API's road: who somebody is, and whether the password is theirs.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The budget of calls to the Backend API (rules P1, P2).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

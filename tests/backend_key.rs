@@ -1,5 +1,7 @@
 //! The secret key, tickets and passwords on the Backend API's road: who gets to see them (rule C6).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The Backend API's road: sessions that outlive their entries, and the tokens made for them.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Devices that Clerk knows (rule S10).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::sync::Arc;

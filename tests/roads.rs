@@ -1,5 +1,7 @@
 //! Both roads from a password to a session answer alike, but where Clerk itself differs.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ use crate::config::{BackendSetup, Builder, ConfigError, Settings, Setup};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::exchange::{
     Attempts, Backend, BackendParts, Budget, Circuit, Denials, Devices, Ender, Frontend, MintFault, Minter,
-    Notices, Pacing, Proven, Roads, SignInOutcome, SignIns,
+    MinterParts, Notices, Pacing, Proven, Roads, SignInOutcome, SignIns,
 };
 use crate::fapi::Fapi;
 use crate::flight::Flights;
@@ -132,19 +132,18 @@ impl Clerk {
         };
         let road = Arc::new(road);
         let jwks = Arc::new(Jwks::new(Arc::clone(&fapi), clock, timeout));
-        // A sign-in and what opens its session, or a mint and its wait for a place.
-        let revocations = Arc::new(Revocations::new(3 * timeout));
-        let (shared, spread) = (Arc::clone(&revocations), Arc::clone(&jitter));
-        let minter = Arc::new(Minter::new(
-            Arc::clone(&fapi),
-            Arc::clone(&road),
-            Arc::clone(&jwks),
+        // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
+        let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
+        let minter = Arc::new(Minter::new(MinterParts {
+            fapi: Arc::clone(&fapi),
+            road: Arc::clone(&road),
+            jwks: Arc::clone(&jwks),
             clock,
-            &issuer,
-            timeout - LANDING,
-            spread,
-            shared,
-        ));
+            issuer: issuer.into(),
+            timeout: timeout - LANDING,
+            jitter: Arc::clone(&jitter),
+            revocations: Arc::clone(&revocations),
+        }));
         let leavers = Leavers::new(road.keeps_sessions());
         let sign_ins = Arc::new(SignIns {
             road: Arc::clone(&road),

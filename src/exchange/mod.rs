@@ -17,7 +17,7 @@ pub(crate) use self::circuit::Circuit;
 pub use self::circuit::CircuitState;
 pub(crate) use self::denials::Denials;
 pub(crate) use self::ender::Ender;
-pub(crate) use self::mint::{MintFault, Minter};
+pub(crate) use self::mint::{MintFault, Minter, MinterParts};
 pub(crate) use self::notices::Notices;
 pub(crate) use self::pacing::{Budget, NoTurn, Pacing, Share, Wish};
 pub(crate) use self::proven::Proven;

@@ -45,10 +45,7 @@ impl VerificationKeys {
 
     /// Whether a key of the same name and number is in both.
     pub(super) fn shares_a_key_with(&self, others: &Self) -> bool {
-        let is_there = |(kid, key): (&Box<str>, &ParsedPublicKey)| {
-            others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref())
-        };
-        self.0.iter().any(is_there)
+        self.0.iter().any(|(kid, key)| others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
     }
 
     pub(crate) fn len(&self) -> usize {

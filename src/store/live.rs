@@ -65,7 +65,7 @@ pub(crate) struct LiveSession {
     /// It was, but Clerk has taken the organization from it.
     lost_organization: AtomicBool,
     /// Sessions of the same user that were opened for other organizations.
-    siblings: Mutex<Vec<Arc<LiveSession>>>,
+    siblings: Mutex<Vec<Arc<Self>>>,
     /// When the sign-in left: what the times below are counted from.
     start: Instant,
     /// The end of the proof of the password, or of the Clerk session where that comes first: nanoseconds.

@@ -161,7 +161,12 @@ impl Sessions {
 
     /// Makes a session known by an id: its own, or that of a sibling.
     pub(crate) fn list(&self, session_id: &str, live: &Arc<LiveSession>) {
-        lock(&self.by_id).entry(session_id.into()).or_default().push(Arc::downgrade(live));
+        let mut by_id = lock(&self.by_id);
+        // Siblings are dropped without a word here.
+        if by_id.len() as u64 > self.most.saturating_mul(2).saturating_add(1024) {
+            by_id.retain(|_, holders| holders.iter().any(|held| held.strong_count() > 0));
+        }
+        by_id.entry(session_id.into()).or_default().push(Arc::downgrade(live));
     }
 
     /// Those who use a session of this id.

@@ -46,23 +46,27 @@ pub(crate) struct Minter {
     warned_of_clock: AtomicBool,
 }
 
+/// What it takes.
+pub(crate) struct MinterParts {
+    pub(crate) fapi: Arc<Fapi>,
+    pub(crate) road: Arc<Roads>,
+    pub(crate) jwks: Arc<Jwks>,
+    pub(crate) clock: Clock,
+    pub(crate) issuer: Box<str>,
+    pub(crate) timeout: Duration,
+    pub(crate) jitter: Arc<Jitter>,
+    pub(crate) revocations: Arc<Revocations>,
+}
+
 impl Minter {
-    pub(crate) fn new(
-        fapi: Arc<Fapi>,
-        road: Arc<Roads>,
-        jwks: Arc<Jwks>,
-        clock: Clock,
-        issuer: &str,
-        timeout: Duration,
-        jitter: Arc<Jitter>,
-        revocations: Arc<Revocations>,
-    ) -> Self {
+    pub(crate) fn new(parts: MinterParts) -> Self {
+        let MinterParts { fapi, road, jwks, clock, issuer, timeout, jitter, revocations } = parts;
         Self {
             fapi,
             road,
             jwks,
             clock,
-            issuer: issuer.into(),
+            issuer,
             timeout,
             jitter,
             revocations,

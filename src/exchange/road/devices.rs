@@ -86,7 +86,7 @@ impl Devices {
         let used = InUse { client: Arc::downgrade(&live.client), live: Arc::downgrade(live) };
         in_use.insert(identifier.into(), used);
         drop(in_use);
-        self.store.put(identifier, KnownDevice::new(&*live.user.id, token.expose(), self.clock.wall()));
+        self.store.put(identifier, KnownDevice::new(&live.user.id, token.expose(), self.clock.wall()));
     }
 
     /// Remembers a client that somebody has made known to Clerk by hand.

@@ -28,7 +28,7 @@ impl Frontend {
         let device = if asking.renewal { None } else { self.devices.get(asking.normalized) };
         let answer = match device {
             None => self.sign_in(&asking, None, time).await,
-            Some(device) => self.from_known_device(&asking, device, permit, time).await,
+            Some(device) => self.sign_in_by_device(&asking, device, permit, time).await,
         };
         answer.map(|signed_in| Proved {
             user_id: signed_in.user_id.clone(),
@@ -48,7 +48,7 @@ impl Frontend {
 
     /// Signs in where there is a client that Clerk knows for this identifier. A session that hangs on it belongs to
     /// whoever proved a password for it: nothing that can't be proven may end it (rule S10).
-    async fn from_known_device(
+    async fn sign_in_by_device(
         &self,
         asking: &Asking<'_>,
         device: Device,

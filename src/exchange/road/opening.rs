@@ -126,8 +126,7 @@ impl Backend {
         // By Clerk's clock it ends then; here it is held against ours.
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());
         let expire_at: SystemTime = self.clock.wall() + life;
-        let session =
-            StoredSession::new(&*signed_in.user_id, organization, &*signed_in.session_id, expire_at);
+        let session = StoredSession::new(&signed_in.user_id, organization, &signed_in.session_id, expire_at);
         self.sessions.put(session).await;
     }
 }

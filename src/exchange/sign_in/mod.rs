@@ -281,16 +281,14 @@ impl SignIns {
                 self.remember(attempt.key, &rejection, Repeats::Same);
                 return rejection;
             }
-            Meaning::RateLimited => {
-                // On the other road the budget that was spent is paused where the call was made.
-                if self.road.name() == Road::Frontend {
-                    let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
-                    tracing::warn!(
-                        pause_secs = pause.as_secs(),
-                        "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
-                    );
-                    self.pacing.pause_until(self.clock.now() + pause);
-                }
+            // On the other road the budget that was spent is paused where the call was made.
+            Meaning::RateLimited if self.road.name() == Road::Frontend => {
+                let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
+                tracing::warn!(
+                    pause_secs = pause.as_secs(),
+                    "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
+                );
+                self.pacing.pause_until(self.clock.now() + pause);
             }
             Meaning::Misconfigured => {
                 tracing::error!(

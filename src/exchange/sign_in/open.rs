@@ -232,7 +232,13 @@ impl SignIns {
         let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall_at(left));
         let session_end =
             signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
-        let opened_for = organization.filter(|_| signed_in.active_organization.is_some());
+        // What was asked for, by id or slug, if that is what Clerk has made active.
+        let is_active = |asked: &&str| {
+            let active = signed_in.active_organization.as_deref();
+            let slug = signed_in.memberships.iter().find(|it| Some(&*it.id) == active);
+            active == Some(asked) || slug.is_some_and(|it| it.slug.as_deref() == Some(asked))
+        };
+        let opened_for = organization.filter(is_active);
         Arc::new(LiveSession::new(Parts {
             key,
             user: self.users.of(&signed_in.user_id),
