@@ -191,13 +191,17 @@ impl LiveSession {
         self.since
     }
 
+    /// Whether this is its id, or that of a sibling.
+    pub(crate) fn goes_by(&self, session_id: &str) -> bool {
+        *self.session_id == *session_id
+            || lock(&self.siblings).iter().any(|sibling| *sibling.session_id == *session_id)
+    }
+
     /// Whether a revocation is about this session, or its user.
     pub(crate) fn concerns(&self, target: &Target) -> bool {
         match target {
             Target::User(id) => *id == self.user.id,
-            Target::Session(id) => {
-                *id == self.session_id || lock(&self.siblings).iter().any(|sibling| sibling.session_id == *id)
-            }
+            Target::Session(id) => self.goes_by(id),
             Target::Organization(_) => false,
             Target::All => true,
         }

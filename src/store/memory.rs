@@ -164,7 +164,10 @@ impl Sessions {
         let mut by_id = lock(&self.by_id);
         // Siblings are dropped without a word here.
         if by_id.len() as u64 > self.most.saturating_mul(2).saturating_add(1024) {
-            by_id.retain(|_, holders| holders.iter().any(|held| held.strong_count() > 0));
+            by_id.retain(|id, holders| {
+                holders.retain(|held| held.upgrade().is_some_and(|held| held.goes_by(id)));
+                !holders.is_empty()
+            });
         }
         by_id.entry(session_id.into()).or_default().push(Arc::downgrade(live));
     }
