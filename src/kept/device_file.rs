@@ -61,22 +61,25 @@ impl DeviceFile {
         Ok(devices)
     }
 
-    /// Takes in the devices that another process has handed in, unless newer ones are known.
+    /// Takes in the devices that another process has handed in.
     fn take_in(&self) {
-        self.tray.collect(Devices::FORMAT, |line| {
-            let Ok(Line::Put { identifier, user, token, seen }) = serde_json::from_slice(line) else {
-                return false;
-            };
-            let Some(token) = decode(token) else { return false };
-            let device = KnownDevice::new(&user, &token, from_millis(seen));
-            if !Devices::fits(&identifier, &device) {
-                return false;
-            }
-            if self.known(&identifier).is_none_or(|known| known.seen_at() < device.seen_at()) {
-                self.put(&identifier, device);
-            }
-            true
-        });
+        self.tray.collect(Devices::FORMAT, |line| self.accept(line));
+    }
+
+    /// Whether the line is a device's, which is known from now on, unless a newer one is.
+    fn accept(&self, line: &[u8]) -> bool {
+        let Ok(Line::Put { identifier, user, token, seen }) = serde_json::from_slice(line) else {
+            return false;
+        };
+        let Some(token) = decode(token) else { return false };
+        let device = KnownDevice::new(&user, &token, from_millis(seen));
+        if !Devices::fits(&identifier, &device) {
+            return false;
+        }
+        if self.known(&identifier).is_none_or(|known| known.seen_at() < device.seen_at()) {
+            self.put(&identifier, device);
+        }
+        true
     }
 
     fn known(&self, identifier: &str) -> Option<KnownDevice> {
@@ -88,6 +91,12 @@ impl DeviceFile {
 impl DeviceFile {
     pub(super) fn compact(&self) {
         self.kept.compact();
+    }
+
+    /// The next miss looks for what was handed in, however soon.
+    #[cfg(unix)]
+    pub(super) fn forget_look(&self) {
+        self.tray.forget_look();
     }
 
     pub(super) fn swap_file(&self, file: std::fs::File) {
@@ -105,8 +114,7 @@ impl fmt::Debug for DeviceFile {
 impl DeviceStore for DeviceFile {
     fn get(&self, identifier: &str) -> Option<KnownDevice> {
         self.known(identifier).or_else(|| {
-            // One look into the directory, where a sign-in follows anyway.
-            self.take_in();
+            self.tray.collect_if_due(Devices::FORMAT, |line| self.accept(line));
             self.known(identifier)
         })
     }

@@ -12,7 +12,7 @@ use super::{DeviceStore, KnownDevice, StoreError, StoreErrorKind};
 /// [enrols](crate::Clerk::enroll) accounts while the server runs.
 ///
 /// Each device becomes a file of its own beside the device file, for its owner alone. The holder takes it in when it is
-/// asked for a device that it doesn't know, or at its next start, and removes it. It takes nothing from another user, so
+/// asked for a device that it doesn't know, which it looks for ten times a second at most, or at its next start, and removes it. It takes nothing from another user, so
 /// this is for a program that runs as the user whom the device file belongs to. On other systems than Unix there is no
 /// such way: stop the server, and open the [`DeviceFile`](crate::DeviceFile).
 ///
@@ -102,8 +102,14 @@ mod tests {
         (DeviceFile::open(&path).unwrap(), DeviceInbox::at(&path).unwrap())
     }
 
+    /// Asked a while after the last look.
+    fn get(devices: &DeviceFile, identifier: &str) -> Option<KnownDevice> {
+        devices.forget_look();
+        devices.get(identifier)
+    }
+
     fn token(devices: &DeviceFile, identifier: &str) -> Option<String> {
-        devices.get(identifier).map(|device| device.client_token().to_owned())
+        get(devices, identifier).map(|device| device.client_token().to_owned())
     }
 
     /// What a device that was handed in looks like.
@@ -136,10 +142,10 @@ mod tests {
         assert_eq!(dir.names().len(), 2);
         assert_eq!(token(&devices, "ada").unwrap(), "one");
         assert_eq!(dir.names(), ["devices"]);
-        assert!(devices.get("bob").is_none());
+        assert!(get(&devices, "bob").is_none());
         // By a miss of somebody else's, too.
         inbox.put("bob", device("user_2", "two"));
-        assert!(devices.get("carol").is_none());
+        assert!(get(&devices, "carol").is_none());
         assert_eq!(dir.names(), ["devices"]);
         // It outlives the holder.
         drop(devices);
@@ -168,7 +174,7 @@ mod tests {
         for forget in [|it: &DeviceFile| it.remove_user("user_1"), |it: &DeviceFile| it.clear()] {
             inbox.put("ada", device("user_1", "one"));
             forget(&devices);
-            assert!(devices.get("ada").is_none());
+            assert!(get(&devices, "ada").is_none());
             assert_eq!(dir.names(), ["devices"]);
         }
     }
@@ -183,13 +189,13 @@ mod tests {
         devices.put("ada", seen("known", 10));
         for (ago, stays) in [(20, "known"), (5, "5 s ago")] {
             inbox.put("ada", seen(&format!("{ago} s ago"), ago));
-            assert!(devices.get("nobody").is_none());
+            assert!(get(&devices, "nobody").is_none());
             assert_eq!(token(&devices, "ada").unwrap(), stays);
             assert_eq!(dir.names(), ["devices"], "either way it has been dealt with");
         }
         // One that is of no use any more is for the engine to judge, and gone at the next start.
         inbox.put("bob", seen("old", DEVICE_LIFE.as_secs() + 1));
-        assert!(devices.get("bob").is_some());
+        assert!(get(&devices, "bob").is_some());
     }
 
     #[test]
@@ -215,7 +221,7 @@ mod tests {
             (&padded, 0o600),
         ] {
             plant(&dir, NAME, content, mode);
-            assert!(devices.get("ada").is_none(), "{content} {mode:o}");
+            assert!(get(&devices, "ada").is_none(), "{content} {mode:o}");
             assert_eq!(text(&dir.path(NAME)), content);
             fs::remove_file(dir.path(NAME)).unwrap();
         }
@@ -225,7 +231,7 @@ mod tests {
         plant(&dir, ".other.enrolled.0123", &entry, 0o600);
         plant(&dir, ".devices.enrolling.0123", &entry, 0o600);
         fs::create_dir(dir.path(".devices.enrolled.4567")).unwrap();
-        assert!(devices.get("ada").is_none());
+        assert!(get(&devices, "ada").is_none());
         assert_eq!(dir.names().len(), 6);
         // The same is taken in where nothing is wrong with it.
         plant(&dir, ".devices.enrolled.89ab", &entry, 0o600);
@@ -245,13 +251,13 @@ mod tests {
             // It takes root to try this.
             return;
         }
-        assert!(devices.get("ada").is_none());
+        assert!(get(&devices, "ada").is_none());
         fs::remove_file(dir.path(NAME)).unwrap();
         // Who replaces the path doesn't become the owner of what is held.
         chown(dir.path("devices"), Some(other), None).unwrap();
         plant(&dir, NAME, &entry, 0o600);
         chown(dir.path(NAME), Some(other), None).unwrap();
-        assert!(devices.get("ada").is_none());
+        assert!(get(&devices, "ada").is_none());
         fs::remove_file(dir.path(NAME)).unwrap();
         // And who would hand something in to another's file is told.
         assert!(inbox.hand_in("ada", &device("user_1", "t")).is_err());

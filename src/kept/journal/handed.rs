@@ -27,6 +27,9 @@ const MAX_FILE: u64 = 64 * 1024;
 const WHOLE: &str = "enrolled";
 const BEGUN: &str = "enrolling";
 
+/// A look into the directory serves for so long: whoever is refused for want of a device may ask as often as they like.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Writing one takes no longer, so what is older was left by a crash.
 const LEFT: Duration = Duration::from_secs(60);
 
@@ -68,23 +71,42 @@ fn write(path: &Path, begun: &Path, format: &'static str, line: &impl Serialize)
 pub(in crate::kept) struct Tray {
     path: PathBuf,
     owner: u32,
-    /// When something was last left alone that was logged. Held while looking, so that each entry is taken in once.
-    warned: Mutex<Option<Instant>>,
+    /// Held while looking, so that each entry is taken in once.
+    last: Mutex<Last>,
+}
+
+/// When there was last a look, and something that was left alone and logged.
+#[derive(Default)]
+struct Last {
+    look: Option<Instant>,
+    warning: Option<Instant>,
 }
 
 impl Tray {
     pub(super) fn new(path: PathBuf, file: &File) -> io::Result<Self> {
         // Of the file that is held: by now the path may be another's.
         let owner = file.metadata()?.uid();
-        let tray = Self { path, owner, warned: Mutex::default() };
+        let tray = Self { path, owner, last: Mutex::default() };
         tray.sweep();
         Ok(tray)
+    }
+
+    /// As [`collect`](Self::collect), unless there was a look just now.
+    pub(in crate::kept) fn collect_if_due(&self, format: &str, accept: impl FnMut(&[u8]) -> bool) {
+        if self.is_due(Instant::now()) {
+            self.collect(format, accept);
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        lock(&self.last).look.is_none_or(|at| now.saturating_duration_since(at) >= LOOK)
     }
 
     /// Takes in what has been handed in: offers each entry's line, and removes the file of one that is accepted.
     /// Anything else is left as it is.
     pub(in crate::kept) fn collect(&self, format: &str, mut accept: impl FnMut(&[u8]) -> bool) {
-        let mut warned = lock(&self.warned);
+        let mut last = lock(&self.last);
+        last.look = Some(Instant::now());
         for path in self.named(WHOLE) {
             let why = match self.read(&path, format) {
                 Ok(line) if accept(&line) => match place::remove(&path) {
@@ -95,8 +117,8 @@ impl Tray {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
             };
-            if warned.is_none_or(|at| at.elapsed() >= PATIENCE) {
-                *warned = Some(Instant::now());
+            if last.warning.is_none_or(|at| at.elapsed() >= PATIENCE) {
+                last.warning = Some(Instant::now());
                 tracing::warn!(
                     path = %path.display(), why,
                     "what was handed in for a store's file is left alone: see who put it there, and remove it"
@@ -164,4 +186,30 @@ fn prefix(path: &Path, stage: &str) -> OsString {
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{stage}."));
     name
+}
+
+#[cfg(test)]
+impl Tray {
+    pub(in crate::kept) fn forget_look(&self) {
+        lock(&self.last).look = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kept::testing::Dir;
+
+    #[test]
+    fn a_look_serves_for_a_moment() {
+        let dir = Dir::new();
+        let file = place::create(&dir.path("devices")).unwrap();
+        let tray = Tray::new(dir.path("devices"), &file).unwrap();
+        let before = Instant::now();
+        assert!(tray.is_due(before));
+        tray.collect("any", |_| true);
+        assert!(!tray.is_due(before), "read before the look, and used after it");
+        let looked = lock(&tray.last).look.unwrap();
+        assert!(!tray.is_due(looked + LOOK - Duration::from_nanos(1)) && tray.is_due(looked + LOOK));
+    }
 }

@@ -17,5 +17,7 @@ impl Tray {
         Ok(Self)
     }
 
+    pub(in crate::kept) fn collect_if_due(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
+
     pub(in crate::kept) fn collect(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
 }
