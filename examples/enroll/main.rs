@@ -104,8 +104,8 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
         eprintln!("The device is in {}.", file.display());
     } else {
         eprintln!(
-            "{} is in use: the device was handed to the server that holds it. What it has refused lately it may go on \
-             refusing for a while, an hour at most.",
+            "{} is in use: the device was handed to the server that holds it, which takes it in with the account's next \
+             request.",
             file.display()
         );
     }
