@@ -88,7 +88,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
 
     let enrolled = Enrolled::default();
     let clerk = Clerk::builder(instance).device_store(enrolled.clone()).build()?;
-    let mut enrollment = clerk.enroll(&credentials).await.map_err(advice)?;
+    let mut enrollment = clerk.enroll(&credentials).await.map_err(|error| advice(&error))?;
     if enrollment.has_second_factor() {
         return Err("this account has a second factor, which Clerk asks for at each sign-in, from whatever device, and \
                     which HTTP Basic can't carry: use an account without one"
@@ -115,7 +115,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
 /// Has a code sent, where that is how it goes, and asks for it.
 async fn confirm(enrollment: &mut Enrollment, terminal: &Terminal) -> Result<(), Box<dyn Error>> {
     let factor = choose(enrollment.factors(), terminal).await?;
-    enrollment.send_code(&factor).await.map_err(advice)?;
+    enrollment.send_code(&factor).await.map_err(|error| advice(&error))?;
     if factor.is_sent() {
         eprintln!("Clerk has sent a code: {}.", shown(&factor));
     }
@@ -127,7 +127,7 @@ async fn confirm(enrollment: &mut Enrollment, terminal: &Terminal) -> Result<(),
                 eprintln!("This code is wrong.");
             }
             Err(error) if error.kind() == RejectionKind::CredentialsRejected => break,
-            Err(error) => return Err(advice(error).into()),
+            Err(error) => return Err(advice(&error).into()),
         }
     }
     Err("the code was wrong each time: wait ten seconds, and begin anew".into())
@@ -209,7 +209,7 @@ impl DeviceStore for Enrolled {
 }
 
 /// What to do about a rejection.
-fn advice(rejection: Rejection) -> String {
+fn advice(rejection: &Rejection) -> String {
     let what = match rejection.kind() {
         RejectionKind::CredentialsRejected => {
             "Clerk doesn't take the password, or the account is locked or banned: check both in its dashboard"
