@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write, stdin};
-use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// The longest answer. Read into a buffer of this size, which never grows: growing leaves copies behind.
@@ -81,7 +79,7 @@ fn stty(argument: &str) -> io::Result<ExitStatus> {
 
 /// Byte by byte past the buffer of `Stdin`, which nobody wipes.
 fn read_line() -> io::Result<Zeroizing<String>> {
-    let mut input = File::from(stdin().as_fd().try_clone_to_owned()?);
+    let mut input = input()?;
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     let mut byte = Zeroizing::new([0]);
     while line.len() < LONGEST {
@@ -100,8 +98,33 @@ fn read_line() -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(line.trim_end_matches('\r').to_owned()))
 }
 
-/// Ends with any of the signals that would end the program, with the echo still off.
+#[cfg(unix)]
+fn input() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+
+    Ok(File::from(stdin().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(windows)]
+fn input() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+
+    Ok(File::from(stdin().as_handle().try_clone_to_owned()?))
+}
+
+/// Ends with Ctrl-C, with the echo still off.
+#[cfg(not(unix))]
 async fn stop_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Ends with any of the signals that would end the program, with the echo still off.
+#[cfg(unix)]
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
     let caught = |kind| signal(kind).ok();
     let (interrupt, terminate) = (caught(SignalKind::interrupt()), caught(SignalKind::terminate()));
     let (hang_up, quit) = (caught(SignalKind::hangup()), caught(SignalKind::quit()));

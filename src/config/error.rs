@@ -12,7 +12,6 @@ use crate::instance::InstanceError;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The instance is neither a publishable key nor the address of a Frontend API.
-    #[non_exhaustive]
     Instance(InstanceError),
     /// A setting is out of its bounds.
     #[non_exhaustive]
@@ -74,7 +73,6 @@ pub enum ConfigError {
     /// Clerk is to be reached by https, but the crate's `rustls` feature is off and no transport was given.
     NoTls,
     /// The HTTP client could not be made.
-    #[non_exhaustive]
     HttpClient(Box<dyn StdError + Send + Sync>),
 }
 
@@ -102,7 +100,13 @@ impl fmt::Display for ConfigError {
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
                  for development (test)",
             ),
-            Self::BackendUrl(error) => write!(f, "the Backend API's address: {error}"),
+            Self::BackendUrl(InstanceError::PlainHttp { host }) => write!(
+                f,
+                "the secret key would travel in clear to {host}: use https, as http is for this machine's own addresses"
+            ),
+            Self::BackendUrl(_) => f.write_str(
+                "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
+            ),
             Self::NoSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }

@@ -84,7 +84,8 @@ impl DeviceStore for DeviceInbox {
     fn clear(&self) {}
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};

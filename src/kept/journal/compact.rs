@@ -28,6 +28,8 @@ impl Journal {
     fn rewrite<S: State>(&mut self, beside: &Path, state: &Mutex<S>) -> io::Result<()> {
         place::remove(beside)?;
         let file = place::create(beside)?;
+        // Whoever compacts it, as an administrator may who looks into it: it stays its owner's.
+        place::give_to_owner_of(&self.file, &file)?;
         // Held before it has the name that others look for.
         file.try_lock()?;
         let (body, end, lines) = self.write_out(&file, state)?;

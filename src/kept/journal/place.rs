@@ -95,6 +95,21 @@ pub(super) fn tighten(path: &Path, file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a new file its predecessor's owner's.
+pub(super) fn give_to_owner_of(old: &File, new: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let (owner, made) = (old.metadata()?, new.metadata()?);
+        if (owner.uid(), owner.gid()) != (made.uid(), made.gid()) {
+            fchown(new, Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (old, new);
+    Ok(())
+}
+
 /// Where a compaction writes: always the same path, so that what a crash leaves there, secrets and all, is found.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");

@@ -5,9 +5,12 @@
 //! $ cargo run --example enroll newdevice@example.com
 //! ```
 //!
+//! Clerk's code comes by e-mail or text message, or from the account's authenticator app.
+//!
 //! `DEVICE_FILE` is the server's, which may be running meanwhile. Run it as the server's user. Password and codes are
 //! read from the terminal, or line by line from what is piped in; everything but the last line goes to stderr.
 
+#[path = "enroll/terminal.rs"]
 mod terminal;
 
 use std::env;
@@ -90,9 +93,10 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
     let clerk = Clerk::builder(instance).device_store(enrolled.clone()).build()?;
     let mut enrollment = clerk.enroll(&credentials).await.map_err(|error| advice(&error))?;
     if enrollment.has_second_factor() {
-        return Err("this account has a second factor, which Clerk asks for at each sign-in, from whatever device, and \
-                    which HTTP Basic can't carry: use an account without one"
-            .into());
+        eprintln!(
+            "This account has a second factor, which Clerk asks for at each sign-in, from whatever device. HTTP Basic \
+             can't carry it: the server will know the device, and go on answering second_factor_required."
+        );
     }
     if enrollment.is_done() {
         eprintln!("Clerk asks for no code: Device Trust is off, or not for this account.");
