@@ -6,6 +6,10 @@
 //! ```text
 //! cargo run --profile bench --package tower-clerk-benches --bin cost
 //! ```
+//!
+//! Others simulate what takes longer, and end with 1 where a promise is broken: `life_24h`, a day of a thousand users, and
+//! `life_backend`, thousands of users with the secret key, over a restart and on tokens of a minute, both on a driven
+//! clock; and `flood`, a million made-up credentials.
 
 mod counting;
 mod drive;

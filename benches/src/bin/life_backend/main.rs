@@ -42,10 +42,11 @@ const LOGGED: usize = 1_000_000;
 /// A process that is killed isn't back at once.
 const DOWN: Duration = Duration::from_secs(5);
 
-/// Those who use a service that was restarted, and what they are after.
+/// The users of either part.
 const RESTART: Load =
     Load { users: 2_000, every: Duration::from_secs(30), token_life: Duration::from_secs(300) };
 const BUSY: Load = Load { users: 3_000, every: Duration::from_secs(10), token_life: Duration::from_secs(60) };
+/// How long they are looked at once all have been let in.
 const BUSY_FOR: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
