@@ -50,6 +50,7 @@ async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
     for user in crowd {
         assert!(user.await.unwrap() > 0);
     }
+    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed, "nobody was away");
     let limited = world.fake.requests().iter().filter(|it| it.status().is_some_and(|it| it == 429)).count();
     assert_eq!(limited, 0, "Clerk never had to say so");
     assert!(world.fake.max_in_window(Endpoint::Backend, SECOND) <= 8);
@@ -107,4 +108,57 @@ async fn p1_a_rate_of_ones_own_is_kept_to() {
         }
     }
     assert!(world.fake.max_in_window(Endpoint::Backend, 10 * SECOND) <= 5);
+}
+
+/// A cold start: sign-ins are few, and whoever waits for one has proven the password once.
+#[tokio::test(start_paused = true)]
+async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it() {
+    let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine);
+    users(&world, 40);
+    let start = world.clock.now();
+    let crowd: Vec<_> = (0..40)
+        .map(|user| {
+            let world = world.clone();
+            tokio::spawn(async move {
+                loop {
+                    let response = get(&world, user).await;
+                    if response.status() == 200 {
+                        return;
+                    }
+                    assert_eq!(code(&response), "upstream_rate_limited");
+                    let after = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+                    tokio::time::sleep(Duration::from_secs(after)).await;
+                }
+            })
+        })
+        .collect();
+    for user in crowd {
+        user.await.unwrap();
+    }
+    let took = world.clock.now() - start;
+    assert!(took < 110 * SECOND, "40 sign-ins at 5 in 10 s took {took:?}");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 40);
+    assert_eq!(world.fake.count(Endpoint::VerifyPassword), 40, "each password once");
+    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed);
+}
+
+/// It stands for minutes, and for nobody who was revoked meanwhile.
+#[tokio::test(start_paused = true)]
+async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
+    for (wait, revoked, proofs) in [(30, false, 1), (30, true, 2), (400, false, 2)] {
+        let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine.sign_in_wait(SECOND));
+        users(&world, 6);
+        for user in 0..5 {
+            assert_eq!(get(&world, user).await.status(), 200);
+        }
+        assert_eq!(code(&get(&world, 5).await), "upstream_rate_limited");
+        let before = world.fake.count(Endpoint::VerifyPassword);
+        assert_eq!(before, 6);
+        if revoked {
+            world.clerk.revoke_all();
+        }
+        tokio::time::sleep(wait * SECOND).await;
+        assert_eq!(get(&world, 5).await.status(), 200);
+        assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked}");
+    }
 }

@@ -154,7 +154,9 @@ impl Clerk {
                         }
                         // No flight of a request takes longer. One that renews a proof may wait for longer.
                         None => {
-                            let patience = inner.settings.sign_in_wait + 2 * inner.settings.upstream_timeout;
+                            // On the Backend API's road there are two turns to wait for.
+                            let patience =
+                                2 * (inner.settings.sign_in_wait + inner.settings.upstream_timeout);
                             tokio::time::sleep(patience).await;
                         }
                     }

@@ -68,6 +68,7 @@ impl Clerk {
             self.end_kept(road, async move { sessions.take_all().await });
         }
         sign_ins.proven.forget_all();
+        sign_ins.standing.forget_all();
     }
 
     /// Ends the sessions that were kept for later.

@@ -10,6 +10,7 @@ mod pacing;
 mod proven;
 mod road;
 mod sign_in;
+mod standing;
 mod verdict;
 
 pub(crate) use self::attempts::Attempts;
@@ -23,4 +24,5 @@ pub(crate) use self::pacing::{Budget, NoTurn, Pacing, Share, Wish};
 pub(crate) use self::proven::Proven;
 pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads};
 pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
+pub(crate) use self::standing::Standing;
 pub(crate) use self::verdict::{of_fault as of_sign_in, of_mint, unavailable};

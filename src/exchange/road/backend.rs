@@ -92,6 +92,7 @@ impl Backend {
     pub(super) async fn prove(&self, asking: Asking<'_>, time: &mut TimeLeft) -> Result<Proved, Fault> {
         let (identifier, key) = (asking.credentials.identifier(), asking.identifier);
         let password = asking.credentials.password();
+        let at = self.clock.now();
         let found = self.people.find(&self.bapi, identifier, key, time).await?;
         let verified = match self.verified(found, password, time).await {
             // Deleted in between: whoever goes by this identifier now is looked up once more.
@@ -107,7 +108,7 @@ impl Backend {
             _ => fault,
         })?;
         let user_id = account.id.clone();
-        Ok(Proved { user_id, identifiers: account.into_identifiers(), session: None })
+        Ok(Proved { user_id, at, identifiers: account.into_identifiers(), session: None })
     }
 
     /// Whether this password is that of this account, and enough. Whoever is refused without a look at the password

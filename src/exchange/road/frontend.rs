@@ -32,6 +32,7 @@ impl Frontend {
         };
         answer.map(|signed_in| Proved {
             user_id: signed_in.user_id.clone(),
+            at: signed_in.timing.left,
             identifiers: signed_in.identifiers.clone(),
             session: Some(Opened::New(signed_in)),
         })

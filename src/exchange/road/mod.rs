@@ -14,6 +14,8 @@ mod people;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::frontend::Frontend;
@@ -50,6 +52,8 @@ pub(crate) struct Asking<'a> {
 /// A password that is right.
 pub(crate) struct Proved {
     pub(crate) user_id: Box<str>,
+    /// When it was shown, at the latest: what the life of the proof counts from.
+    pub(crate) at: Instant,
     /// What else the user can sign in with, verified.
     pub(crate) identifiers: Vec<String>,
     /// The session that came with the proof.

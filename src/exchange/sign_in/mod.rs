@@ -4,7 +4,7 @@
 mod ask;
 mod open;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::ask::{Asked, Purpose};
-use crate::api::{Fault, Meaning};
+use self::open::Proven;
+use crate::api::{Fault, Meaning, TimeLeft};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::credentials::Credentials;
@@ -23,8 +24,9 @@ use crate::exchange::ender::Ender;
 use crate::exchange::mint::Minter;
 use crate::exchange::notices::Notices;
 use crate::exchange::pacing::Pacing;
-use crate::exchange::proven::Proven;
+use crate::exchange::proven::Proven as Marks;
 use crate::exchange::road::{Proved, Roads};
+use crate::exchange::standing::{Proof, Standing};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, normalize_identifier};
@@ -106,7 +108,8 @@ pub(crate) struct SignIns {
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
     pub(crate) attempts: Attempts,
-    pub(crate) proven: Proven,
+    pub(crate) proven: Marks,
+    pub(crate) standing: Standing,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,
     pub(crate) revocations: Arc<Revocations>,
@@ -143,35 +146,67 @@ impl SignIns {
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
     /// up; a sign-in that has departed runs to its end.
     pub(crate) async fn fly(&self, attempt: Attempt, gone: impl Future<Output = ()>) -> SignInOutcome {
-        let asked = self.ask(&attempt, Purpose::Request, gone).await;
-        let (deadline, result) = match asked {
-            Ok(Asked { answer, permit, pass, since, mut time }) => {
-                let opened = match answer {
-                    Ok(proved) => {
-                        permit.proved();
-                        drop(permit);
-                        let identifiers = proved.identifiers.clone();
-                        let organization = attempt.organization.as_deref();
-                        let opened = self.road.open(proved, organization, &mut time).await;
-                        opened.map(|opened| (opened, identifiers))
-                    }
-                    Err(fault) => Err(fault),
-                };
-                self.tell(pass, opened.as_ref().err());
-                let deadline = self.clock.now() + time.left();
-                let result = match opened {
-                    // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
-                    Ok((opened, identifiers)) => {
-                        self.open(&attempt, opened, &identifiers, since, time.left()).await
-                    }
-                    Err(fault) => {
-                        self.end_idle(&attempt, &fault);
-                        Err(self.judge(&attempt, &fault).into())
-                    }
-                };
-                (deadline, result)
+        if let Some(outcome) = self.go_on(&attempt).await {
+            return outcome;
+        }
+        match self.ask(&attempt, Purpose::Request, gone).await {
+            Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
+            Ok(Asked { answer, permit, pass, since, time }) => match answer {
+                Ok(proved) => {
+                    permit.proved();
+                    drop(permit);
+                    self.land(&attempt, proved, pass, since, time).await
+                }
+                Err(fault) => {
+                    self.tell(pass, Some(&fault));
+                    self.end_idle(&attempt, &fault);
+                    let result = Err(self.judge(&attempt, &fault).into());
+                    SignInOutcome { result, deadline: self.clock.now() + time.left() }
+                }
+            },
+        }
+    }
+
+    /// Goes on from a proof of a moment ago that only lacks its session.
+    async fn go_on(&self, attempt: &Attempt) -> Option<SignInOutcome> {
+        let now = self.clock.now();
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let proof = self.standing.take(&attempt.key, now)?;
+        let normalized = normalize_identifier(attempt.credentials.identifier());
+        let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
+        attempt.departed.notify_one();
+        let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
+        let (user_id, identifiers) = (proof.user_id.clone(), proof.identifiers.clone());
+        let proved = Proved { user_id, at: proof.at, identifiers, session: None };
+        Some(self.land(attempt, proved, pass, proof.since, time).await)
+    }
+
+    /// From a proven password to a session that is stored.
+    async fn land(
+        &self,
+        attempt: &Attempt,
+        proved: Proved,
+        pass: Pass,
+        since: Generation,
+        mut time: TimeLeft,
+    ) -> SignInOutcome {
+        let at = proved.at;
+        let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
+        let opened = self.road.open(proved, attempt.organization.as_deref(), &mut time).await;
+        self.tell(pass, opened.as_ref().err());
+        let deadline = self.clock.now() + time.left();
+        let result = match opened {
+            // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
+            Ok(opened) => self.open(attempt, Proven { opened, identifiers, at }, since, time.left()).await,
+            Err(fault) => {
+                if matches!(fault.meaning, Meaning::NoTurn | Meaning::RateLimited) {
+                    self.standing.put(attempt.key, Proof { user_id, identifiers, at, since });
+                }
+                self.end_idle(attempt, &fault);
+                Err(self.judge(attempt, &fault).into())
             }
-            Err(rejection) => (self.clock.now(), Err(rejection.into())),
         };
         SignInOutcome { result, deadline }
     }
@@ -197,8 +232,9 @@ impl SignIns {
                         drop(permit);
                         deadline = self.clock.now() + time.left();
                         match proved {
-                            Some(Proved { session: Some(session), identifiers, .. }) => {
-                                self.replace(&attempt, live, session, &identifiers, since, deadline).await
+                            Some(Proved { session: Some(opened), identifiers, at, .. }) => {
+                                let proven = Proven { opened, identifiers, at };
+                                self.replace(&attempt, live, proven, since, deadline).await
                             }
                             // The identifier has passed to another user: this session is none of theirs.
                             Some(proved) if proved.user_id != live.user.id => {

@@ -23,17 +23,25 @@ const PROOF_JITTER: f64 = 0.05;
 /// Proofs are renewed in the last fifth of their life: at 0.8 to 0.9 of it (rule K12).
 const PROOF_RENEWAL: (f64, f64) = (0.9, 1.0 / 9.0);
 
+/// A session for a password that was proven.
+pub(super) struct Proven {
+    pub(super) opened: Opened,
+    /// What else its user can sign in with.
+    pub(super) identifiers: Vec<String>,
+    /// What the life of the proof counts from.
+    pub(super) at: Instant,
+}
+
 impl SignIns {
     /// Makes a live session of a finished sign-in.
     pub(super) async fn open(
         &self,
         attempt: &Attempt,
-        session: Opened,
-        identifiers: &[String],
+        proven: Proven,
         since: Generation,
         time: Duration,
     ) -> Result<Arc<LiveSession>, SignInFault> {
-        let live = self.opened(attempt, session, identifiers, since, time).await?;
+        let live = self.opened(attempt, proven, since, time).await?;
         self.settle(attempt, &live, since)?;
         Ok(live)
     }
@@ -68,9 +76,10 @@ impl SignIns {
         let result = match opened {
             Err(fault) => Err(verdict::of_fault(&fault).into()),
             Ok(opened) => {
+                let now = self.clock.now();
                 let sibling = match &opened {
-                    Opened::New(signed_in) => self.live_of(live.key, signed_in, organization, since),
-                    Opened::Kept(kept) => self.live_of_kept(live.key, kept, since),
+                    Opened::New(signed_in) => self.live_of(live.key, signed_in, organization, now, since),
+                    Opened::Kept(kept) => self.live_of_kept(live.key, kept, now, since),
                 };
                 let stored = self.revocations.store_unless_revoked(
                     since,
@@ -127,13 +136,12 @@ impl SignIns {
         &self,
         attempt: &Attempt,
         old: &Arc<LiveSession>,
-        session: Opened,
-        identifiers: &[String],
+        proven: Proven,
         since: Generation,
         deadline: Instant,
     ) -> Result<Arc<LiveSession>, SignInFault> {
         let left = deadline.saturating_duration_since(self.clock.now());
-        let live = match self.opened(attempt, session, identifiers, since, left).await {
+        let live = match self.opened(attempt, proven, since, left).await {
             Ok(live) => live,
             // The user has something to do first: no session of theirs serves on.
             Err(fault) => {
@@ -183,20 +191,20 @@ impl SignIns {
     async fn opened(
         &self,
         attempt: &Attempt,
-        session: Opened,
-        identifiers: &[String],
+        proven: Proven,
         since: Generation,
         time: Duration,
     ) -> Result<Arc<LiveSession>, SignInFault> {
         self.ender.start();
-        let (live, signed_in) = match session {
+        let Proven { opened, identifiers, at } = proven;
+        let (live, signed_in) = match opened {
             Opened::New(signed_in) => (
-                self.live_of(attempt.key, &signed_in, attempt.organization.as_deref(), since),
+                self.live_of(attempt.key, &signed_in, attempt.organization.as_deref(), at, since),
                 Some(signed_in),
             ),
-            Opened::Kept(kept) => (self.live_of_kept(attempt.key, &kept, since), None),
+            Opened::Kept(kept) => (self.live_of_kept(attempt.key, &kept, at, since), None),
         };
-        self.vouch(attempt, &live, identifiers);
+        self.vouch(attempt, &live, &identifiers);
         let pending = signed_in.as_ref().and_then(|signed_in| signed_in.pending.as_deref());
         if pending.is_some() && !live.choose_organization.load(Ordering::Relaxed) {
             let rejection = verdict::of_fault(&Fault::coded(Meaning::ActionRequired, "pending"));
@@ -223,6 +231,7 @@ impl SignIns {
         key: CredentialKey,
         signed_in: &SignedIn,
         organization: Option<&str>,
+        proven_at: Instant,
         since: Generation,
     ) -> Arc<LiveSession> {
         let left = signed_in.timing.left;
@@ -248,7 +257,7 @@ impl SignIns {
             memberships: Some(signed_in.memberships.clone()),
             opened_for: opened_for.map(Into::into),
             start: left,
-            proof: self.proof(left),
+            proof: self.proof(proven_at),
             session_end,
             choose_organization,
             active_organization: signed_in.active_organization.clone(),
@@ -261,6 +270,7 @@ impl SignIns {
         &self,
         key: CredentialKey,
         kept: &StoredSession,
+        proven_at: Instant,
         since: Generation,
     ) -> Arc<LiveSession> {
         let known = self.road.backend().map(|road| road.known(kept.session_id())).unwrap_or_default();
@@ -275,7 +285,7 @@ impl SignIns {
             memberships: known.memberships,
             opened_for: kept.organization().map(Into::into),
             start: now,
-            proof: self.proof(now),
+            proof: self.proof(proven_at),
             session_end: Some(now + left),
             choose_organization: false,
             active_organization: None,
