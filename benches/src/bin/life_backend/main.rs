@@ -109,7 +109,7 @@ async fn restart(directory: &Path, promises: &mut Promises) -> Result<(), String
         let sign_ins = world.fake.count(Endpoint::SignIns) - tickets;
         tickets += sign_ins;
         println!("{life}: {}, {sign_ins} sign-ins", line(users.seen(), &stats, &watched));
-        judge(life, users.seen(), &stats, promises);
+        judge(life, users.seen(), &stats, &watched, promises);
         if life == "after the restart" {
             promises.keep(sign_ins == 0, "after the restart: no sign-ins");
         }
@@ -151,7 +151,7 @@ async fn busy(directory: &Path, promises: &mut Promises) -> Result<(), String> {
     clerk.publish_metrics();
     users.abort();
     println!("busy: {}, {warm} calls in the busiest second until then", line(users.seen(), &stats, &watched));
-    judge("busy", users.seen(), &stats, promises);
+    judge("busy", users.seen(), &stats, &watched, promises);
     promises.keep(world.fake.count(Endpoint::SignIns) == 0, "no sign-ins");
     world.hold_budgets("busy", promises);
     Ok(())
@@ -294,10 +294,12 @@ fn line(seen: &Seen, stats: &Stats, watched: &Watched) -> String {
 }
 
 /// What an engine's users must see, whatever the load.
-fn judge(life: &str, seen: &Seen, stats: &Stats, promises: &mut Promises) {
+fn judge(life: &str, seen: &Seen, stats: &Stats, watched: &Watched, promises: &mut Promises) {
     let mut keep = |kept, what: &str| promises.keep(kept, &format!("{life}: {what}"));
     let warm = seen.warm();
     keep(warm.is_some(), "every user is let in once");
+    let open = watched.sign_in_circuit_open + watched.mint_circuit_open;
+    keep(open == 0, "no circuit opens, as Clerk is never away");
     let Some((_, then)) = warm else { return };
     let of = |stats: &Stats| stats.count(Outcome::SignedIn) + stats.count(Outcome::Joined);
     keep(of(stats) == of(&then), "after the warm-up, no request waits for a sign-in");
