@@ -193,6 +193,25 @@ pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     })
 }
 
+/// The name that an identifier's device is known by: trimmed and in lower case, of a number the plus and the digits.
+///
+/// Unlike what is counted, it is one user's: here a user name that reads like a number is not that number.
+pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
+    let identifier = Zeroizing::new(identifier.trim().to_lowercase());
+    match international(&identifier) {
+        Some(digits) => Zeroizing::new(format!("+{}", *digits)),
+        None => identifier,
+    }
+}
+
+/// The digits of a phone number with a plus in front, and nothing but what separates digits in between.
+pub(crate) fn international(identifier: &str) -> Option<Zeroizing<String>> {
+    let number = identifier.trim().strip_prefix('+')?;
+    let separates = |c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')' | '.' | '/');
+    let is_number = number.chars().all(|c| c.is_ascii_digit() || separates(c));
+    is_number.then(|| Zeroizing::new(number.chars().filter(char::is_ascii_digit).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -272,6 +291,21 @@ mod tests {
             for spelling in spellings {
                 assert_eq!(*normalize_identifier(spelling), normalized, "{spelling:?}");
             }
+        }
+    }
+
+    #[test]
+    fn s10_a_device_is_known_by_one_spelling_and_by_no_other_kind_of_identifier() {
+        for (identifier, name) in [
+            (" Ada@Example.com ", "ada@example.com"),
+            ("+49 (170) 123-45", "+4917012345"),
+            ("49-170-12345", "49-170-12345"),
+            ("4917012345", "4917012345"),
+            ("+49x17012345", "+49x17012345"),
+            ("+12345@X.io", "+12345@x.io"),
+        ] {
+            assert_eq!(*device_name(identifier), name);
+            assert_eq!(*device_name(name), name, "and is a name itself");
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{JANE, Pair, World, ask, basic, builder, code, session, settle};
-use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser};
 use tower_clerk::{
     Builder, Credentials, DeviceFile, DeviceStore, KnownDevice, MemoryDevices, RejectionKind, StoreErrorKind,
 };
@@ -268,6 +268,46 @@ async fn s10_an_answer_about_another_user_drops_the_device() {
     assert_eq!(session(&again.get(JANE).await).user_id(), other);
     let kept = devices.get("jane@example.com").unwrap();
     assert_eq!(kept.user_id(), other);
+}
+
+/// Of two users one has a name that is the other's number but for what stands between the digits.
+const NUMBER: Pair = ("+1 555 555 0123", "the one with the number");
+const NAME: Pair = ("1-555-555-0123", "the one with the name");
+
+/// Both users, the device of the one with the number enrolled. Returns that one's id.
+async fn number_and_name(world: &World) -> String {
+    let about = FakeUser::new("+15555550123").email("number@example.com").device_trust();
+    let number = world.fake.add_user(about.password(NUMBER.1));
+    world.fake.add_user(FakeUser::new(NAME.0).email("name@example.com").device_trust().password(NAME.1));
+    let credentials = Credentials::new(NUMBER.0, NUMBER.1).unwrap();
+    let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
+    let factor = enrollment.factors()[0].clone();
+    enrollment.send_code(&factor).await.unwrap();
+    enrollment.confirm(&factor, &world.fake.last_code(&number).unwrap()).await.unwrap();
+    rest().await;
+    number
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_name_that_reads_like_a_number_does_not_get_that_numbers_session() {
+    let devices = Shared::default();
+    let first = world(&devices, FakeClerkBuilder::no_rate_limit);
+    let number = number_and_name(&first).await;
+    assert_eq!(session(&first.get(NUMBER).await).user_id(), number);
+    rest().await;
+    // While a session of ours hangs on the device, and after a restart that knows nothing of it.
+    for world in [first.clone(), killed(&first, &devices)] {
+        let response = world.get(NAME).await;
+        assert_eq!(code(&response), "account_action_required", "{}", response.body());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_name_that_reads_like_a_number_takes_no_device_away() {
+    let world = world(&Shared::default(), FakeClerkBuilder::no_rate_limit);
+    let number = number_and_name(&world).await;
+    assert_eq!(code(&world.get(NAME).await), "account_action_required");
+    assert_eq!(session(&world.get(NUMBER).await).user_id(), number);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::api::{Fault, Meaning, TimeLeft};
 use crate::credentials::Credentials;
 use crate::exchange::{NoTurn, Share, Wish, of_sign_in};
 use crate::fapi::{SecondFactor, SignedIn, Unfinished};
-use crate::key::normalize_identifier;
+use crate::key::{device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::store::Parting;
 
@@ -22,7 +22,7 @@ const ANSWERABLE: [&str; 4] = ["email_code", "phone_code", "totp", "backup_code"
 #[must_use = "nothing is enrolled until it is confirmed"]
 pub struct Enrollment {
     clerk: Clerk,
-    identifier: Zeroizing<String>,
+    device_name: Zeroizing<String>,
     open: Option<Unfinished>,
     factors: Vec<EnrollmentFactor>,
 }
@@ -103,7 +103,7 @@ impl Clerk {
             Ok(Ok(signed_in)) => {
                 let enrollment = Enrollment {
                     clerk: self.clone(),
-                    identifier: normalized,
+                    device_name: device_name(credentials.identifier()),
                     open: None,
                     factors: Vec::new(),
                 };
@@ -116,7 +116,8 @@ impl Clerk {
                 if factors.is_empty() {
                     return Err(of_sign_in(&Fault::coded(Meaning::ActionRequired, "no_answerable_factor")));
                 }
-                Ok(Enrollment { clerk: self.clone(), identifier: normalized, open: Some(open), factors })
+                let device_name = device_name(credentials.identifier());
+                Ok(Enrollment { clerk: self.clone(), device_name, open: Some(open), factors })
             }
         }
     }
@@ -182,7 +183,7 @@ impl Enrollment {
             tracing::debug!(session_id = &*parting.session_id, "the session of an enrolment was not ended");
         }
         if let Some(road) = road.frontend() {
-            road.devices.enroll(&self.identifier, &signed_in.user_id, &parting.client);
+            road.devices.enroll(&self.device_name, &signed_in.user_id, &parting.client);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{Asking, Opened, Proved};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::pacing::{NoTurn, Pacing, Permit};
 use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
+use crate::key::device_name;
 
 /// See the [module's documentation](super).
 pub(crate) struct Frontend {
@@ -25,7 +26,7 @@ impl Frontend {
     ) -> Result<Proved, Fault> {
         // A renewal never takes the known client: the session at hand hangs on it. From a client that Clerk hasn't
         // seen, either the sign-in is complete, or Device Trust says that the password is right.
-        let device = if asking.renewal { None } else { self.devices.get(asking.normalized) };
+        let device = if asking.renewal { None } else { self.devices.get(asking.device_name) };
         let answer = match device {
             None => self.sign_in(&asking, None, time).await,
             Some(device) => self.sign_in_by_device(&asking, device, permit, time).await,
@@ -68,7 +69,7 @@ impl Frontend {
             Standing::Unknown => match time.run(self.fapi.sessions_of(&device.client)).await {
                 Ok(sessions) => !sessions.is_empty(),
                 Err(fault) if is_gone(&fault) => {
-                    self.devices.forget(asking.normalized);
+                    self.devices.forget(asking.device_name);
                     return self.sign_in(asking, None, time).await;
                 }
                 Err(fault) => return Err(fault),
@@ -81,7 +82,7 @@ impl Frontend {
         match answer {
             // The identifier is somebody else's by now. The sign-in is good, the device isn't theirs.
             Ok(signed_in) if signed_in.user_id != device.user_id => {
-                self.devices.forget(asking.normalized);
+                self.devices.forget(asking.device_name);
                 Ok(signed_in)
             }
             Err(fault) if asking.follows && fault.meaning != Meaning::DeviceNotTrusted => Err(fault),
@@ -90,12 +91,12 @@ impl Frontend {
                 self.adopt_or_sign_in(asking, &device, time).await
             }
             Err(fault) if is_gone(&fault) => {
-                self.devices.forget(asking.normalized);
+                self.devices.forget(asking.device_name);
                 another(asking, permit).await?;
                 self.sign_in(asking, None, time).await
             }
             Err(fault) if fault.meaning == Meaning::DeviceNotTrusted => {
-                self.devices.forget(asking.normalized);
+                self.devices.forget(asking.device_name);
                 Err(fault)
             }
             answer => answer,
@@ -120,15 +121,14 @@ impl Frontend {
         // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
         // identifiers that are verified for its user.
         let goes_by = |session: &SignedIn| {
-            let spelled = crate::key::normalize_identifier;
-            session.identifiers.iter().any(|known| *spelled(known) == *asking.normalized)
+            session.identifiers.iter().any(|known| *device_name(known) == *asking.device_name)
         };
         match of_user.filter(goes_by) {
             Some(session) => Ok(session),
             None => {
                 if !is_empty {
                     // Somebody else's hangs on it: it is no device of this user's.
-                    self.devices.forget(asking.normalized);
+                    self.devices.forget(asking.device_name);
                 }
                 Err(fault)
             }

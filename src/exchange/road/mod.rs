@@ -37,8 +37,8 @@ pub(crate) enum Roads {
 /// Whose password is to be proven.
 pub(crate) struct Asking<'a> {
     pub(crate) credentials: &'a Credentials,
-    /// The identifier in its one spelling, and what it is counted under.
-    pub(crate) normalized: &'a str,
+    /// What the identifier's device is known by, and what it is counted under.
+    pub(crate) device_name: &'a str,
     pub(crate) identifier: IdentifierKey,
     /// The session at hand is to serve on: it only has to be proven anew.
     pub(crate) renewal: bool,
@@ -105,9 +105,9 @@ impl Roads {
     }
 
     /// Remembers what the next sign-in of this credential can make use of.
-    pub(crate) fn remember(&self, normalized: &str, live: &Arc<LiveSession>) {
+    pub(crate) fn remember(&self, device_name: &str, live: &Arc<LiveSession>) {
         if let Self::Frontend(road) = self {
-            road.devices.put(normalized, live);
+            road.devices.put(device_name, live);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
 use crate::exchange::road::{Asking, Proved};
 use crate::exchange::verdict;
-use crate::key::{IdentifierKey, normalize_identifier};
+use crate::key::{IdentifierKey, device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::store::Generation;
 use crate::sync::{Either, either};
@@ -66,7 +66,7 @@ impl SignIns {
         let mut time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
         let asking = Asking {
             credentials: &attempt.credentials,
-            normalized: &normalized,
+            device_name: &device_name(attempt.credentials.identifier()),
             identifier,
             renewal: matches!(purpose, Purpose::Renewal { .. }),
             follows: attempt.follows,

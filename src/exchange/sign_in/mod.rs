@@ -29,7 +29,7 @@ use crate::exchange::road::{Proved, Roads};
 use crate::exchange::standing::{Proof, Standing};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
-use crate::key::{CredentialKey, KeySecret, normalize_identifier};
+use crate::key::{CredentialKey, KeySecret, device_name};
 use crate::rejection::Rejection;
 use crate::session::Road;
 use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
@@ -139,8 +139,8 @@ impl SignIns {
     }
 
     fn has_device(&self, attempt: &Attempt) -> bool {
-        let normalized = normalize_identifier(attempt.credentials.identifier());
-        self.road.frontend().is_some_and(|road| road.devices.get(&normalized).is_some())
+        let device_name = device_name(attempt.credentials.identifier());
+        self.road.frontend().is_some_and(|road| road.devices.get(&device_name).is_some())
     }
 
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn

@@ -13,7 +13,7 @@ use crate::exchange::road::Opened;
 use crate::exchange::verdict;
 use crate::fapi::{ClientSlot, SignedIn};
 use crate::kept::StoredSession;
-use crate::key::{CredentialKey, normalize_identifier};
+use crate::key::{CredentialKey, device_name, normalize_identifier};
 use crate::store::{Generation, LiveSession, Parting, Parts, Proof, Tokens};
 use crate::sync::now_or_later;
 
@@ -168,13 +168,13 @@ impl SignIns {
         live: &Arc<LiveSession>,
         since: Generation,
     ) -> Result<(), SignInFault> {
-        let normalized = normalize_identifier(attempt.credentials.identifier());
+        let device_name = device_name(attempt.credentials.identifier());
         let stored = self.revocations.store_unless_revoked(
             since,
             |target| live.concerns(target),
             || {
                 self.sessions.insert(live);
-                self.road.remember(&normalized, live);
+                self.road.remember(&device_name, live);
                 self.proven.mark(live.key, &live.user, self.clock.now());
             },
         );
