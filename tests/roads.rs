@@ -92,6 +92,25 @@ async fn p3_guesses_are_stopped_alike_on_both_roads() {
     assert_eq!(told_by[0], told_by[1]);
 }
 
+/// Whoever guesses chooses the spelling.
+#[tokio::test(start_paused = true)]
+async fn p3_a_number_is_one_identifier_however_it_is_spelt() {
+    let world = World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| engine.unlimited_sign_ins());
+    world.fake.add_user(tower_clerk::testing::FakeUser::new("+15555550123").password("right one"));
+    for (guess, between) in
+        ('a'..='z').chain(['*', '_', '+', '#', ',', ';', '\u{a0}', '.', '/', '(']).enumerate()
+    {
+        let (identifier, password) = (format!("+1555{between}5550123"), format!("guess {guess}"));
+        common::ask(&world.layer(), common::basic((identifier.as_str(), password.as_str()))).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(
+        world.fake.count(Endpoint::VerifyPassword) <= 4,
+        "asked {}",
+        world.fake.count(Endpoint::VerifyPassword)
+    );
+}
+
 /// Nobody knows whether this call feeds Clerk's lock: under both answers the account is never locked.
 #[tokio::test(start_paused = true)]
 async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {

@@ -13,6 +13,7 @@ use super::secret_key::SecretKey;
 use super::wire;
 use crate::api::{Body, Call, Caller, Fault, Meaning, Minted, Operation, Raw, TimeLeft, parse};
 use crate::fapi::Membership;
+use crate::key::international;
 
 /// Users that one page of a look-up brings.
 const PAGE: usize = 50;
@@ -54,12 +55,12 @@ pub(crate) struct Account {
 }
 
 impl IdentifierKind {
-    /// Told apart by shape: an address has an @, a number begins with a plus, anything else is a user name.
+    /// Told apart by shape: an address has an @, a number has a plus and then digits and what separates digits, anything
+    /// else is a user name. What isn't counted as a number (rule P3) is not looked up as one.
     pub(crate) fn of(identifier: &str) -> Self {
-        let identifier = identifier.trim();
         if identifier.contains('@') {
             Self::EmailAddress
-        } else if identifier.starts_with('+') {
+        } else if international(identifier).is_some() {
             Self::PhoneNumber
         } else {
             Self::Username
