@@ -111,6 +111,36 @@ async fn p3_a_number_is_one_identifier_however_it_is_spelt() {
     );
 }
 
+/// Clerk locks users, not identifiers, and the look-up tells whose it is.
+#[tokio::test(start_paused = true)]
+async fn p3_the_identifiers_of_a_user_are_counted_together_before_any_of_them_was_right() {
+    let world = World::backend_with(
+        |fake| fake.no_rate_limit().verify_password_counts(true),
+        |engine| engine.unlimited_sign_ins(),
+    );
+    let about = tower_clerk::testing::FakeUser::new("ada@example.com").username("ada").phone("+15555550123");
+    world.fake.add_user(about.email("ada@example.org").password("right one"));
+    let mut told_by = Vec::new();
+    for identifier in ["ada@example.com", "ada", "+15555550123", "ada@example.org", "nobody@example.org"] {
+        let mut answers = Vec::new();
+        for guess in 0..6 {
+            let password = format!("guess {guess}");
+            let pair = (identifier, password.as_str());
+            answers.push(told(&common::ask(&world.layer(), common::basic(pair)).await));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        told_by.push(answers);
+    }
+    assert!(told_by.iter().all(|answers| *answers == told_by[0]), "{told_by:?}");
+    assert!(
+        world.fake.count(Endpoint::VerifyPassword) <= 4,
+        "asked {}",
+        world.fake.count(Endpoint::VerifyPassword)
+    );
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    assert_eq!(told(&world.get(("ada", "right one")).await), (200, ""), "Clerk has not locked the account");
+}
+
 /// Nobody knows whether this call feeds Clerk's lock: under both answers the account is never locked.
 #[tokio::test(start_paused = true)]
 async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {

@@ -103,8 +103,7 @@ impl Attempts {
             return Err(Pause::Throttled(left));
         }
         if self.left(&self.reached, self.subject(identifier), now).is_some() {
-            // Seen, and refused, though Clerk doesn't know of it.
-            lock(&self.count(&self.seen, identifier)).fail(now);
+            self.refused_unasked(identifier, now);
             return Err(Pause::Rejected);
         }
         Ok(())
@@ -114,6 +113,17 @@ impl Attempts {
     pub(crate) fn is_paused(&self, identifier: IdentifierKey, now: Instant) -> bool {
         self.left(&self.seen, identifier, now).is_some()
             || self.left(&self.reached, self.subject(identifier), now).is_some()
+    }
+
+    /// A look-up has told whose identifier it is. Returns whether that user's failures forbid to ask about a password.
+    pub(crate) fn is_of(&self, identifier: IdentifierKey, user: IdentifierKey, now: Instant) -> bool {
+        self.users.insert(identifier, user);
+        self.left(&self.reached, user, now).is_some()
+    }
+
+    /// Refused, though Clerk doesn't know of it.
+    pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, now: Instant) {
+        lock(&self.count(&self.seen, identifier)).fail(now);
     }
 
     /// Clerk has refused; `warned` that the account is about to be locked.

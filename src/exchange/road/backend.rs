@@ -11,7 +11,7 @@ use moka::sync::Cache;
 
 use super::padding::Padding;
 use super::people::People;
-use super::{Asking, Proved};
+use super::{Asking, PAUSED, Proved};
 use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
 use crate::clock::Clock;
@@ -94,12 +94,17 @@ impl Backend {
         let password = asking.credentials.password();
         let at = self.clock.now();
         let found = self.people.find(&self.bapi, identifier, key, time).await?;
-        let verified = match self.verified(found, password, time).await {
+        // Whose it is is known now, and with it what other identifiers of that user have failed.
+        let is_paused = found.as_ref().is_some_and(|account| {
+            let user = self.secret.user(&account.id);
+            asking.attempts.is_of(key, user, self.clock.now()) && asking.unproven
+        });
+        let verified = match self.verified(found, is_paused, password, time).await {
             // Deleted in between: whoever goes by this identifier now is looked up once more.
             Err(fault) if fault.meaning == Meaning::NotFound => {
                 self.people.forget(key);
                 let found = self.people.look_up(&self.bapi, identifier, key, time).await?;
-                self.verified(found, password, time).await
+                self.verified(found, false, password, time).await
             }
             answer => answer,
         };
@@ -121,12 +126,14 @@ impl Backend {
         time: &mut TimeLeft,
     ) -> Result<Account, Fault> {
         let since = self.clock.now();
+        is_paused: bool,
         let refusal = match &account {
             None => Some((Refusal::Credentials, "unknown_identifier")),
             Some(account) if account.banned => Some((Refusal::Barred, "user_banned")),
             // Not asked: whether Clerk counts such a question is written nowhere.
             Some(account) if account.locked => Some((Refusal::Locked, "user_locked")),
             Some(account) if !account.password_enabled => Some((Refusal::NotByPassword, "no_password_set")),
+            Some(_) if is_paused => Some((Refusal::Credentials, PAUSED)),
             Some(_) => None,
         };
         let account = match (account, refusal) {

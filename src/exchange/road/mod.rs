@@ -20,6 +20,7 @@ pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::frontend::Frontend;
 use super::pacing::{Pacing, Permit, Wish};
+use super::attempts::Attempts;
 use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
 use crate::fapi::SignedIn;
@@ -35,12 +36,18 @@ pub(crate) enum Roads {
 }
 
 /// Whose password is to be proven.
+/// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
+pub(crate) const PAUSED: &str = "user_paused";
+
 pub(crate) struct Asking<'a> {
     pub(crate) credentials: &'a Credentials,
     /// What the identifier's device is known by, and what it is counted under.
     pub(crate) device_name: &'a str,
     pub(crate) identifier: IdentifierKey,
     /// The session at hand is to serve on: it only has to be proven anew.
+    /// A guess, as far as anybody knows: what its user's other identifiers have failed counts against it (rule P3).
+    pub(crate) unproven: bool,
+    pub(crate) attempts: &'a Attempts,
     pub(crate) renewal: bool,
     /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
     pub(crate) follows: bool,

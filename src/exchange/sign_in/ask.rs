@@ -12,7 +12,7 @@ use crate::exchange::circuit::Pass;
 use crate::exchange::denials::Repeats;
 use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
-use crate::exchange::road::{Asking, Proved};
+use crate::exchange::road::{Asking, PAUSED, Proved};
 use crate::exchange::verdict;
 use crate::key::{IdentifierKey, device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
@@ -68,6 +68,8 @@ impl SignIns {
             credentials: &attempt.credentials,
             device_name: &device_name(attempt.credentials.identifier()),
             identifier,
+            unproven: standing == Standing::Unproven && purpose == Purpose::Request,
+            attempts: &self.attempts,
             renewal: matches!(purpose, Purpose::Renewal { .. }),
             follows: attempt.follows,
             pacing: &self.pacing,
@@ -78,7 +80,11 @@ impl SignIns {
             && let Meaning::Refused(refusal) = fault.meaning
             && share == Share::Unproven
         {
-            self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
+            if fault.code.as_deref() == Some(PAUSED) {
+                self.attempts.refused_unasked(identifier, self.clock.now());
+            } else {
+                self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
+            }
         }
         let unasked = [Meaning::Unavailable, Meaning::RateLimited, Meaning::NoTurn];
         if !answer.as_ref().is_err_and(|fault| unasked.contains(&fault.meaning)) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Attempt, SignInFault, SignInOutcome, SignIns};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::denials::Repeats;
-use crate::exchange::road::Opened;
+use crate::exchange::road::{Opened, PAUSED};
 use crate::exchange::verdict;
 use crate::fapi::{ClientSlot, SignedIn};
 use crate::kept::StoredSession;
@@ -107,7 +107,8 @@ impl SignIns {
     /// Clerk has refused a credential that it had accepted before: what is kept for its user, and nobody uses, is ended.
     /// Guesses end nothing.
     pub(super) fn end_idle(&self, attempt: &Attempt, fault: &Fault) {
-        let Some(road) = self.road.backend().filter(|_| fault.meaning.is_verdict()) else { return };
+        let is_clerks = fault.meaning.is_verdict() && fault.code.as_deref() != Some(PAUSED);
+        let Some(road) = self.road.backend().filter(|_| is_clerks) else { return };
         let Some(user) = self.proven.user_of(&attempt.key) else { return };
         let (kept, sessions) = (Arc::clone(&road.sessions), Arc::clone(&self.sessions));
         let leavers = Arc::clone(&self.leavers);
