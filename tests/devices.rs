@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{JANE, Pair, World, ask, basic, builder, code, session, settle};
-use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser};
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 use tower_clerk::{
     Builder, Credentials, DeviceFile, DeviceStore, KnownDevice, MemoryDevices, RejectionKind, StoreErrorKind,
 };
@@ -308,6 +308,26 @@ async fn s10_a_name_that_reads_like_a_number_takes_no_device_away() {
     let number = number_and_name(&world).await;
     assert_eq!(code(&world.get(NAME).await), "account_action_required");
     assert_eq!(session(&world.get(NUMBER).await).user_id(), number);
+}
+
+/// Wrong codes and passwords of an enrolment are attempts like any other.
+#[tokio::test(start_paused = true)]
+async fn p3_an_enrolment_is_no_way_to_guess_and_honours_what_clerk_asks_for() {
+    let world = World::unlimited();
+    for guess in 0..20 {
+        let credentials = Credentials::new(JANE.0, format!("guess {guess}")).unwrap();
+        world.clerk.enroll(&credentials).await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(world.fake.count(Endpoint::SignIns) <= 4, "asked {}", world.fake.count(Endpoint::SignIns));
+    let limited = Fault::RateLimited { retry_after: RetryAfter::Seconds(30) };
+    world.fake.script(Endpoint::SignIns, limited);
+    let credentials = Credentials::new(NEWDEVICE.0, NEWDEVICE.1).unwrap();
+    let refused = world.clerk.enroll(&credentials).await.unwrap_err();
+    assert_eq!(refused.kind(), RejectionKind::UpstreamRateLimited);
+    world.fake.clear_log();
+    assert_eq!(code(&world.get(common::BOB).await), "upstream_rate_limited");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 0);
 }
 
 #[tokio::test(start_paused = true)]

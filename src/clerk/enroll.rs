@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::Clerk;
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::credentials::Credentials;
-use crate::exchange::{NoTurn, Share, Wish, of_sign_in};
+use crate::exchange::{NoTurn, Pause, RETRY_RATE_LIMITED, Share, Wish, of_sign_in};
 use crate::fapi::{SecondFactor, SignedIn, Unfinished};
 use crate::key::{device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
@@ -90,8 +90,12 @@ impl Clerk {
         let Some(road) = sign_ins.road.frontend() else {
             return Err(Rejection::new(RejectionKind::Misconfigured).detail_of(NOT_NEEDED));
         };
-        let normalized = normalize_identifier(credentials.identifier());
-        let identifier = sign_ins.secret.identifier(&normalized);
+        let identifier = sign_ins.secret.identifier(&normalize_identifier(credentials.identifier()));
+        let now = sign_ins.clock.now();
+        sign_ins.attempts.may_ask(identifier, now).map_err(|pause| match pause {
+            Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
+            Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
+        })?;
         let wish = Wish { share: Share::Unproven, identifier, source: None, renewal: None };
         let mut permit = sign_ins.pacing.turn(wish).await.map_err(|NoTurn { earliest }| {
             Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(earliest)
@@ -99,7 +103,20 @@ impl Clerk {
         permit.depart();
         let mut time = self.time();
         match time.run(road.fapi.begin(credentials, None)).await {
-            Err(fault) => Err(of_sign_in(&fault)),
+            Err(fault) => {
+                // It counts like any other sign-in (rules P2, P3).
+                let now = sign_ins.clock.now();
+                match fault.meaning {
+                    Meaning::Refused(refusal) => {
+                        sign_ins.attempts.failed(identifier, refusal, fault.lockout_warning, now);
+                    }
+                    Meaning::RateLimited => {
+                        sign_ins.pacing.pause_until(now + fault.retry_after.unwrap_or(RETRY_RATE_LIMITED));
+                    }
+                    _ => {}
+                }
+                Err(of_sign_in(&fault))
+            }
             Ok(Ok(signed_in)) => {
                 let enrollment = Enrollment {
                     clerk: self.clone(),

@@ -13,7 +13,7 @@ mod sign_in;
 mod standing;
 mod verdict;
 
-pub(crate) use self::attempts::Attempts;
+pub(crate) use self::attempts::{Attempts, Pause};
 pub(crate) use self::circuit::Circuit;
 pub use self::circuit::CircuitState;
 pub(crate) use self::denials::Denials;
@@ -25,4 +25,4 @@ pub(crate) use self::proven::Proven;
 pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads};
 pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
 pub(crate) use self::standing::Standing;
-pub(crate) use self::verdict::{of_fault as of_sign_in, of_mint, unavailable};
+pub(crate) use self::verdict::{RETRY_RATE_LIMITED, of_fault as of_sign_in, of_mint, unavailable};
