@@ -421,6 +421,27 @@ async fn k5_an_old_password_that_is_refused_leaves_the_new_ones_session_alone() 
     assert_eq!((ended(&world).await, sign_ins(&world)), (0, 1));
 }
 
+/// What was opened beside a session can be another credential's own.
+#[tokio::test(start_paused = true)]
+async fn k5_an_old_password_that_is_refused_leaves_the_new_ones_organization_alone() {
+    let store = Shared::default();
+    let first = world(&store);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    // Its client is unknown there, so that the organization is a session of its own.
+    let process = first.restarted(|engine| engine.session_store(store.clone()));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    let beside = session(&process.get_for(JANE, "acme").await).session_id().to_owned();
+    process.fake.set_password("jane", "a new one");
+    let new: Pair = (JANE.0, "a new one");
+    for _ in 0..70 {
+        process.get(JANE).await;
+        assert_eq!(session(&process.get_for(new, "acme").await).session_id(), beside);
+        tokio::time::sleep(MINUTE).await;
+    }
+    assert_eq!(code(&process.get(JANE).await), "credentials_rejected");
+    assert!(process.fake.sessions().iter().any(|it| it.id() == beside && it.is_live()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
     let world = World::backend_with(|fake| fake, |engine: Builder| engine.session_ttl(6 * HOUR));

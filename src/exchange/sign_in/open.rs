@@ -54,7 +54,7 @@ impl SignIns {
             return;
         }
         for sibling in live.siblings() {
-            self.discard(&sibling);
+            self.discard_sibling(&sibling, live);
         }
         self.forget_kept(live);
         self.sessions.remove_and_end(live);
@@ -102,6 +102,14 @@ impl SignIns {
     pub(crate) fn discard(&self, live: &Arc<LiveSession>) {
         self.forget_kept(live);
         self.leavers.end(live);
+    }
+
+    /// The same of what was opened beside a session that goes, unless another one uses it.
+    fn discard_sibling(&self, sibling: &Arc<LiveSession>, of: &Arc<LiveSession>) {
+        let users = self.sessions.by_id(&sibling.session_id);
+        if !users.iter().any(|user| !Arc::ptr_eq(user, of) && !user.is_over()) {
+            self.discard(sibling);
+        }
     }
 
     /// Clerk has refused a credential that it had accepted before: what is kept for its user, and nobody uses, is ended.
