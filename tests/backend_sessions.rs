@@ -50,6 +50,35 @@ impl SessionStore for Shared {
     }
 }
 
+/// A store that is out of reach: it finds nothing and keeps nothing.
+struct Nowhere;
+
+impl SessionStore for Nowhere {
+    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
 fn world(store: &Shared) -> World {
     World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()))
 }
@@ -440,6 +469,23 @@ async fn k5_an_old_password_that_is_refused_leaves_the_new_ones_organization_alo
     }
     assert_eq!(code(&process.get(JANE).await), "credentials_rejected");
     assert!(process.fake.sessions().iter().any(|it| it.id() == beside && it.is_live()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_a_session_that_no_store_keeps_is_ended_by_a_revocation_all_the_same() {
+    type Revoke = fn(&World, &str, &str);
+    let revocations: [(&str, Revoke); 3] = [
+        ("user", |world, user, _| world.clerk.revoke_user(user)),
+        ("session", |world, _, session| world.clerk.revoke_session(session)),
+        ("all", |world, _, _| world.clerk.revoke_all()),
+    ];
+    for (what, revoke) in revocations {
+        let world = World::backend_with(|fake| fake, |engine| engine.session_store(Nowhere));
+        let response = world.get(JANE).await;
+        revoke(&world, session(&response).user_id(), session(&response).session_id());
+        assert_eq!(ended(&world).await, 1, "{what}");
+        assert_eq!(world.fake.live_sessions(), 0, "{what}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

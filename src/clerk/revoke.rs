@@ -1,5 +1,6 @@
 //! Taking back what was let in (rule K9).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Clerk;
@@ -20,14 +21,14 @@ impl Clerk {
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
-        self.drop_all(sign_ins.users.revoke(user_id));
+        let dropped = self.drop_all(sign_ins.users.revoke(user_id));
         if let Some(road) = sign_ins.road.frontend() {
             road.devices.forget_user(user_id);
         }
         if let Some(road) = sign_ins.road.backend() {
             road.forget_user(user_id);
             let (sessions, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
-            self.end_kept(road, async move { sessions.take_user(&user_id).await });
+            self.end_kept(road, dropped, async move { sessions.take_user(&user_id).await });
         }
     }
 
@@ -36,13 +37,13 @@ impl Clerk {
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
-        self.drop_all(sign_ins.sessions.by_id(session_id));
+        let mut dropped = self.drop_all(sign_ins.sessions.by_id(session_id));
+        dropped.retain(|id| **id == *session_id);
         if let Some(road) = sign_ins.road.backend() {
             let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
-            self.end_kept(
-                road,
-                async move { sessions.take_session(&session_id).await.into_iter().collect() },
-            );
+            self.end_kept(road, dropped, async move {
+                sessions.take_session(&session_id).await.into_iter().collect()
+            });
         }
     }
 
@@ -58,31 +59,35 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         sign_ins.users.revoke_all();
-        sign_ins.sessions.remove_all();
+        let dropped = self.drop_all(sign_ins.sessions.all());
         if let Some(road) = sign_ins.road.frontend() {
             road.devices.forget_all();
         }
         if let Some(road) = sign_ins.road.backend() {
             road.forget_all();
             let sessions = Arc::clone(&road.sessions);
-            self.end_kept(road, async move { sessions.take_all().await });
+            self.end_kept(road, dropped, async move { sessions.take_all().await });
         }
         sign_ins.proven.forget_all();
         sign_ins.standing.forget_all();
     }
 
-    /// Ends the sessions that were kept for later.
+    /// Ends the sessions that were kept for later, and those that were dropped but aren't among them: a store may have
+    /// lost some.
     fn end_kept(
         &self,
         road: &Arc<Backend>,
+        dropped: HashSet<Box<str>>,
         taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
     ) {
         let sign_ins = &self.0.sign_ins;
         let (leavers, road) = (Arc::clone(&sign_ins.leavers), Arc::clone(road));
         now_or_later(async move {
-            for kept in taken.await {
-                road.forget_known(kept.session_id());
-                leavers.part(Parting::kept(&kept));
+            let mut ids = dropped;
+            ids.extend(taken.await.iter().map(|kept| kept.session_id().into()));
+            for session_id in ids {
+                road.forget_known(&session_id);
+                leavers.part(Parting::by_id(session_id));
             }
         });
         if tokio::runtime::Handle::try_current().is_ok() {
@@ -90,12 +95,17 @@ impl Clerk {
         }
     }
 
-    fn drop_all(&self, sessions: Vec<Arc<LiveSession>>) {
+    /// Drops these. Returns their ids, and those of what was opened beside them.
+    fn drop_all(&self, sessions: Vec<Arc<LiveSession>>) -> HashSet<Box<str>> {
+        let mut dropped = HashSet::new();
         for live in sessions {
             self.0.sign_ins.sessions.remove(&live);
         }
     }
+            dropped.extend(live.siblings().iter().map(|sibling| sibling.session_id.clone()));
+            dropped.insert(live.session_id.clone());
 
+        dropped
     /// Ends the session of these credentials, here and at Clerk.
     ///
     /// The credentials stay good: the next request with them signs in anew.

@@ -31,7 +31,12 @@ impl Parting {
 impl Parting {
     /// A session that was kept for later, whose client nobody knows any more.
     pub(crate) fn kept(kept: &StoredSession) -> Self {
-        Self { session_id: kept.session_id().into(), client: Arc::new(ClientSlot::none()) }
+        Self::by_id(kept.session_id().into())
+    }
+
+    /// The same, where nothing else is known of it.
+    pub(crate) fn by_id(session_id: Box<str>) -> Self {
+        Self { session_id, client: Arc::new(ClientSlot::none()) }
     }
 }
 

@@ -182,14 +182,14 @@ impl Sessions {
         self.by_id(&live.session_id).iter().any(|held| !Arc::ptr_eq(held, live) && !held.is_over())
     }
 
-    /// Drops all sessions.
-    pub(crate) fn remove_all(&self) {
-        self.cache.iter().for_each(|(_, live)| self.remove(&live));
+    /// All that are held.
+    pub(crate) fn all(&self) -> Vec<Arc<LiveSession>> {
+        self.cache.iter().map(|(_, live)| live).collect()
     }
 
     /// Takes all sessions out, for whom else but the leavers to deal with.
     pub(crate) fn drain(&self) -> Vec<Arc<LiveSession>> {
-        let all: Vec<_> = self.cache.iter().map(|(_, live)| live).collect();
+        let all = self.all();
         for live in &all {
             self.leavers.taken_by_hand(live);
             self.remove(live);
