@@ -82,6 +82,7 @@ impl Clerk {
     ) {
         let sign_ins = &self.0.sign_ins;
         let (leavers, road) = (Arc::clone(&sign_ins.leavers), Arc::clone(road));
+        let removal = road.removals.begin();
         now_or_later(async move {
             let mut ids = dropped;
             ids.extend(taken.await.iter().map(|kept| kept.session_id().into()));
@@ -89,6 +90,7 @@ impl Clerk {
                 road.forget_known(&session_id);
                 leavers.part(Parting::by_id(session_id));
             }
+            drop(removal);
         });
         if tokio::runtime::Handle::try_current().is_ok() {
             sign_ins.ender.start();
@@ -100,12 +102,12 @@ impl Clerk {
         let mut dropped = HashSet::new();
         for live in sessions {
             self.0.sign_ins.sessions.remove(&live);
-        }
-    }
             dropped.extend(live.siblings().iter().map(|sibling| sibling.session_id.clone()));
             dropped.insert(live.session_id.clone());
-
+        }
         dropped
+    }
+
     /// Ends the session of these credentials, here and at Clerk.
     ///
     /// The credentials stay good: the next request with them signs in anew.

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 
 use super::padding::Padding;
 use super::people::People;
+use super::removals::Removals;
 use super::{Asking, PAUSED, Proved};
 use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
@@ -35,6 +36,8 @@ pub(crate) struct Backend {
     pub(crate) bapi: Arc<Bapi>,
     pub(super) fapi: Arc<Fapi>,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    /// What the store is being told to forget.
+    pub(crate) removals: Arc<Removals>,
     /// What this process knows of the sessions that it has opened, by id: bounded like the sessions themselves.
     pub(super) opened: Cache<Box<str>, Arc<Known>>,
     /// The budget of sign-ins, which on this road only tickets draw on.
@@ -85,7 +88,8 @@ impl Backend {
         let opened =
             Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
         let (people, padding) = (People::new(Arc::clone(&secret)), Padding::new(timeout / 2, clock, jitter));
-        Self { bapi, fapi, sessions, opened, sign_ins, people, padding, options, secret, clock }
+        let removals = Arc::default();
+        Self { bapi, fapi, sessions, removals, opened, sign_ins, people, padding, options, secret, clock }
     }
 
     /// Two calls: who it is, as they are now, and whether the password is theirs.
@@ -122,18 +126,18 @@ impl Backend {
     async fn verified(
         &self,
         account: Option<Account>,
+        is_paused: bool,
         password: &str,
         time: &mut TimeLeft,
     ) -> Result<Account, Fault> {
         let since = self.clock.now();
-        is_paused: bool,
         let refusal = match &account {
             None => Some((Refusal::Credentials, "unknown_identifier")),
+            Some(_) if is_paused => Some((Refusal::Credentials, PAUSED)),
             Some(account) if account.banned => Some((Refusal::Barred, "user_banned")),
             // Not asked: whether Clerk counts such a question is written nowhere.
             Some(account) if account.locked => Some((Refusal::Locked, "user_locked")),
             Some(account) if !account.password_enabled => Some((Refusal::NotByPassword, "no_password_set")),
-            Some(_) if is_paused => Some((Refusal::Credentials, PAUSED)),
             Some(_) => None,
         };
         let account = match (account, refusal) {

@@ -11,6 +11,7 @@ mod frontend;
 mod opening;
 mod padding;
 mod people;
+mod removals;
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use tokio::time::Instant;
 pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::frontend::Frontend;
-use super::pacing::{Pacing, Permit, Wish};
 use super::attempts::Attempts;
+use super::pacing::{Pacing, Permit, Wish};
 use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
 use crate::fapi::SignedIn;
@@ -35,19 +36,19 @@ pub(crate) enum Roads {
     Backend(Arc<Backend>),
 }
 
-/// Whose password is to be proven.
 /// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
 pub(crate) const PAUSED: &str = "user_paused";
 
+/// Whose password is to be proven.
 pub(crate) struct Asking<'a> {
     pub(crate) credentials: &'a Credentials,
     /// What the identifier's device is known by, and what it is counted under.
     pub(crate) device_name: &'a str,
     pub(crate) identifier: IdentifierKey,
-    /// The session at hand is to serve on: it only has to be proven anew.
     /// A guess, as far as anybody knows: what its user's other identifiers have failed counts against it (rule P3).
     pub(crate) unproven: bool,
     pub(crate) attempts: &'a Attempts,
+    /// The session at hand is to serve on: it only has to be proven anew.
     pub(crate) renewal: bool,
     /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
     pub(crate) follows: bool,

@@ -104,6 +104,7 @@ impl Backend {
 
     /// A session of this user that was opened before, as far as is known here.
     async fn kept(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
+        self.removals.settled().await;
         let kept = self.sessions.get(user_id, organization).await?;
         let left = kept.expire_at().duration_since(self.clock.wall()).unwrap_or_default();
         (left > TOO_SHORT).then_some(kept)

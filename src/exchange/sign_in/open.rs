@@ -120,6 +120,7 @@ impl SignIns {
         let Some(user) = self.proven.user_of(&attempt.key) else { return };
         let (kept, sessions) = (Arc::clone(&road.sessions), Arc::clone(&self.sessions));
         let leavers = Arc::clone(&self.leavers);
+        let removal = road.removals.begin();
         self.ender.start();
         now_or_later(async move {
             for session in kept.take_user(&user.id).await {
@@ -129,6 +130,7 @@ impl SignIns {
                     kept.put(session).await;
                 }
             }
+            drop(removal);
         });
     }
 
@@ -136,7 +138,11 @@ impl SignIns {
     pub(crate) fn forget_kept(&self, live: &Arc<LiveSession>) {
         let Some(road) = self.road.backend() else { return };
         let (road, live) = (Arc::clone(road), Arc::clone(live));
-        now_or_later(async move { road.forget(&live).await });
+        let removal = road.removals.begin();
+        now_or_later(async move {
+            road.forget(&live).await;
+            drop(removal);
+        });
     }
 
     /// Puts a new session in the place of one that is still live, with the tokens that this one had, so that nobody

@@ -1,0 +1,60 @@
+//! What a store is still being told to forget. It may be on another machine, and somebody who asks it meanwhile would be
+//! told of a session that was taken back.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use crate::sync::lock;
+
+/// The removals under way at one store.
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    state: Mutex<State>,
+    done: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    begun: u64,
+    under_way: BTreeSet<u64>,
+}
+
+/// A removal, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    removals: Arc<Removals>,
+    number: u64,
+}
+
+impl Removals {
+    pub(crate) fn begin(self: &Arc<Self>) -> Removal {
+        let mut state = lock(&self.state);
+        let number = state.begun;
+        state.begun += 1;
+        state.under_way.insert(number);
+        Removal { removals: Arc::clone(self), number }
+    }
+
+    /// Waits until those are done that have begun by now.
+    pub(crate) async fn settled(&self) {
+        let begun = lock(&self.state).begun;
+        loop {
+            // Listening begins before the look, so that nothing is missed in between.
+            let mut done = std::pin::pin!(self.done.notified());
+            done.as_mut().enable();
+            if lock(&self.state).under_way.first().is_none_or(|first| *first >= begun) {
+                return;
+            }
+            done.await;
+        }
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        lock(&self.removals.state).under_way.remove(&self.number);
+        self.removals.done.notify_waiters();
+    }
+}
