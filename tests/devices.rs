@@ -330,6 +330,25 @@ async fn p3_an_enrolment_is_no_way_to_guess_and_honours_what_clerk_asks_for() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 0);
 }
 
+/// One of two entries that share a session goes: the other one's is still in use.
+#[tokio::test(start_paused = true)]
+async fn s10_a_shared_session_is_in_use_until_the_last_entry_goes() {
+    let world = world(&Shared::default(), |fake| fake);
+    enroll(&world, NEWDEVICE).await;
+    rest().await;
+    assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+    assert_eq!(world.get(("NewDevice@example.com", NEWDEVICE.1)).await.status(), 200);
+    for _ in 0..70 {
+        assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(world.clerk.stats().sessions, 1, "the second has run out");
+    world.fake.clear_log();
+    assert_eq!(world.get(("NEWDEVICE@example.com", NEWDEVICE.1)).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1, "it is tried from a fresh client first");
+    assert_eq!(world.fake.live_sessions(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn k9_a_revoked_user_is_no_known_device_any_more() {
     let devices = Shared::default();

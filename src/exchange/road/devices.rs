@@ -24,7 +24,16 @@ pub(crate) struct Devices {
 
 struct InUse {
     client: Weak<ClientSlot>,
-    live: Weak<LiveSession>,
+    /// Who uses a session that hangs on it: several credentials can share one. The newest comes last.
+    users: Vec<Weak<LiveSession>>,
+}
+
+impl InUse {
+    /// One that is live, or else the last that was.
+    fn live(&self) -> Option<Arc<LiveSession>> {
+        let users = || self.users.iter().rev().filter_map(Weak::upgrade);
+        users().find(|live| !live.is_over()).or_else(|| users().next())
+    }
 }
 
 /// A client that Clerk knows for this identifier.
@@ -60,7 +69,7 @@ impl Devices {
         }
         let user_id = known.user_id().into();
         let in_use = lock(&self.in_use);
-        let used = in_use.get(identifier).map(|used| (used.client.upgrade(), used.live.upgrade()));
+        let used = in_use.get(identifier).map(|used| (used.client.upgrade(), used.live()));
         drop(in_use);
         let (client, standing) = match used {
             Some((Some(client), Some(live))) if !live.is_over() => (client, Standing::InUse),
@@ -83,8 +92,15 @@ impl Devices {
             // What is forgotten here is looked at anew when it is used next.
             in_use.retain(|_, used| used.client.strong_count() > 0);
         }
-        let used = InUse { client: Arc::downgrade(&live.client), live: Arc::downgrade(live) };
-        in_use.insert(identifier.into(), used);
+        let client = Arc::downgrade(&live.client);
+        let used = in_use
+            .entry(identifier.into())
+            .or_insert_with(|| InUse { client: client.clone(), users: Vec::new() });
+        if !used.client.ptr_eq(&client) {
+            *used = InUse { client, users: Vec::new() };
+        }
+        used.users.retain(|known| known.upgrade().is_some_and(|known| !known.is_over()));
+        used.users.push(Arc::downgrade(live));
         drop(in_use);
         self.store.put(identifier, KnownDevice::new(&live.user.id, token.expose(), self.clock.wall()));
     }
@@ -92,6 +108,8 @@ impl Devices {
     /// Remembers a client that somebody has made known to Clerk by hand.
     pub(crate) fn enroll(&self, identifier: &str, user_id: &str, client: &ClientSlot) {
         if let Some(token) = client.current() {
+            // What was in use goes on without being the device.
+            lock(&self.in_use).remove(identifier);
             self.store.put(identifier, KnownDevice::new(user_id, token.expose(), self.clock.wall()));
         }
     }
