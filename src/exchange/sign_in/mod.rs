@@ -29,7 +29,7 @@ use crate::exchange::road::{Proved, Roads};
 use crate::exchange::standing::{Proof, Standing};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
-use crate::key::{CredentialKey, KeySecret, device_name};
+use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::rejection::Rejection;
 use crate::session::Road;
 use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
