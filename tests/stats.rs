@@ -157,3 +157,39 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
         });
     });
 }
+
+#[test]
+fn c6_no_metric_of_the_backend_road_shows_a_key_a_ticket_or_a_user() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            Clerk::describe_metrics();
+            let world = World::backend();
+            mixed_traffic(&world).await;
+            world.clerk.preflight().await;
+            world.clerk.revoke_all();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            world.clerk.publish_metrics();
+            let text = handle.render();
+            for seen in [
+                "road=\"backend\"",
+                "operation=\"verify_password\"",
+                "operation=\"ticket\"",
+                "operation=\"ticket_sign_in\"",
+                "operation=\"revoke\"",
+                "tower_clerk_active_users 360",
+            ] {
+                assert!(text.contains(seen), "{seen} in {text}");
+            }
+            let key = world.fake.secret_key();
+            for secret in ["@", "user_", "sess_", "client_", "org_", "sk_", &key[8..], "eyJ", "jane", "acme"]
+            {
+                let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+                assert!(!lines.any(|line| line.contains(secret)), "{secret} in {text}");
+            }
+        });
+    });
+}
