@@ -122,6 +122,31 @@ async fn a_user_who_was_deleted_is_out_and_one_who_takes_the_address_is_in() {
     assert_ne!(first, second);
 }
 
+/// Between the look-up and the look at the password.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_deleted_while_the_password_is_on_its_way_is_looked_up_once_more() {
+    for successor in [true, false] {
+        let world = World::backend();
+        let hold = world.fake.hold(Endpoint::VerifyPassword);
+        let asking = {
+            let world = world.clone();
+            tokio::spawn(async move { world.get(CAROL).await })
+        };
+        while hold.waiting() == 0 {
+            common::settle().await;
+        }
+        world.fake.delete_user(CAROL.0);
+        let second = successor.then(|| world.fake.add_user(FakeUser::new(CAROL.0).password(CAROL.1)));
+        hold.release();
+        let response = asking.await.unwrap();
+        match second {
+            Some(second) => assert_eq!(session(&response).user_id(), second),
+            None => assert_eq!(code(&response), "credentials_rejected"),
+        }
+        assert_eq!(world.fake.count(Endpoint::Users), 2);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_that_passes_to_another_user_takes_no_session_along() {
     let world = World::backend();
@@ -153,6 +178,43 @@ async fn a_user_whose_account_has_changed_is_out_at_the_next_proof() {
         assert_eq!(world.fake.live_sessions_of("jane"), 0, "{what}: a refusal ends the session");
         assert_eq!(world.clerk.stats().sessions, 0, "{what}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_ticket_is_made_for_who_is_banned_or_locked() {
+    for pair in [("banned@example.com", "banned for good"), ("locked@example.com", "locked out for an hour")]
+    {
+        let world = World::backend();
+        assert_eq!(code(&world.get(pair).await), "credentials_rejected");
+        assert_eq!(calls(&world), [1, 0, 0, 0, 0], "{}", pair.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_a_revoked_user_is_looked_up_anew() {
+    let world = World::backend();
+    let user = session(&world.get(JANE).await).user_id().to_owned();
+    world.clerk.revoke_user(&user);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!((world.fake.count(Endpoint::Users), world.fake.count(Endpoint::User)), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_identifiers_of_a_user_that_come_at_once_open_one_session() {
+    let world = World::backend();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let [one, other] = [JANE, ("jane", JANE.1)].map(|pair| {
+        let world = world.clone();
+        tokio::spawn(async move { world.get(pair).await })
+    });
+    while hold.waiting() == 0 || world.fake.count(Endpoint::VerifyPassword) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    common::settle().await;
+    hold.release();
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    assert_eq!(session(&one).session_id(), session(&other).session_id());
+    assert_eq!(calls(&world)[2..4], [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -291,6 +291,20 @@ async fn tokens_come_from_the_frontend_api_while_it_takes_part_and_else_by_the_k
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frontend_api_that_is_away_is_left_alone_for_a_while() {
+    let world = World::backend();
+    for pair in [JANE, BOB, CAROL] {
+        assert_eq!(world.get(pair).await.status(), 200);
+    }
+    world.fake.script_always(Endpoint::Tokens, Fault::Status(503));
+    tokio::time::sleep(2 * MINUTE).await;
+    for pair in [JANE, BOB, CAROL] {
+        assert_eq!(world.get(pair).await.status(), 200);
+    }
+    assert_eq!((world.fake.count(Endpoint::Tokens), world.fake.count(Endpoint::BackendTokens)), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_live_as_long_as_was_asked_for() {
     let world = World::backend_with(|fake| fake, |engine| engine.token_lifetime(Duration::from_secs(600)));
     let response = world.get(JANE).await;
@@ -361,6 +375,21 @@ async fn a_session_that_was_over_before_the_restart_is_replaced() {
     tokio::time::sleep(8 * 24 * HOUR).await;
     assert_eq!(again.get(JANE).await.status(), 200);
     assert_eq!(sign_ins(&again), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_about_to_end_is_replaced_before_it_does() {
+    let store = Shared::default();
+    let first = world(&store);
+    let id = session(&first.get(JANE).await).session_id().to_owned();
+    tokio::time::sleep(7 * 24 * HOUR - Duration::from_secs(30)).await;
+    assert_eq!(first.fake.live_sessions(), 1, "it is there yet");
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    let next = session(&again.get(JANE).await).session_id().to_owned();
+    assert_ne!(next, id);
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!(session(&again.get(JANE).await).session_id(), next);
+    assert_eq!(sign_ins(&again), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -472,6 +501,41 @@ async fn k9_a_revocation_during_a_sign_in_leaves_no_session_behind() {
         let kept = store.get(JANE_ID, None).await.unwrap();
         assert_eq!(kept.session_id(), live.id(), "{endpoint:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_a_revocation_while_a_session_is_opened_beside_another_leaves_none_behind() {
+    let store = Shared::default();
+    let first = world(&store);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    let process = first.restarted(|engine| engine.session_store(store.clone()));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    let hold = process.fake.hold_answer(Endpoint::SignIns);
+    let asking = {
+        let process = process.clone();
+        tokio::spawn(async move { process.get_for(JANE, "acme").await })
+    };
+    while hold.waiting() == 0 {
+        settle().await;
+    }
+    process.clerk.revoke_user(JANE_ID);
+    hold.release();
+    assert_ne!(asking.await.unwrap().status(), 200);
+    assert_eq!(ended(&process).await, 2);
+    assert_eq!(process.fake.live_sessions(), 0);
+    assert!(store.take_user(JANE_ID).await.is_empty());
+}
+
+/// Nobody holds it any more, and nobody gets at it by this credential again.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_what_was_kept_after_the_entry_had_gone() {
+    let world = World::backend();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    tokio::time::sleep(3 * HOUR).await;
+    world.fake.set_password("jane", "a new one");
+    assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
+    assert_eq!(ended(&world).await, 1);
+    assert_eq!(world.fake.live_sessions(), 0);
 }
 
 #[tokio::test(start_paused = true)]

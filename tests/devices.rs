@@ -270,6 +270,21 @@ async fn s10_an_answer_about_another_user_drops_the_device() {
     assert_eq!(kept.user_id(), other);
 }
 
+#[tokio::test(start_paused = true)]
+async fn s10_who_has_an_address_now_does_not_get_the_session_of_who_had_it() {
+    let devices = Shared::default();
+    let first = world(&devices, FakeClerkBuilder::no_rate_limit);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    assert_eq!(first.get(NEWDEVICE).await.status(), 200);
+    first.fake.change_email(NEWDEVICE.0, NEWDEVICE.0, "elsewhere@example.com");
+    first.fake.add_user(FakeUser::new(NEWDEVICE.0).device_trust().password("the successor's"));
+    for world in [killed(&first, &devices), first] {
+        let response = world.get((NEWDEVICE.0, "the successor's")).await;
+        assert_eq!(code(&response), "account_action_required", "{}", response.body());
+    }
+}
+
 /// Of two users one has a name that is the other's number but for what stands between the digits.
 const NUMBER: Pair = ("+1 555 555 0123", "the one with the number");
 const NAME: Pair = ("1-555-555-0123", "the one with the name");
