@@ -659,3 +659,21 @@ async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
     assert_eq!(world.get(CAROL).await.status(), 200);
     assert_eq!(world.get(BOB).await.status(), 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn k10_a_session_whose_organization_was_taken_from_it_is_ended_with_the_one_it_stands_beside() {
+    let store = Shared::default();
+    let first = world(&store);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    let process = first.restarted(|engine| engine.session_store(store.clone()).proof_renewal(false));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    assert_eq!(process.get_for(JANE, "acme").await.status(), 200);
+    assert_eq!(process.fake.live_sessions(), 2);
+    process.fake.remove_member("jane", "acme");
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(code(&process.get_for(JANE, "acme").await), "organization_forbidden");
+    tokio::time::sleep(3 * HOUR).await;
+    assert_eq!((ended(&process).await, process.fake.live_sessions()), (1, 1));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    assert_eq!(sign_ins(&process), 2, "what is kept serves on");
+}

@@ -16,9 +16,9 @@ use crate::fapi::Membership;
 use crate::key::international;
 
 /// Users that one page of a look-up brings.
-const PAGE: usize = 50;
+const PAGE: usize = 100;
 /// Pages that are looked at: nobody has an address that so many others claim.
-const PAGES: usize = 10;
+const PAGES: usize = 3;
 /// Memberships in one answer: the most that Clerk gives.
 const MOST_MEMBERSHIPS: usize = 500;
 

@@ -68,6 +68,8 @@ impl Clerk {
                 Some(live) => (live, now + left.unwrap_or(inner.settings.upstream_timeout)),
                 None => {
                     let SignInOutcome { result, deadline } = self.sign_in(attempt, how, left).await?;
+                    // One may follow, whatever from (rule S5).
+                    again |= attempt.followed.load(Ordering::Relaxed);
                     let spent = left
                         .map_or(Duration::ZERO, |left| inner.settings.upstream_timeout.saturating_sub(left));
                     match result {

@@ -120,6 +120,7 @@ impl Clerk {
         let key = self.key_of_credentials(credentials);
         let Some(live) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
         inner.sign_ins.leavers.taken_by_hand(&live);
+        inner.sign_ins.discard_siblings(&live);
         inner.sign_ins.forget_kept(&live);
         inner.sign_ins.sessions.remove(&live);
         // In a task of its own: a caller that goes away must not leave the session to Clerk.

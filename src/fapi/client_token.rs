@@ -86,6 +86,11 @@ impl ClientSlot {
         lock(&self.held).clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn rotate(&self, carried: &Arc<ClientToken>, to: &str) {
+        self.update(carried, TokenUpdate::New(ClientToken::new(to)));
+    }
+
     /// Takes over what a *successful* answer said. The token of an error answer belongs to another client.
     pub(crate) fn update(&self, carried: &Arc<ClientToken>, update: TokenUpdate) {
         let mut held = lock(&self.held);

@@ -217,17 +217,21 @@ impl LiveSession {
 
     /// The session among this one and its siblings whose active organization is this one.
     pub(crate) fn carrier(self: &Arc<Self>, organization: Option<&str>) -> Option<Arc<Self>> {
-        if self.opened_for.as_deref() == organization && !self.lost_organization.load(Ordering::Relaxed) {
+        if self.is_for(organization) {
             return Some(Arc::clone(self));
         }
         let siblings = lock(&self.siblings);
-        siblings.iter().find(|sibling| sibling.opened_for.as_deref() == organization).cloned()
+        siblings.iter().find(|sibling| sibling.is_for(organization)).cloned()
+    }
+
+    fn is_for(&self, organization: Option<&str>) -> bool {
+        self.opened_for.as_deref() == organization && !self.lost_organization.load(Ordering::Relaxed)
     }
 
     /// Adds a sibling; the oldest of too many goes.
     pub(crate) fn add_sibling(&self, sibling: Arc<Self>) {
         let mut siblings = lock(&self.siblings);
-        siblings.retain(|known| known.opened_for != sibling.opened_for);
+        siblings.retain(|known| !known.is_for(sibling.opened_for.as_deref()));
         if siblings.len() >= MAX_SIBLINGS {
             siblings.remove(0);
         }

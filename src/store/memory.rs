@@ -103,6 +103,7 @@ impl Sessions {
             // Runs in the thread that inserts, so it does next to nothing.
             .eviction_listener(move |_, live: Arc<LiveSession>, _| {
                 live.mark_over();
+                live.siblings().iter().filter(|it| it.is_to_end()).for_each(|it| leaving.leave(it));
                 // It is ended with the last who uses it.
                 if !unlist(&listed, &live) {
                     leaving.leave(&live);

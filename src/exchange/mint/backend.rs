@@ -59,7 +59,8 @@ impl Minter {
             Err(MintFault::Forbidden) if organization.is_some() => {
                 backend.forget(&carrier).await;
                 carrier.lose_organization();
-                live.drop_sibling(&carrier.session_id);
+                // Kept no longer, it is ended with the session that it stands beside.
+                carrier.mark_to_end();
                 Err(MintFault::Forbidden)
             }
             minted => minted.map(|token| (token, carrier)),

@@ -10,7 +10,8 @@ use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::store::LiveSession;
 use crate::sync::lock;
 
-/// The register is cleared of what has gone when it has grown to this.
+/// The register is cleared of what has gone when it has grown by this, and to twice of what was left before: in
+/// proportion to what comes in, however much is in use.
 const CLEAR_AT: usize = 1024;
 
 /// The known devices of one engine.
@@ -18,8 +19,17 @@ pub(crate) struct Devices {
     store: Arc<dyn DeviceStore>,
     /// What this process has of them in use, by identifier. Two slots for one client would overwrite each other's
     /// rotations.
-    in_use: Mutex<HashMap<Box<str>, InUse>>,
+    in_use: Mutex<Register>,
+    /// A look at the store and the change that follows from it are one: a rotation must not bring back what was
+    /// forgotten meanwhile. Taken after the lock of a slot, never before it.
+    changing: Mutex<()>,
     clock: Clock,
+}
+
+#[derive(Default)]
+struct Register {
+    by_name: HashMap<Box<str>, InUse>,
+    clear_at: usize,
 }
 
 struct InUse {
@@ -57,7 +67,7 @@ pub(crate) enum Standing {
 
 impl Devices {
     pub(crate) fn new(store: Arc<dyn DeviceStore>, clock: Clock) -> Self {
-        Self { store, in_use: Mutex::default(), clock }
+        Self { store, in_use: Mutex::default(), changing: Mutex::default(), clock }
     }
 
     pub(crate) fn get(self: &Arc<Self>, identifier: &str) -> Option<Device> {
@@ -69,7 +79,7 @@ impl Devices {
         }
         let user_id = known.user_id().into();
         let in_use = lock(&self.in_use);
-        let used = in_use.get(identifier).map(|used| (used.client.upgrade(), used.live()));
+        let used = in_use.by_name.get(identifier).map(|used| (used.client.upgrade(), used.live()));
         drop(in_use);
         let (client, standing) = match used {
             Some((Some(client), Some(live))) if !live.is_over() => (client, Standing::InUse),
@@ -88,12 +98,14 @@ impl Devices {
         let Some(token) = live.client.current() else { return };
         self.keep(identifier, &live.client);
         let mut in_use = lock(&self.in_use);
-        if in_use.len() >= CLEAR_AT {
+        if in_use.by_name.len() >= in_use.clear_at {
             // What is forgotten here is looked at anew when it is used next.
-            in_use.retain(|_, used| used.client.strong_count() > 0);
+            in_use.by_name.retain(|_, used| used.client.strong_count() > 0);
+            in_use.clear_at = 2 * in_use.by_name.len() + CLEAR_AT;
         }
         let client = Arc::downgrade(&live.client);
         let used = in_use
+            .by_name
             .entry(identifier.into())
             .or_insert_with(|| InUse { client: client.clone(), users: Vec::new() });
         if !used.client.ptr_eq(&client) {
@@ -102,29 +114,46 @@ impl Devices {
         used.users.retain(|known| known.upgrade().is_some_and(|known| !known.is_over()));
         used.users.push(Arc::downgrade(live));
         drop(in_use);
-        self.store.put(identifier, KnownDevice::new(&live.user.id, token.expose(), self.clock.wall()));
+        let mut token = token;
+        loop {
+            let device = KnownDevice::new(&live.user.id, token.expose(), self.clock.wall());
+            {
+                let _changing = lock(&self.changing);
+                self.store.put(identifier, device);
+            }
+            // It may have been rotated between the look and the change, and then nobody has kept the newer one.
+            match live.client.current() {
+                Some(current) if Arc::ptr_eq(&current, &token) => return,
+                Some(current) => token = current,
+                None => return,
+            }
+        }
     }
 
     /// Remembers a client that somebody has made known to Clerk by hand.
     pub(crate) fn enroll(&self, identifier: &str, user_id: &str, client: &ClientSlot) {
         if let Some(token) = client.current() {
             // What was in use goes on without being the device.
-            lock(&self.in_use).remove(identifier);
+            lock(&self.in_use).by_name.remove(identifier);
+            let _changing = lock(&self.changing);
             self.store.put(identifier, KnownDevice::new(user_id, token.expose(), self.clock.wall()));
         }
     }
 
     /// Clerk doesn't know this client any more, or it is another's.
     pub(crate) fn forget(&self, identifier: &str) {
-        lock(&self.in_use).remove(identifier);
+        lock(&self.in_use).by_name.remove(identifier);
+        let _changing = lock(&self.changing);
         self.store.remove(identifier);
     }
 
     pub(crate) fn forget_user(&self, user_id: &str) {
+        let _changing = lock(&self.changing);
         self.store.remove_user(user_id);
     }
 
     pub(crate) fn forget_all(&self) {
+        let _changing = lock(&self.changing);
         self.store.clear();
     }
 
@@ -139,6 +168,7 @@ impl Devices {
         let (devices, identifier): (_, Box<str>) = (Arc::downgrade(self), identifier.into());
         client.keep(move |before, after| {
             let Some(devices) = devices.upgrade() else { return };
+            let _changing = lock(&devices.changing);
             let Some(known) = devices.store.get(&identifier) else { return };
             if known.client_token() != before.expose() {
                 return;
@@ -151,5 +181,35 @@ impl Devices {
                 None => devices.store.remove(&identifier),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kept::MemoryDevices;
+
+    #[test]
+    fn s10_a_rotated_token_is_kept_unless_its_device_was_forgotten() {
+        let (store, clock) = (Arc::new(MemoryDevices::default()), Clock::system());
+        let devices = Arc::new(Devices::new(store.clone(), clock));
+        store.put("ada", KnownDevice::new("user_1", "first", clock.wall()));
+        let client = devices.get("ada").unwrap().client;
+        let kept = || store.get("ada").map(|device| device.client_token().to_owned());
+
+        let first = client.current().unwrap();
+        client.rotate(&first, "second");
+        assert_eq!(kept().as_deref(), Some("second"));
+
+        // Another process' sign-in, or an enrolment, has taken its place.
+        store.put("ada", KnownDevice::new("user_1", "enrolled", clock.wall()));
+        let second = client.current().unwrap();
+        client.rotate(&second, "third");
+        assert_eq!(kept().as_deref(), Some("enrolled"));
+
+        devices.forget("ada");
+        let third = client.current().unwrap();
+        client.rotate(&third, "fourth");
+        assert_eq!(kept(), None);
     }
 }

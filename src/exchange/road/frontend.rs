@@ -1,6 +1,7 @@
 //! The Frontend API's road: a password is proven by signing in with it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::devices::{Device, Devices, Standing};
@@ -139,6 +140,7 @@ impl Frontend {
 /// A turn for a further sign-in, which is counted like any other. The turn of the first is over.
 async fn another(asking: &Asking<'_>, permit: &mut Permit) -> Result<(), Fault> {
     permit.give_back();
+    asking.followed.store(true, Ordering::Relaxed);
     match asking.pacing.turn(asking.wish).await {
         Ok(next) => {
             *permit = next;

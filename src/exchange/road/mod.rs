@@ -14,6 +14,7 @@ mod people;
 mod removals;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
@@ -52,6 +53,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) renewal: bool,
     /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
     pub(crate) follows: bool,
+    /// To be set when one does.
+    pub(crate) followed: &'a AtomicBool,
     /// For a further sign-in that follows from an answer (rule S5).
     pub(crate) pacing: &'a Arc<Pacing>,
     pub(crate) wish: Wish,

@@ -72,6 +72,7 @@ impl SignIns {
             attempts: &self.attempts,
             renewal: matches!(purpose, Purpose::Renewal { .. }),
             follows: attempt.follows,
+            followed: &attempt.followed,
             pacing: &self.pacing,
             wish,
         };

@@ -71,6 +71,8 @@ pub(crate) struct Attempt {
     pub(crate) organization: Option<Box<str>>,
     /// It follows from an answer already, so that no other may follow from it (rule S5).
     pub(crate) follows: bool,
+    /// Another sign-in has followed from the answer to this one.
+    pub(crate) followed: Arc<AtomicBool>,
     /// Told when the sign-in departs: its request's deadline runs from there (rule S6).
     pub(crate) departed: Arc<Notify>,
 }
@@ -82,7 +84,15 @@ impl Attempt {
         source: Option<u64>,
         organization: Option<Box<str>>,
     ) -> Self {
-        Self { key, credentials, source, organization, follows: false, departed: Arc::default() }
+        Self {
+            key,
+            credentials,
+            source,
+            organization,
+            follows: false,
+            followed: Arc::default(),
+            departed: Arc::default(),
+        }
     }
 
     /// The same once more, for a flight that outlives its request.
@@ -93,6 +103,7 @@ impl Attempt {
             source: self.source,
             organization: self.organization.clone(),
             follows: self.follows,
+            followed: Arc::clone(&self.followed),
             departed: Arc::clone(&self.departed),
         }
     }

@@ -53,11 +53,16 @@ impl SignIns {
             self.sessions.remove(live);
             return;
         }
+        self.discard_siblings(live);
+        self.forget_kept(live);
+        self.sessions.remove_and_end(live);
+    }
+
+    /// Ends what was opened beside a session that goes.
+    pub(crate) fn discard_siblings(&self, live: &Arc<LiveSession>) {
         for sibling in live.siblings() {
             self.discard_sibling(&sibling, live);
         }
-        self.forget_kept(live);
-        self.sessions.remove_and_end(live);
     }
 
     /// Opens a session of the same user for another organization, or for none.
