@@ -64,11 +64,16 @@ pub(crate) struct ClientSlot {
 }
 
 /// Told of each change, with what was held before.
-type Keeper = Box<dyn Fn(&ClientToken, Option<&ClientToken>) + Send + Sync>;
+type Keeper = Box<dyn Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync>;
 
 impl ClientSlot {
     pub(crate) fn new(token: ClientToken) -> Self {
-        Self { held: Mutex::new(Some(Arc::new(token))), keeper: OnceLock::new() }
+        Self::of(Arc::new(token))
+    }
+
+    /// Of a token that others hold, too.
+    pub(crate) fn of(token: Arc<ClientToken>) -> Self {
+        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new() }
     }
 
     /// Of a session whose client nobody here knows.
@@ -77,7 +82,10 @@ impl ClientSlot {
     }
 
     /// Has each change told, once and for all.
-    pub(crate) fn keep(&self, keeper: impl Fn(&ClientToken, Option<&ClientToken>) + Send + Sync + 'static) {
+    pub(crate) fn keep(
+        &self,
+        keeper: impl Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync + 'static,
+    ) {
         _ = self.keeper.set(Box::new(keeper));
     }
 
@@ -103,7 +111,7 @@ impl ClientSlot {
             TokenUpdate::Gone => *held = None,
         }
         if let Some(keeper) = self.keeper.get() {
-            keeper(carried, held.as_deref());
+            keeper(carried, held.as_ref());
         }
     }
 }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use zeroize::Zeroizing;
-
 use super::table::{Item, Table};
 use super::{MAX_TEXT, from_millis, millis};
+use crate::fapi::ClientToken;
 use crate::sync::lock;
 
 /// Known devices at most, where nothing else is said.
@@ -62,7 +61,8 @@ fn _object_safe(_: &dyn DeviceStore) {}
 #[derive(Clone)]
 pub struct KnownDevice {
     user_id: Arc<str>,
-    client_token: Arc<Zeroizing<Box<str>>>,
+    /// Shared with whoever uses it: there is one copy of the secret in memory.
+    client_token: Arc<ClientToken>,
     seen_at: u64,
 }
 
@@ -70,8 +70,15 @@ impl KnownDevice {
     /// A device, as a store puts it together again from what it has kept.
     #[must_use]
     pub fn new(user_id: &str, client_token: &str, seen_at: SystemTime) -> Self {
-        let client_token = Arc::new(Zeroizing::new(client_token.into()));
+        Self::of(user_id, Arc::new(ClientToken::new(client_token)), seen_at)
+    }
+
+    pub(crate) fn of(user_id: &str, client_token: Arc<ClientToken>, seen_at: SystemTime) -> Self {
         Self { user_id: user_id.into(), client_token, seen_at: millis(seen_at) }
+    }
+
+    pub(crate) fn shared_token(&self) -> Arc<ClientToken> {
+        Arc::clone(&self.client_token)
     }
 
     /// The id of the user who signed in from it.
@@ -83,7 +90,7 @@ impl KnownDevice {
     /// The secret that Clerk knows it by.
     #[must_use]
     pub fn client_token(&self) -> &str {
-        &self.client_token
+        self.client_token.expose()
     }
 
     /// When the last good sign-in from it was.

@@ -87,8 +87,8 @@ impl Devices {
             // Clerk says that it is over. A look will tell.
             Some((Some(client), Some(_))) => (client, Standing::Unknown),
             Some((Some(client), None)) => (client, Standing::Free),
-            Some(_) => (self.slot(identifier, known.client_token()), Standing::Free),
-            None => (self.slot(identifier, known.client_token()), Standing::Unknown),
+            Some(_) => (self.slot(identifier, known.shared_token()), Standing::Free),
+            None => (self.slot(identifier, known.shared_token()), Standing::Unknown),
         };
         Some(Device { user_id, client, standing })
     }
@@ -116,7 +116,7 @@ impl Devices {
         drop(in_use);
         let mut token = token;
         loop {
-            let device = KnownDevice::new(&live.user.id, token.expose(), self.clock.wall());
+            let device = KnownDevice::of(&live.user.id, Arc::clone(&token), self.clock.wall());
             {
                 let _changing = lock(&self.changing);
                 self.store.put(identifier, device);
@@ -136,7 +136,7 @@ impl Devices {
             // What was in use goes on without being the device.
             lock(&self.in_use).by_name.remove(identifier);
             let _changing = lock(&self.changing);
-            self.store.put(identifier, KnownDevice::new(user_id, token.expose(), self.clock.wall()));
+            self.store.put(identifier, KnownDevice::of(user_id, token, self.clock.wall()));
         }
     }
 
@@ -157,8 +157,8 @@ impl Devices {
         self.store.clear();
     }
 
-    fn slot(self: &Arc<Self>, identifier: &str, token: &str) -> Arc<ClientSlot> {
-        let client = Arc::new(ClientSlot::new(ClientToken::new(token)));
+    fn slot(self: &Arc<Self>, identifier: &str, token: Arc<ClientToken>) -> Arc<ClientSlot> {
+        let client = Arc::new(ClientSlot::of(token));
         self.keep(identifier, &client);
         client
     }
@@ -175,7 +175,7 @@ impl Devices {
             }
             match after {
                 Some(token) => {
-                    let device = KnownDevice::new(known.user_id(), token.expose(), devices.clock.wall());
+                    let device = KnownDevice::of(known.user_id(), Arc::clone(token), devices.clock.wall());
                     devices.store.put(&identifier, device);
                 }
                 None => devices.store.remove(&identifier),
