@@ -1,5 +1,6 @@
 //! How an engine is set up.
 
+mod build;
 mod error;
 
 use std::fmt;
@@ -9,14 +10,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
-use crate::api::HttpTransport;
 use crate::bapi::SecretKey;
-use crate::clerk::Clerk;
 use crate::clock::Clock;
 use crate::exchange::{BackendOptions, Budget};
-use crate::instance::{Environment, Instance, InstanceError};
+use crate::instance::Instance;
 use crate::jitter::Jitter;
-use crate::kept::{DeviceStore, MemoryDevices, MemorySessions, SessionStore};
+use crate::kept::{DeviceStore, SessionStore};
 use crate::key::KeySecret;
 use crate::transport::Transport;
 
@@ -48,7 +47,7 @@ pub(crate) const MOST_SIGN_INS: u64 = 1_000_000;
 /// No proof of a password stands longer.
 pub(crate) const LONGEST_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Sets an engine up. Made by [`Clerk::builder`].
+/// Sets an engine up. Made by [`Clerk::builder`](crate::Clerk::builder).
 ///
 /// Everything but the instance has a default that is safe for a new Clerk account.
 ///
@@ -267,7 +266,7 @@ impl Builder {
     /// **A longer life is a later revocation:** whoever verifies such a token without asking this engine lets its user in
     /// until it ends, though the session was revoked, the user banned, or the membership taken away meanwhile. This
     /// engine itself notices such a change at the token's next renewal, or at once by
-    /// [`revoke_user`](Clerk::revoke_user) and its kin. With a life set, all tokens are minted by the Backend API.
+    /// [`revoke_user`](crate::Clerk::revoke_user) and its kin. With a life set, all tokens are minted by the Backend API.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.backend.token_lifetime = Some(lifetime);
         self
@@ -284,7 +283,7 @@ impl Builder {
 
     /// Where the client tokens of known devices are kept on the Frontend API's road: in memory by default, 10,000 of
     /// them. With a [`DeviceFile`](crate::DeviceFile) a restart doesn't look like a new device to Clerk's Device Trust.
-    /// See [`Clerk::enroll`].
+    /// See [`Clerk::enroll`](crate::Clerk::enroll).
     pub fn device_store(mut self, store: impl DeviceStore) -> Self {
         self.devices = Some(Arc::new(store));
         self
@@ -322,113 +321,6 @@ impl Builder {
     pub fn jitter_seed(mut self, seed: u64) -> Self {
         self.jitter = Some(seed);
         self
-    }
-
-    /// Builds the engine. Nothing is sent to Clerk yet, and no runtime is needed yet.
-    ///
-    /// # Errors
-    ///
-    /// When the instance or a setting is unusable; nothing is guessed in its place.
-    pub fn build(self) -> Result<Clerk, ConfigError> {
-        let settings = self.settings;
-        let between = |name, value: Duration, least, most: Duration| {
-            let fits = value >= least && value <= most;
-            if fits { Ok(()) } else { Err(ConfigError::Setting { name, least, most, value }) }
-        };
-        let (second, day) = (Duration::from_secs(1), LONGEST_SESSION_TTL);
-        between("session_ttl", settings.session_ttl, second, day)?;
-        between("negative_ttl", settings.negative_ttl, second, Duration::from_secs(60 * 60))?;
-        between(
-            "upstream_timeout",
-            settings.upstream_timeout,
-            Duration::from_millis(100),
-            Duration::from_secs(60),
-        )?;
-        between("sign_in_wait", settings.sign_in_wait, Duration::ZERO, Duration::from_secs(60))?;
-        let counted = |name, value: u64, most| match value {
-            0 => Err(ConfigError::Zero { name }),
-            value if value > most => Err(ConfigError::TooMany { name, most }),
-            _ => Ok(()),
-        };
-        counted("max_sessions", settings.max_sessions, MOST_SESSIONS)?;
-        if let Some((sign_ins, window)) = settings.sign_in_rate {
-            counted("sign_in_rate", sign_ins.into(), MOST_SIGN_INS)?;
-            between("sign_in_rate", window, second, Duration::from_secs(60 * 60))?;
-        }
-        let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
-        let own = self.transport;
-        let transport_to = |instance: &Instance| -> Result<Arc<dyn Transport>, ConfigError> {
-            match &own {
-                Some(transport) => Ok(Arc::clone(transport)),
-                None if instance.is_https() && cfg!(not(feature = "rustls")) => Err(ConfigError::NoTls),
-                None => HttpTransport::new(instance.is_https())
-                    .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
-                    .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url()))),
-            }
-        };
-        let transport = transport_to(&instance)?;
-        let backend = match &self.secret_key {
-            None if self.backend_url.is_some() => {
-                return Err(ConfigError::NoSecretKey { name: "backend_url" });
-            }
-            None if self.backend_rate.is_some() => {
-                return Err(ConfigError::NoSecretKey { name: "backend_rate" });
-            }
-            None if self.sessions.is_some() => {
-                return Err(ConfigError::NoSecretKey { name: "session_store" });
-            }
-            None if self.backend.token_lifetime.is_some() => {
-                return Err(ConfigError::NoSecretKey { name: "token_lifetime" });
-            }
-            None if self.backend.ignore_second_factor => {
-                return Err(ConfigError::NoSecretKey { name: "dangerously_ignore_second_factors" });
-            }
-            None => None,
-            Some(key) => {
-                let key = SecretKey::parse(key).map_err(ConfigError::SecretKey)?;
-                if instance.environment().is_some_and(|environment| environment != key.environment()) {
-                    return Err(ConfigError::OtherInstance);
-                }
-                let url = self.backend_url.as_deref().unwrap_or(DEFAULT_BACKEND_URL);
-                if !url.contains("://") {
-                    return Err(ConfigError::BackendUrl(InstanceError::Unrecognized));
-                }
-                let base = Instance::parse(url).map_err(ConfigError::BackendUrl)?;
-                if let Some((calls, window)) = self.backend_rate {
-                    counted("backend_rate", calls.into(), MOST_SIGN_INS)?;
-                    between("backend_rate", window, second, Duration::from_secs(60 * 60))?;
-                }
-                if let Some(lifetime) = self.backend.token_lifetime {
-                    between("token_lifetime", lifetime, LEAST_TOKEN_LIFETIME, day)?;
-                }
-                let alike = base.is_https() == instance.is_https();
-                let transport = if alike { Arc::clone(&transport) } else { transport_to(&base)? };
-                let rate = self.backend_rate.unwrap_or(match key.environment() {
-                    Environment::Production => PRODUCTION_BACKEND_RATE,
-                    Environment::Development => DEVELOPMENT_BACKEND_RATE,
-                });
-                let sessions = self.sessions.unwrap_or_else(|| Arc::<MemorySessions>::default());
-                let options = self.backend;
-                Some(BackendSetup { base, transport, key, rate, sessions, options })
-            }
-        };
-        let issuer = self.issuer.unwrap_or_else(|| instance.issuer().to_owned());
-        let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
-        let secret = KeySecret::for_instance(secret, instance.issuer());
-        let budget =
-            Budget { sign_ins: settings.sign_in_rate, wait: settings.sign_in_wait, queue: SIGN_IN_QUEUE };
-        Ok(Clerk::from_setup(Setup {
-            instance,
-            issuer,
-            transport,
-            secret,
-            settings,
-            budget,
-            devices: self.devices.unwrap_or_else(|| Arc::<MemoryDevices>::default()),
-            backend,
-            clock: self.clock.unwrap_or_default(),
-            jitter: self.jitter.map_or_else(Jitter::random, Jitter::seeded),
-        }))
     }
 }
 

@@ -174,54 +174,6 @@ impl Clerk {
     }
 }
 
-impl Clerk {
-    /// Opens a session of the same user for the organization that is asked for, beside the one at hand. Returns what
-    /// is left of the request's time.
-    async fn open_for(
-        &self,
-        live: &Arc<LiveSession>,
-        access: &Access,
-        deadline: Instant,
-    ) -> Result<Duration, Rejection> {
-        let inner = &self.0;
-        let timeout = inner.settings.upstream_timeout;
-        let left = deadline.saturating_duration_since(inner.clock.now());
-        let key = live.key.for_organization(access.organization.as_deref().unwrap_or_default());
-        let join = inner.sign_in_flights.join(
-            key,
-            || None,
-            |_| {
-                let (sign_ins, live) = (Arc::clone(&inner.sign_ins), Arc::clone(live));
-                let organization = access.organization.clone();
-                let road = sign_ins.road.name().name();
-                let span = tracing::debug_span!("open_session", session_id = &*live.session_id, road);
-                async move { sign_ins.open_beside(&live, organization.as_deref(), left).await }
-                    .instrument(span)
-            },
-        );
-        let seat = match join {
-            Join::Seat(seat, _) => seat,
-            Join::Ready(_) | Join::Full => return Err(unavailable("sign_ins_full")),
-        };
-        let patience = inner.settings.sign_in_wait + 2 * timeout;
-        let outcome = match tokio::time::timeout(patience, seat.outcome()).await {
-            Ok(outcome) => outcome.map_err(|_| unavailable("sign_in_lost"))?,
-            Err(_) => return Err(unavailable("timeout")),
-        };
-        match outcome.result {
-            Ok(_) => Ok(outcome.deadline.saturating_duration_since(inner.clock.now())),
-            Err(SignInFault::Rejected(rejection)) => {
-                if rejection.kind() == RejectionKind::OrganizationForbidden {
-                    let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
-                    live.refuse(TokenKey::of(access), Refused::Forbidden, now, ttl);
-                }
-                Err(rejection)
-            }
-            Err(SignInFault::Superseded) => Err(unavailable("revoked_meanwhile")),
-        }
-    }
-}
-
 impl Inner {
     /// A token of this live session, minted where none is good.
     async fn token(

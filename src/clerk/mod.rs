@@ -1,6 +1,7 @@
 //! The engine: one per Clerk instance. What happens in which order is decided here and nowhere else.
 
 mod background;
+mod beside;
 mod enroll;
 mod exchange;
 mod preflight;

@@ -2,11 +2,13 @@
 //! renewal of a proof ahead of its end (rule K12).
 
 mod ask;
+mod judge;
+mod leave;
 mod open;
+mod renew;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -19,7 +21,7 @@ use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::exchange::attempts::Attempts;
 use crate::exchange::circuit::{Circuit, Pass};
-use crate::exchange::denials::{Denials, Repeats};
+use crate::exchange::denials::Denials;
 use crate::exchange::ender::Ender;
 use crate::exchange::mint::Minter;
 use crate::exchange::notices::Notices;
@@ -31,15 +33,8 @@ use crate::exchange::verdict;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::rejection::Rejection;
-use crate::session::Road;
 use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
 use crate::sync::lock;
-
-/// A wrong set-up is remembered for the whole engine this long (rule K11).
-const MISCONFIGURED_FOR: Duration = Duration::from_secs(10);
-
-/// After a renewal that found no room or no Clerk, the next one is tried no sooner.
-const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// A sign-in that brought no session.
 #[derive(Clone, Debug)]
@@ -222,136 +217,13 @@ impl SignIns {
         SignInOutcome { result, deadline }
     }
 
-    /// Proves the password of a live session anew, ahead of the proof's end. The session serves on meanwhile, and if
-    /// there is no room or no answer, to its end.
-    pub(crate) async fn renew_proof(&self, attempt: Attempt, live: &Arc<LiveSession>) -> SignInOutcome {
-        let left = live.proof_end().saturating_duration_since(self.clock.now());
-        let time = left.saturating_sub(self.settings.upstream_timeout);
-        let asked = self.ask(&attempt, Purpose::Renewal { time }, std::future::pending()).await;
-        let mut deadline = self.clock.now();
-        let result = match asked {
-            Ok(Asked { answer, permit, pass, since, time }) => {
-                self.tell(pass, answer.as_ref().err());
-                let proved = match answer {
-                    Ok(proved) => Ok(Some(proved)),
-                    Err(fault) if fault.proves_password => Ok(None),
-                    Err(fault) => Err(fault),
-                };
-                match proved {
-                    Ok(proved) => {
-                        permit.proved();
-                        drop(permit);
-                        deadline = self.clock.now() + time.left();
-                        match proved {
-                            Some(Proved { session: Some(opened), identifiers, at, .. }) => {
-                                let proven = Proven { opened, identifiers, at };
-                                self.replace(&attempt, live, proven, since, deadline).await
-                            }
-                            // The identifier has passed to another user: this session is none of theirs.
-                            Some(proved) if proved.user_id != live.user.id => {
-                                self.expel(live);
-                                Err(SignInFault::Superseded)
-                            }
-                            proved => {
-                                let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
-                                self.proven_anew(&attempt, live, &identifiers, since)
-                            }
-                        }
-                    }
-                    Err(fault) => {
-                        let rejection = self.judge(&attempt, &fault);
-                        if fault.meaning.is_verdict() {
-                            self.expel(live);
-                        }
-                        Err(rejection.into())
-                    }
-                }
-            }
-            Err(rejection) => Err(rejection.into()),
-        };
-        // Whether it helped or not: a session that stays is tried again after a pause.
-        if live.is_live(self.clock.now()) && !live.proof_renewal.is_waiting(self.clock.now()) {
-            let pause = self.jitter.later(PROOF_RENEWAL_PAUSE, 1.0);
-            live.proof_renewal.open_at(self.clock.now() + pause);
-        }
-        SignInOutcome { result, deadline }
-    }
-
-    /// The password of this session has been proven, and the session serves on.
-    fn proven_anew(
-        &self,
-        attempt: &Attempt,
-        live: &Arc<LiveSession>,
-        identifiers: &[String],
-        since: Generation,
-    ) -> Result<Arc<LiveSession>, SignInFault> {
-        self.vouch(attempt, live, identifiers);
-        let now = self.clock.now();
-        let renewed = self.revocations.store_unless_revoked(
-            since,
-            |target| live.concerns(target),
-            || {
-                live.renew_proof(self.proof(now));
-                self.proven.mark(live.key, &live.user, now);
-            },
-        );
-        renewed.map(|()| Arc::clone(live)).ok_or(SignInFault::Superseded)
-    }
-
     /// Tells the circuit how it ended.
-    fn tell(&self, pass: Pass, fault: Option<&Fault>) {
+    pub(super) fn tell(&self, pass: Pass, fault: Option<&Fault>) {
         match fault.map(|fault| fault.meaning) {
             Some(Meaning::Unavailable) => pass.failed(self.clock.now()),
             // Nobody was asked.
             Some(Meaning::NoTurn) => drop(pass),
             _ => pass.answered(),
         }
-    }
-
-    /// What a failed sign-in means for this credential, and for all others.
-    fn judge(&self, attempt: &Attempt, fault: &Fault) -> Rejection {
-        let rejection = verdict::of_fault(fault);
-        match fault.meaning {
-            meaning if meaning.is_verdict() || meaning == Meaning::DeviceNotTrusted => {
-                self.proven.forget(&attempt.key);
-                self.remember(attempt.key, &rejection, Repeats::Lengthen);
-            }
-            Meaning::Unknown => {
-                if self.notices.is_due(fault.code.as_deref().unwrap_or_default(), self.clock.now()) {
-                    tracing::warn!(
-                        code = fault.code.as_deref(),
-                        "Clerk answered a sign-in with an error that this version doesn't know"
-                    );
-                }
-                // Asked again sooner, it would be told the same from memory.
-                let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
-                self.remember(attempt.key, &rejection, Repeats::Same);
-                return rejection;
-            }
-            // On the other road the budget that was spent is paused where the call was made.
-            Meaning::RateLimited if self.road.name() == Road::Frontend => {
-                let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
-                tracing::warn!(
-                    pause_secs = pause.as_secs(),
-                    "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
-                );
-                self.pacing.pause_until(self.clock.now() + pause);
-            }
-            Meaning::Misconfigured => {
-                tracing::error!(
-                    code = fault.code.as_deref(),
-                    "sign-ins cannot work: {}",
-                    verdict::advice(fault)
-                );
-                let until = self.clock.now() + MISCONFIGURED_FOR;
-                *lock(&self.misconfigured) = Some((until, rejection.clone()));
-            }
-            _ => {}
-        }
-        rejection
-    }
-
-    fn remember(&self, key: CredentialKey, rejection: &Rejection, repeats: Repeats) {
-        self.denials.remember(key, rejection.clone(), repeats, self.clock.now());
     }
 }
