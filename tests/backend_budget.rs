@@ -145,7 +145,9 @@ async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it()
 /// It stands for minutes, and for nobody who was revoked meanwhile.
 #[tokio::test(start_paused = true)]
 async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
-    for (wait, revoked, proofs) in [(30, false, 1), (30, true, 2), (400, false, 2)] {
+    for (wait, revoked, proofs) in
+        [(30, None, 1), (30, Some("user"), 2), (30, Some("all"), 2), (400, None, 2)]
+    {
         let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine.sign_in_wait(SECOND));
         users(&world, 6);
         for user in 0..5 {
@@ -154,11 +156,16 @@ async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
         assert_eq!(code(&get(&world, 5).await), "upstream_rate_limited");
         let before = world.fake.count(Endpoint::VerifyPassword);
         assert_eq!(before, 6);
-        if revoked {
-            world.clerk.revoke_all();
+        let asked = world.fake.requests_to(Endpoint::VerifyPassword);
+        let waiting = asked[5].path().split('/').nth(3).unwrap().to_owned();
+        match revoked {
+            Some("user") => world.clerk.revoke_user(&waiting),
+            Some(_) => world.clerk.revoke_all(),
+            None => {}
         }
         tokio::time::sleep(wait * SECOND).await;
         assert_eq!(get(&world, 5).await.status(), 200);
-        assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked}");
+        assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
+        assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on what was revoked");
     }
 }

@@ -5,14 +5,15 @@
 mod common;
 
 use std::collections::HashSet;
-use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
-use common::{BOB, CAROL, JANE, Pair, ask, authorization, basic, code, settle, warm_up, with_authorization};
+use common::{
+    BOB, CAROL, JANE, Log, Pair, ask, authorization, basic, code, settle, warm_up, with_authorization,
+};
 use http::{Request, Response};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
 use tower_clerk::{
@@ -21,20 +22,6 @@ use tower_clerk::{
 };
 
 /// All that was logged by this program, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let writer = log.clone();

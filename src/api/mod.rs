@@ -1,5 +1,6 @@
 //! What Clerk's two APIs have in common: how a call is sent and judged, and what its errors mean.
 
+mod addresses;
 mod caller;
 mod codes;
 mod fault;
@@ -7,6 +8,7 @@ mod http;
 mod operation;
 mod time;
 
+pub(crate) use self::addresses::{EmailAddress, PhoneNumber, Verification, verified_emails, verified_phones};
 pub(crate) use self::caller::{Body, Call, Caller, Minted, Raw, Timing, Token, header, parse};
 pub(crate) use self::codes::unfinished;
 pub(crate) use self::fault::{Fault, Meaning, Refusal};

@@ -1,6 +1,7 @@
 //! A user as the instance knows them, and what they go by.
 
 use super::wire;
+use crate::api::{verified_emails, verified_phones};
 use crate::key::international;
 
 /// What a user can sign in with.
@@ -71,13 +72,7 @@ impl Account {
 
 impl From<wire::User> for Account {
     fn from(user: wire::User) -> Self {
-        let verified = |verification: Option<wire::Verification>| {
-            verification.and_then(|it| it.status).is_some_and(|status| status == "verified")
-        };
-        let emails = user.email_addresses.into_iter().flatten();
-        let emails = emails.filter_map(|it| it.email_address.filter(|_| verified(it.verification)));
-        let phones = user.phone_numbers.into_iter().flatten();
-        let phones = phones.filter_map(|it| it.phone_number.filter(|_| verified(it.verification)));
+        let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
         let identifiers = emails
             .map(|address| (IdentifierKind::EmailAddress, address))
             .chain(phones.map(|number| (IdentifierKind::PhoneNumber, number)))

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::api::{EmailAddress, PhoneNumber};
+
 #[derive(Deserialize)]
 pub(super) struct User {
     pub(super) id: String,
@@ -17,23 +19,6 @@ pub(super) struct User {
     pub(super) username: Option<String>,
     pub(super) email_addresses: Option<Vec<EmailAddress>>,
     pub(super) phone_numbers: Option<Vec<PhoneNumber>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct EmailAddress {
-    pub(super) email_address: Option<String>,
-    pub(super) verification: Option<Verification>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct PhoneNumber {
-    pub(super) phone_number: Option<String>,
-    pub(super) verification: Option<Verification>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Verification {
-    pub(super) status: Option<String>,
 }
 
 #[derive(Deserialize)]

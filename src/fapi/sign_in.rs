@@ -8,7 +8,7 @@ use super::answer::{SecondFactor, SignedIn, Unfinished};
 use super::client::Fapi;
 use super::client_token::{ClientSlot, TokenUpdate, token_update};
 use super::wire;
-use crate::api::{Body, Fault, Meaning, Operation, Raw, parse, unfinished};
+use crate::api::{Body, Fault, Meaning, Operation, Raw, Verification, parse, unfinished};
 use crate::credentials::Credentials;
 
 /// What a sign-in shows to be let in.
@@ -158,10 +158,7 @@ impl wire::SignIn {
     fn fault(&self) -> Fault {
         let factors: Vec<&str> =
             self.supported_second_factors.iter().flatten().map(|factor| &*factor.strategy).collect();
-        let verified = self
-            .first_factor_verification
-            .as_ref()
-            .is_some_and(|verification| verification.status.as_deref() == Some("verified"));
+        let verified = self.first_factor_verification.as_ref().is_some_and(Verification::is_done);
         let meaning = unfinished(&self.status, self.client_trust_state.as_deref(), &factors, verified);
         // What counts as a proof of the password: of all unfinished sign-ins, only one that a known device would
         // have finished.

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::answer::{Membership as Member, SignedIn};
 use super::client_token::ClientSlot;
-use crate::api::{Fault, Minted, Timing, Token};
+use crate::api::{
+    EmailAddress, Fault, Minted, PhoneNumber, Timing, Token, Verification, verified_emails, verified_phones,
+};
 
 #[derive(Deserialize)]
 pub(super) struct SignInAnswer {
@@ -24,11 +26,6 @@ pub(super) struct SignIn {
     pub(super) client_trust_state: Option<String>,
     pub(super) first_factor_verification: Option<Verification>,
     pub(super) supported_second_factors: Option<Vec<Factor>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Verification {
-    pub(super) status: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,18 +71,6 @@ pub(super) struct User {
     pub(super) username: Option<String>,
     pub(super) email_addresses: Option<Vec<EmailAddress>>,
     pub(super) phone_numbers: Option<Vec<PhoneNumber>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct EmailAddress {
-    pub(super) email_address: Option<String>,
-    pub(super) verification: Option<Verification>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct PhoneNumber {
-    pub(super) phone_number: Option<String>,
-    pub(super) verification: Option<Verification>,
 }
 
 #[derive(Deserialize)]
@@ -164,14 +149,7 @@ impl Session {
             _ => return Err(Fault::unavailable("created_session_not_active")),
         };
         let user = self.user.ok_or_else(|| Fault::unavailable("no_user"))?;
-        // Only verified ones: anybody can add another's address to an account of their own.
-        let verified = |verification: Option<Verification>| {
-            verification.and_then(|it| it.status).is_some_and(|status| status == "verified")
-        };
-        let emails = user.email_addresses.into_iter().flatten();
-        let emails = emails.filter_map(|it| it.email_address.filter(|_| verified(it.verification)));
-        let phones = user.phone_numbers.into_iter().flatten();
-        let phones = phones.filter_map(|it| it.phone_number.filter(|_| verified(it.verification)));
+        let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
         let identifiers = emails.chain(phones).chain(user.username).collect();
         let memberships = user.organization_memberships.into_iter().flatten().map(|membership| Member {
             id: membership.organization.id.into(),

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
 use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -100,25 +102,24 @@ pub(crate) fn backend_builder(fake: &FakeClerk, clock: Clock) -> Builder {
     builder(fake, clock).secret_key(fake.secret_key()).backend_url(fake.backend_url())
 }
 
+/// What was logged.
+#[derive(Clone, Default)]
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is logged meanwhile, at every level, by whatever runs in this thread.
 pub(crate) async fn logged(work: impl Future<Output = ()>) -> String {
-    use std::io;
-    use std::sync::{Arc, Mutex};
     use tracing_subscriber::util::SubscriberInitExt as _;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(text);
-            Ok(text.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     let log = Log::default();
     let writer = log.clone();

@@ -33,7 +33,7 @@ use crate::exchange::verdict;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::rejection::Rejection;
-use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Users};
+use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Target, Users};
 use crate::sync::lock;
 
 /// A sign-in that brought no session.
@@ -180,6 +180,9 @@ impl SignIns {
             return None;
         }
         let proof = self.standing.take(&attempt.key, now)?;
+        // What was revoked meanwhile is found before a sign-in is spent on it; what comes later, when it is stored.
+        let concerns = |target: &Target| matches!(target, Target::User(id) if *id == proof.user_id);
+        self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
         attempt.departed.notify_one();

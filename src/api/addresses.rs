@@ -1,0 +1,39 @@
+//! The addresses and numbers of a user, as both APIs send them.
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(crate) struct EmailAddress {
+    email_address: Option<String>,
+    verification: Option<Verification>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PhoneNumber {
+    phone_number: Option<String>,
+    verification: Option<Verification>,
+}
+
+/// How far something has been proven.
+#[derive(Deserialize)]
+pub(crate) struct Verification {
+    status: Option<String>,
+}
+
+impl Verification {
+    pub(crate) fn is_done(&self) -> bool {
+        self.status.as_deref() == Some("verified")
+    }
+}
+
+/// Only verified ones: anybody can add another's address to an account of their own.
+pub(crate) fn verified_emails(all: Option<Vec<EmailAddress>>) -> impl Iterator<Item = String> {
+    let all = all.into_iter().flatten();
+    all.filter_map(|it| it.email_address.filter(|_| it.verification.is_some_and(|it| it.is_done())))
+}
+
+/// The same of phone numbers.
+pub(crate) fn verified_phones(all: Option<Vec<PhoneNumber>>) -> impl Iterator<Item = String> {
+    let all = all.into_iter().flatten();
+    all.filter_map(|it| it.phone_number.filter(|_| it.verification.is_some_and(|it| it.is_done())))
+}
