@@ -156,7 +156,7 @@ pub use kept::{
 };
 pub use layer::{
     AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,
-    ResponseFuture,
+    RequestOrganization, ResponseFuture,
 };
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{BOB, CAROL, JANE, World, ask, basic, code, organization_of, session, settle, wire};
 use tokio::task::JoinSet;
+use tower_clerk::RequestOrganization;
 use tower_clerk::testing::{Endpoint, FakeOrganization, Fault, TokenFlaw, TokenVersion};
 
 /// The ids are the same at every start, so another instance can tell them.
@@ -238,7 +239,9 @@ async fn s7_routes_for_different_organizations_never_mix_while_their_calls_are_u
         let holds = [world.fake.hold_answer(Endpoint::Tokens), world.fake.hold_answer(Endpoint::Touch)];
         let mut tasks = JoinSet::new();
         for organization in [None, Some("acme"), Some("globex"), Some("acme"), None] {
-            let layer = world.layer().organization_from(move |_| organization.map(str::to_owned));
+            let layer = world.layer().organization_from(move |_| {
+                organization.map_or(RequestOrganization::Personal, RequestOrganization::named)
+            });
             tasks.spawn(async move { (organization, ask(&layer, basic(JANE)).await) });
         }
         settle().await;

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Extension;
 use axum::Router;
-use axum::extract::Request as AxumRequest;
+use axum::extract::{OriginalUri, Request as AxumRequest};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use common::{BOB, JANE, World, authorization, basic, in_time, warm_up};
+use common::{BOB, CAROL, JANE, World, ask, authorization, basic, code, in_time, organization_of, warm_up};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{ClerkSession, Rejection};
+use tower_clerk::{ClerkSession, Rejection, RequestOrganization};
 
 async fn whoami(Extension(session): Extension<ClerkSession>) -> String {
     let organization = session.organization().and_then(|organization| organization.slug()).unwrap_or("-");
@@ -46,7 +46,9 @@ async fn an_axum_router_with_a_policy_for_each_route_signs_in_once() {
     let world = World::new();
     let of_path = world
         .layer()
-        .organization_from(|parts| parts.uri.path().split('/').nth(2).map(str::to_owned))
+        .organization_from(|parts| {
+            Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
+        })
         .problem_json();
     let app = Router::new()
         .route("/me", get(whoami).layer(world.layer().problem_json()))
@@ -63,6 +65,56 @@ async fn an_axum_router_with_a_policy_for_each_route_signs_in_once() {
     }
     assert_eq!(call(&app, "/nowhere", None).await.0, 404, "`route_layer` leaves unknown paths alone");
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+/// Rule A8 (D17). A nested router cuts the path, so that a selector by the path finds nothing there.
+#[tokio::test(start_paused = true)]
+async fn a8_a_selector_that_finds_no_organization_lets_nobody_in_under_an_axum_nest() {
+    let world = World::new();
+    let by_path =
+        world.layer().organization_from(|parts| parts.uri.path().split('/').nth(2).map(str::to_owned));
+    let nested = Router::new().route("/me", get(whoami)).layer(by_path.problem_json());
+    let app = Router::new().nest("/orgs/{org}", nested);
+    for user in [CAROL, BOB, JANE] {
+        let (status, body) = call(&app, "/orgs/acme/me", Some(user)).await;
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains("organization_forbidden"), "{body}");
+    }
+    assert_eq!(world.fake.count(Endpoint::Any), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a8_the_whole_path_is_in_the_extensions_of_an_axum_nest() {
+    let world = World::new();
+    let by_path = world.layer().organization_from(|parts| {
+        let whole = parts.extensions.get::<OriginalUri>()?;
+        Some(whole.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
+    });
+    let nested = Router::new().route("/me", get(whoami)).layer(by_path);
+    let app = Router::new().nest("/orgs/{org}", nested);
+    assert_eq!(call(&app, "/orgs/acme/me", Some(CAROL)).await.0, 403);
+    assert_eq!(call(&app, "/orgs/globex/me", Some(BOB)).await.0, 403);
+    let (status, body) = call(&app, "/orgs/acme/me", Some(BOB)).await;
+    assert_eq!((status.as_u16(), body.ends_with(" acme")), (200, true), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a8_the_personal_account_is_had_by_its_name_alone() {
+    let world = World::new();
+    let of = |answer: RequestOrganization| world.layer().organization_from(move |_| answer.clone());
+    let response = ask(&of(RequestOrganization::Personal), basic(JANE)).await;
+    assert_eq!(organization_of(&response), None);
+    assert_eq!(
+        organization_of(&ask(&of(RequestOrganization::named("acme")), basic(JANE)).await),
+        Some("acme")
+    );
+    // Its session is cached by now, and the answer is the same for someone who isn't known at all.
+    for pair in [JANE, (JANE.0, "wrong")] {
+        for absent in [RequestOrganization::Refused, None::<String>.into()] {
+            assert_eq!(code(&ask(&of(absent), basic(pair)).await), "organization_forbidden");
+        }
+    }
+    assert_eq!(code(&ask(&of(RequestOrganization::Refused), Request::new(())).await), "credentials_missing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use common::{BOB, JANE, World, ask, basic, code, organization_of, session, settl
 use http::Response;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
+use tower_clerk::RequestOrganization;
 use tower_clerk::testing::{Endpoint, Fault, TokenFlaw};
 
 fn world() -> World {
@@ -91,8 +92,10 @@ async fn s8_touch_and_mint_are_one_critical_section() {
         let mut tasks = JoinSet::new();
         for slug in ["acme", "globex", "", "acme", "globex", ""] {
             let layer = world.layer().template("partner").unwrap();
-            let layer =
-                layer.organization_from(move |_| Some(slug.to_owned()).filter(|slug| !slug.is_empty()));
+            let layer = layer.organization_from(move |_| match slug {
+                "" => RequestOrganization::Personal,
+                slug => RequestOrganization::named(slug),
+            });
             tasks.spawn(async move { (slug, ask(&layer, basic(JANE)).await) });
         }
         for _ in 0..20 {

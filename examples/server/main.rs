@@ -169,9 +169,9 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
         ))
 }
 
-/// `/orgs/{org}/…`, as it stands in the path: what isn't an id or a slug is answered 403.
+/// `/orgs/{org}/…`, as it stands in the path. A path that names no organization is answered 403.
 fn organization_of_path(parts: &axum::http::request::Parts) -> Option<String> {
-    Some(parts.uri.path().split('/').nth(2).unwrap_or_default().to_owned())
+    Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
 }
 
 async fn me(Extension(session): Extension<ClerkSession>, headers: HeaderMap) -> Json<Value> {

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::request::Parts;
 use tower_layer::Layer;
 
+use super::organization::RequestOrganization;
 use super::policy::{AuthorizationHeader, Policy};
 use super::reject::{EmptyBody, ProblemJson, challenge};
 use super::service::ClerkBasicAuth;
@@ -97,27 +98,42 @@ impl<R> ClerkBasicAuthLayer<R> {
         }))
     }
 
-    /// Takes the organization from the request: an id or a slug, or `None` for the user's own account.
+    /// Takes the organization from the request: an id or a slug, the personal account, or none of the two.
     ///
-    /// What has the shape of neither is answered 403 without a call to Clerk. The function sees the request as it
-    /// stands where the layer is: under a nested router the path may have been cut.
+    /// The selector returns a [`RequestOrganization`], or an `Option` of an id or slug. `None` refuses the request
+    /// with 403 `organization_forbidden`; the personal account has to be asked for as
+    /// [`RequestOrganization::Personal`]. A name that has the shape of neither id nor slug is answered 403, too. Neither
+    /// costs a call to Clerk, and both come before the password is looked at: return the name of an organization that you
+    /// don't know instead of `None`, and Clerk refuses it like any organization that the user isn't a member of.
+    ///
+    /// The selector sees the request as it stands where the layer is. A nested router has cut the path by then: axum
+    /// leaves the whole one in the extensions, as `axum::extract::OriginalUri`.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use tower_clerk::ClerkBasicAuthLayer;
+    /// use tower_clerk::{ClerkBasicAuthLayer, RequestOrganization};
     ///
     /// // `/orgs/acme/…`
-    /// let layer = ClerkBasicAuthLayer::new(clerk)
-    ///     .organization_from(|parts| parts.uri.path().split('/').nth(2).map(str::to_owned));
+    /// let by_path = ClerkBasicAuthLayer::new(clerk.clone())
+    ///     .organization_from(|parts| Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned()));
+    ///
+    /// // `X-Organization: acme`, and the personal account without that field.
+    /// let by_header = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
+    ///     match parts.headers.get("x-organization") {
+    ///         Some(name) => name.to_str().ok().into(),
+    ///         None => RequestOrganization::Personal,
+    ///     }
+    /// });
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
-    pub fn organization_from<F>(self, organization: F) -> Self
+    pub fn organization_from<F, T>(self, selector: F) -> Self
     where
-        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+        F: Fn(&Parts) -> T + Send + Sync + 'static,
+        T: Into<RequestOrganization>,
     {
         self.with(|policy| {
             policy.access.organization = None;
-            policy.organization = Some(Arc::new(organization));
+            policy.organization = Some(Arc::new(move |parts| selector(parts).into()));
         })
     }
 

@@ -6,12 +6,14 @@
 mod future;
 #[allow(clippy::module_inception)]
 mod layer;
+mod organization;
 mod policy;
 mod reject;
 mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::layer::ClerkBasicAuthLayer;
+pub use self::organization::RequestOrganization;
 pub use self::policy::AuthorizationHeader;
 pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse};
 pub use self::service::ClerkBasicAuth;

@@ -7,6 +7,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderValue, OR
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::organization::RequestOrganization;
 use crate::access::Access;
 use crate::credentials::Decoding;
 use crate::session::ClerkSession;
@@ -24,14 +25,15 @@ pub enum AuthorizationHeader {
     Bearer,
 }
 
-pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> RequestOrganization + Send + Sync>;
 pub(super) type ExemptFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
 /// What the functions of a policy say of a request.
 #[derive(Default)]
 pub(super) struct Asks {
-    pub(super) organization: Option<String>,
+    /// `None` where the policy has no selector.
+    pub(super) organization: Option<RequestOrganization>,
     pub(super) exempt: bool,
     pub(super) source: Option<u64>,
 }
@@ -57,7 +59,7 @@ impl Policy {
 
     pub(super) fn asks(&self, parts: &Parts) -> Asks {
         Asks {
-            organization: self.organization.as_ref().and_then(|organization| organization(parts)),
+            organization: self.organization.as_ref().map(|organization| organization(parts)),
             exempt: self.exempt.as_ref().is_some_and(|exempt| exempt(parts)),
             source: self.source.as_ref().and_then(|source| source(parts)),
         }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
+use super::organization::RequestOrganization;
 use super::policy::{Asks, Policy};
 use super::reject::{RejectionResponse, finish};
 use crate::access::Access;
@@ -84,11 +85,15 @@ impl<S, R> ClerkBasicAuth<S, R> {
         let key = self.clerk.key_of(token, policy.decoding);
         let for_organization;
         let access = match asks.organization {
-            Some(organization) => {
+            Some(RequestOrganization::Named(organization)) => {
                 for_organization = policy.access.clone().organization(organization);
                 &for_organization
             }
-            None => &policy.access,
+            // The policy itself names no organization where it has a selector.
+            Some(RequestOrganization::Personal) | None => &policy.access,
+            Some(RequestOrganization::Refused) => {
+                return self.reject(Rejection::new(RejectionKind::OrganizationForbidden));
+            }
         };
         if let Some(held) = self.clerk.held(&key, access) {
             // Decoded on a hit only when the proof is due, which is once in most of an hour.
