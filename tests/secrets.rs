@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "the other binary uses all of it")]
+#[path = "it/common.rs"]
 mod common;
 
 use std::collections::HashSet;

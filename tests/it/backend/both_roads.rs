@@ -1,0 +1,200 @@
+//! Both roads from a password to a session answer alike, but where Clerk itself differs.
+
+use std::time::Duration;
+
+use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
+use http::Response;
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
+use tower_clerk::{Outcome, Road};
+
+const WRONG: &str = "not the password";
+
+async fn both(pair: Pair) -> [Response<String>; 2] {
+    [World::new().get(pair).await, World::backend().get(pair).await]
+}
+
+fn told(response: &Response<String>) -> (u16, &'static str) {
+    (response.status().as_u16(), code(response))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_demo_account_answers_alike_on_both_roads() {
+    for (pair, expected) in [
+        (JANE, (200, "")),
+        (("jane", JANE.1), (200, "")),
+        (BOB, (200, "")),
+        (CAROL, (200, "")),
+        (("mfa@example.com", "second factor please"), (403, "second_factor_required")),
+        (("locked@example.com", "locked out for an hour"), (401, "credentials_rejected")),
+        (("banned@example.com", "banned for good"), (401, "credentials_rejected")),
+        (("sso@example.com", "anything"), (401, "credentials_rejected")),
+        (("nobody@example.com", "anything"), (401, "credentials_rejected")),
+        (("nobody", "anything"), (401, "credentials_rejected")),
+        (("+15555550100", "anything"), (401, "credentials_rejected")),
+        (("jane@example.com", WRONG), (401, "credentials_rejected")),
+        (("mfa@example.com", WRONG), (401, "credentials_rejected")),
+        (("newdevice@example.com", WRONG), (401, "credentials_rejected")),
+        (("expired@example.com", WRONG), (401, "credentials_rejected")),
+    ] {
+        let [frontend, backend] = both(pair).await;
+        assert_eq!(told(&frontend), expected, "{} on the frontend road", pair.0);
+        assert_eq!(told(&backend), expected, "{} on the backend road", pair.0);
+        if expected.0 != 200 {
+            assert_eq!(crate::common::wire(&frontend), crate::common::wire(&backend), "{}", pair.0);
+        }
+    }
+}
+
+/// The list of the README.
+#[tokio::test(start_paused = true)]
+async fn the_roads_differ_where_clerk_does() {
+    let [frontend, backend] = both(("newdevice@example.com", "trust me on a device")).await;
+    assert_eq!(told(&frontend), (403, "account_action_required"));
+    assert_eq!(told(&backend), (200, ""), "Device Trust has no say where nobody signs in from a device");
+    let [frontend, backend] = both(("expired@example.com", "please choose a new one")).await;
+    assert_eq!(told(&frontend), (403, "account_action_required"));
+    assert_eq!(told(&backend), (200, ""), "verify_password doesn't tell that a new password is due");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_road_is_seen_in_the_session_and_in_the_counts() {
+    for (world, road) in [(World::new(), Road::Frontend), (World::backend(), Road::Backend)] {
+        let response = world.get(JANE).await;
+        assert_eq!(session(&response).road(), road);
+        assert_eq!(world.clerk.stats().road, road);
+        assert!(format!("{:?}", session(&response)).contains(&format!("{road:?}")));
+    }
+    let stats = World::new().clerk.stats();
+    assert_eq!((stats.users_per_address, stats.active_users), (Some(1_800), None));
+    let stats = World::backend().clerk.stats();
+    // Five sign-ins in ten seconds for seven days; 8 calls a second (a development key) for three quarters of a minute.
+    assert_eq!((stats.users_per_address, stats.active_users), (Some(302_400), Some(360)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_guesses_are_stopped_alike_on_both_roads() {
+    let mut told_by = Vec::new();
+    for world in [World::unlimited(), World::backend()] {
+        let mut answers = Vec::new();
+        for guess in 0..8 {
+            let password = format!("guess {guess}");
+            let pair = ("jane@example.com", password.as_str());
+            let response = crate::common::ask(&world.layer(), crate::common::basic(pair)).await;
+            answers.push(told(&response));
+        }
+        told_by.push(answers);
+        assert_eq!(world.clerk.stats().count(Outcome::Throttled), 4, "{told_by:?}");
+    }
+    assert_eq!(told_by[0], told_by[1]);
+}
+
+/// Whoever guesses chooses the spelling.
+#[tokio::test(start_paused = true)]
+async fn p3_a_number_is_one_identifier_however_it_is_spelt() {
+    let world = World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| engine.unlimited_sign_ins());
+    world.fake.add_user(tower_clerk::testing::FakeUser::new("+15555550123").password("right one"));
+    for (guess, between) in
+        ('a'..='z').chain(['*', '_', '+', '#', ',', ';', '\u{a0}', '.', '/', '(']).enumerate()
+    {
+        let (identifier, password) = (format!("+1555{between}5550123"), format!("guess {guess}"));
+        crate::common::ask(&world.layer(), crate::common::basic((identifier.as_str(), password.as_str())))
+            .await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(
+        world.fake.count(Endpoint::VerifyPassword) <= 4,
+        "asked {}",
+        world.fake.count(Endpoint::VerifyPassword)
+    );
+}
+
+/// Clerk locks users, not identifiers, and the look-up tells whose it is.
+#[tokio::test(start_paused = true)]
+async fn p3_the_identifiers_of_a_user_are_counted_together_before_any_of_them_was_right() {
+    let world = World::backend_with(
+        |fake| fake.no_rate_limit().verify_password_counts(true),
+        |engine| engine.unlimited_sign_ins(),
+    );
+    let about = tower_clerk::testing::FakeUser::new("ada@example.com").username("ada").phone("+15555550123");
+    world.fake.add_user(about.email("ada@example.org").password("right one"));
+    let mut told_by = Vec::new();
+    for identifier in ["ada@example.com", "ada", "+15555550123", "ada@example.org", "nobody@example.org"] {
+        let mut answers = Vec::new();
+        for guess in 0..6 {
+            let password = format!("guess {guess}");
+            let pair = (identifier, password.as_str());
+            answers.push(told(&crate::common::ask(&world.layer(), crate::common::basic(pair)).await));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        told_by.push(answers);
+    }
+    assert!(told_by.iter().all(|answers| *answers == told_by[0]), "{told_by:?}");
+    assert!(
+        world.fake.count(Endpoint::VerifyPassword) <= 4,
+        "asked {}",
+        world.fake.count(Endpoint::VerifyPassword)
+    );
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    assert_eq!(told(&world.get(("ada", "right one")).await), (200, ""), "Clerk has not locked the account");
+}
+
+/// Nobody knows whether this call feeds Clerk's lock: under both answers the account is never locked.
+#[tokio::test(start_paused = true)]
+async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {
+    for counts in [false, true] {
+        let world = World::backend_with(|fake| fake.verify_password_counts(counts), |engine| engine);
+        for hour in 0..48 {
+            for guess in 0..20 {
+                let password = format!("guess {hour} {guess}");
+                let response =
+                    crate::common::ask(&world.layer(), crate::common::basic(("bob", password.as_str())))
+                        .await;
+                assert_ne!(response.status(), 200);
+            }
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        assert!(world.fake.count(Endpoint::VerifyPassword) < 10, "fewer than Clerk locks at");
+        tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+        assert_eq!(told(&world.get(("bob@example.com", BOB.1)).await), (200, ""), "counts: {counts}");
+    }
+}
+
+/// Answers in a time that tells nothing of whether there is such an account: the distributions overlap.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_identifier_takes_as_long_as_a_wrong_password() {
+    let hashing = Duration::from_millis(180);
+    let world = World::backend_with(
+        |fake| FakeClerkBuilder::no_rate_limit(fake).verify_password_time(hashing),
+        |engine| engine.unlimited_sign_ins(),
+    );
+    for guess in 0..30 {
+        world.fake.add_user(
+            tower_clerk::testing::FakeUser::new(format!("user{guess}@example.com")).password("right one"),
+        );
+    }
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for guess in 0..30 {
+        let known = format!("user{guess}@example.com");
+        let unknown = format!("nobody{guess}@example.com");
+        for (at, identifier) in [&*known, &*unknown, "sso@example.com"].into_iter().enumerate() {
+            let start = world.clock.now();
+            let password = format!("wrong {guess}");
+            let response =
+                crate::common::ask(&world.layer(), crate::common::basic((identifier, password.as_str())))
+                    .await;
+            assert_ne!(response.status(), 200);
+            if response.status() == 401 {
+                times[at].push(world.clock.now() - start);
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+    let mean = |times: &[Duration]| times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap();
+    let [known, unknown, no_password] = times;
+    assert!(known.len() == 30 && unknown.len() == 30 && no_password.len() >= 4);
+    for other in [&unknown, &no_password] {
+        let off = mean(&known).abs_diff(mean(other));
+        assert!(off < hashing / 10, "{:?} and {:?}", mean(&known), mean(other));
+    }
+    assert!(known.iter().min() <= unknown.iter().max() && unknown.iter().min() <= known.iter().max());
+}

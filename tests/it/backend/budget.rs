@@ -1,0 +1,167 @@
+//! The budget of calls to the Backend API (rules P1, P2).
+
+use std::time::Duration;
+
+use crate::common::{World, basic, code};
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn users(world: &World, count: usize) {
+    for user in 0..count {
+        world.fake.add_user(FakeUser::new(format!("user{user}@example.com")).password("right"));
+    }
+}
+
+async fn get(world: &World, user: usize) -> http::Response<String> {
+    let identifier = format!("user{user}@example.com");
+    crate::common::ask(&world.layer(), basic((identifier.as_str(), "right"))).await
+}
+
+/// Everybody at once, on the stand-in's limits of a development key: nobody is refused by Clerk.
+#[tokio::test(start_paused = true)]
+async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
+    let world = World::backend_with(FakeClerkBuilder::empty, tower_clerk::Builder::unlimited_sign_ins);
+    world.fake.reconfigure(|fake| fake.sign_in_limit(100_000, SECOND));
+    users(&world, 100);
+    let crowd: Vec<_> = (0..100)
+        .map(|user| {
+            let world = world.clone();
+            tokio::spawn(async move {
+                // Who is told to come back does so.
+                for tries in 1.. {
+                    let response = get(&world, user).await;
+                    if response.status() == 200 {
+                        return tries;
+                    }
+                    assert_eq!(code(&response), "upstream_rate_limited");
+                    let after = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+                    assert!(tries < 100, "in vain");
+                    tokio::time::sleep(Duration::from_secs(after)).await;
+                }
+                0
+            })
+        })
+        .collect();
+    for user in crowd {
+        assert!(user.await.unwrap() > 0);
+    }
+    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed, "nobody was away");
+    let limited = world.fake.requests().iter().filter(|it| it.status().is_some_and(|it| it == 429)).count();
+    assert_eq!(limited, 0, "Clerk never had to say so");
+    assert!(world.fake.max_in_window(Endpoint::Backend, SECOND) <= 8);
+    assert!(world.fake.max_in_window(Endpoint::Backend, 10 * SECOND) <= 80);
+}
+
+/// A flood of made-up identifiers costs calls, but leaves enough for tokens and for those who were there before.
+#[tokio::test(start_paused = true)]
+async fn k13_a_flood_of_guesses_holds_up_nobody_who_was_let_in() {
+    let world = World::backend_with(FakeClerkBuilder::empty, |engine| {
+        engine
+            .unlimited_sign_ins()
+            .session_ttl(Duration::from_secs(600))
+            .token_lifetime(Duration::from_secs(60))
+    });
+    world.fake.reconfigure(|fake| fake.sign_in_limit(100_000, SECOND));
+    users(&world, 20);
+    for user in 0..20 {
+        while get(&world, user).await.status() != 200 {
+            tokio::time::sleep(SECOND).await;
+        }
+    }
+    let flood = {
+        let world = world.clone();
+        tokio::spawn(async move {
+            for guess in 0_u64.. {
+                let (identifier, layer) = (format!("guess{guess}@example.com"), world.layer());
+                tokio::spawn(async move {
+                    crate::common::ask(&layer, basic((identifier.as_str(), "guess"))).await;
+                });
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    };
+    for _ in 0..180 {
+        tokio::time::sleep(10 * SECOND).await;
+        for user in 0..20 {
+            let response = get(&world, user).await;
+            assert_eq!(response.status(), 200, "{:?}", crate::common::rejection(&response));
+        }
+    }
+    flood.abort();
+    assert!(world.fake.max_in_window(Endpoint::Backend, SECOND) <= 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_a_rate_of_ones_own_is_kept_to() {
+    let world = World::backend_with(FakeClerkBuilder::empty, |engine| {
+        engine.unlimited_sign_ins().backend_rate(5, 10 * SECOND)
+    });
+    users(&world, 3);
+    for user in 0..3 {
+        while get(&world, user).await.status() != 200 {
+            tokio::time::sleep(SECOND).await;
+        }
+    }
+    assert!(world.fake.max_in_window(Endpoint::Backend, 10 * SECOND) <= 5);
+}
+
+/// A cold start: sign-ins are few, and whoever waits for one has proven the password once.
+#[tokio::test(start_paused = true)]
+async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it() {
+    let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine);
+    users(&world, 40);
+    let start = world.clock.now();
+    let crowd: Vec<_> = (0..40)
+        .map(|user| {
+            let world = world.clone();
+            tokio::spawn(async move {
+                loop {
+                    let response = get(&world, user).await;
+                    if response.status() == 200 {
+                        return;
+                    }
+                    assert_eq!(code(&response), "upstream_rate_limited");
+                    let after = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+                    tokio::time::sleep(Duration::from_secs(after)).await;
+                }
+            })
+        })
+        .collect();
+    for user in crowd {
+        user.await.unwrap();
+    }
+    let took = world.clock.now() - start;
+    assert!(took < 110 * SECOND, "40 sign-ins at 5 in 10 s took {took:?}");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 40);
+    assert_eq!(world.fake.count(Endpoint::VerifyPassword), 40, "each password once");
+    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed);
+}
+
+/// It stands for minutes, and for nobody who was revoked meanwhile.
+#[tokio::test(start_paused = true)]
+async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
+    for (wait, revoked, proofs) in
+        [(30, None, 1), (30, Some("user"), 2), (30, Some("all"), 2), (400, None, 2)]
+    {
+        let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine.sign_in_wait(SECOND));
+        users(&world, 6);
+        for user in 0..5 {
+            assert_eq!(get(&world, user).await.status(), 200);
+        }
+        assert_eq!(code(&get(&world, 5).await), "upstream_rate_limited");
+        let before = world.fake.count(Endpoint::VerifyPassword);
+        assert_eq!(before, 6);
+        let asked = world.fake.requests_to(Endpoint::VerifyPassword);
+        let waiting = asked[5].path().split('/').nth(3).unwrap().to_owned();
+        match revoked {
+            Some("user") => world.clerk.revoke_user(&waiting),
+            Some(_) => world.clerk.revoke_all(),
+            None => {}
+        }
+        tokio::time::sleep(wait * SECOND).await;
+        assert_eq!(get(&world, 5).await.status(), 200);
+        assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
+        assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on what was revoked");
+    }
+}

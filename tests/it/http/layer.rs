@@ -1,0 +1,250 @@
+//! What the layer does to requests and responses (rules A1-A3, A5-A7).
+
+use std::convert::Infallible;
+
+use crate::common::{
+    BOB, JANE, Seen, World, ask, authorization, basic, code, rejection, session, with_authorization,
+};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::testing::Endpoint;
+use tower_clerk::{
+    Anonymous, AuthorizationHeader, ClerkSession, Rejection, RejectionKind, RejectionResponse,
+};
+
+fn seen(response: &Response<String>) -> &Seen {
+    response.extensions().get::<Seen>().expect("the inner service was called")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a1_the_realm_stands_quoted_in_the_challenge() {
+    let world = World::new();
+    let layer = world.layer().realm(r#"the "partner" API\v1"#).unwrap();
+    let response = ask(&layer, Request::new(())).await;
+    assert_eq!(
+        response.headers()[WWW_AUTHENTICATE],
+        r#"Basic realm="the \"partner\" API\\v1", charset="UTF-8""#
+    );
+    assert!(world.layer().realm("two\r\nlines").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a2_a_body_of_ones_own_has_no_say_in_status_and_headers() {
+    let world = World::new();
+    let layer = world.layer().rejection_response(|rejection: &Rejection| {
+        Response::builder()
+            .status(200)
+            .header(CACHE_CONTROL, "public, max-age=3600")
+            .header(WWW_AUTHENTICATE, "Negotiate")
+            .header(WWW_AUTHENTICATE, "Bearer")
+            .header(RETRY_AFTER, "0")
+            .header("x-mine", "kept")
+            .body(format!("sorry: {}", rejection.code()))
+            .unwrap()
+    });
+    let response = ask(&layer, basic((JANE.0, "wrong"))).await;
+    assert_eq!(response.status(), 401);
+    let all = |name| response.headers().get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(all(CACHE_CONTROL), ["no-store"]);
+    assert_eq!(all(WWW_AUTHENTICATE), ["Basic realm=\"api\", charset=\"UTF-8\""]);
+    assert!(all(RETRY_AFTER).is_empty());
+    assert_eq!(response.headers()["x-mine"], "kept");
+    assert_eq!(response.body(), "sorry: credentials_rejected");
+    assert_eq!(rejection(&response).unwrap().kind(), RejectionKind::CredentialsRejected);
+    let response = ask(&layer, basic(("mfa@example.com", "second factor please"))).await;
+    assert_eq!((response.status(), response.headers().get(WWW_AUTHENTICATE)), (StatusCode::FORBIDDEN, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a3_no_request_turns_a_rejection_into_a_success() {
+    let world = World::new();
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc-web"] {
+        let mut request = basic((JANE.0, "wrong"));
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        assert_eq!(ask(&world.layer(), request).await.status(), 401);
+    }
+}
+
+/// A body without `Default` and without `From<String>`.
+#[derive(Debug, PartialEq)]
+struct Sealed(u16);
+
+#[tokio::test(start_paused = true)]
+async fn a3_any_body_will_do() {
+    let world = World::new();
+    let full =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
+    let response = world.layer().problem_json().layer(full).oneshot(Request::new(())).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"], "credentials_missing");
+
+    let axum = service_fn(|_: Request<axum::body::Body>| async {
+        Ok::<_, Infallible>(Response::new(axum::body::Body::empty()))
+    });
+    let request = Request::new(axum::body::Body::empty());
+    let response = world.layer().problem_json().layer(axum).oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+
+    let sealed = service_fn(|_: Request<Sealed>| async { Ok::<_, Infallible>(Response::new(Sealed(200))) });
+    let layer =
+        world.layer().rejection_response(|it: &Rejection| Response::new(Sealed(it.status().as_u16())));
+    let mut request = Request::new(Sealed(0));
+    assert_eq!(layer.layer(sealed).oneshot(request).await.unwrap().into_body(), Sealed(401));
+    request = basic(JANE).map(|()| Sealed(0));
+    assert_eq!(layer.layer(sealed).oneshot(request).await.unwrap().into_body(), Sealed(200));
+}
+
+/// A renderer of somebody's own.
+#[derive(Clone)]
+struct Shouting;
+
+impl RejectionResponse<String> for Shouting {
+    fn rejection_response(&self, rejection: &Rejection) -> Response<String> {
+        Response::new(rejection.code().to_uppercase())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a3_a_trait_makes_the_body_as_well_as_a_closure() {
+    let world = World::new();
+    let response = ask(&world.layer().rejection_response(Shouting), Request::new(())).await;
+    assert_eq!((response.status().as_u16(), response.body().as_str()), (401, "CREDENTIALS_MISSING"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a5_the_field_is_stripped_kept_or_replaced_on_a_miss_and_on_a_hit() {
+    let world = World::new();
+    for _ in 0..2 {
+        let response = ask(&world.layer(), basic(JANE)).await;
+        assert!(!seen(&response).headers.contains_key(AUTHORIZATION));
+        let keep = world.layer().authorization_header(AuthorizationHeader::Keep);
+        let response = ask(&keep, basic(JANE)).await;
+        let field = &seen(&response).headers[AUTHORIZATION];
+        assert_eq!(field, &authorization(JANE));
+        assert!(field.is_sensitive());
+        let bearer = world.layer().authorization_header(AuthorizationHeader::Bearer);
+        let response = ask(&bearer, basic(JANE)).await;
+        let field = &seen(&response).headers[AUTHORIZATION];
+        assert_eq!(field, &format!("Bearer {}", session(&response).token()));
+        assert!(field.is_sensitive());
+        assert_eq!(seen(&response).headers.get_all(AUTHORIZATION).iter().count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
+    let world = World::new();
+    let bobs = session(&world.get(BOB).await).clone();
+    let anonymous = {
+        // The marker can't be made outside of the crate, so one is taken from a request that passed.
+        let take = service_fn(|request: Request<()>| async move {
+            let mut response = Response::new(String::new());
+            response.extensions_mut().insert(*request.extensions().get::<Anonymous>().unwrap());
+            Ok::<_, Infallible>(response)
+        });
+        let response = world.layer().optional().layer(take).oneshot(Request::new(())).await.unwrap();
+        *response.extensions().get::<Anonymous>().unwrap()
+    };
+    let stale = |mut request: Request<()>| {
+        request.extensions_mut().insert(bobs.clone());
+        request.extensions_mut().insert(anonymous);
+        request
+    };
+    let optional = world.layer().optional();
+    let response = ask(&optional, stale(Request::new(()))).await;
+    assert!(response.extensions().get::<ClerkSession>().is_none(), "somebody else's session");
+    assert!(seen(&response).is_anonymous);
+    for _ in 0..2 {
+        let response = ask(&optional, stale(basic(JANE))).await;
+        assert_ne!(session(&response).user_id(), bobs.user_id());
+        assert!(!seen(&response).is_anonymous);
+    }
+    let exempt = world.layer().exempt(|_| true);
+    assert!(ask(&exempt, stale(basic(JANE))).await.extensions().get::<ClerkSession>().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_optional_lets_nobody_pass_but_no_wrong_one() {
+    let world = World::new();
+    let layer = world.layer().optional();
+    let response = ask(&layer, Request::new(())).await;
+    assert_eq!(response.body(), "nobody");
+    assert!(seen(&response).is_anonymous);
+    assert_eq!(world.fake.count(Endpoint::Any), 0);
+    assert_eq!(code(&ask(&layer, basic((JANE.0, "wrong"))).await), "credentials_rejected");
+    assert_eq!(code(&ask(&layer, with_authorization("Basic ?")).await), "credentials_malformed");
+    let response = ask(&layer, basic(JANE)).await;
+    assert_eq!(response.body(), session(&response).user_id());
+    assert!(!seen(&response).is_anonymous);
+    // C5: another scheme is nobody, too, and its field is not ours to take, but never passes for our Bearer.
+    let response = ask(&layer, with_authorization("Bearer a.b.c")).await;
+    assert!(seen(&response).is_anonymous);
+    assert!(seen(&response).headers[AUTHORIZATION].is_sensitive());
+    let bearer = layer.authorization_header(AuthorizationHeader::Bearer);
+    let response = ask(&bearer, with_authorization("Bearer a.b.c")).await;
+    assert!(!seen(&response).headers.contains_key(AUTHORIZATION));
+}
+
+fn preflight(change: impl FnOnce(&mut Request<()>)) -> Request<()> {
+    let mut request = Request::options("/me")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "GET")
+        .body(())
+        .unwrap();
+    change(&mut request);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a7_a_preflight_passes_only_where_it_is_let_and_only_a_whole_one() {
+    let world = World::new();
+    assert_eq!(ask(&world.layer(), preflight(|_| ())).await.status(), 401, "off by default");
+    let layer = world.layer().pass_preflight();
+    let response = ask(&layer, preflight(|_| ())).await;
+    assert!(response.status() == 200 && seen(&response).is_anonymous);
+    let with_basic = |request: &mut Request<()>| {
+        request.headers_mut().insert(AUTHORIZATION, authorization(JANE).parse().unwrap());
+    };
+    assert!(!seen(&ask(&layer, preflight(with_basic)).await).headers.contains_key(AUTHORIZATION), "stripped");
+    assert_eq!(ask(&layer, preflight(|it| *it.method_mut() = Method::GET)).await.status(), 401);
+    for header in ["origin", "access-control-request-method"] {
+        assert_eq!(ask(&layer, preflight(|it| drop(it.headers_mut().remove(header)))).await.status(), 401);
+    }
+    assert_eq!(world.fake.count(Endpoint::Any), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a7_what_is_exempt_passes_as_nobody_whatever_it_carries() {
+    let world = World::new();
+    let layer = world.layer().exempt(|parts| parts.uri.path() == "/healthz");
+    let health = |field: Option<&str>| {
+        let mut request = Request::get("/healthz").body(()).unwrap();
+        if let Some(field) = field {
+            request.headers_mut().insert(AUTHORIZATION, field.parse().unwrap());
+        }
+        request
+    };
+    for field in [None, Some("Basic ???"), Some(authorization(JANE).as_str()), Some("Bearer x")] {
+        let response = ask(&layer, health(field)).await;
+        assert!(response.status() == 200 && seen(&response).is_anonymous, "{field:?}");
+        let left = seen(&response).headers.get(AUTHORIZATION);
+        assert!(left.is_none_or(|left| !left.to_str().unwrap().starts_with("Basic")), "{field:?}");
+    }
+    assert_eq!(ask(&layer, Request::new(())).await.status(), 401);
+    assert_eq!(world.fake.count(Endpoint::Any), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a7_head_is_authenticated_like_get() {
+    let world = World::new();
+    let head = |pair| {
+        let mut request = basic(pair);
+        *request.method_mut() = Method::HEAD;
+        request
+    };
+    assert_eq!(ask(&world.layer(), head(JANE)).await.status(), 200);
+    assert_eq!(ask(&world.layer(), head((JANE.0, "wrong"))).await.status(), 401);
+}

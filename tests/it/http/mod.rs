@@ -1,0 +1,6 @@
+//! What a tower service and its clients see.
+
+mod layer;
+mod readiness;
+mod socket;
+mod stacks;

@@ -1,0 +1,166 @@
+//! The HTTP client that the crate brings, on a real socket: what it sends, and what it does not do (rules S1, S5, S6).
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::common::{JANE, ask, basic, code, session, warm_up};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tower_clerk::testing::{Endpoint, FakeClerk, FakeClerkServer, Fault, RetryAfter};
+use tower_clerk::{Builder, Clerk, ClerkBasicAuthLayer};
+
+async fn on_a_socket(
+    change: impl FnOnce(Builder) -> Builder,
+) -> (FakeClerk, FakeClerkServer, ClerkBasicAuthLayer) {
+    let fake = FakeClerk::builder().no_rate_limit().build();
+    warm_up(&fake).await;
+    let server = fake.serve("127.0.0.1:0").await.unwrap();
+    let builder = Clerk::builder(server.url()).unlimited_sign_ins().upstream_timeout(Duration::from_secs(2));
+    let layer = ClerkBasicAuthLayer::new(change(builder).build().unwrap());
+    (fake, server, layer)
+}
+
+#[tokio::test]
+async fn s1_every_request_is_in_native_mode() {
+    let (fake, _server, layer) = on_a_socket(|engine| engine).await;
+    fake.add_template("partner", Duration::from_secs(60), serde_json::Map::new());
+    for layer in [
+        layer.clone(),
+        layer.clone().organization("acme").unwrap(),
+        layer.organization("globex").unwrap().template("partner").unwrap(),
+    ] {
+        let response = ask(&layer, basic(JANE)).await;
+        assert!(session(&response).claims().issuer().starts_with("http://127.0.0.1:"));
+    }
+    let requests = fake.requests();
+    assert!(requests.len() >= 5, "a sign-in, the keys, two tokens and a touch");
+    for request in &requests {
+        let what = format!("{request:?}");
+        let has = |name: &str| request.headers().contains_key(name);
+        assert!(!has("origin") && !has("referer") && !has("cookie") && !has("accept-encoding"), "{what}");
+        assert_eq!(request.header("clerk-api-version"), Some("2025-11-10"), "{what}");
+        assert!(request.header("user-agent").unwrap().starts_with("tower-clerk/"), "{what}");
+        assert!(request.status().unwrap().is_success(), "{what}");
+        if request.endpoint() == Endpoint::Jwks {
+            assert!(!has("authorization"), "{what}");
+            continue;
+        }
+        assert_eq!(request.query("_is_native"), Some("1"), "{what}");
+        if !request.form_params().is_empty() {
+            assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"), "{what}");
+        }
+        // A sign-in is from a client that Clerk has never seen; all else carries the token that it brought.
+        assert_eq!(has("authorization"), request.endpoint() != Endpoint::SignIns, "{what}");
+        assert!(
+            !request.header("authorization").is_some_and(|token| token.starts_with("Bearer")),
+            "verbatim"
+        );
+    }
+    assert_eq!(fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test]
+async fn every_fault_on_the_wire_is_a_503_in_time_and_the_next_request_works() {
+    let (fake, _server, layer) = on_a_socket(|engine| engine).await;
+    for fault in [
+        Fault::Hang,
+        Fault::Refused,
+        Fault::Status(500),
+        Fault::Html(200),
+        Fault::Html(502),
+        Fault::Redirect,
+        Fault::DelayAnswer(Duration::from_secs(10)),
+        Fault::Reset,
+        Fault::Truncated,
+        Fault::Oversized,
+        Fault::WrongTypes,
+        Fault::Empty,
+        Fault::NotJson,
+        Fault::RateLimited { retry_after: RetryAfter::Seconds(1) },
+    ] {
+        let what = format!("{fault:?}");
+        fake.clear_log();
+        fake.add_user(tower_clerk::testing::FakeUser::new("fresh").password(what.as_str()));
+        fake.script(Endpoint::SignIns, fault);
+        let start = Instant::now();
+        let response = ask(&layer, basic(("fresh", &what))).await;
+        assert_eq!(response.status(), 503, "{what}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{what}");
+        assert_eq!(fake.count(Endpoint::SignIns), 1, "S5: {what} is repeated by nobody");
+        assert_eq!(ask(&layer, basic(("fresh", &what))).await.status(), 200, "{what}");
+        fake.delete_user("fresh");
+    }
+}
+
+#[tokio::test]
+async fn s1_a_redirect_is_not_followed_wherever_it_leads() {
+    let (fake, _server, layer) = on_a_socket(|engine| engine).await;
+    // A place that would take the password if it were brought there.
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("http://{}/v1/client/sign_ins", elsewhere.local_addr().unwrap());
+    let redirecting = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", redirecting.local_addr().unwrap());
+    tokio::spawn(async move {
+        for status in ["307 Temporary Redirect", "308 Permanent Redirect", "302 Found"] {
+            let (mut stream, _) = redirecting.accept().await.unwrap();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            // Closed only when the other side has, or what it sends last would reset the connection.
+            let mut rest = Vec::new();
+            _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
+        }
+    });
+    let clerk =
+        Clerk::builder(url).unlimited_sign_ins().upstream_timeout(Duration::from_secs(2)).build().unwrap();
+    for _ in 0..3 {
+        let response = ask(&ClerkBasicAuthLayer::new(clerk.clone()), basic(JANE)).await;
+        assert_eq!(code(&response), "upstream_unavailable");
+    }
+    let came = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
+    assert!(came.is_err(), "somebody came to where the redirect led");
+    assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
+    assert_eq!(fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test]
+async fn s4_a_clerk_that_is_not_there_is_a_503_and_its_return_is_noticed() {
+    let (fake, server, layer) = on_a_socket(|engine| engine).await;
+    let address = server.addr();
+    server.shutdown().await;
+    let response = ask(&layer, basic(JANE)).await;
+    assert_eq!(code(&response), "upstream_unavailable");
+    assert!(response.headers().contains_key("retry-after"));
+    let _server = fake.serve(address).await.unwrap();
+    assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
+}
+
+const CHILD: &str = "TOWER_CLERK_TEST_PROXY_CHILD";
+
+/// Runs itself again with the environment of a machine behind a proxy: it can't be set for this process alone.
+#[tokio::test]
+async fn s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address() {
+    if std::env::var_os(CHILD).is_some() {
+        let (fake, _server, layer) = on_a_socket(|engine| engine).await;
+        assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
+        assert_eq!(fake.count(Endpoint::SignIns), 1);
+        return;
+    }
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "http::socket::s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address"])
+        .env(CHILD, "1");
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"] {
+        child.env(name, &address);
+    }
+    child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
+    let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+    let came = tokio::time::timeout(Duration::from_millis(50), proxy.accept()).await;
+    assert!(came.is_err(), "the proxy was asked");
+}

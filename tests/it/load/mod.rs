@@ -1,0 +1,6 @@
+//! Many users, many strangers, long days.
+
+mod bounds;
+mod flood;
+mod identities;
+mod life;

@@ -1,0 +1,16 @@
+//! How the layer and its engine behave, against the stand-in: one binary, a folder per subject.
+//!
+//! Tests that need a subscriber of the whole process are binaries of their own, beside this folder.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+mod crowd;
+
+mod backend;
+mod http;
+mod load;
+mod observe;
+mod sessions;
+mod sign_in;
+mod tokens;

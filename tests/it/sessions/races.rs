@@ -1,0 +1,256 @@
+//! Two things at once, in every order that matters, by script (rules K3, K4, K8, K9, K12).
+
+use std::time::Duration;
+
+use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, session, settle};
+use http::Response;
+use tokio::task::JoinHandle;
+use tower_clerk::testing::{Endpoint, Fault};
+
+const TTL: Duration = Duration::from_secs(15 * 60);
+
+fn world() -> World {
+    World::with(|fake| fake, |engine| engine.session_ttl(TTL))
+}
+
+fn spawn(world: &World, pair: Pair) -> JoinHandle<Response<String>> {
+    let layer = world.layer();
+    tokio::spawn(async move { ask(&layer, basic(pair)).await })
+}
+
+/// Lets what goes on in the background come to its end: sessions are ended at Clerk one after another.
+async fn a_while() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+/// When Jane's proof is due to be renewed and her token is fresh; who she is.
+async fn proof_due(world: &World) -> String {
+    let user = session(&world.get(JANE).await).user_id().to_owned();
+    tokio::time::advance(TTL.mul_f64(0.905)).await;
+    // The token's time is over, which is another matter: this mints one, and begins the proof's renewal next.
+    user
+}
+
+#[tokio::test(start_paused = true)]
+async fn k3_a_renewal_that_lands_after_a_revocation_brings_nothing_back() {
+    let world = world();
+    let before = world.get(JANE).await;
+    tokio::time::advance(Duration::from_secs(46)).await;
+    let hold = world.fake.hold_answer(Endpoint::Tokens);
+    assert_eq!(world.get(JANE).await.status(), 200, "the old token serves");
+    hold.arrived(1).await;
+    world.clerk.revoke_user(session(&before).user_id());
+    let after = world.get(JANE).await;
+    hold.release();
+    a_while().await;
+    assert_ne!(session(&after).session_id(), session(&before).session_id());
+    assert_eq!(session(&world.get(JANE).await).session_id(), session(&after).session_id());
+    assert_eq!(world.fake.live_sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k3_a_renewal_that_lands_after_an_eviction_brings_nothing_back() {
+    let world = World::with(|fake| fake, |engine| engine.max_sessions(1));
+    world.get(JANE).await;
+    tokio::time::advance(Duration::from_secs(46)).await;
+    let hold = world.fake.hold_answer(Endpoint::Tokens);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    hold.arrived(1).await;
+    assert_eq!(world.get(BOB).await.status(), 200);
+    hold.release();
+    a_while().await;
+    assert_eq!(world.clerk.stats().sessions, 1);
+    assert_eq!((world.fake.live_sessions_of("jane"), world.fake.live_sessions_of("bob")), (0, 1));
+    let sign_ins = world.fake.count(Endpoint::SignIns);
+    assert_eq!(world.get(BOB).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins, "he was held all along");
+}
+
+/// A request for a life that the token at hand doesn't have mints at once, and overtakes the renewal.
+#[tokio::test(start_paused = true)]
+async fn k3_of_two_renewals_the_fresher_token_wins_whichever_lands_last() {
+    let world = world();
+    world.get(JANE).await;
+    // Organizations by id and by slug are two kinds of token, and so are two mints of one organization.
+    let acme = world.get_for(JANE, "acme").await;
+    let by_id = session(&acme).organization().unwrap().id().to_owned();
+    world.get_for(JANE, &by_id).await;
+    tokio::time::advance(Duration::from_secs(46)).await;
+    let hold = world.fake.hold_answer(Endpoint::Tokens);
+    assert_eq!(world.get(JANE).await.status(), 200, "begins a renewal, which is held");
+    hold.arrived(1).await;
+    // The session is replaced meanwhile, and its successor's token is the fresher one.
+    world.clerk.revoke_session(session(&world.get(JANE).await).session_id());
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let fresh = world.get(JANE).await;
+    hold.release();
+    settle().await;
+    assert_eq!(session(&world.get(JANE).await).token(), session(&fresh).token());
+}
+
+#[tokio::test(start_paused = true)]
+async fn k4_a_session_gone_at_clerk_is_found_by_a_renewal_and_no_request_waits_in_vain() {
+    let world = world();
+    let old = world.get(JANE).await;
+    tokio::time::advance(Duration::from_secs(46)).await;
+    let hold = world.fake.hold(Endpoint::Tokens);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    hold.arrived(1).await;
+    world.fake.revoke_session(session(&old).session_id());
+    // The token ends while the renewal is under way: this request joins it.
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let joined = spawn(&world, JANE);
+    settle().await;
+    assert_eq!(hold.waiting(), 1);
+    hold.release();
+    let joined = joined.await.unwrap();
+    assert_ne!(session(&joined).session_id(), session(&old).session_id());
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+    assert_eq!(session(&world.get(JANE).await).session_id(), session(&joined).session_id());
+    assert_eq!(world.fake.count(Endpoint::End), 0, "there is nothing to end");
+}
+
+/// A session that is gone takes nothing with it that has come in its place.
+#[tokio::test(start_paused = true)]
+async fn k4_a_late_word_that_a_session_is_gone_leaves_its_successor_alone() {
+    let world = world();
+    let old = world.get(JANE).await;
+    tokio::time::advance(Duration::from_secs(46)).await;
+    world.fake.revoke_session(session(&old).session_id());
+    let hold = world.fake.hold_answer(Endpoint::Tokens);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    hold.arrived(1).await;
+    world.clerk.revoke_session(session(&old).session_id());
+    let new = world.get(JANE).await;
+    hold.release();
+    settle().await;
+    assert_eq!(session(&world.get(JANE).await).session_id(), session(&new).session_id());
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_leader_that_goes_away_in_the_queue_leaves_its_turn_to_the_joiner() {
+    let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
+    world.get(BOB).await;
+    let leader = spawn(&world, JANE);
+    settle().await;
+    let joiner = spawn(&world, JANE);
+    settle().await;
+    leader.abort();
+    settle().await;
+    assert_eq!(joiner.await.unwrap().status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+}
+
+/// The last one goes at the very moment at which the next one comes.
+#[tokio::test(start_paused = true)]
+async fn k8_one_who_comes_as_the_last_one_goes_is_not_left_without_a_flight() {
+    for yields in 0..8 {
+        let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
+        world.get(BOB).await;
+        let leader = spawn(&world, JANE);
+        settle().await;
+        leader.abort();
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.get(JANE).await.status(), 200, "after {yields} yields");
+        assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+        assert_eq!(world.clerk.stats().sign_in_flights, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_a_hit_at_the_very_end_of_a_proof_is_served_or_signs_in_but_never_fails() {
+    let world = World::with(|fake| fake, |engine| engine.session_ttl(TTL).proof_renewal(false));
+    world.get(JANE).await;
+    let mut sessions = std::collections::HashSet::new();
+    let start = world.clock.now();
+    while world.clock.now() - start < TTL + Duration::from_secs(30) {
+        // Some of these instants are the janitor's, too: it wakes after, before or between the requests.
+        let (one, other) = (spawn(&world, JANE), spawn(&world, JANE));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        for response in [one.await.unwrap(), other.await.unwrap()] {
+            assert_eq!(response.status(), 200);
+            sessions.insert(session(&response).session_id().to_owned());
+        }
+    }
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+    a_while().await;
+    assert_eq!(world.fake.live_sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k12_a_proof_renewed_while_its_user_is_revoked_brings_nothing_back() {
+    let world = world();
+    let user = proof_due(&world).await;
+    world.get(JANE).await;
+    let hold = world.fake.hold_answer(Endpoint::SignIns);
+    world.get(JANE).await;
+    hold.arrived(1).await;
+    let renewed = world.fake.sessions().last().unwrap().id().to_owned();
+    world.clerk.revoke_user(&user);
+    let after = spawn(&world, JANE);
+    settle().await;
+    hold.release();
+    let after = after.await.unwrap();
+    assert_eq!(after.status(), 200);
+    assert_ne!(session(&after).session_id(), renewed);
+    a_while().await;
+    assert_eq!(world.fake.live_sessions(), 1);
+    assert_eq!(session(&world.get(JANE).await).session_id(), session(&after).session_id());
+}
+
+/// The tokens of a renewed session may take their time; a revocation of meanwhile counts all the same.
+#[tokio::test(start_paused = true)]
+async fn k12_a_revocation_counts_however_long_the_renewal_of_a_proof_takes() {
+    let world = World::with(|fake| fake.token_life(TTL), |engine| engine.session_ttl(TTL));
+    world.get(JANE).await;
+    for at in 0..12 {
+        let organization = format!("organization-{at}");
+        world.fake.add_organization(tower_clerk::testing::FakeOrganization::new(&organization));
+        world.fake.add_member("jane", &organization, "org:member");
+    }
+    let user = session(&world.get(JANE).await).user_id().to_owned();
+    for at in 0..12 {
+        assert_eq!(world.get_for(JANE, &format!("organization-{at}")).await.status(), 200);
+    }
+    tokio::time::advance(TTL.mul_f64(0.905)).await;
+    for endpoint in [Endpoint::Tokens, Endpoint::Touch] {
+        world.fake.script_always(endpoint, Fault::Delay(Duration::from_secs(4)));
+    }
+    world.get(JANE).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.clerk.revoke_user(&user);
+    let renewed = world.fake.sessions().last().unwrap().id().to_owned();
+    // Revocations of others push the tombstone out once it is older than a flight can be.
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        world.clerk.revoke_user("user_of_nobody");
+    }
+    a_while().await;
+    let live = world.fake.sessions();
+    assert!(!live.iter().any(|session| session.id() == renewed && session.is_live()), "{live:?}");
+    assert_eq!(world.clerk.stats().sessions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_behind() {
+    let world = World::unlimited();
+    let user = session(&world.get(CAROL).await).user_id().to_owned();
+    world.clerk.revoke_user(&user);
+    let hold = world.fake.hold_answer(Endpoint::SignIns);
+    let waiting = spawn(&world, CAROL);
+    for _ in 0..2 {
+        hold.arrived(1).await;
+        world.clerk.revoke_user(&user);
+        hold.release_one();
+        settle().await;
+    }
+    assert_eq!(waiting.await.unwrap().status(), 503);
+    drop(hold);
+    a_while().await;
+    assert_eq!(world.fake.live_sessions(), 0);
+    assert_eq!(world.clerk.stats().sign_in_flights, 0);
+}

@@ -1,0 +1,299 @@
+//! One sign-in for all who wait for it, whoever goes away meanwhile (rule K8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::common::{
+    BOB, CAROL, JANE, World, ask, authorization, basic, code, session, settle, warm_up, with_authorization,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::task::JoinSet;
+use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, Transport, TransportFuture};
+
+fn spawn(world: &World, count: usize, field: &str) -> JoinSet<Response<String>> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        let (layer, request) = (world.layer(), with_authorization(field));
+        tasks.spawn(async move { ask(&layer, request).await });
+    }
+    tasks
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_thousand_identical_cold_requests_make_one_sign_in() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let tasks = spawn(&world, 1_000, &authorization(JANE));
+    hold.arrived(1).await;
+    settle().await;
+    assert_eq!(hold.waiting(), 1, "one is under way, and nobody else has left");
+    hold.release();
+    for response in tasks.join_all().await {
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.body(), session(&response).user_id());
+    }
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    assert_eq!(world.fake.live_sessions(), 1);
+    // The sign-in brought a token along that all of them could use.
+    assert_eq!(world.fake.count(Endpoint::Tokens), 0);
+}
+
+#[tokio::test]
+async fn k8_a_thousand_identical_cold_requests_make_one_sign_in_in_real_time() {
+    let fake = FakeClerk::new();
+    warm_up(&fake).await;
+    let clerk = Clerk::builder(fake.fapi_url()).transport(fake.clone()).build().unwrap();
+    let tasks: JoinSet<_> = (0..1_000)
+        .map(|_| {
+            let layer = ClerkBasicAuthLayer::new(clerk.clone());
+            async move { ask(&layer, basic(JANE)).await }
+        })
+        .collect();
+    assert!(tasks.join_all().await.iter().all(|response| response.status() == 200));
+    assert_eq!(fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_the_first_caller_going_away_after_ten_milliseconds_harms_no_other() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let mut first = spawn(&world, 1, &authorization(JANE));
+    hold.arrived(1).await;
+    tokio::time::advance(Duration::from_millis(10)).await;
+    let others = spawn(&world, 999, &authorization(JANE));
+    settle().await;
+    first.shutdown().await;
+    settle().await;
+    assert_eq!(hold.waiting(), 1, "the sign-in that has departed goes on");
+    hold.release();
+    assert!(others.join_all().await.iter().all(|response| response.status() == 200));
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_sign_in_that_has_departed_runs_to_its_end_for_the_next_caller() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let mut only = spawn(&world, 1, &authorization(JANE));
+    hold.arrived(1).await;
+    only.shutdown().await;
+    settle().await;
+    hold.release();
+    settle().await;
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    assert_eq!(world.fake.live_sessions(), 1);
+}
+
+/// moka's own loading panics after 200 cancelled leaders in a row, and signs in anew for each.
+#[tokio::test(start_paused = true)]
+async fn k8_three_hundred_callers_cancelled_one_after_another_leave_one_sign_in_and_no_flight() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    for _ in 0..300 {
+        let mut caller = spawn(&world, 1, &authorization(JANE));
+        settle().await;
+        assert_eq!(hold.waiting(), 1);
+        caller.shutdown().await;
+    }
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    hold.release();
+    settle().await;
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+
+    // Had a flight been left behind, this one would join it and never be answered.
+    world.fake.revoke_session(world.fake.sessions()[0].id());
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_callers_that_come_and_go_in_any_order_share_one_sign_in() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let mut callers: Vec<_> = (0..100).map(|_| spawn(&world, 1, &authorization(JANE))).collect();
+    hold.arrived(1).await;
+    // Every second one goes away; as many come anew.
+    for at in (0..100).step_by(2) {
+        callers[at].shutdown().await;
+        callers[at] = spawn(&world, 1, &authorization(JANE));
+        settle().await;
+    }
+    hold.release();
+    for caller in callers {
+        assert!(caller.join_all().await.iter().all(|response| response.status() == 200));
+    }
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_a_flight_nobody_waits_for_leaves_the_queue() {
+    let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(10)));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    // Bob waits for his turn, and goes away before it comes.
+    let mut bob = spawn(&world, 1, &authorization(BOB));
+    settle().await;
+    bob.shutdown().await;
+    settle().await;
+    // Carol would be behind him; the turn is hers now, and he is never asked about.
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    let asked: Vec<_> = world.fake.requests_to(Endpoint::SignIns);
+    let asked: Vec<_> = asked.iter().filter_map(|request| request.form("identifier")).collect();
+    assert_eq!(asked, [JANE.0, CAROL.0]);
+    // And the flight he left can be started again.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(world.get(BOB).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_who_joins_a_waiting_flight_keeps_it_in_the_queue_when_its_leader_goes() {
+    let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(10)));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut leader = spawn(&world, 1, &authorization(BOB));
+    settle().await;
+    let joiner = spawn(&world, 1, &authorization(BOB));
+    settle().await;
+    leader.shutdown().await;
+    assert!(joiner.join_all().await.iter().all(|response| response.status() == 200));
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_at_most_one_sign_in_per_identifier_is_under_way() {
+    let world = World::unlimited();
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let mut tasks = spawn(&world, 1, &authorization(JANE));
+    hold.arrived(1).await;
+    // Guesses at the same account, in whatever case, and one at another account.
+    for (identifier, password) in
+        [("jane@example.com", "guess 1"), ("JANE@example.com", "guess 2"), (" jane@example.com", "guess 3")]
+    {
+        let layer = world.layer();
+        tasks.spawn(async move { ask(&layer, basic((identifier, password))).await });
+    }
+    let bob = spawn(&world, 1, &authorization(BOB));
+    hold.arrived(2).await;
+    settle().await;
+    assert_eq!(hold.waiting(), 2, "jane's and bob's, and none of the guesses");
+    for _ in 0..5 {
+        hold.release_one();
+        settle().await;
+        let requests = world.fake.requests_to(Endpoint::SignIns);
+        let under_way = requests.iter().filter(|request| {
+            request.status().is_none()
+                && request.form("identifier").is_some_and(|it| it.to_lowercase().contains("jane"))
+        });
+        assert!(under_way.count() <= 1);
+    }
+    assert!(bob.join_all().await.iter().all(|response| response.status() == 200));
+    let statuses: Vec<_> = tasks.join_all().await.iter().map(|response| response.status().as_u16()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_one_token_flight_serves_all_requests_for_one_organization() {
+    let world = World::new();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    let hold = world.fake.hold(Endpoint::Tokens);
+    let mut tasks = JoinSet::new();
+    for at in 0..200 {
+        let organization = if at % 2 == 0 { "acme" } else { "globex" };
+        let layer = world.layer().organization(organization).unwrap();
+        tasks.spawn(async move { (organization, ask(&layer, basic(JANE)).await) });
+    }
+    hold.arrived(2).await;
+    settle().await;
+    assert_eq!(hold.waiting(), 2, "one for each organization");
+    hold.release();
+    for (organization, response) in tasks.join_all().await {
+        assert_eq!(crate::common::organization_of(&response), Some(organization));
+    }
+    assert_eq!(world.fake.count(Endpoint::Tokens), 2);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_fault_is_told_to_all_joiners_and_the_next_request_asks_anew() {
+    let world = World::new();
+    world.fake.script(Endpoint::SignIns, Fault::Status(500));
+    let hold = world.fake.hold(Endpoint::SignIns);
+    let tasks = spawn(&world, 50, &authorization(JANE));
+    hold.arrived(1).await;
+    settle().await;
+    hold.release();
+    assert!(tasks.join_all().await.iter().all(|response| response.status() == 503));
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    assert_eq!(world.get(JANE).await.status(), 200);
+}
+
+/// Panics on the requests whose number, from 0, is in the list.
+struct Panics {
+    fake: FakeClerk,
+    endpoint: &'static str,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Transport for Panics {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        let first =
+            request.uri().path().contains(self.endpoint) && self.sent.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(!first, "scripted panic");
+            self.fake.send(request).await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_panic_in_a_flight_is_503_for_all_joiners_and_leaves_nothing_behind() {
+    for endpoint in ["/sign_ins", "/tokens", "/jwks.json"] {
+        let world = World::new();
+        let transport = Panics { fake: world.fake.clone(), endpoint, sent: Arc::default() };
+        let clerk = Clerk::builder(world.fake.fapi_url())
+            .transport(transport)
+            .clock(world.clock)
+            .sign_in_wait(Duration::ZERO)
+            .build()
+            .unwrap();
+        let layer = ClerkBasicAuthLayer::new(clerk).organization("acme").unwrap();
+        let tasks: JoinSet<_> = (0..20)
+            .map(|_| {
+                let layer = layer.clone();
+                async move { ask(&layer, basic(JANE)).await }
+            })
+            .collect();
+        let responses = tasks.join_all().await;
+        if endpoint == "/jwks.json" {
+            // The sign-in's own token is not needed here, and the mint may fetch the keys itself.
+            assert!(responses.iter().all(|response| [200, 503].contains(&response.status().as_u16())));
+        } else {
+            assert!(responses.iter().all(|response| code(response) == "upstream_unavailable"), "{endpoint}");
+            assert!(responses.iter().all(|response| response.headers().contains_key("retry-after")));
+        }
+        assert_eq!(ask(&layer, basic(JANE)).await.status(), 200, "{endpoint}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_a_hanging_sign_in_of_one_user_holds_up_no_other() {
+    let world = World::new();
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    world.fake.script(Endpoint::SignIns, Fault::Hang);
+    let start = world.clock.now();
+    let jane = spawn(&world, 10, &authorization(JANE));
+    settle().await;
+    assert_eq!(world.get(BOB).await.status(), 200);
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    assert_eq!(world.clock.now(), start, "neither has waited");
+    assert!(jane.join_all().await.iter().all(|response| code(response) == "upstream_unavailable"));
+    assert_eq!(world.clock.now() - start, Duration::from_secs(5));
+}

@@ -1,0 +1,10 @@
+//! From a password to a session, by the Frontend API where nothing else is said.
+
+mod accounts;
+mod budget;
+mod denials;
+mod devices;
+mod faults;
+mod flights;
+mod guessing;
+mod outage;

@@ -1,0 +1,141 @@
+//! The instance's keys: rotation, outages, and that nobody waits for a slow key set who needn't (rule S9).
+
+use std::time::Duration;
+
+use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, settle};
+use tower_clerk::testing::{Endpoint, Fault, TokenFlaw};
+
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_rotated_key_is_fetched_when_its_first_token_comes() {
+    let world = World::new();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::Jwks), 1);
+    tokio::time::advance(TOKEN_LIFE).await;
+    world.fake.rotate_keys();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2);
+    assert_eq!(world.get(BOB).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2, "one fetch for all");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_an_unknown_key_fetches_at_most_once_in_thirty_seconds() {
+    let world = World::unlimited();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    world.fake.script_always(Endpoint::Tokens, Fault::TokenWith(TokenFlaw::UnknownKid));
+    for _ in 0..20 {
+        assert_eq!(code(&world.get_for(JANE, "acme").await), "upstream_unavailable");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(code(&world.get_for(JANE, "acme").await), "upstream_unavailable");
+    assert_eq!(world.fake.count(Endpoint::Jwks), 3);
+    world.fake.clear_script(Endpoint::Tokens);
+    assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_keys_are_refetched_in_the_background_each_five_minutes_of_use() {
+    let world = World::new();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    for minute in 1..=11 {
+        tokio::time::advance(TOKEN_LIFE).await;
+        assert_eq!(world.get(JANE).await.status(), 200);
+        settle().await;
+        assert_eq!(world.fake.count(Endpoint::Jwks), 1 + minute / 5, "minute {minute}");
+    }
+    // Without use there is nothing to fetch for.
+    tokio::time::advance(Duration::from_secs(1_800)).await;
+    settle().await;
+    assert_eq!(world.fake.count(Endpoint::Jwks), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_held_keys_survive_an_outage_of_a_day_and_no_longer() {
+    let world = World::with(|fake| fake, |engine| engine.session_ttl(Duration::from_secs(24 * 3600)));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    world.fake.script_always(Endpoint::Jwks, Fault::Status(503));
+    for _ in 0..20 {
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert_eq!(world.get(JANE).await.status(), 200);
+        settle().await;
+    }
+    tokio::time::advance(Duration::from_secs(4 * 3600 + 1)).await;
+    assert_eq!(code(&world.get(BOB).await), "upstream_unavailable");
+    world.fake.clear_script(Endpoint::Jwks);
+    assert_eq!(world.get(BOB).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_key_that_is_gone_from_the_set_is_dropped() {
+    let world = World::new();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    world.fake.rotate_keys();
+    world.fake.retire_old_keys();
+    tokio::time::advance(TOKEN_LIFE).await;
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
+    let world = World::new();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.get(BOB).await.status(), 200);
+    // The keys are old enough to be fetched anew, in the background.
+    tokio::time::advance(Duration::from_secs(300)).await;
+    world.fake.script_always(Endpoint::Jwks, Fault::Hang);
+    let start = world.clock.now();
+    for pair in [JANE, BOB, JANE, CAROL] {
+        assert_eq!(world.get(pair).await.status(), 200);
+    }
+    assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
+    settle().await;
+    assert_eq!(world.clock.now(), start, "nobody has waited");
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2, "and the set was asked for");
+
+    // A new key is another matter: its tokens wait, and hits still don't.
+    world.fake.rotate_keys();
+    let waiting = tokio::spawn({
+        let layer = world.layer().organization("globex").unwrap();
+        async move { ask(&layer, basic(JANE)).await }
+    });
+    settle().await;
+    assert_eq!(world.get(BOB).await.status(), 200);
+    assert_eq!(world.clock.now(), start);
+    assert_eq!(code(&waiting.await.unwrap()), "upstream_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_no_code_of_the_key_set_is_a_refusal_or_the_end_of_a_session() {
+    for fault in [
+        Fault::Status(401),
+        Fault::Status(403),
+        Fault::Status(404),
+        Fault::StatusWithCode(403, "user_locked".to_owned()),
+        Fault::StatusWithCode(404, "organization_not_found_or_unauthorized".to_owned()),
+    ] {
+        let world = World::new();
+        let what = format!("{fault:?}");
+        world.fake.script_times(Endpoint::Jwks, 2, fault);
+        assert_eq!(code(&world.get(JANE).await), "upstream_unavailable", "{what}");
+        world.fake.clear_script(Endpoint::Jwks);
+        assert_eq!(world.get(JANE).await.status(), 200, "{what}");
+        assert_eq!(world.fake.count(Endpoint::SignIns), 1, "{what}");
+    }
+}
+
+/// The session is there, at Clerk; dropping it spends another sign-in and leaves one behind that nobody ends.
+#[tokio::test(start_paused = true)]
+async fn s9_a_hanging_key_set_does_not_cost_the_session_that_was_opened() {
+    let world = World::new();
+    world.fake.script(Endpoint::Jwks, Fault::Hang);
+    assert_eq!(code(&world.get(JANE).await), "upstream_unavailable");
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    assert_eq!(world.fake.live_sessions(), 1);
+}

@@ -1,0 +1,7 @@
+//! What is minted for a session.
+
+mod keep_warm;
+mod keys;
+mod organizations;
+mod renewal;
+mod templates;
