@@ -1,8 +1,11 @@
 //! One clock with two readings, so that a test can drive both.
 
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// Tells the time twice over: monotonic for lives and deadlines, wall-clock for what is dated.
 ///
@@ -72,6 +75,47 @@ impl Default for Clock {
     }
 }
 
+/// Clerk's time by its own word: the `Date` of its answers, and this machine's wall clock until there was one.
+///
+/// What is dated at Clerk, or kept for another process, is held against this and not against a machine's clock, which may
+/// be wrong when it starts (rule K2).
+#[derive(Debug)]
+pub(crate) struct ClerkTime {
+    clock: Clock,
+    /// Clerk's time at an instant, once an answer told it.
+    told: Mutex<Option<Clock>>,
+}
+
+/// Clerk dates an answer to the second, at some time between the request's departure and its arrival.
+const DATE_LEEWAY: Duration = Duration::from_secs(2);
+
+impl ClerkTime {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, told: Mutex::default() }
+    }
+
+    /// An answer that was not cached on the way is of this date; its request left at this instant.
+    pub(crate) fn tell(&self, date: SystemTime, left: Instant) {
+        let mut told = lock(&self.told);
+        let reading = told.as_ref().unwrap_or(&self.clock);
+        let is_right = reading.wall_at(left) <= date + DATE_LEEWAY && date <= reading.wall() + DATE_LEEWAY;
+        *told = Some(if is_right { *reading } else { Clock { wall: date, at: left } });
+    }
+
+    /// Whether an answer has told it.
+    pub(crate) fn is_told(&self) -> bool {
+        lock(&self.told).is_some()
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.at(self.clock.now())
+    }
+
+    pub(crate) fn at(&self, instant: Instant) -> SystemTime {
+        lock(&self.told).unwrap_or(self.clock).wall_at(instant)
+    }
+}
+
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
@@ -88,6 +132,33 @@ mod tests {
         assert_eq!(clock.now() - before, Duration::from_secs(90));
         assert_eq!(clock.unix(), 1_090);
         assert_eq!(clock.wall_at(before), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k2_clerks_date_corrects_a_wall_clock_that_is_wrong_and_no_other() {
+        let second = Duration::from_secs(1);
+        let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        let time = ClerkTime::new(clock);
+        assert!(!time.is_told());
+        let left = clock.now();
+        tokio::time::advance(3 * second).await;
+        // Within what the answer's way and its whole seconds explain.
+        for date in [clock.wall_at(left) - 2 * second, clock.wall() + 2 * second] {
+            time.tell(date, left);
+            assert!(time.is_told());
+            assert_eq!(time.now(), clock.wall());
+        }
+        for is_ahead in [false, true] {
+            let (time, left, minute) = (ClerkTime::new(clock), clock.now(), 60 * second);
+            let date = if is_ahead { clock.wall() + minute } else { clock.wall() - minute };
+            tokio::time::advance(3 * second).await;
+            time.tell(date, left);
+            assert_eq!((time.at(left), time.now()), (date, date + 3 * second));
+            // The next answer finds it right.
+            tokio::time::advance(10 * second).await;
+            time.tell(date + 14 * second, clock.now());
+            assert_eq!(time.at(left), date);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,8 +29,9 @@ pub(crate) const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const DEFAULT_MAX_SESSIONS: u64 = 10_000;
 /// What Clerk allows one address: <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
 pub(crate) const DEFAULT_SIGN_IN_RATE: (u32, Duration) = (5, Duration::from_secs(10));
-/// How long a sign-in waits for its turn.
-pub(crate) const DEFAULT_SIGN_IN_WAIT: Duration = Duration::from_secs(10);
+/// How long a sign-in waits for its turn: longer than Clerk's window by the time that answers take, so that an idle server
+/// lets in a burst of twice the budget.
+pub(crate) const DEFAULT_SIGN_IN_WAIT: Duration = Duration::from_secs(15);
 /// How many sign-ins wait for their turn.
 pub(crate) const SIGN_IN_QUEUE: usize = 1024;
 /// Where Clerk's Backend API is.
@@ -188,8 +189,11 @@ impl Builder {
         self
     }
 
-    /// How long a request waits for its turn in the sign-in budget: 10 s by default. One whose turn is later is
+    /// How long a request waits for its turn in the sign-in budget: 15 s by default. One whose turn is later is
     /// answered 503 with `Retry-After` at once.
+    ///
+    /// With the default an idle server lets in a burst of ten sign-ins, twice Clerk's budget, within eleven seconds. Set it
+    /// lower where clients give up sooner than that.
     pub fn sign_in_wait(mut self, wait: Duration) -> Self {
         self.settings.sign_in_wait = wait;
         self

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{self, Fault};
 use super::operation::{CallResult, Operation};
-use crate::clock::Clock;
+use crate::clock::{ClerkTime, Clock};
 use crate::instance::Instance;
 use crate::stats::Calls;
 use crate::transport::{MAX_BODY, Transport};
@@ -35,6 +35,7 @@ pub(crate) struct Caller {
     base: Instance,
     transport: Arc<dyn Transport>,
     clock: Clock,
+    time: Arc<ClerkTime>,
     calls: Arc<Calls>,
 }
 
@@ -81,9 +82,10 @@ impl Caller {
         base: Instance,
         transport: Arc<dyn Transport>,
         clock: Clock,
+        time: Arc<ClerkTime>,
         calls: Arc<Calls>,
     ) -> Self {
-        Self { base, transport, clock, calls }
+        Self { base, transport, clock, time, calls }
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -129,7 +131,16 @@ impl Caller {
             let request = build().map_err(|_| Fault::unavailable("request_not_buildable"))?;
             let left = self.clock.now();
             match self.transport.send(request).await {
-                Ok(response) => return Ok(received(response, left)),
+                Ok(response) => {
+                    let raw = received(response, left);
+                    // The answer to a GET may come from a cache, with the date of long ago.
+                    if call.method == Method::POST
+                        && let Some(date) = raw.timing.date
+                    {
+                        self.time.tell(date, left);
+                    }
+                    return Ok(raw);
+                }
                 // Only what certainly didn't reach Clerk is tried again, once (rule S5).
                 Err(error) if error.is_connect() && !retried => retried = true,
                 Err(error) => {
@@ -157,6 +168,7 @@ impl Caller {
         let codes: Vec<&str> = errors.iter().filter_map(|error| error.code.as_deref()).collect();
         let mut fault = fault::read(operation, raw.status, &codes);
         fault.retry_after = self.retry_after(&raw);
+        fault.client_error = raw.status.is_client_error();
         tracing::debug!(
             operation = operation.name(),
             status = raw.status.as_u16(),
@@ -173,7 +185,7 @@ impl Caller {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => {
                 let at = httpdate::parse_http_date(value).ok()?;
-                let now = raw.timing.date.unwrap_or_else(|| self.clock.wall());
+                let now = raw.timing.date.unwrap_or_else(|| self.time.now());
                 at.duration_since(now).unwrap_or_default()
             }
         };

@@ -10,7 +10,7 @@ use super::operation::Operation;
 pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
     use Meaning::{
         ActionRequired, Misconfigured, MissingExpiredToken, NotFound, OrganizationForbidden, RateLimited,
-        Refused, SecondFactor, SessionExists, SessionGone, Unavailable,
+        Refused, SecondFactor, SessionExists, SessionGone, Unavailable, Unknown,
     };
     if operation.is_backend()
         && let Some(meaning) = backend_meaning_of(operation, code)
@@ -121,7 +121,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         other if other.starts_with("ticket_") || other.starts_with("sign_in_token_") => Unavailable,
 
         // Bot and risk checks that need a browser. Clerk sends `captcha_invalid` for "unusual activity", too.
-        "requires_captcha" | "captcha_invalid" | "captcha_missing_token" => Unavailable,
+        "requires_captcha" | "captcha_invalid" | "captcha_missing_token" => Unknown,
         "too_many_requests" | "signup_rate_limit_exceeded" => RateLimited,
         other if other.starts_with("verification_code_") => RateLimited,
         // Two changes of one resource at a time: over by the next request.
@@ -196,7 +196,7 @@ pub(crate) fn unfinished(
         "needs_first_factor" | "needs_identifier" if !password_verified => {
             Meaning::Refused(Refusal::NotByPassword)
         }
-        _ => Meaning::Unavailable,
+        _ => Meaning::Unknown,
     }
 }
 
@@ -280,9 +280,9 @@ mod tests {
             (SignIn, 401, "requires_assertion", Misconfigured),
             (SignIn, 401, "device_attestation_failed", Misconfigured),
             (SignIn, 400, "captcha_not_enabled", Misconfigured),
-            (SignIn, 401, "requires_captcha", Unavailable),
-            (SignIn, 400, "captcha_invalid", Unavailable),
-            (SignIn, 400, "captcha_missing_token", Unavailable),
+            (SignIn, 401, "requires_captcha", Unknown),
+            (SignIn, 400, "captcha_invalid", Unknown),
+            (SignIn, 400, "captcha_missing_token", Unknown),
             (SignIn, 429, "too_many_requests", RateLimited),
             (SignIn, 429, "verification_code_rate_limited", RateLimited),
             (SignIn, 400, "too_many_requests", RateLimited),
@@ -310,7 +310,7 @@ mod tests {
             (Mint, 403, "user_banned", BARRED),
             (Mint, 403, "user_deactivated", BARRED),
             (Mint, 401, "deprovisioned", BARRED),
-            (Mint, 401, "requires_captcha", Unavailable),
+            (Mint, 401, "requires_captcha", Unknown),
             (Mint, 403, "session_reverification_required", SecondFactor),
             (Mint, 422, "form_param_missing", Unknown),
             (Mint, 429, "too_many_requests", RateLimited),
@@ -381,8 +381,8 @@ mod tests {
             ("needs_protect_check", None, &[], false, ActionRequired),
             ("needs_first_factor", None, &[], false, Refused(Refusal::NotByPassword)),
             ("needs_identifier", None, &[], false, Refused(Refusal::NotByPassword)),
-            ("abandoned", None, &[], false, Unavailable),
-            ("needs_something_new", None, &[], true, Unavailable),
+            ("abandoned", None, &[], false, Unknown),
+            ("needs_something_new", None, &[], true, Unknown),
         ];
         for &(status, trust, factors, verified, meaning) in table {
             assert_eq!(unfinished(status, trust, factors, verified), meaning, "{status} {trust:?}");

@@ -47,7 +47,8 @@ pub(crate) enum Meaning {
     NoTurn,
     /// The instance is set up so that this cannot work.
     Misconfigured,
-    /// An answer in Clerk's own form that nobody knows: not the user's fault, but no use repeating either.
+    /// An answer in Clerk's own form that this crate doesn't know, or that it has no way to act on, such as a captcha:
+    /// no refusal, but no use repeating either.
     Unknown,
     /// An answer came that can't be relied on.
     Untrusted,
@@ -71,13 +72,27 @@ pub(crate) struct Fault {
     pub(crate) retry_after: Option<Duration>,
     /// Clerk warned that the account is about to be locked.
     pub(crate) lockout_warning: bool,
+    /// The answer was a 4xx.
+    pub(crate) client_error: bool,
     /// The sign-in can't be finished here, but its password was right.
     pub(crate) proves_password: bool,
 }
 
 impl Fault {
     pub(crate) fn new(meaning: Meaning) -> Self {
-        Self { meaning, code: None, retry_after: None, lockout_warning: false, proves_password: false }
+        Self {
+            meaning,
+            code: None,
+            retry_after: None,
+            lockout_warning: false,
+            client_error: false,
+            proves_password: false,
+        }
+    }
+
+    /// Whether it is a sign of Clerk being away. A 4xx never is: something answered, and said no (rule P4).
+    pub(crate) fn is_outage(&self) -> bool {
+        self.meaning == Meaning::Unavailable && !self.client_error
     }
 
     pub(crate) fn unavailable(why: &str) -> Self {

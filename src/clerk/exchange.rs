@@ -192,6 +192,13 @@ impl Inner {
         if let Some(refused) = live.refused(&kind, now) {
             return Err(refused.into());
         }
+        // A token just minted would live no longer: what is held tells as much without another mint.
+        if let Some(held) = live.tokens.held(access)
+            && held.freshness(access, now) == Freshness::NeverGood
+            && now.saturating_duration_since(held.minted_at()) < self.settings.negative_ttl
+        {
+            return Err(self.too_short_lived());
+        }
         let good = || live.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
         let join = self.join_mint(live, access, now, good);
         let held = match join {
@@ -203,15 +210,17 @@ impl Inner {
         };
         match held.freshness(access, self.clock.now()) {
             Freshness::Good => Ok(held.session.clone()),
-            Freshness::NeverGood => {
-                tracing::error!("{TOO_SHORT_LIVED}");
-                let why = Refused::Misconfigured(TOO_SHORT_LIVED);
-                live.refuse(kind, why, self.clock.now(), self.settings.negative_ttl);
-                Err(why.into())
-            }
+            Freshness::NeverGood => Err(self.too_short_lived()),
             // The answer took most of its life.
             Freshness::Stale => Err(MintFault::lost("token_stale_on_arrival")),
         }
+    }
+
+    fn too_short_lived(&self) -> MintFault {
+        if self.sign_ins.notices.is_due("min_token_life", self.clock.now()) {
+            tracing::error!("{TOO_SHORT_LIVED}");
+        }
+        MintFault::Misconfigured(TOO_SHORT_LIVED)
     }
 
     /// Joins the mint of this kind of token, or starts one.

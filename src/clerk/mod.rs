@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::api::Caller;
 use crate::bapi::{Bapi, CallBudget};
-use crate::clock::Clock;
+use crate::clock::{ClerkTime, Clock};
 use crate::config::{BackendSetup, Builder, ConfigError, Settings, Setup};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::exchange::{
@@ -103,19 +103,20 @@ impl Clerk {
         let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
             setup;
         let (jitter, timeout, secret) = (Arc::new(jitter), settings.upstream_timeout, Arc::new(secret));
-        let calls: Arc<Calls> = Arc::default();
-        let fapi = Arc::new(Fapi::new(Caller::new(instance, transport, clock, Arc::clone(&calls))));
+        let (calls, time) = (Arc::<Calls>::default(), Arc::new(ClerkTime::new(clock)));
+        let caller =
+            |base, transport| Caller::new(base, transport, clock, Arc::clone(&time), Arc::clone(&calls));
+        let fapi = Arc::new(Fapi::new(caller(instance, transport)));
         let sign_in_pacing = Pacing::new(budget, clock);
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let (road, pacing) = match backend {
             None => {
-                let devices = Arc::new(Devices::new(devices, clock));
+                let devices = Arc::new(Devices::new(devices, Arc::clone(&time)));
                 let (fapi, pacing) = (Arc::clone(&fapi), Arc::clone(&sign_in_pacing));
-                (Roads::Frontend(Frontend { fapi, devices, pacing }), sign_in_pacing)
+                (Roads::Frontend(Frontend::new(fapi, devices, pacing, clock)), sign_in_pacing)
             }
             Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
-                let caller = Caller::new(base, transport, clock, Arc::clone(&calls));
-                let bapi = Bapi::new(caller, key, CallBudget::new(rate, clock));
+                let bapi = Bapi::new(caller(base, transport), key, CallBudget::new(rate, clock));
                 let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
                 let road = Backend::new(BackendParts {
                     bapi: Arc::new(bapi),
@@ -125,6 +126,7 @@ impl Clerk {
                     options,
                     secret: Arc::clone(&secret),
                     clock,
+                    time: Arc::clone(&time),
                     jitter: Arc::clone(&jitter),
                     timeout,
                     max_sessions: settings.max_sessions,
@@ -141,6 +143,7 @@ impl Clerk {
             road: Arc::clone(&road),
             jwks: Arc::clone(&jwks),
             clock,
+            time: Arc::clone(&time),
             issuer: issuer.into(),
             timeout: timeout - LANDING,
             jitter: Arc::clone(&jitter),
@@ -164,6 +167,7 @@ impl Clerk {
             leavers,
             settings: settings.clone(),
             clock,
+            time,
             jitter,
             misconfigured: Mutex::new(None),
             notices: Notices::default(),

@@ -1,6 +1,7 @@
 //! The exchange of credentials for a session, and of a session for tokens.
 
 mod attempts;
+mod backoff;
 mod circuit;
 mod denials;
 mod ender;

@@ -13,6 +13,10 @@ const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// The same for a 429 without a `Retry-After`: Clerk's window.
 pub(crate) const RETRY_RATE_LIMITED: Duration = Duration::from_secs(10);
 
+/// What the operator can do about Device Trust; the client is told what a client can do (rule A9).
+pub(crate) const DEVICE_ADVICE: &str = "Clerk's Device Trust does not know this server for an account: enrol the account once (Clerk::enroll), give the \
+     engine the instance's secret key, set bypass_client_trust for the user, or turn the rule off in Clerk's dashboard";
+
 pub(crate) fn unavailable(code: &str) -> Rejection {
     of_fault(&Fault::unavailable(code))
 }
@@ -34,11 +38,7 @@ pub(crate) fn of_fault(fault: &Fault) -> Rejection {
     let rejection = match fault.meaning {
         Meaning::Refused(refusal) => refused(refusal),
         Meaning::ActionRequired => action("sign in once in a browser and follow what Clerk asks for"),
-        Meaning::DeviceNotTrusted => action(
-            "Clerk's Device Trust doesn't know this server for this account: enrol it once (see the documentation of \
-             Clerk::enroll), give the server the instance's secret key, set bypass_client_trust for the user, or turn \
-             the rule off in Clerk's dashboard",
-        ),
+        Meaning::DeviceNotTrusted => action("ask the operator of this service to enrol this account"),
         Meaning::SecondFactor => Rejection::new(RejectionKind::SecondFactorRequired)
             .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
         Meaning::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),

@@ -156,9 +156,11 @@ impl Fapi {
     pub(crate) async fn end(&self, session_id: &str, client: &ClientSlot) -> Result<(), Fault> {
         let path = format!("/v1/client/sessions/{session_id}/end");
         match self.call_as(Operation::End, Method::POST, &path, "", client, Body::default()).await {
-            Ok(_) => Ok(()),
-            Err(fault) if matches!(fault.meaning, Meaning::NotFound | Meaning::SessionGone) => Ok(()),
-            Err(fault) => Err(fault),
+            Err(fault) if !matches!(fault.meaning, Meaning::NotFound | Meaning::SessionGone) => Err(fault),
+            _ => {
+                client.set_vacant(true);
+                Ok(())
+            }
         }
     }
 

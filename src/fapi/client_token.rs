@@ -1,6 +1,7 @@
 //! The client token: what tells Clerk's Frontend API which client, and so which sessions, a call is about.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use http::header::AUTHORIZATION;
@@ -61,6 +62,8 @@ pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
 pub(crate) struct ClientSlot {
     held: Mutex<Option<Arc<ClientToken>>>,
     keeper: OnceLock<Keeper>,
+    /// Clerk has said that the last session on it is over.
+    vacant: Arc<AtomicBool>,
 }
 
 /// Told of each change, with what was held before.
@@ -73,12 +76,12 @@ impl ClientSlot {
 
     /// Of a token that others hold, too.
     pub(crate) fn of(token: Arc<ClientToken>) -> Self {
-        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new() }
+        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new(), vacant: Arc::default() }
     }
 
     /// Of a session whose client nobody here knows.
     pub(crate) fn none() -> Self {
-        Self { held: Mutex::default(), keeper: OnceLock::new() }
+        Self { held: Mutex::default(), keeper: OnceLock::new(), vacant: Arc::default() }
     }
 
     /// Has each change told, once and for all.
@@ -87,6 +90,15 @@ impl ClientSlot {
         keeper: impl Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync + 'static,
     ) {
         _ = self.keeper.set(Box::new(keeper));
+    }
+
+    /// Whether Clerk has said that the last session on it is over: for those who outlive the slot.
+    pub(crate) fn vacancy(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.vacant)
+    }
+
+    pub(super) fn set_vacant(&self, vacant: bool) {
+        self.vacant.store(vacant, Ordering::Relaxed);
     }
 
     /// The token to send, or `None` where the client is gone.

@@ -116,6 +116,11 @@ impl HeldToken {
         fresh(self) <= fresh(other)
     }
 
+    /// When the request for it left.
+    pub(crate) fn minted_at(&self) -> Instant {
+        self.good_until - self.life
+    }
+
     pub(crate) fn renew_at(&self) -> Instant {
         self.renew_at
     }

@@ -82,6 +82,11 @@ impl World {
         ask(&self.layer(), basic(pair)).await
     }
 
+    /// The same for a user whose name is made up as it goes.
+    pub(crate) async fn get_as(&self, identifier: &str, password: &str) -> Response<String> {
+        ask(&self.layer(), basic((identifier, password))).await
+    }
+
     /// A request of this user through a layer for this organization, from a function as in a path.
     pub(crate) async fn get_for(&self, pair: Pair, organization: &str) -> Response<String> {
         let organization = organization.to_owned();

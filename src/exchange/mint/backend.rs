@@ -16,7 +16,6 @@ use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::road::Backend;
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::store::LiveSession;
-use crate::sync::lock;
 
 /// A Frontend API that doesn't answer is left alone for so long.
 const REST: Duration = Duration::from_secs(10);
@@ -36,7 +35,10 @@ impl Minter {
             let minted = tokio::time::timeout(self.timeout / 3, by_client).await;
             match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
                 Err(MintFault::Fault(fault))
-                    if matches!(fault.meaning, Meaning::RateLimited | Meaning::Unavailable) =>
+                    if matches!(
+                        fault.meaning,
+                        Meaning::RateLimited | Meaning::Unavailable | Meaning::Unknown
+                    ) =>
                 {
                     self.rest_frontend(&fault);
                 }
@@ -84,7 +86,7 @@ impl Minter {
             && backend.options.token_lifetime.is_none()
             && live.client.current().is_some()
             && !live.choose_organization.load(Ordering::Relaxed)
-            && *lock(&self.paused_until) <= self.clock.now()
+            && self.backoff.left(self.clock.now()).is_none()
     }
 
     fn rest_frontend(&self, fault: &Fault) {
@@ -92,8 +94,7 @@ impl Minter {
             Meaning::RateLimited => fault.retry_after.unwrap_or(RETRY_RATE_LIMITED),
             _ => REST,
         };
-        let mut until = lock(&self.paused_until);
-        *until = (*until).max(self.clock.now() + pause);
+        self.backoff.extend(self.clock.now() + pause);
     }
 
     async fn mint_by_key(

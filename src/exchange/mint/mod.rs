@@ -5,25 +5,24 @@ mod calls;
 mod fault;
 mod verified;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 pub(crate) use self::fault::MintFault;
+use super::backoff::Backoff;
 use super::circuit::{Circuit, CircuitState};
 use super::verdict::RETRY_RATE_LIMITED;
 use crate::access::{Access, OrganizationRef};
 use crate::api::{Fault, Meaning};
-use crate::clock::Clock;
+use crate::clock::{ClerkTime, Clock};
 use crate::exchange::road::Roads;
 use crate::fapi::Fapi;
 use crate::jitter::Jitter;
 use crate::jwt::Jwks;
 use crate::store::{HeldToken, LiveSession, Revocations, Target};
-use crate::sync::lock;
 
 /// Mints at a time, over all sessions (rule P2).
 const MAX_MINTS: usize = 32;
@@ -34,6 +33,7 @@ pub(crate) struct Minter {
     road: Arc<Roads>,
     jwks: Arc<Jwks>,
     clock: Clock,
+    time: Arc<ClerkTime>,
     issuer: Box<str>,
     /// For all the calls of one mint.
     timeout: Duration,
@@ -41,8 +41,8 @@ pub(crate) struct Minter {
     revocations: Arc<Revocations>,
     circuit: Arc<Circuit>,
     places: Semaphore,
-    /// No mint by the Frontend API before then: Clerk has said 429 (rule P2).
-    paused_until: Mutex<Instant>,
+    /// Of mints by the Frontend API.
+    backoff: Backoff,
     warned_of_clock: AtomicBool,
 }
 
@@ -52,6 +52,7 @@ pub(crate) struct MinterParts {
     pub(crate) road: Arc<Roads>,
     pub(crate) jwks: Arc<Jwks>,
     pub(crate) clock: Clock,
+    pub(crate) time: Arc<ClerkTime>,
     pub(crate) issuer: Box<str>,
     pub(crate) timeout: Duration,
     pub(crate) jitter: Arc<Jitter>,
@@ -60,19 +61,20 @@ pub(crate) struct MinterParts {
 
 impl Minter {
     pub(crate) fn new(parts: MinterParts) -> Self {
-        let MinterParts { fapi, road, jwks, clock, issuer, timeout, jitter, revocations } = parts;
+        let MinterParts { fapi, road, jwks, clock, time, issuer, timeout, jitter, revocations } = parts;
         Self {
             fapi,
             road,
             jwks,
             clock,
+            time,
             issuer,
             timeout,
             jitter,
             revocations,
             circuit: Arc::default(),
             places: Semaphore::new(MAX_MINTS),
-            paused_until: Mutex::new(clock.now()),
+            backoff: Backoff::default(),
             warned_of_clock: AtomicBool::new(false),
         }
     }
@@ -118,11 +120,9 @@ impl Minter {
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
         let now = self.clock.now();
-        let paused = lock(&self.paused_until).saturating_duration_since(now);
-        if !paused.is_zero() && self.road.backend().is_none() {
-            return Err(
-                Fault { retry_after: Some(paused), ..Fault::coded(Meaning::RateLimited, "paused") }.into()
-            );
+        let left = self.backoff.left(now).filter(|_| self.road.backend().is_none());
+        if left.is_some() {
+            return Err(Fault { retry_after: left, ..Fault::coded(Meaning::RateLimited, "paused") }.into());
         }
         let pass = self
             .circuit
@@ -149,11 +149,10 @@ impl Minter {
                 if fault.meaning == Meaning::RateLimited && self.road.backend().is_none() =>
             {
                 let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
-                let mut until = lock(&self.paused_until);
-                *until = (*until).max(self.clock.now() + pause);
+                self.backoff.extend(self.clock.now() + pause);
                 pass.answered();
             }
-            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::Unavailable => {
+            Err(MintFault::Fault(fault)) if fault.is_outage() => {
                 pass.failed(self.clock.now());
             }
             // Nobody was asked.

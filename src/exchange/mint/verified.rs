@@ -85,13 +85,12 @@ impl Minter {
         let unverified = |_| untrusted("token_not_verified");
         let kid = kid(&jwt).map_err(unverified)?;
         let keys = self.jwks.keys_for(&kid).await?;
-        let wall = self.clock.wall_at(timing.left);
         let (now, leeway) = match timing.date {
             Some(date) => {
-                self.compare(date, wall);
+                self.compare(date, self.clock.wall_at(timing.left));
                 (unix_seconds(date), LEEWAY_BY_DATE)
             }
-            None => (unix_seconds(wall), LEEWAY_BY_WALL),
+            None => (unix_seconds(self.time.at(timing.left)), LEEWAY_BY_WALL),
         };
         let expected = Expected {
             issuer: &self.issuer,

@@ -15,7 +15,7 @@ use super::removals::Removals;
 use super::{Asking, PAUSED, Proved};
 use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
-use crate::clock::Clock;
+use crate::clock::{ClerkTime, Clock};
 use crate::exchange::pacing::Pacing;
 use crate::fapi::{ClientSlot, Fapi, Membership};
 use crate::jitter::Jitter;
@@ -47,6 +47,7 @@ pub(crate) struct Backend {
     pub(crate) options: BackendOptions,
     pub(super) secret: Arc<KeySecret>,
     pub(super) clock: Clock,
+    pub(super) time: Arc<ClerkTime>,
 }
 
 /// What a road of this kind is made of.
@@ -58,6 +59,7 @@ pub(crate) struct BackendParts {
     pub(crate) options: BackendOptions,
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) clock: Clock,
+    pub(crate) time: Arc<ClerkTime>,
     pub(crate) jitter: Arc<Jitter>,
     /// For all the calls of one exchange.
     pub(crate) timeout: Duration,
@@ -81,6 +83,7 @@ impl Backend {
             options,
             secret,
             clock,
+            time,
             jitter,
             timeout,
             max_sessions,
@@ -89,7 +92,20 @@ impl Backend {
             Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
         let (people, padding) = (People::new(Arc::clone(&secret)), Padding::new(timeout / 2, clock, jitter));
         let removals = Arc::default();
-        Self { bapi, fapi, sessions, removals, opened, sign_ins, people, padding, options, secret, clock }
+        Self {
+            bapi,
+            fapi,
+            sessions,
+            removals,
+            opened,
+            sign_ins,
+            people,
+            padding,
+            options,
+            secret,
+            clock,
+            time,
+        }
     }
 
     /// Two calls: who it is, as they are now, and whether the password is theirs.

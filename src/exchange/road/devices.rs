@@ -2,9 +2,10 @@
 //! Device Trust sees a device that it has let in before (rule S10).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::clock::Clock;
+use crate::clock::ClerkTime;
 use crate::fapi::{ClientSlot, ClientToken};
 use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::store::LiveSession;
@@ -23,7 +24,7 @@ pub(crate) struct Devices {
     /// A look at the store and the change that follows from it are one: a rotation must not bring back what was
     /// forgotten meanwhile. Taken after the lock of a slot, never before it.
     changing: Mutex<()>,
-    clock: Clock,
+    time: Arc<ClerkTime>,
 }
 
 #[derive(Default)]
@@ -34,11 +35,30 @@ struct Register {
 
 struct InUse {
     client: Weak<ClientSlot>,
+    /// Whether Clerk has said that the session on it is over.
+    vacant: Arc<AtomicBool>,
+    /// The last session that was opened on it here.
+    session_id: Box<str>,
     /// Who uses a session that hangs on it: several credentials can share one. The newest comes last.
     users: Vec<Weak<LiveSession>>,
 }
 
 impl InUse {
+    fn new(live: &LiveSession) -> Self {
+        let client = Arc::downgrade(&live.client);
+        Self { client, vacant: live.client.vacancy(), session_id: live.session_id.clone(), users: Vec::new() }
+    }
+
+    fn standing(&self) -> Standing {
+        match self.live() {
+            Some(live) if !live.is_over() => Standing::InUse,
+            // Clerk says that it is over. A look will tell.
+            Some(live) if live.is_gone() => Standing::Unknown,
+            _ if self.vacant.load(Ordering::Relaxed) => Standing::Free,
+            _ => Standing::Leaving(self.session_id.clone()),
+        }
+    }
+
     /// One that is live, or else the last that was.
     fn live(&self) -> Option<Arc<LiveSession>> {
         let users = || self.users.iter().rev().filter_map(Weak::upgrade);
@@ -57,8 +77,8 @@ pub(crate) struct Device {
 pub(crate) enum Standing {
     /// A session of ours, live.
     InUse,
-    /// A session of ours that is over here, and maybe not at Clerk yet.
-    Leaving(Arc<LiveSession>),
+    /// This session of ours is over here, and maybe not at Clerk.
+    Leaving(Box<str>),
     /// Nothing: a session of ours was ended.
     Free,
     /// Nobody here knows: another process used it before.
@@ -66,30 +86,24 @@ pub(crate) enum Standing {
 }
 
 impl Devices {
-    pub(crate) fn new(store: Arc<dyn DeviceStore>, clock: Clock) -> Self {
-        Self { store, in_use: Mutex::default(), changing: Mutex::default(), clock }
+    pub(crate) fn new(store: Arc<dyn DeviceStore>, time: Arc<ClerkTime>) -> Self {
+        Self { store, in_use: Mutex::default(), changing: Mutex::default(), time }
     }
 
     pub(crate) fn get(self: &Arc<Self>, identifier: &str) -> Option<Device> {
         let known = self.store.get(identifier)?;
-        let age = self.clock.wall().duration_since(known.seen_at()).unwrap_or_default();
-        if age >= DEVICE_LIFE {
+        let age = self.time.now().duration_since(known.seen_at()).unwrap_or_default();
+        // A machine whose clock is wrong when it starts must not forget all of its devices.
+        if age >= DEVICE_LIFE && self.time.is_told() {
             self.store.remove(identifier);
             return None;
         }
         let user_id = known.user_id().into();
         let in_use = lock(&self.in_use);
-        let used = in_use.by_name.get(identifier).map(|used| (used.client.upgrade(), used.live()));
+        let used = in_use.by_name.get(identifier).map(|used| (used.client.upgrade(), used.standing()));
         drop(in_use);
-        let (client, standing) = match used {
-            Some((Some(client), Some(live))) if !live.is_over() => (client, Standing::InUse),
-            Some((Some(client), Some(live))) if !live.is_gone() => (client, Standing::Leaving(live)),
-            // Clerk says that it is over. A look will tell.
-            Some((Some(client), Some(_))) => (client, Standing::Unknown),
-            Some((Some(client), None)) => (client, Standing::Free),
-            Some(_) => (self.slot(identifier, known.shared_token()), Standing::Free),
-            None => (self.slot(identifier, known.shared_token()), Standing::Unknown),
-        };
+        let (client, standing) = used.unwrap_or((None, Standing::Unknown));
+        let client = client.unwrap_or_else(|| self.slot(identifier, known.shared_token()));
         Some(Device { user_id, client, standing })
     }
 
@@ -104,19 +118,17 @@ impl Devices {
             in_use.clear_at = 2 * in_use.by_name.len() + CLEAR_AT;
         }
         let client = Arc::downgrade(&live.client);
-        let used = in_use
-            .by_name
-            .entry(identifier.into())
-            .or_insert_with(|| InUse { client: client.clone(), users: Vec::new() });
+        let used = in_use.by_name.entry(identifier.into()).or_insert_with(|| InUse::new(live));
         if !used.client.ptr_eq(&client) {
-            *used = InUse { client, users: Vec::new() };
+            *used = InUse::new(live);
         }
+        used.session_id.clone_from(&live.session_id);
         used.users.retain(|known| known.upgrade().is_some_and(|known| !known.is_over()));
         used.users.push(Arc::downgrade(live));
         drop(in_use);
         let mut token = token;
         loop {
-            let device = KnownDevice::of(&live.user.id, Arc::clone(&token), self.clock.wall());
+            let device = KnownDevice::of(&live.user.id, Arc::clone(&token), self.time.now());
             {
                 let _changing = lock(&self.changing);
                 self.store.put(identifier, device);
@@ -136,7 +148,7 @@ impl Devices {
             // What was in use goes on without being the device.
             lock(&self.in_use).by_name.remove(identifier);
             let _changing = lock(&self.changing);
-            self.store.put(identifier, KnownDevice::of(user_id, token, self.clock.wall()));
+            self.store.put(identifier, KnownDevice::of(user_id, token, self.time.now()));
         }
     }
 
@@ -175,7 +187,7 @@ impl Devices {
             }
             match after {
                 Some(token) => {
-                    let device = KnownDevice::of(known.user_id(), Arc::clone(token), devices.clock.wall());
+                    let device = KnownDevice::of(known.user_id(), Arc::clone(token), devices.time.now());
                     devices.store.put(&identifier, device);
                 }
                 None => devices.store.remove(&identifier),
@@ -187,12 +199,13 @@ impl Devices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::kept::MemoryDevices;
 
     #[test]
     fn s10_a_rotated_token_is_kept_unless_its_device_was_forgotten() {
         let (store, clock) = (Arc::new(MemoryDevices::default()), Clock::system());
-        let devices = Arc::new(Devices::new(store.clone(), clock));
+        let devices = Arc::new(Devices::new(store.clone(), Arc::new(ClerkTime::new(clock))));
         store.put("ada", KnownDevice::new("user_1", "first", clock.wall()));
         let client = devices.get("ada").unwrap().client;
         let kept = || store.get("ada").map(|device| device.client_token().to_owned());

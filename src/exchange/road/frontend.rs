@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::devices::{Device, Devices, Standing};
 use super::{Asking, Opened, Proved};
 use crate::api::{Fault, Meaning, TimeLeft};
+use crate::clock::Clock;
+use crate::exchange::backoff::Backoff;
 use crate::exchange::pacing::{NoTurn, Pacing, Permit};
+use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
 use crate::key::device_name;
 
@@ -16,9 +19,16 @@ pub(crate) struct Frontend {
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) devices: Arc<Devices>,
     pub(crate) pacing: Arc<Pacing>,
+    /// Of `GET /v1/client`, which is no sign-in.
+    look_ups: Backoff,
+    clock: Clock,
 }
 
 impl Frontend {
+    pub(crate) fn new(fapi: Arc<Fapi>, devices: Arc<Devices>, pacing: Arc<Pacing>, clock: Clock) -> Self {
+        Self { fapi, devices, pacing, look_ups: Backoff::default(), clock }
+    }
+
     pub(super) async fn prove(
         &self,
         asking: Asking<'_>,
@@ -46,7 +56,37 @@ impl Frontend {
         client: Option<&Arc<ClientSlot>>,
         time: &mut TimeLeft,
     ) -> Result<SignedIn, Fault> {
-        time.run(self.fapi.sign_in(Proof::Password(asking.credentials), client)).await
+        let answer = time.run(self.fapi.sign_in(Proof::Password(asking.credentials), client)).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
+            tracing::warn!(
+                pause_secs = pause.as_secs(),
+                "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
+            );
+            self.pacing.pause_until(self.clock.now() + pause);
+        }
+        answer
+    }
+
+    /// The live sessions of a client that Clerk knows.
+    async fn sessions_of(
+        &self,
+        client: &Arc<ClientSlot>,
+        time: &mut TimeLeft,
+    ) -> Result<Vec<SignedIn>, Fault> {
+        let left = self.look_ups.left(self.clock.now());
+        if left.is_some() {
+            return Err(Fault { retry_after: left, ..Fault::coded(Meaning::NoTurn, "paused") });
+        }
+        let answer = time.run(self.fapi.sessions_of(client)).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            self.look_ups.extend(self.clock.now() + fault.retry_after.unwrap_or(RETRY_RATE_LIMITED));
+        }
+        answer
     }
 
     /// Signs in where there is a client that Clerk knows for this identifier. A session that hangs on it belongs to
@@ -62,12 +102,12 @@ impl Frontend {
             Standing::Free => false,
             Standing::InUse => true,
             // Over here, and about to be over at Clerk.
-            Standing::Leaving(live) => {
-                _ = time.run(self.fapi.end(&live.session_id, &device.client)).await;
+            Standing::Leaving(session_id) => {
+                _ = time.run(self.fapi.end(session_id, &device.client)).await;
                 false
             }
             // A look costs no sign-in.
-            Standing::Unknown => match time.run(self.fapi.sessions_of(&device.client)).await {
+            Standing::Unknown => match self.sessions_of(&device.client, time).await {
                 Ok(sessions) => !sessions.is_empty(),
                 Err(fault) if is_gone(&fault) => {
                     self.devices.forget(asking.device_name);
@@ -116,7 +156,7 @@ impl Frontend {
             Err(fault) if fault.proves_password => fault,
             answer => return answer,
         };
-        let sessions = time.run(self.fapi.sessions_of(&device.client)).await?;
+        let sessions = self.sessions_of(&device.client, time).await?;
         let is_empty = sessions.is_empty();
         let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
         // The fresh client has shown that the password is that of the identifier; whose session this is is told by the

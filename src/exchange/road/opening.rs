@@ -106,7 +106,7 @@ impl Backend {
     async fn kept(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
         self.removals.settled().await;
         let kept = self.sessions.get(user_id, organization).await?;
-        let left = kept.expire_at().duration_since(self.clock.wall()).unwrap_or_default();
+        let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         (left > TOO_SHORT).then_some(kept)
     }
 
@@ -123,10 +123,9 @@ impl Backend {
         let (client, memberships) = (Arc::clone(&signed_in.client), signed_in.memberships.clone());
         let known = Known { client: Some(client), memberships: Some(memberships) };
         self.opened.insert(signed_in.session_id.clone(), Arc::new(known));
-        let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall());
-        // By Clerk's clock it ends then; here it is held against ours.
+        let seen = signed_in.timing.date.unwrap_or_else(|| self.time.now());
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());
-        let expire_at: SystemTime = self.clock.wall() + life;
+        let expire_at: SystemTime = self.time.now() + life;
         let session = StoredSession::new(&signed_in.user_id, organization, &signed_in.session_id, expire_at);
         self.sessions.put(session).await;
     }

@@ -8,7 +8,6 @@ use crate::exchange::denials::Repeats;
 use crate::exchange::verdict;
 use crate::key::CredentialKey;
 use crate::rejection::Rejection;
-use crate::session::Road;
 use crate::sync::lock;
 
 /// A wrong set-up is remembered for the whole engine this long (rule K11).
@@ -20,6 +19,11 @@ impl SignIns {
         let rejection = verdict::of_fault(fault);
         match fault.meaning {
             meaning if meaning.is_verdict() || meaning == Meaning::DeviceNotTrusted => {
+                if meaning == Meaning::DeviceNotTrusted
+                    && self.notices.is_due("device_not_trusted", self.clock.now())
+                {
+                    tracing::warn!("{}", verdict::DEVICE_ADVICE);
+                }
                 self.proven.forget(&attempt.key);
                 self.remember(attempt.key, &rejection, Repeats::Lengthen);
             }
@@ -27,22 +31,13 @@ impl SignIns {
                 if self.notices.is_due(fault.code.as_deref().unwrap_or_default(), self.clock.now()) {
                     tracing::warn!(
                         code = fault.code.as_deref(),
-                        "Clerk answered a sign-in with an error that this version doesn't know"
+                        "Clerk answered a sign-in with something that this version cannot act on"
                     );
                 }
                 // Asked again sooner, it would be told the same from memory.
                 let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
                 self.remember(attempt.key, &rejection, Repeats::Same);
                 return rejection;
-            }
-            // On the other road the budget that was spent is paused where the call was made.
-            Meaning::RateLimited if self.road.name() == Road::Frontend => {
-                let pause = fault.retry_after.unwrap_or(verdict::RETRY_RATE_LIMITED);
-                tracing::warn!(
-                    pause_secs = pause.as_secs(),
-                    "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
-                );
-                self.pacing.pause_until(self.clock.now() + pause);
             }
             Meaning::Misconfigured => {
                 tracing::error!(

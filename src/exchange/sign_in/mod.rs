@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use self::ask::{Asked, Purpose};
 use self::open::Proven;
 use crate::api::{Fault, Meaning, TimeLeft};
-use crate::clock::Clock;
+use crate::clock::{ClerkTime, Clock};
 use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::exchange::attempts::Attempts;
@@ -123,6 +123,7 @@ pub(crate) struct SignIns {
     pub(crate) ender: Arc<Ender>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
+    pub(crate) time: Arc<ClerkTime>,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
     pub(crate) notices: Notices,
@@ -222,10 +223,10 @@ impl SignIns {
 
     /// Tells the circuit how it ended.
     pub(super) fn tell(&self, pass: Pass, fault: Option<&Fault>) {
-        match fault.map(|fault| fault.meaning) {
-            Some(Meaning::Unavailable) => pass.failed(self.clock.now()),
-            // Nobody was asked.
-            Some(Meaning::NoTurn) => drop(pass),
+        match fault {
+            Some(fault) if fault.is_outage() => pass.failed(self.clock.now()),
+            // No call was made.
+            Some(fault) if fault.meaning == Meaning::NoTurn => drop(pass),
             _ => pass.answered(),
         }
     }

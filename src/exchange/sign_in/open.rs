@@ -191,7 +191,7 @@ impl SignIns {
         let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
             !tasks.is_empty() && tasks.iter().all(|task| &**task == "choose-organization")
         });
-        let seen = signed_in.timing.date.unwrap_or_else(|| self.clock.wall_at(left));
+        let seen = signed_in.timing.date.unwrap_or_else(|| self.time.at(left));
         let session_end =
             signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
         // What was asked for, by id or slug, if that is what Clerk has made active.
@@ -228,7 +228,7 @@ impl SignIns {
     ) -> Arc<LiveSession> {
         let known = self.road.backend().map(|road| road.known(kept.session_id())).unwrap_or_default();
         let now = self.clock.now();
-        let left = kept.expire_at().duration_since(self.clock.wall()).unwrap_or_default();
+        let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         Arc::new(LiveSession::new(Parts {
             key,
             user: self.users.of(kept.user_id()),

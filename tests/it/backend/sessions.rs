@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, organization_of, session, settle};
-use tower_clerk::testing::{Endpoint, Fault, GoneSession, RetryAfter};
+use tower_clerk::testing::{Clock, Endpoint, Fault, GoneSession, RetryAfter};
 use tower_clerk::{Builder, MemorySessions, SessionStore, StoreFuture, StoredSession, Transport as _};
 
 /// The stand-in's ids are the same at every start.
@@ -675,4 +675,26 @@ async fn k10_a_session_whose_organization_was_taken_from_it_is_ended_with_the_on
     assert_eq!((ended(&process).await, process.fake.live_sessions()), (1, 1));
     assert_eq!(process.get(JANE).await.status(), 200);
     assert_eq!(sign_ins(&process), 2, "what is kept serves on");
+}
+
+/// D13: a machine whose clock is wrong when it starts goes by Clerk's, as soon as Clerk has told it.
+#[tokio::test(start_paused = true)]
+async fn k2_a_wall_clock_that_is_wrong_at_the_start_throws_no_kept_session_away() {
+    let store = Shared::default();
+    let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
+    let id = session(&first.get(JANE).await).session_id().to_owned();
+    for (days, is_ahead) in [(10, true), (10, false)] {
+        let off = days * 24 * HOUR;
+        let wall = if is_ahead { first.clock.wall() + off } else { first.clock.wall() - off };
+        let wrong = World { clock: Clock::starting_at(wall), ..first.clone() };
+        let again = wrong.restarted(|engine| engine.session_store(store.clone()));
+        let response = again.get(JANE).await;
+        assert_eq!(session(&response).session_id(), id, "ahead: {is_ahead}");
+        assert_eq!(again.fake.count(Endpoint::SignIns), 1, "ahead: {is_ahead}");
+    }
+    // The session's end is Clerk's, seven days from its start, whatever this machine takes the time to be.
+    let behind = World { clock: Clock::starting_at(first.clock.wall() - 10 * 24 * HOUR), ..first.clone() };
+    let again = behind.restarted(|engine| engine.session_store(store.clone()));
+    tokio::time::sleep(7 * 24 * HOUR + HOUR).await;
+    assert_ne!(session(&again.get(JANE).await).session_id(), id);
 }

@@ -234,3 +234,35 @@ async fn p2_a_429_of_a_mint_pauses_minting_for_everybody_and_nothing_else() {
     tokio::time::advance(secs(30)).await;
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
 }
+
+/// D16: the turn of the sixth is ten seconds and the length of an answer away.
+#[tokio::test(start_paused = true)]
+async fn p1_an_idle_server_lets_eight_users_in_as_fast_as_one_can_type() {
+    let world = World::new();
+    for number in 0..8 {
+        world.fake.add_user(FakeUser::new(format!("user-{number}")).password("one for all of them"));
+    }
+    world.fake.script_always(Endpoint::SignIns, Fault::Delay(Duration::from_millis(100)));
+    for number in 0..8 {
+        let response = world.get_as(&format!("user-{number}"), "one for all of them").await;
+        assert_eq!(response.status(), 200, "the {number}th: {}", code(&response));
+    }
+    assert_eq!(world.fake.max_in_window(Endpoint::SignIns, WINDOW), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_an_idle_server_lets_a_burst_of_twice_the_budget_in() {
+    let world = World::new();
+    for number in 0..11 {
+        world.fake.add_user(FakeUser::new(format!("user-{number}")).password("one for all of them"));
+    }
+    world.fake.script_always(Endpoint::SignIns, Fault::Delay(Duration::from_millis(100)));
+    let start = world.clock.now();
+    let mut tasks = spawn(&world, 0..11);
+    let mut statuses = Vec::new();
+    while let Some(response) = tasks.join_next().await {
+        statuses.push(response.unwrap().status().as_u16());
+    }
+    assert_eq!(statuses, [503, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200], "the 11th at once");
+    assert!(world.clock.now() - start < secs(11));
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::common::{JANE, Pair, World, ask, basic, builder, code, session, settle};
-use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
+use tower_clerk::testing::{Clock, Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 use tower_clerk::{
     Builder, Credentials, DeviceFile, DeviceStore, KnownDevice, MemoryDevices, RejectionKind, StoreErrorKind,
 };
@@ -76,8 +76,6 @@ async fn s10_an_unknown_device_is_told_what_to_do_and_gets_in_once_enrolled() {
     let world = world(&Shared::default(), |fake| fake);
     let response = world.get(NEWDEVICE).await;
     assert_eq!(code(&response), "account_action_required");
-    let told = crate::common::rejection(&response).unwrap().detail().unwrap_or_default().to_owned();
-    assert!(told.contains("enrol"), "{told}");
     rest().await;
     enroll(&world, NEWDEVICE).await;
     assert_eq!(world.fake.live_sessions(), 0, "the session of the enrolment is ended");
@@ -417,4 +415,94 @@ async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() 
     let backend = World::backend();
     let refused = backend.clerk.enroll(&credentials).await.unwrap_err();
     assert_eq!(refused.kind(), RejectionKind::Misconfigured);
+}
+
+/// D5: whether a session hangs on a known client is asked by a look-up, which is no sign-in.
+#[tokio::test(start_paused = true)]
+async fn p2_a_look_up_that_clerk_answers_429_pauses_look_ups_and_no_sign_in() {
+    let devices = Shared::default();
+    let first = world(&devices, |fake| fake);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    assert_eq!(first.get(NEWDEVICE).await.status(), 200);
+    let again = killed(&first, &devices);
+    rest().await;
+    again.fake.clear_log();
+    again.fake.script(Endpoint::Client, Fault::RateLimited { retry_after: RetryAfter::Seconds(60) });
+    let response = again.get(NEWDEVICE).await;
+    assert_eq!(code(&response), "upstream_rate_limited");
+    assert_eq!(response.headers()["retry-after"], "60");
+    assert_eq!(again.get(JANE).await.status(), 200, "sign-ins go on");
+    assert_eq!(code(&again.get(NEWDEVICE).await), "upstream_rate_limited");
+    assert_eq!(again.fake.count(Endpoint::Client), 1, "and look-ups rest");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(again.get(NEWDEVICE).await.status(), 200);
+}
+
+/// D18.
+#[tokio::test(start_paused = true)]
+async fn a9_the_client_of_an_unknown_device_is_told_what_it_can_do_and_the_log_what_the_operator_can() {
+    let world = world(&Shared::default(), |fake| fake);
+    let mut told = String::new();
+    let log = crate::common::logged(async {
+        for _ in 0..3 {
+            let response = world.get(NEWDEVICE).await;
+            assert_eq!(code(&response), "account_action_required");
+            told = crate::common::rejection(&response).unwrap().detail().unwrap_or_default().to_owned();
+            tokio::time::sleep(Duration::from_secs(11)).await;
+        }
+    })
+    .await;
+    for advice in ["secret key", "bypass_client_trust", "dashboard", "Clerk::enroll"] {
+        assert!(!told.contains(advice), "{told}");
+        assert!(log.contains(advice), "{advice}: {log}");
+    }
+    assert!(told.contains("operator"), "{told}");
+    assert_eq!(log.matches("bypass_client_trust").count(), 1, "once a minute");
+}
+
+/// D13: a machine whose clock is wrong when it starts.
+#[tokio::test(start_paused = true)]
+async fn k2_a_wall_clock_that_is_wrong_at_the_start_makes_no_device_look_old() {
+    let devices = Shared::default();
+    let first = world(&devices, |fake| fake);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    let ahead = Clock::starting_at(first.clock.wall() + 40 * 24 * HOUR);
+    let clerk = builder(&first.fake, ahead).device_store(devices.clone()).build().unwrap();
+    let again = World { clock: ahead, fake: first.fake.clone(), clerk };
+    assert_eq!(again.get(NEWDEVICE).await.status(), 200);
+    assert_eq!(again.fake.count(Endpoint::PrepareSecondFactor), 1);
+    // What this process has kept of it since is dated by Clerk's clock.
+    let seen_at = devices.get(NEWDEVICE.0).unwrap().seen_at();
+    let off = seen_at.duration_since(first.clock.wall()).unwrap_or_else(|before| before.duration());
+    assert!(off < Duration::from_secs(5), "{off:?}");
+}
+
+/// A session that is over here may go on at Clerk. A sign-in on its client would be answered `session_exists`, and a second
+/// one would have to follow: after an outage, when no session could be ended, nobody would get that far.
+#[tokio::test(start_paused = true)]
+async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in() {
+    for device_trust in [false, true] {
+        let world = world(&Shared::default(), |fake| fake);
+        let user = if device_trust { NEWDEVICE } else { JANE };
+        enroll(&world, user).await;
+        rest().await;
+        assert_eq!(world.get(user).await.status(), 200);
+        world.fake.script_always(Endpoint::End, Fault::Status(503));
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(world.fake.live_sessions(), 1, "it was not ended");
+        world.fake.clear_script(Endpoint::End);
+        world.fake.clear_log();
+        assert_eq!(world.get(user).await.status(), 200);
+        assert_eq!(world.fake.count(Endpoint::SignIns), 1, "device trust: {device_trust}");
+        assert_eq!(world.fake.live_sessions(), 1, "the one that was left behind is ended now");
+        // Where it was ended in time, a sign-in is all it takes.
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(world.fake.live_sessions(), 0);
+        world.fake.clear_log();
+        assert_eq!(world.get(user).await.status(), 200);
+        let counts = [Endpoint::SignIns, Endpoint::Client, Endpoint::End].map(|it| world.fake.count(it));
+        assert_eq!(counts, [1, 0, 0]);
+    }
 }

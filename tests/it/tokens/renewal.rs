@@ -265,3 +265,22 @@ async fn s6_a_session_that_is_gone_and_the_sign_in_after_it_share_one_deadline()
     let took = world.clock.now() - start;
     assert!(took <= secs(5), "{} after {took:?}", response.status());
 }
+
+/// D12: the wish of one layer is no refusal of the session's.
+#[tokio::test(start_paused = true)]
+async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks_for_it() {
+    let world = World::with(|fake| fake, |engine| engine.negative_ttl(secs(120)));
+    let greedy = world.layer().min_token_life(secs(70));
+    for _ in 0..10 {
+        assert_eq!(code(&ask(&greedy, basic(JANE)).await), "misconfigured");
+    }
+    assert!(
+        world.fake.count(Endpoint::Tokens) <= 1,
+        "no mint for each: {}",
+        world.fake.count(Endpoint::Tokens)
+    );
+    tokio::time::advance(secs(61)).await;
+    let response = world.get(JANE).await;
+    assert_eq!(response.status(), 200, "{:?}", crate::common::rejection(&response));
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
