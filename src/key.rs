@@ -189,15 +189,21 @@ pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     Zeroizing::new(if is_phone_number {
         number.chars().filter(char::is_ascii_digit).collect()
     } else {
-        identifier.to_lowercase()
+        lower_case(identifier)
     })
+}
+
+/// Lower case as Go's `unicode.ToLower` has it, which Clerk is written in: each character becomes one. Rust's
+/// `str::to_lowercase` makes two of `İ`, and of `Σ` what its place in the word asks for.
+pub(crate) fn lower_case(identifier: &str) -> String {
+    identifier.chars().filter_map(|c| c.to_lowercase().next()).collect()
 }
 
 /// The name that an identifier's device is known by: trimmed and in lower case, of a number the plus and the digits.
 ///
 /// Unlike what is counted, it is one user's: here a user name that reads like a number is not that number.
 pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
-    let identifier = Zeroizing::new(identifier.trim().to_lowercase());
+    let identifier = Zeroizing::new(lower_case(identifier.trim()));
     match international(&identifier) {
         Some(digits) => Zeroizing::new(format!("+{}", *digits)),
         None => identifier,
@@ -278,6 +284,9 @@ mod tests {
             (&[" Ada@Example.com ", "ada@example.COM", "\tADA@EXAMPLE.COM\n"][..], "ada@example.com"),
             (&["+49 (170) 123-45", "+4917012345", "49 170 12345", " 4917012345"], "4917012345"),
             (&["\u{c4}da"], "\u{e4}da"),
+            // D11: U+0130, a capital I with a dot, and a sigma at the end of a word.
+            (&["\u{130}nci@x.io", "inci@x.io", "INCI@x.io"], "inci@x.io"),
+            (&["\u{3a3}\u{39f}\u{3a3}", "\u{3c3}\u{3bf}\u{3c3}"], "\u{3c3}\u{3bf}\u{3c3}"),
             // Neither is a phone number.
             (&["+12345@x.io"], "+12345@x.io"),
             (&["1234"], "1234"),

@@ -24,7 +24,8 @@ pub type TransportFuture<'a> =
 /// - follows no redirect (a redirect would carry the password to another place),
 /// - repeats no request that may have reached the other side (Clerk counts each sign-in),
 /// - keeps and sends no cookies, and adds no `Origin` (Clerk refuses it beside `Authorization`),
-/// - logs neither bodies nor the `Authorization` header nor the URI's query, which can hold a token that has run out,
+/// - logs neither bodies nor the `Authorization` header nor the URI's query, which can hold a session token that still
+///   serves (`expired_token`),
 /// - gives up on a body larger than [`MAX_BODY`] with [`TransportError::too_large`].
 ///
 /// The URI is absolute. There is no deadline to keep: the caller drops the future when time is up.

@@ -20,13 +20,13 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
     let signing_in = operation == Operation::SignIn;
     Some(match code {
         // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
-        "form_password_incorrect"
-        | "form_identifier_not_found"
+        "form_password_incorrect" | "form_password_validation_failed" | "account_lockout_warning" => {
+            Refused(Refusal::Credentials)
+        }
+        "form_identifier_not_found"
         | "form_password_or_identifier_incorrect"
-        | "form_password_validation_failed"
-        | "account_lockout_warning"
-        | "sign_in_no_identification_for_user" => Refused(Refusal::Credentials),
-        "sign_in_identification_or_user_deleted" if signing_in => Refused(Refusal::Credentials),
+        | "sign_in_no_identification_for_user" => Refused(Refusal::Unidentified),
+        "sign_in_identification_or_user_deleted" if signing_in => Refused(Refusal::Unidentified),
         // What was presented can be nobody's: no address, too long, not text.
         "form_param_format_invalid"
         | "form_param_nil"
@@ -37,7 +37,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "form_password_size_in_bytes_exceeded"
             if signing_in =>
         {
-            Refused(Refusal::Credentials)
+            Refused(Refusal::Unidentified)
         }
         "form_code_incorrect" | "verification_failed" | "verification_expired"
             if operation == Operation::AttemptFactor =>
@@ -86,7 +86,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         {
             Unavailable
         }
-        "resource_not_found" if signing_in => Refused(Refusal::Credentials),
+        "resource_not_found" if signing_in => Refused(Refusal::Unidentified),
         "resource_not_found" if matches!(operation, Operation::Environment | Operation::Jwks) => Unavailable,
         "resource_not_found" => NotFound,
         "missing_expired_token" => MissingExpiredToken,
@@ -217,26 +217,27 @@ mod tests {
     };
 
     const CREDENTIALS: Meaning = Refused(Refusal::Credentials);
+    const UNIDENTIFIED: Meaning = Refused(Refusal::Unidentified);
     const BARRED: Meaning = Refused(Refusal::Barred);
 
     #[test]
     fn s3_every_documented_code_has_its_meaning() {
         let table: &[(Operation, u16, &str, Meaning)] = &[
             (SignIn, 422, "form_password_incorrect", CREDENTIALS),
-            (SignIn, 422, "form_identifier_not_found", CREDENTIALS),
-            (SignIn, 422, "form_password_or_identifier_incorrect", CREDENTIALS),
+            (SignIn, 422, "form_identifier_not_found", UNIDENTIFIED),
+            (SignIn, 422, "form_password_or_identifier_incorrect", UNIDENTIFIED),
             (SignIn, 422, "form_password_validation_failed", CREDENTIALS),
-            (SignIn, 422, "form_param_format_invalid", CREDENTIALS),
-            (SignIn, 422, "form_param_nil", CREDENTIALS),
-            (SignIn, 422, "form_param_missing", CREDENTIALS),
-            (SignIn, 422, "form_conditional_param_missing", CREDENTIALS),
-            (SignIn, 422, "form_param_value_invalid", CREDENTIALS),
-            (SignIn, 422, "form_param_exceeds_allowed_size", CREDENTIALS),
-            (SignIn, 422, "form_password_size_in_bytes_exceeded", CREDENTIALS),
+            (SignIn, 422, "form_param_format_invalid", UNIDENTIFIED),
+            (SignIn, 422, "form_param_nil", UNIDENTIFIED),
+            (SignIn, 422, "form_param_missing", UNIDENTIFIED),
+            (SignIn, 422, "form_conditional_param_missing", UNIDENTIFIED),
+            (SignIn, 422, "form_param_value_invalid", UNIDENTIFIED),
+            (SignIn, 422, "form_param_exceeds_allowed_size", UNIDENTIFIED),
+            (SignIn, 422, "form_password_size_in_bytes_exceeded", UNIDENTIFIED),
             (SignIn, 422, "account_lockout_warning", CREDENTIALS),
-            (SignIn, 404, "resource_not_found", CREDENTIALS),
-            (SignIn, 404, "sign_in_no_identification_for_user", CREDENTIALS),
-            (SignIn, 400, "sign_in_identification_or_user_deleted", CREDENTIALS),
+            (SignIn, 404, "resource_not_found", UNIDENTIFIED),
+            (SignIn, 404, "sign_in_no_identification_for_user", UNIDENTIFIED),
+            (SignIn, 400, "sign_in_identification_or_user_deleted", UNIDENTIFIED),
             (SignIn, 400, "strategy_for_user_invalid", Refused(Refusal::NotByPassword)),
             (SignIn, 400, "no_password_set", Refused(Refusal::NotByPassword)),
             (SignIn, 403, "user_locked", Refused(Refusal::Locked)),

@@ -10,14 +10,23 @@ use super::operation::Operation;
 /// Why Clerk refuses a user. All of these are one answer to the client; inside, they count differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Refusal {
-    /// Wrong password, or nobody of that name: an attempt that Clerk may have counted.
+    /// The password is wrong, of an account that is there: an attempt that Clerk counts.
     Credentials,
+    /// There is no such account, or Clerk doesn't tell that from a wrong password (its enumeration protection).
+    Unidentified,
     /// The account exists but has no password, or its identifier may not use one.
     NotByPassword,
     /// Clerk has locked the account.
     Locked,
     /// Banned, deactivated or deprovisioned.
     Barred,
+}
+
+impl Refusal {
+    /// Whether Clerk has said by it that the account is there.
+    pub(crate) fn confirms_account(self) -> bool {
+        self != Self::Unidentified
+    }
 }
 
 /// What a failed call means.
@@ -147,7 +156,7 @@ fn weight(meaning: Meaning) -> u8 {
         Meaning::Misconfigured => 8,
         Meaning::Refused(Refusal::Locked | Refusal::Barred) => 7,
         Meaning::Refused(Refusal::NotByPassword) => 6,
-        Meaning::Refused(Refusal::Credentials) => 5,
+        Meaning::Refused(Refusal::Credentials | Refusal::Unidentified) => 5,
         Meaning::OrganizationForbidden => 4,
         _ => 3,
     }

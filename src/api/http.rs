@@ -54,7 +54,8 @@ impl HttpTransport {
     }
 }
 
-/// `reqwest` puts the URL into its errors; a URL can hold an expired token (`missing_expired_token`).
+/// `reqwest` puts the URL into its errors; a URL can hold a session token (`expired_token`), which need not
+/// have run out.
 fn broken(error: reqwest::Error) -> TransportError {
     TransportError::broken(error.without_url())
 }

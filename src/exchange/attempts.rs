@@ -30,8 +30,8 @@ const NEAR_THE_LOCK: u32 = 8;
 /// How long Clerk locks an account by default.
 const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
 
-/// Subjects whose failures at Clerk are remembered. The budget lets in few failures (5 per 10 s at most), so this is
-/// more than a week of them at the unproven share.
+/// Users and identifiers whose failures at Clerk are remembered: so many that Clerk has confirmed, and so many that may be
+/// made up.
 const MAX_REACHED: u64 = 100_000;
 
 /// Identifiers whose attempts are counted for the answer (rule K7).
@@ -47,8 +47,14 @@ pub(crate) enum Pause {
 }
 
 /// The failures of one engine.
+///
+/// Failures that reached Clerk are counted in two places, each with a bound of its own, so that made-up identifiers never
+/// push out the count of an account that is there.
 pub(crate) struct Attempts {
-    reached: Counts,
+    /// Of users, and of identifiers that Clerk has confirmed.
+    confirmed: Counts,
+    /// Of identifiers that may be made up.
+    unconfirmed: Counts,
     seen: Counts,
     /// The user behind an identifier, once a sign-in has told.
     users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
@@ -94,7 +100,12 @@ impl Attempts {
             .max_capacity(MAX_REACHED)
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(PassThrough::default());
-        Self { reached: counts(MAX_REACHED), seen: counts(MAX_SEEN), users }
+        Self {
+            confirmed: counts(MAX_REACHED),
+            unconfirmed: counts(MAX_REACHED),
+            seen: counts(MAX_SEEN),
+            users,
+        }
     }
 
     /// Whether Clerk may be asked about this identifier. Asked at entry and again at departure.
@@ -102,7 +113,7 @@ impl Attempts {
         if let Some(left) = self.left(&self.seen, identifier, now) {
             return Err(Pause::Throttled(left));
         }
-        if self.left(&self.reached, self.subject(identifier), now).is_some() {
+        if self.reached_left(self.subject(identifier), now).is_some() {
             self.refused_unasked(identifier, now);
             return Err(Pause::Rejected);
         }
@@ -112,13 +123,13 @@ impl Attempts {
     /// Whether `may_ask` would say no. Nothing is counted.
     pub(crate) fn is_paused(&self, identifier: IdentifierKey, now: Instant) -> bool {
         self.left(&self.seen, identifier, now).is_some()
-            || self.left(&self.reached, self.subject(identifier), now).is_some()
+            || self.reached_left(self.subject(identifier), now).is_some()
     }
 
     /// A look-up has told whose identifier it is. Returns whether that user's failures forbid to ask about a password.
     pub(crate) fn is_of(&self, identifier: IdentifierKey, user: IdentifierKey, now: Instant) -> bool {
         self.users.insert(identifier, user);
-        self.left(&self.reached, user, now).is_some()
+        self.reached_left(user, now).is_some()
     }
 
     /// Refused, though Clerk doesn't know of it.
@@ -129,7 +140,7 @@ impl Attempts {
     /// Clerk has refused; `warned` that the account is about to be locked.
     pub(crate) fn failed(&self, identifier: IdentifierKey, refusal: Refusal, warned: bool, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
-        let reached = self.count(&self.reached, self.subject(identifier));
+        let reached = self.reached(identifier, refusal.confirms_account());
         let mut reached = lock(&reached);
         reached.fail(now);
         if warned || reached.failures >= NEAR_THE_LOCK {
@@ -148,13 +159,13 @@ impl Attempts {
         others: impl IntoIterator<Item = IdentifierKey>,
     ) {
         self.seen.invalidate(&identifier);
-        self.reached.invalidate(&user);
+        self.forget(user);
         // The one that was used is the user's. The others are, unless another has used one of them.
-        self.reached.invalidate(&identifier);
+        self.forget(identifier);
         self.users.insert(identifier, user);
         for identifier in others {
             if self.users.get(&identifier).is_none_or(|known| known == user) {
-                self.reached.invalidate(&identifier);
+                self.forget(identifier);
                 self.users.insert(identifier, user);
             }
         }
@@ -162,12 +173,32 @@ impl Attempts {
 
     /// How many identifiers and users have failures to their name, about.
     pub(crate) fn len(&self) -> u64 {
-        self.reached.entry_count()
+        self.confirmed.entry_count() + self.unconfirmed.entry_count()
     }
 
     /// The user behind an identifier where that is known, and else the identifier.
     pub(crate) fn subject(&self, identifier: IdentifierKey) -> IdentifierKey {
         self.users.get(&identifier).unwrap_or(identifier)
+    }
+
+    /// The count of an identifier's failures at Clerk, or of its user's. `confirmed`: Clerk has just said that the account
+    /// is there.
+    fn reached(&self, identifier: IdentifierKey, confirmed: bool) -> Arc<Mutex<Count>> {
+        let subject = self.subject(identifier);
+        let is_user = subject != identifier;
+        if !confirmed && !is_user && !self.confirmed.contains_key(&subject) {
+            return self.count(&self.unconfirmed, subject);
+        }
+        self.confirmed.get_with(subject, || self.unconfirmed.remove(&subject).unwrap_or_default())
+    }
+
+    fn reached_left(&self, subject: IdentifierKey, now: Instant) -> Option<Duration> {
+        self.left(&self.confirmed, subject, now).max(self.left(&self.unconfirmed, subject, now))
+    }
+
+    fn forget(&self, subject: IdentifierKey) {
+        self.confirmed.invalidate(&subject);
+        self.unconfirmed.invalidate(&subject);
     }
 
     fn left(&self, counts: &Counts, of: IdentifierKey, now: Instant) -> Option<Duration> {
@@ -185,6 +216,14 @@ mod tests {
     use crate::key::KeySecret;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    impl Attempts {
+        /// moka counts what it holds now and then.
+        fn run_pending_tasks(&self) {
+            self.confirmed.run_pending_tasks();
+            self.unconfirmed.run_pending_tasks();
+        }
+    }
 
     fn id(name: &str) -> IdentifierKey {
         KeySecret::from([7; 32]).identifier(name)
@@ -233,28 +272,108 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_known_unknown_locked_and_banned_answer_alike() {
-        let histories: Vec<Vec<_>> =
-            [Refusal::Credentials, Refusal::NotByPassword, Refusal::Locked, Refusal::Barred]
-                .into_iter()
-                .map(|refusal| {
-                    let attempts = Attempts::new();
-                    (0..8)
-                        .map(|_| {
-                            let now = Instant::now();
-                            match attempts.may_ask(id("x"), now) {
-                                Ok(()) => {
-                                    attempts.failed(id("x"), refusal, true, now);
-                                    None
-                                }
-                                Err(Pause::Rejected) => None,
-                                Err(Pause::Throttled(left)) => Some(left),
-                            }
-                        })
-                        .collect()
+        let histories: Vec<Vec<_>> = [
+            Refusal::Credentials,
+            Refusal::Unidentified,
+            Refusal::NotByPassword,
+            Refusal::Locked,
+            Refusal::Barred,
+        ]
+        .into_iter()
+        .map(|refusal| {
+            let attempts = Attempts::new();
+            (0..8)
+                .map(|_| {
+                    let now = Instant::now();
+                    match attempts.may_ask(id("x"), now) {
+                        Ok(()) => {
+                            attempts.failed(id("x"), refusal, true, now);
+                            None
+                        }
+                        Err(Pause::Rejected) => None,
+                        Err(Pause::Throttled(left)) => Some(left),
+                    }
                 })
-                .collect();
+                .collect()
+        })
+        .collect();
         assert!(histories.iter().all(|history| *history == histories[0]), "{histories:?}");
         assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
+    }
+
+    /// D10.
+    #[tokio::test(start_paused = true)]
+    async fn p3_made_up_identifiers_push_out_no_count_of_an_account_that_is_there() {
+        let attempts = Attempts::new();
+        attempts.succeeded(id("user name"), id("user"), [id("address")]);
+        let now = Instant::now();
+        for (name, refusal) in [
+            ("jane", Refusal::Credentials),
+            ("locked", Refusal::Locked),
+            ("banned", Refusal::Barred),
+            ("sso", Refusal::NotByPassword),
+            // Where enumeration protection hides it: a success has linked the identifier to its user.
+            ("address", Refusal::Unidentified),
+        ] {
+            (0..4).for_each(|_| attempts.failed(id(name), refusal, false, now));
+        }
+        for at in 0..=2 * MAX_REACHED {
+            attempts.failed(id(&format!("made up {at}")), Refusal::Unidentified, false, now);
+        }
+        attempts.run_pending_tasks();
+        for name in ["jane", "locked", "banned", "sso", "address", "user name"] {
+            assert!(attempts.reached_left(attempts.subject(id(name)), now).is_some(), "{name}");
+        }
+        assert_eq!(attempts.reached_left(id("made up 0"), now), None);
+        assert!((5..=5 + MAX_REACHED).contains(&attempts.len()), "K7: {}", attempts.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_failures_are_counted_on_where_an_identifier_is_confirmed_and_where_it_no_longer_is() {
+        let attempts = Attempts::new();
+        let refusals =
+            [Refusal::Unidentified, Refusal::Unidentified, Refusal::Credentials, Refusal::Unidentified];
+        for refusal in refusals {
+            assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
+            attempts.failed(id("jane"), refusal, false, Instant::now());
+        }
+        assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some(10 * MINUTE));
+        attempts.run_pending_tasks();
+        assert_eq!(attempts.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_an_identifier_that_another_user_has_used_is_that_users() {
+        let attempts = Attempts::new();
+        attempts.succeeded(id("bob@example.com"), id("bob"), []);
+        (0..4).for_each(|_| {
+            attempts.failed(id("bob@example.com"), Refusal::Credentials, false, Instant::now());
+        });
+        // Clerk lists the address for jane as well, who has never signed in with it.
+        attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);
+        assert_eq!(attempts.subject(id("bob@example.com")), id("bob"));
+        assert!(attempts.is_paused(id("bob@example.com"), Instant::now()), "and what it has failed stays");
+        assert_eq!(attempts.subject(id("jane@example.com")), id("user of jane"));
+        // Of one's own it is cleared.
+        attempts.succeeded(id("bob"), id("bob"), [id("bob@example.com")]);
+        assert!(attempts.may_ask(id("bob"), Instant::now()).is_ok());
+        assert_eq!(attempts.reached_left(attempts.subject(id("bob@example.com")), Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o2_users_and_identifiers_with_failures_are_counted() {
+        let attempts = Attempts::new();
+        for (name, refusal) in
+            [("a", Refusal::Credentials), ("b", Refusal::Unidentified), ("c", Refusal::Unidentified)]
+        {
+            attempts.failed(id(name), refusal, false, Instant::now());
+            attempts.failed(id(name), refusal, false, Instant::now());
+        }
+        attempts.run_pending_tasks();
+        assert_eq!(attempts.len(), 3);
+        attempts.succeeded(id("a"), id("user"), [id("b")]);
+        attempts.run_pending_tasks();
+        assert_eq!(attempts.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ pub(crate) fn unavailable(code: &str) -> Rejection {
 /// One and the same answer, whatever Clerk knows of the account; the difference is for logs.
 pub(crate) fn refused(refusal: Refusal) -> Rejection {
     let code = match refusal {
-        Refusal::Credentials => None,
+        Refusal::Credentials | Refusal::Unidentified => None,
         Refusal::NotByPassword => Some("not_by_password"),
         Refusal::Locked => Some("user_locked"),
         Refusal::Barred => Some("user_barred"),

@@ -320,6 +320,48 @@ mod tests {
         assert_eq!(verify(&jwt, &signers()[1].keys, &EXPECTED).unwrap_err().kind(), BadSignature);
     }
 
+    /// D21: what a server's limit on headers lets through is read, and no more.
+    #[test]
+    fn a_token_is_read_up_to_its_longest_and_no_further() {
+        for (part, most) in [(Part::Header, 2 * 1024), (Part::Whole, 16 * 1024)] {
+            // base64url makes four characters of three bytes, so a length may be out of reach: the next one down is taken.
+            let lengths: Vec<_> = (0..8).map(|more| padded(part, most - 64, more)).collect();
+            let of = |jwt: &String| match part {
+                Part::Header => jwt.find('.').unwrap(),
+                Part::Whole => jwt.len(),
+            };
+            assert!(lengths.iter().all(|jwt| kind(jwt, EXPECTED).is_none()), "{part:?}");
+            let mut just_over = 0;
+            for more in 40..120 {
+                let jwt = padded(part, most - 64, more);
+                let fits = of(&jwt) <= most;
+                just_over += usize::from(!fits && of(&jwt) <= most + 4);
+                assert_eq!(kind(&jwt, EXPECTED), (!fits).then_some(Malformed), "{part:?} of {}", of(&jwt));
+            }
+            assert!(just_over > 0, "{part:?}");
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Part {
+        Header,
+        Whole,
+    }
+
+    /// A good token of which a part is about so long.
+    fn padded(part: Part, about: usize, more: usize) -> String {
+        let bare = token(&json!({}), &json!({}));
+        let have = match part {
+            Part::Header => bare.find('.').unwrap(),
+            Part::Whole => bare.len(),
+        };
+        let x = json!({ "x": "x".repeat((about - have) * 3 / 4 + more) });
+        match part {
+            Part::Header => token(&x, &json!({})),
+            Part::Whole => token(&json!({}), &x),
+        }
+    }
+
     #[test]
     fn a_header_we_do_not_understand_is_refused() {
         for header in [

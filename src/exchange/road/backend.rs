@@ -129,7 +129,7 @@ impl Backend {
             answer => answer,
         };
         let account = verified.map_err(|fault| match fault.meaning {
-            Meaning::NotFound => refused(Refusal::Credentials, "resource_not_found"),
+            Meaning::NotFound => refused(Refusal::Unidentified, "resource_not_found"),
             _ => fault,
         })?;
         let user_id = account.id.clone();
@@ -148,7 +148,7 @@ impl Backend {
     ) -> Result<Account, Fault> {
         let since = self.clock.now();
         let refusal = match &account {
-            None => Some((Refusal::Credentials, "unknown_identifier")),
+            None => Some((Refusal::Unidentified, "unknown_identifier")),
             Some(_) if is_paused => Some((Refusal::Credentials, PAUSED)),
             Some(account) if account.banned => Some((Refusal::Barred, "user_banned")),
             // Not asked: whether Clerk counts such a question is written nowhere.
@@ -160,7 +160,7 @@ impl Backend {
             (Some(account), None) => account,
             (_, refusal) => {
                 self.padding.pad(since).await;
-                let (refusal, code) = refusal.unwrap_or((Refusal::Credentials, "unknown_identifier"));
+                let (refusal, code) = refusal.unwrap_or((Refusal::Unidentified, "unknown_identifier"));
                 return Err(refused(refusal, code));
             }
         };

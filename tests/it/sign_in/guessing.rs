@@ -195,3 +195,18 @@ async fn k13_a_proven_password_that_has_to_rest_is_503_and_not_401() {
     tokio::time::sleep(Duration::from_secs(told)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
 }
+
+/// D11: `\u{130}`, a capital I with a dot, is `i` to Clerk, which is written in Go; Rust makes two characters of it.
+#[tokio::test(start_paused = true)]
+async fn p3_a_letter_that_rust_and_clerk_lower_differently_opens_no_second_count() {
+    let world = World::unlimited();
+    for spelling in
+        ["\u{130}nci@example.com", "inci@example.com", "\u{130}NC\u{130}@example.com", "INCI@EXAMPLE.COM"]
+    {
+        let response = world.get_as(spelling, &format!("a guess at {spelling}")).await;
+        assert_eq!(code(&response), "credentials_rejected");
+    }
+    for spelling in ["\u{130}nci@example.com", "inci@example.com"] {
+        assert_eq!(code(&world.get_as(spelling, "another").await), "throttled", "{spelling}");
+    }
+}
