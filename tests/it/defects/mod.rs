@@ -5,6 +5,7 @@
 //! while its mark is still there. Such a test moves to its subject's folder without the mark.
 
 mod template_tokens;
+mod waits;
 
 use std::time::Duration;
 
