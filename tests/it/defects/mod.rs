@@ -6,6 +6,7 @@
 
 mod known_devices;
 mod passwords;
+mod runtimes;
 mod template_tokens;
 mod waits;
 
