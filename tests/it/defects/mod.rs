@@ -9,6 +9,7 @@ mod passwords;
 mod runtimes;
 mod template_tokens;
 mod waits;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
