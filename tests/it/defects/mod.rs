@@ -4,6 +4,7 @@
 //! the one assertion that shows the defect: a test that panics elsewhere fails, and so does one whose defect is mended
 //! while its mark is still there. Such a test moves to its subject's folder without the mark.
 
+mod index;
 mod known_devices;
 mod passwords;
 mod runtimes;
