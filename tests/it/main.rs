@@ -8,6 +8,7 @@ mod common;
 mod crowd;
 
 mod backend;
+mod defects;
 mod http;
 mod load;
 mod observe;

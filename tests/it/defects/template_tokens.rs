@@ -1,0 +1,121 @@
+//! D1: tokens of templates, where two credentials of one user share one Clerk session.
+//!
+//! Clerk mints a template's token for the organization that the *session* was touched for last (rule S8). Each credential
+//! keeps its own count of what that is.
+
+use std::time::Duration;
+
+use http::Response;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tower_clerk::ClerkBasicAuthLayer;
+use tower_clerk::testing::Endpoint;
+
+use super::{NEWDEVICE, NEWDEVICE_RESPELLED, enroll};
+use crate::common::{Pair, World, ask, basic, in_time, session, settle};
+
+/// A layer, and the credentials that are shown to it.
+type Way = (ClerkBasicAuthLayer, Pair);
+
+/// A member of `acme` who is an administrator of `globex`, with a template that says whose administrator somebody is.
+async fn world() -> World {
+    let world = World::unlimited();
+    let claims = json!({ "organization": "{{org.slug}}", "role": "{{org.role}}" });
+    world.fake.add_template("partner", Duration::from_secs(120), claims.as_object().unwrap().clone());
+    world.fake.add_member(NEWDEVICE.0, "acme", "org:member");
+    world.fake.add_member(NEWDEVICE.0, "globex", "org:admin");
+    enroll(&world).await;
+    world
+}
+
+/// Two spellings of one identifier.
+fn spellings(world: &World) -> (Way, Way) {
+    ((world.layer(), NEWDEVICE), (world.layer(), NEWDEVICE_RESPELLED))
+}
+
+/// A layer that decodes forms, beside one that doesn't.
+fn decodings(world: &World) -> (Way, Way) {
+    let encoded = ("newdevice%40example.com", "trust+me+on+a+device");
+    ((world.layer(), NEWDEVICE), (world.layer().form_encoded_credentials(), encoded))
+}
+
+/// Signs both credentials in. The second goes on with the session of the first.
+async fn share((one, other): &(Way, Way)) {
+    let one = ask(&one.0, basic(one.1)).await;
+    let other = ask(&other.0, basic(other.1)).await;
+    assert_eq!(session(&one).session_id(), session(&other).session_id(), "they share a Clerk session");
+}
+
+/// A request for a token of the template, for this organization.
+fn ask_for((layer, pair): &Way, organization: Option<&str>) -> JoinHandle<Response<String>> {
+    let (mut layer, pair) = (layer.clone().template("partner").unwrap(), *pair);
+    if let Some(organization) = organization {
+        layer = layer.organization(organization).unwrap();
+    }
+    tokio::spawn(async move { ask(&layer, basic(pair)).await })
+}
+
+/// The organization that a template's token is of, and the role in it.
+#[track_caller]
+fn partner(response: &Response<String>) -> (Option<String>, Option<String>) {
+    let claims: Value = session(response).custom_claims().unwrap();
+    let claim = |name: &str| claims[name].as_str().filter(|claim| !claim.is_empty()).map(str::to_owned);
+    (claim("organization"), claim("role"))
+}
+
+async fn two_at_once(ways: fn(&World) -> (Way, Way)) {
+    let world = world().await;
+    let ways = ways(&world);
+    share(&ways).await;
+    let hold = world.fake.hold(Endpoint::TemplateTokens);
+    let acme = ask_for(&ways.0, Some("acme"));
+    // The session is touched for acme, and the mint that follows is under way.
+    in_time(hold.arrived(1)).await;
+    let globex = ask_for(&ways.1, Some("globex"));
+    settle().await;
+    hold.release();
+    let (acme, globex) = (acme.await.unwrap(), globex.await.unwrap());
+    let got = partner(&acme);
+    let member = (Some("acme".to_owned()), Some("org:member".to_owned()));
+    assert!(got == member, "D1: a request for acme got a token of another organization: {got:?}");
+    assert_eq!(partner(&globex).1.as_deref(), Some("org:admin"));
+}
+
+async fn one_after_the_other(ways: fn(&World) -> (Way, Way)) {
+    let world = world().await;
+    let ways = ways(&world);
+    share(&ways).await;
+    let globex = ask_for(&ways.1, Some("globex")).await.unwrap();
+    assert_eq!(partner(&globex).0.as_deref(), Some("globex"), "the other credential gets what it asks for");
+    let personal = ask_for(&ways.0, None).await.unwrap();
+    let got = partner(&personal);
+    assert!(got == (None, None), "D1: a request for no organization got a token of one: {got:?}");
+}
+
+/// D1: the touches of two spellings of one identifier cross.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "D1: a request for acme got a token of another organization")]
+async fn s8_a_template_token_is_never_of_another_organization_whichever_spelling_asks() {
+    two_at_once(spellings).await;
+}
+
+/// D1: the same with a credential that one layer decodes and another one doesn't.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "D1: a request for acme got a token of another organization")]
+async fn s8_a_template_token_is_never_of_another_organization_whichever_decoding_asks() {
+    two_at_once(decodings).await;
+}
+
+/// D1: one credential takes the session for personal, as it was before the other one touched it.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "D1: a request for no organization got a token of one")]
+async fn s7_a_personal_template_token_names_no_organization_whichever_spelling_was_touched() {
+    one_after_the_other(spellings).await;
+}
+
+/// D1: the same with a credential that one layer decodes and another one doesn't.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "D1: a request for no organization got a token of one")]
+async fn s7_a_personal_template_token_names_no_organization_whichever_decoding_was_touched() {
+    one_after_the_other(decodings).await;
+}
