@@ -13,4 +13,5 @@ mod load;
 mod observe;
 mod sessions;
 mod sign_in;
+mod testing;
 mod tokens;

@@ -3,10 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use fake_clerk::ConnectionFault;
+use fake_clerk::FakeClerk;
 use http::{HeaderMap, Request};
 use serde_json::Value;
-use tower_clerk::testing::FakeClerk;
-use tower_clerk::{Transport, TransportError};
 
 pub(crate) const JANE: &str = "correct horse battery staple";
 
@@ -64,8 +64,8 @@ impl Caller {
         request.header("content-type", "application/x-www-form-urlencoded").body(body.into()).unwrap()
     }
 
-    pub(crate) async fn try_send(&mut self, request: Request<Bytes>) -> Result<Got, TransportError> {
-        let response = self.clerk.send(request).await?;
+    pub(crate) async fn try_send(&mut self, request: Request<Bytes>) -> Result<Got, ConnectionFault> {
+        let response = self.clerk.handle(request).await?;
         let (parts, body) = response.into_parts();
         if let Some(token) = parts.headers.get("authorization") {
             self.token = Some(token.to_str().unwrap().to_owned()).filter(|token| !token.is_empty());
@@ -129,7 +129,7 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Got {
-        let (parts, body) = self.clerk.send(request).await.unwrap().into_parts();
+        let (parts, body) = self.clerk.handle(request).await.unwrap().into_parts();
         let body = serde_json::from_slice(&body).unwrap_or_default();
         Got { status: parts.status.as_u16(), headers: parts.headers, body }
     }

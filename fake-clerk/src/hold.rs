@@ -25,16 +25,15 @@ pub(super) enum Moment {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use tower_clerk::testing::{Endpoint, FakeClerk};
+/// use fake_clerk::{Endpoint, FakeClerk};
 /// # use bytes::Bytes;
-/// # use tower_clerk::Transport;
-///
+/// # ///
 /// let clerk = FakeClerk::new();
 /// let hold = clerk.hold(Endpoint::Jwks);
 /// let request = http::Request::get(clerk.fapi_url() + "/.well-known/jwks.json").body(Bytes::new()).unwrap();
 /// let answer = tokio::spawn({
 ///     let clerk = clerk.clone();
-///     async move { clerk.send(request).await }
+///     async move { clerk.handle(request).await }
 /// });
 /// hold.arrived(1).await;
 /// // Now the request is under way, and something else can happen.

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use fake_clerk::{Endpoint, FakeClerk, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
 
 use super::caller::part;
 

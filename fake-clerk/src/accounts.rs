@@ -12,7 +12,7 @@ use super::ids;
 /// company's identity provider.
 ///
 /// ```
-/// use tower_clerk::testing::{FakeClerk, FakeUser};
+/// use fake_clerk::{FakeClerk, FakeUser};
 ///
 /// let clerk = FakeClerk::builder().empty().build();
 /// let id = clerk.add_user(FakeUser::new("jane@example.com").username("jane").password("correct horse"));
@@ -207,7 +207,7 @@ impl fmt::Debug for FakeUser {
 /// until [`role`](Self::role) gives them some.
 ///
 /// ```
-/// use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
+/// use fake_clerk::{FakeClerk, FakeOrganization, FakeUser};
 ///
 /// let clerk = FakeClerk::builder().empty().build();
 /// clerk.add_user(FakeUser::new("jane@example.com").password("correct horse"));

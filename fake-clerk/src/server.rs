@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::FakeClerk;
-use super::answer::Answer;
+use super::answer::ConnectionFault;
 use super::request::MAX_REQUEST;
 
 /// A [`FakeClerk`] that listens on a socket, for clients that bring their own HTTP.
@@ -42,7 +42,7 @@ impl FakeClerk {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
-    /// use tower_clerk::testing::FakeClerk;
+    /// use fake_clerk::FakeClerk;
     ///
     /// let server = FakeClerk::new().serve("127.0.0.1:0").await?;
     /// assert!(server.url().starts_with("http://127.0.0.1:"));
@@ -129,9 +129,10 @@ async fn answer(
         // Much longer than the limit, which is all that the instance needs to know of it; or the client went away.
         Err(_) => Bytes::from(vec![0; MAX_REQUEST + 1]),
     };
-    match clerk.handle(Request::from_parts(parts, body), Some(peer.ip())).await {
-        Answer::Whole(response) => Ok(response.map(|body| AnswerBody { left: Some(body), breaks_off: None })),
-        Answer::Truncated(response) => {
+    match clerk.handle_from(Request::from_parts(parts, body), Some(peer.ip())).await {
+        Ok(response) => Ok(response.map(|body| AnswerBody { left: Some(body), breaks_off: None })),
+        Err(ConnectionFault::Truncated(response)) => {
+            let response = *response;
             let length = response.body().len();
             let half = response.body().slice(..length / 2);
             let mut response =
@@ -140,7 +141,7 @@ async fn answer(
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
             Ok(response)
         }
-        Answer::Reset | Answer::Refused => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        Err(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
     }
 }
 

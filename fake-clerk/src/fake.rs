@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::endpoint::Endpoint;
 use super::faults::{Fault, Script};
 use super::hold::{Gates, Hold, Moment};
@@ -13,7 +14,6 @@ use super::request::Hosts;
 use super::state::{Now, State};
 use super::tokens::KeyRing;
 use super::{FakeClerkBuilder, lock, seed};
-use crate::clock::Clock;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
@@ -120,6 +120,12 @@ impl FakeClerk {
         format!("pk_{kind}_{}", BASE64_STANDARD_NO_PAD.encode(format!("{}$", settings.host)))
     }
 
+    /// The clock that the instance tells the time by, without its [skew](FakeClerkBuilder::clock_skew).
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
     pub(super) fn hosts(&self) -> Hosts {
         let settings = &lock(&self.inner.world).settings;
         Hosts { frontend: settings.host.clone(), backend: settings.backend_host() }
@@ -128,7 +134,7 @@ impl FakeClerk {
     /// Changes the instance's settings while it runs. Its clock and its accounts stay.
     ///
     /// ```
-    /// use tower_clerk::testing::FakeClerk;
+    /// use fake_clerk::FakeClerk;
     ///
     /// let clerk = FakeClerk::new();
     /// clerk.reconfigure(|settings| settings.native_api(false));

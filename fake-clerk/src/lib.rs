@@ -2,17 +2,17 @@
 //!
 //! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password or
 //! ticket takes, and of the Backend API what a server asks about its users and sessions, with Clerk's limits, locks
-//! and errors, and it signs its tokens. Test a program against it that has a
-//! [`ClerkBasicAuthLayer`](crate) or another client of Clerk in it, without an account, a network or a wait.
+//! and errors, and it signs its tokens. A program that is a client of Clerk can be tested against it without an
+//! account or a network; and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without a wait.
 //!
-//! In process it is a [`Transport`](crate::Transport), which runs on whatever executor polls it, so a test under
-//! `tokio::time::pause` lives through a day in a moment. [`FakeClerk::serve`] puts it on a socket.
+//! In process, [`FakeClerk::handle`] answers a request. It runs on whatever executor polls it, so a test under
+//! `tokio::time::pause` lives through a day in a moment. [`FakeClerk::serve`] puts the stand-in on a socket, and the
+//! program `fake-clerk` ([`run`]) makes it a server for clients in any language.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! use bytes::Bytes;
-//! use tower_clerk::Transport;
-//! use tower_clerk::testing::{Endpoint, Fault, FakeClerk};
+//! use fake_clerk::{Endpoint, Fault, FakeClerk};
 //!
 //! let clerk = FakeClerk::new();
 //! let sign_in = || {
@@ -21,11 +21,11 @@
 //!         .body(Bytes::from("strategy=password&identifier=jane&password=correct+horse+battery+staple"))
 //!         .unwrap()
 //! };
-//! assert_eq!(clerk.send(sign_in()).await.unwrap().status(), 200);
+//! assert_eq!(clerk.handle(sign_in()).await.unwrap().status(), 200);
 //! assert_eq!(clerk.live_sessions_of("jane"), 1);
 //!
 //! clerk.script(Endpoint::SignIns, Fault::Status(503));
-//! assert_eq!(clerk.send(sign_in()).await.unwrap().status(), 503);
+//! assert_eq!(clerk.handle(sign_in()).await.unwrap().status(), 503);
 //! # }
 //! ```
 //!
@@ -37,15 +37,14 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! use bytes::Bytes;
-//! use tower_clerk::Transport;
-//! use tower_clerk::testing::FakeClerk;
+//! use fake_clerk::FakeClerk;
 //!
 //! let clerk = FakeClerk::new();
 //! let users = http::Request::get(clerk.backend_url() + "/v1/users?email_address=jane%40example.com")
 //!     .header("authorization", format!("Bearer {}", clerk.secret_key()))
 //!     .body(Bytes::new())
 //!     .unwrap();
-//! assert_eq!(clerk.send(users).await.unwrap().status(), 200);
+//! assert_eq!(clerk.handle(users).await.unwrap().status(), 200);
 //! # }
 //! ```
 //!
@@ -78,6 +77,7 @@ mod attempt;
 mod backend;
 mod claims;
 mod client;
+mod clock;
 mod control;
 mod endpoint;
 mod environment;
@@ -91,7 +91,8 @@ mod hold;
 mod ids;
 mod keys;
 mod log;
-mod now;
+#[cfg(feature = "program")]
+mod program;
 mod progress;
 mod proof;
 mod refusals;
@@ -99,6 +100,7 @@ mod render;
 mod request;
 mod second_factor;
 mod seed;
+#[cfg(feature = "server")]
 mod server;
 mod session;
 mod sessions;
@@ -113,17 +115,20 @@ mod version;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::accounts::{FakeOrganization, FakeUser};
-pub use self::answer::Answer;
+pub use self::answer::ConnectionFault;
 pub use self::backend::GoneSession;
+pub use self::clock::Clock;
 pub use self::endpoint::Endpoint;
 pub use self::fake::FakeClerk;
 pub use self::faults::{Fault, RetryAfter, TokenFlaw};
 pub use self::hold::Hold;
 pub use self::log::ReceivedRequest;
+#[cfg(feature = "program")]
+pub use self::program::run;
+#[cfg(feature = "server")]
 pub use self::server::FakeClerkServer;
 pub use self::session::{FakeSession, SessionStatus};
 pub use self::settings::{FakeClerkBuilder, TokenVersion};
-pub use crate::clock::Clock;
 
 /// Locks a mutex whose owner may have panicked: a failed assertion in one task shouldn't become ten in others.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,8 +1,8 @@
 //! What every request must be like.
 
 use bytes::Bytes;
+use fake_clerk::FakeClerk;
 use http::Request;
-use tower_clerk::testing::FakeClerk;
 
 use super::caller::{Caller, JANE, part};
 

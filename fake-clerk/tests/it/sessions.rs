@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use fake_clerk::{FakeClerk, SessionStatus};
 use tokio::time::advance;
-use tower_clerk::testing::{FakeClerk, SessionStatus};
 
 use super::caller::{Caller, JANE, part};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use fake_clerk::{Endpoint, FakeClerk, GoneSession, SessionStatus};
 use serde_json::{Map, Value, json};
 use tokio::time::advance;
-use tower_clerk::testing::{Endpoint, FakeClerk, GoneSession, SessionStatus};
 
 use super::caller::{Caller, Got, JANE, Server, part};
 

@@ -3,11 +3,9 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use fake_clerk::{Clock, Endpoint, FakeClerk, FakeOrganization, FakeUser, Fault, TokenFlaw, TokenVersion};
 use serde_json::{Value, json};
 use tokio::time::advance;
-use tower_clerk::testing::{
-    Clock, Endpoint, FakeClerk, FakeOrganization, FakeUser, Fault, TokenFlaw, TokenVersion,
-};
 
 use super::caller::{Caller, JANE, part};
 

@@ -1,6 +1,6 @@
 //! Addresses that aren't one verified user's.
 
-use tower_clerk::testing::{FakeClerk, FakeUser};
+use fake_clerk::{FakeClerk, FakeUser};
 
 use super::caller::{Caller, JANE, Server};
 

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use fake_clerk::{FakeClerk, FakeUser};
 use tokio::time::advance;
-use tower_clerk::testing::{FakeClerk, FakeUser};
 
 use super::caller::{Caller, JANE, part};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::FakeClerk;
 use super::backend::{BackendLimit, GoneSession};
-use crate::clock::Clock;
+use super::clock::Clock;
 
 /// The version of session tokens that an instance mints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ type CodeHook = Arc<dyn Fn(&str, &str) + Send + Sync>;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_clerk::testing::FakeClerk;
+/// use fake_clerk::FakeClerk;
 ///
 /// let clerk = FakeClerk::builder().token_life(Duration::from_secs(5)).no_rate_limit().build();
 /// ```
@@ -109,8 +109,10 @@ impl FakeClerkBuilder {
     }
 
     /// Tells the time by this clock: tokens, the `Date` header, limits, locks and lives of sessions.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+    ///
+    /// It takes whatever turns into a [`Clock`], as the clock of the program under test may.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
         self
     }
 

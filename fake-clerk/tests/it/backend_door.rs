@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fake_clerk::{Endpoint, FakeClerk, Fault};
 use http::Request;
 use serde_json::json;
 use tokio::time::{Instant, advance};
-use tower_clerk::Transport;
-use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
 
 use super::caller::{Caller, JANE, Server};
 
@@ -128,7 +127,8 @@ async fn faults_holds_and_counts_know_the_backend_api() {
     Caller::new(&clerk).sign_in("jane", JANE).await.ok();
     assert_eq!(server.get("/v1/users").await.status, 503);
     clerk.script(Endpoint::Users, Fault::Oversized);
-    assert!(clerk.send(server.request("GET", "/v1/users", "")).await.is_err());
+    let oversized = clerk.handle(server.request("GET", "/v1/users", "")).await.unwrap();
+    assert!(oversized.body().len() > 2 * 1024 * 1024);
     assert_eq!((clerk.count(Endpoint::Users), clerk.count(Endpoint::Backend)), (3, 3));
     assert_eq!(clerk.requests_to(Endpoint::Backend).len(), 3);
     assert_eq!(clerk.max_in_window(Endpoint::Backend, Duration::from_secs(1)), 3);

@@ -19,7 +19,7 @@ impl FakeClerk {
     /// unverified.
     ///
     /// ```
-    /// use tower_clerk::testing::{FakeClerk, FakeUser};
+    /// use fake_clerk::{FakeClerk, FakeUser};
     ///
     /// let clerk = FakeClerk::new();
     /// let impostor = clerk.add_user_unchecked(FakeUser::new("jane@example.com").password("not jane's"));

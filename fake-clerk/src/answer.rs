@@ -1,5 +1,6 @@
 //! From a request to its answer, by way of script, holds and instance.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -15,48 +16,89 @@ use super::request::Call;
 use super::state::Now;
 use super::tokens::Unsigned;
 use super::{FakeClerk, lock};
-use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 
-/// What becomes of a request to a [`FakeClerk`].
+/// A connection that breaks off in place of an answer, because a [`Fault`] says so.
 ///
-/// For those who put the stand-in behind a server or a client of their own; [`Transport`] and
-/// [`serve`](FakeClerk::serve) turn it into what it means there.
-#[derive(Debug)]
+/// A client in process makes of it what its HTTP client makes of such a connection;
+/// [`serve`](FakeClerk::serve) lets the connection itself go wrong.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Answer {
-    /// An answer.
-    Whole(Response<Bytes>),
-    /// An answer, of whose body only half arrives.
-    Truncated(Response<Bytes>),
-    /// The connection is closed before the answer.
-    Reset,
+pub enum ConnectionFault {
     /// No connection is made.
     Refused,
+    /// The connection is closed before the answer.
+    Reset,
+    /// The connection is closed in the middle of this answer's body.
+    Truncated(Box<Response<Bytes>>),
 }
 
+impl fmt::Display for ConnectionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::Reset => "the connection was reset",
+            Self::Truncated(_) => "the connection ended within the body",
+        })
+    }
+}
+
+impl std::error::Error for ConnectionFault {}
+
 impl FakeClerk {
-    /// Answers one request.
+    /// Answers one request, in process.
     ///
-    /// `peer` is the address the request comes from, which is what Clerk counts sign-ins by. The URI is absolute,
-    /// or there is a `Host` header: tokens name the address as their issuer.
-    pub async fn handle(&self, request: Request<Bytes>, peer: Option<IpAddr>) -> Answer {
+    /// The request comes from the address of [`at_address`](Self::at_address), or from none: Clerk counts sign-ins by
+    /// it. The URI is absolute, or there is a `Host` header: tokens name the address as their issuer.
+    ///
+    /// # Errors
+    ///
+    /// When a scripted [`Fault`] breaks the connection. Whatever Clerk itself refuses is an answer.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bytes::Bytes;
+    /// use fake_clerk::{Endpoint, FakeClerk, Fault};
+    ///
+    /// let clerk = FakeClerk::new();
+    /// let keys = || http::Request::get(clerk.fapi_url() + "/.well-known/jwks.json").body(Bytes::new());
+    /// assert_eq!(clerk.handle(keys()?).await?.status(), 200);
+    ///
+    /// clerk.script(Endpoint::Jwks, Fault::Reset);
+    /// assert!(clerk.handle(keys()?).await.is_err());
+    /// # Ok(()) }
+    /// ```
+    pub async fn handle(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ConnectionFault> {
+        self.handle_from(request, self.address).await
+    }
+
+    /// Answers one request that comes from an address.
+    pub(super) async fn handle_from(
+        &self,
+        request: Request<Bytes>,
+        peer: Option<IpAddr>,
+    ) -> Result<Response<Bytes>, ConnectionFault> {
         let call = Call::read(request, peer, &self.hosts());
         let number = lock(&self.inner.log).arrived(&call, self.inner.clock.now());
         let fault = lock(&self.inner.script).next(call.endpoint);
         self.inner.gates.pass(call.endpoint, Moment::Arrival).await;
         let answer = self.carry_out(&call, fault).await;
         self.inner.gates.pass(call.endpoint, Moment::Answer).await;
-        if let Answer::Whole(response) | Answer::Truncated(response) = &answer {
-            lock(&self.inner.log).answered(number, response.status());
+        let status = match &answer {
+            Ok(response) => Some(response.status()),
+            Err(ConnectionFault::Truncated(response)) => Some(response.status()),
+            Err(_) => None,
+        };
+        if let Some(status) = status {
+            lock(&self.inner.log).answered(number, status);
         }
         answer
     }
 
-    async fn carry_out(&self, call: &Call, fault: Option<Fault>) -> Answer {
+    async fn carry_out(&self, call: &Call, fault: Option<Fault>) -> Result<Response<Bytes>, ConnectionFault> {
         match &fault {
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Refused) => return Answer::Refused,
+            Some(Fault::Refused) => return Err(ConnectionFault::Refused),
             _ => {}
         }
         let instead = fault.as_ref().and_then(|fault| fault.instead(self.now()));
@@ -70,7 +112,7 @@ impl FakeClerk {
         }
         match fault {
             Some(Fault::DelayAnswer(time)) => tokio::time::sleep(time).await,
-            Some(Fault::Reset) => return Answer::Reset,
+            Some(Fault::Reset) => return Err(ConnectionFault::Reset),
             Some(Fault::Empty) => *response.body_mut() = Bytes::new(),
             Some(Fault::NotJson) => *response.body_mut() = Bytes::from_static(b"upstream says hello"),
             _ => {}
@@ -80,8 +122,8 @@ impl FakeClerk {
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         response.headers_mut().extend(HeaderValue::from_str(&date).ok().map(|date| (DATE, date)));
         match fault {
-            Some(Fault::Truncated) => Answer::Truncated(response),
-            _ => Answer::Whole(response),
+            Some(Fault::Truncated) => Err(ConnectionFault::Truncated(Box::new(response))),
+            _ => Ok(response),
         }
     }
 
@@ -157,20 +199,4 @@ fn sign(tokens: Vec<Unsigned>, flaw: Option<TokenFlaw>) -> Vec<String> {
         None => token.sign(),
     };
     tokens.into_iter().map(sign).collect()
-}
-
-impl Transport for FakeClerk {
-    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
-        Box::pin(async move {
-            match self.handle(request, self.address).await {
-                Answer::Whole(response) if response.body().len() > MAX_BODY => {
-                    Err(TransportError::too_large())
-                }
-                Answer::Whole(response) => Ok(response),
-                Answer::Truncated(_) => Err(TransportError::broken("the connection ended within the body")),
-                Answer::Reset => Err(TransportError::broken("the connection was reset")),
-                Answer::Refused => Err(TransportError::connect("connection refused")),
-            }
-        })
-    }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use fake_clerk::FakeClerk;
 use serde_json::{Value, json};
 use tokio::time::advance;
-use tower_clerk::testing::FakeClerk;
 
 use super::caller::{Caller, Got, JANE, Server, part};
 

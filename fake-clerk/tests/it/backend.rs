@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use fake_clerk::{FakeClerk, FakeUser};
 use serde_json::{Value, json};
 use tokio::time::advance;
-use tower_clerk::testing::{FakeClerk, FakeUser};
 
 use super::caller::{Caller, JANE, Server};
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use fake_clerk::{Endpoint, FakeClerk};
 use tokio::time::advance;
-use tower_clerk::Transport;
-use tower_clerk::testing::{Endpoint, FakeClerk};
 
 use super::caller::{Caller, JANE};
 
@@ -103,6 +102,6 @@ async fn a_day_passes_in_a_moment() {
         caller.post(&format!("{session}/tokens"), &[]).await.ok();
     }
     let request = caller.request("GET", "/v1/client", &[]);
-    assert_eq!(clerk.send(request).await.unwrap().status(), 200);
+    assert_eq!(clerk.handle(request).await.unwrap().status(), 200);
     assert_eq!(clerk.live_sessions(), 1);
 }
