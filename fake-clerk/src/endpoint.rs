@@ -2,7 +2,10 @@
 
 use http::Method;
 
-/// An endpoint of the Frontend or the Backend API, for [`count`](super::FakeClerk::count), scripted faults and holds.
+/// The largest body of a request that is read.
+pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
+
+/// An endpoint of the Frontend or the Backend API, for [`count`](crate::FakeClerk::count), scripted faults and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -80,7 +83,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// The endpoint of a path, and what stands in the path's variable parts.
-    pub(super) fn of_path(path: &str) -> (Self, Vec<String>) {
+    pub(crate) fn of_path(path: &str) -> (Self, Vec<String>) {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (endpoint, variables): (Self, &[&str]) = match parts.as_slice() {
             [".well-known", "jwks.json"] => (Self::Jwks, &[]),
@@ -123,7 +126,7 @@ impl Endpoint {
     }
 
     /// Whether it belongs to the Backend API.
-    pub(super) fn is_backend(self) -> bool {
+    pub(crate) fn is_backend(self) -> bool {
         matches!(
             self,
             Self::Users
@@ -145,12 +148,12 @@ impl Endpoint {
     }
 
     /// What a request to this endpoint counts as: the endpoint itself, its API where that has a name, and all.
-    pub(super) fn groups(self) -> impl Iterator<Item = Self> + Clone {
+    pub(crate) fn groups(self) -> impl Iterator<Item = Self> + Clone {
         let backend = self.is_backend().then_some(Self::Backend);
         [Some(self), backend, Some(Self::Any)].into_iter().flatten()
     }
 
-    pub(super) fn allows(self, method: &Method) -> bool {
+    pub(crate) fn allows(self, method: &Method) -> bool {
         match self {
             Self::Client => [Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method),
             Self::Jwks | Self::Health | Self::Environment | Self::Session | Self::SignIn => {
@@ -171,7 +174,7 @@ impl Endpoint {
 
     /// Whether a form comes with the request, and which parameters it may have; from the OpenAPI description and
     /// from what Clerk's own clients send beyond it.
-    pub(super) fn parameters(self) -> &'static [&'static str] {
+    pub(crate) fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::SignIns => &[
                 "strategy",

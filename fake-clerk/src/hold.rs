@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
 
-use super::endpoint::Endpoint;
-use super::lock;
+use crate::endpoint::Endpoint;
+use crate::sync::lock;
 
 /// Where in a request's life it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     /// Clerk has received it and done nothing yet.
     Arrival,
     /// Clerk has carried it out, and the answer is under way.
     Answer,
 }
 
-/// Requests held at an endpoint; from [`FakeClerk::hold`](super::FakeClerk::hold) and
-/// [`hold_answer`](super::FakeClerk::hold_answer).
+/// Requests held at an endpoint; from [`FakeClerk::hold`](crate::FakeClerk::hold) and
+/// [`hold_answer`](crate::FakeClerk::hold_answer).
 ///
 /// Dropped, it lets them all go.
 ///
@@ -49,7 +49,7 @@ pub struct Hold {
 
 /// All gates of a stand-in.
 #[derive(Default)]
-pub(super) struct Gates(Mutex<Vec<Arc<Gate>>>);
+pub(crate) struct Gates(Mutex<Vec<Arc<Gate>>>);
 
 struct Gate {
     endpoint: Endpoint,
@@ -60,7 +60,7 @@ struct Gate {
 }
 
 impl Gates {
-    pub(super) fn close(self: &Arc<Self>, endpoint: Endpoint, moment: Moment) -> Hold {
+    pub(crate) fn close(self: &Arc<Self>, endpoint: Endpoint, moment: Moment) -> Hold {
         let gate =
             Arc::new(Gate { endpoint, moment, waiting: Mutex::default(), arrivals: watch::Sender::new(0) });
         lock(&self.0).push(Arc::clone(&gate));
@@ -68,7 +68,7 @@ impl Gates {
     }
 
     /// Waits at every gate on the way.
-    pub(super) async fn pass(&self, endpoint: Endpoint, moment: Moment) {
+    pub(crate) async fn pass(&self, endpoint: Endpoint, moment: Moment) {
         let on_the_way: Vec<_> = lock(&self.0)
             .iter()
             .filter(|gate| gate.moment == moment && endpoint.groups().any(|group| group == gate.endpoint))

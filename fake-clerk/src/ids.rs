@@ -6,35 +6,35 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const LENGTH: usize = 27;
 
 /// A new identifier, never seen before.
-pub(super) fn random(prefix: &str) -> String {
+pub(crate) fn random(prefix: &str) -> String {
     format!("{prefix}_{}", base62(LENGTH))
 }
 
 /// The identifier that belongs to a name: the same at every start.
-pub(super) fn derived(prefix: &str, name: &str) -> String {
+pub(crate) fn derived(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", derived_text(LENGTH, &format!("{prefix}/{name}")))
 }
 
 /// Base-62 text that belongs to a name: the same at every start.
-pub(super) fn derived_text(length: usize, name: &str) -> String {
+pub(crate) fn derived_text(length: usize, name: &str) -> String {
     let mut stream = blake3::Hasher::new().update(name.as_bytes()).finalize_xof();
     letters(length, |bytes| stream.fill(bytes))
 }
 
 /// Random base-62 text, for secrets.
-pub(super) fn base62(length: usize) -> String {
+pub(crate) fn base62(length: usize) -> String {
     letters(length, fill)
 }
 
 /// A trace id as Clerk writes it into errors: 32 hexadecimal digits.
-pub(super) fn trace() -> String {
+pub(crate) fn trace() -> String {
     let mut bytes = [0; 16];
     fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A code of six digits, as Clerk mails it.
-pub(super) fn code() -> String {
+pub(crate) fn code() -> String {
     let mut bytes = [0; 4];
     fill(&mut bytes);
     format!("{:06}", u32::from_be_bytes(bytes) % 1_000_000)

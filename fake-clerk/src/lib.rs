@@ -70,67 +70,52 @@
 //! It has no sign-ups, no OAuth, no e-mail links, no captchas, and keeps everything in memory, passwords as they
 //! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
 
-mod accounts;
-mod addresses;
-mod answer;
-mod attempt;
-mod backend;
-mod claims;
-mod client;
+// From the bottom up. `tests/it/modules.rs` holds the imports to one direction.
 mod clock;
-mod control;
 mod endpoint;
-mod environment;
-mod errors;
-mod fake;
-mod faults;
-mod fill;
-mod first_factor;
-mod handler;
-mod hold;
 mod ids;
-mod keys;
+mod sync;
+mod totp;
+
+mod accounts;
+mod settings;
+mod tokens;
+
+mod errors;
+mod state;
+
+mod claims;
+mod request;
+mod views;
+
+mod context;
+
+mod authentication;
+mod backend;
+mod frontend;
+
+mod faults;
+mod hold;
 mod log;
+
+mod fake;
+
 #[cfg(feature = "program")]
 mod program;
-mod progress;
-mod proof;
-mod refusals;
-mod render;
-mod request;
-mod second_factor;
-mod seed;
 #[cfg(feature = "server")]
 mod server;
-mod session;
-mod sessions;
-mod settings;
-mod sign_in;
-mod state;
-mod ticket;
-mod tokens;
-mod totp;
-mod version;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-pub use self::accounts::{FakeOrganization, FakeUser};
-pub use self::answer::ConnectionFault;
-pub use self::backend::GoneSession;
-pub use self::clock::Clock;
-pub use self::endpoint::Endpoint;
-pub use self::fake::FakeClerk;
-pub use self::faults::{Fault, RetryAfter, TokenFlaw};
-pub use self::hold::Hold;
-pub use self::log::ReceivedRequest;
+pub use crate::accounts::{FakeOrganization, FakeUser};
+pub use crate::clock::Clock;
+pub use crate::endpoint::Endpoint;
+pub use crate::fake::FakeClerk;
+pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
+pub use crate::hold::Hold;
+pub use crate::log::ReceivedRequest;
 #[cfg(feature = "program")]
-pub use self::program::run;
+pub use crate::program::run;
 #[cfg(feature = "server")]
-pub use self::server::FakeClerkServer;
-pub use self::session::{FakeSession, SessionStatus};
-pub use self::settings::{FakeClerkBuilder, TokenVersion};
-
-/// Locks a mutex whose owner may have panicked: a failed assertion in one task shouldn't become ten in others.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub use crate::server::FakeClerkServer;
+pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
+pub use crate::state::{FakeSession, SessionStatus};
+pub use crate::tokens::TokenFlaw;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use super::FakeClerk;
+use crate::fake::FakeClerk;
 
 /// The program `fake-clerk`: serves the [demo accounts](crate#demo-accounts) until Ctrl-C or SIGTERM.
 ///

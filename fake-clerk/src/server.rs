@@ -19,9 +19,9 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::FakeClerk;
-use super::answer::ConnectionFault;
-use super::request::MAX_REQUEST;
+use crate::endpoint::MAX_REQUEST;
+use crate::fake::FakeClerk;
+use crate::faults::ConnectionFault;
 
 /// A [`FakeClerk`] that listens on a socket, for clients that bring their own HTTP.
 ///

@@ -2,24 +2,24 @@
 
 use aws_lc_rs::hmac;
 
-use super::ids;
+use crate::ids;
 
 /// How long one code lasts, in seconds.
 const STEP: u64 = 30;
 
 /// A new secret of 16 letters, as authenticator apps get it.
-pub(super) fn secret() -> String {
+pub(crate) fn secret() -> String {
     let letter = |byte: u8| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(byte % 32)]);
     ids::base62(16).bytes().map(letter).collect()
 }
 
 /// The code for a base-32 secret at a Unix time; `None` if the secret isn't base-32.
-pub(super) fn code(secret: &str, unix: u64) -> Option<String> {
+pub(crate) fn code(secret: &str, unix: u64) -> Option<String> {
     Some(at_step(&decode(secret)?, unix / STEP))
 }
 
 /// Whether a code is right now, or was one step ago, or will be in one: phones' clocks go wrong.
-pub(super) fn is_right(secret: &str, code: &str, unix: u64) -> bool {
+pub(crate) fn is_right(secret: &str, code: &str, unix: u64) -> bool {
     let Some(secret) = decode(secret) else { return false };
     let step = unix / STEP;
     [step.saturating_sub(1), step, step + 1].into_iter().any(|step| at_step(&secret, step) == code)

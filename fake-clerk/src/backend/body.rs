@@ -3,9 +3,9 @@
 use http::Method;
 use serde_json::Value;
 
-use super::super::endpoint::Endpoint;
-use super::super::errors::ApiError;
-use super::super::request::Call;
+use crate::endpoint::Endpoint;
+use crate::errors::ApiError;
+use crate::request::Call;
 
 /// The parameters of a body, for endpoints that Clerk describes as taking no others.
 fn known(call: &Call) -> Option<&'static [&'static str]> {
@@ -18,7 +18,7 @@ fn known(call: &Call) -> Option<&'static [&'static str]> {
 }
 
 /// Whether the body, if there is one, is a JSON object of parameters that the endpoint knows.
-pub(super) fn check(call: &Call) -> Result<(), ApiError> {
+pub(crate) fn check(call: &Call) -> Result<(), ApiError> {
     if call.body.is_empty() {
         return Ok(());
     }
@@ -38,22 +38,22 @@ fn param<'c>(call: &'c Call, name: &str) -> Option<&'c Value> {
     call.json.as_ref()?.get(name).filter(|value| !value.is_null())
 }
 
-pub(super) fn text<'c>(call: &'c Call, name: &str) -> Result<Option<&'c str>, ApiError> {
+pub(crate) fn text<'c>(call: &'c Call, name: &str) -> Result<Option<&'c str>, ApiError> {
     let wrong = |value: &Value| ApiError::json_type(name, kind(value), "string");
     param(call, name).map(|value| value.as_str().ok_or_else(|| wrong(value))).transpose()
 }
 
-pub(super) fn required_text<'c>(call: &'c Call, name: &str) -> Result<&'c str, ApiError> {
+pub(crate) fn required_text<'c>(call: &'c Call, name: &str) -> Result<&'c str, ApiError> {
     text(call, name)?.ok_or_else(|| ApiError::missing_param(name))
 }
 
-pub(super) fn flag(call: &Call, name: &str) -> Result<Option<bool>, ApiError> {
+pub(crate) fn flag(call: &Call, name: &str) -> Result<Option<bool>, ApiError> {
     let wrong = |value: &Value| ApiError::json_type(name, kind(value), "boolean");
     param(call, name).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
 }
 
 /// `expires_in_seconds`, where it may be from `least` to `most`.
-pub(super) fn life(call: &Call, least: u64, most: u64) -> Result<Option<std::time::Duration>, ApiError> {
+pub(crate) fn life(call: &Call, least: u64, most: u64) -> Result<Option<std::time::Duration>, ApiError> {
     const NAME: &str = "expires_in_seconds";
     let Some(value) = param(call, NAME) else { return Ok(None) };
     if !value.is_i64() && !value.is_u64() {
@@ -78,7 +78,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// One page of a list: `limit` (10, at most 500) and `offset`.
-pub(super) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
+pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
     let number = |name: &str, default: usize, allowed: std::ops::RangeInclusive<usize>| {
         let Some(text) = call.query(name) else { return Ok(default) };
         let value = text.parse().ok().filter(|value| allowed.contains(value));
@@ -89,7 +89,7 @@ pub(super) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
 
 /// Refuses parameters of the query that the stand-in doesn't have. Clerk has more filters: one that were passed over
 /// would find everybody.
-pub(super) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
+pub(crate) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
     let unknown = call.query.iter().find(|(name, _)| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| Err(ApiError::unknown_param(name)))
 }

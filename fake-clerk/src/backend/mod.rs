@@ -1,26 +1,22 @@
 //! The Backend API: what a server that has the instance's secret key may ask.
 
 mod body;
-mod refusals;
+mod find;
 mod sessions;
-mod settings;
-mod show;
 mod sign_in_tokens;
 mod users;
 
 use serde_json::{Value, json};
 
-pub(super) use self::settings::BackendLimit;
-pub use self::settings::GoneSession;
-use super::endpoint::Endpoint;
-use super::errors::ApiError;
-use super::handler::{Context, Handled, Reply, Window};
-use super::ids;
-use super::request::Call;
-use super::state::{Session, User};
+use crate::context::{Context, Handled, Reply};
+use crate::endpoint::Endpoint;
+use crate::errors::ApiError;
+use crate::ids;
+use crate::request::Call;
+use crate::state::Window;
 
 /// Carries a request out.
-pub(super) fn handle(context: &mut Context<'_>) -> Handled {
+pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     call.check_target()?;
     check_key(call, &context.settings.backend_key())?;
@@ -74,21 +70,4 @@ fn instance(context: &Context<'_>) -> Value {
         "allowed_origins": null,
         "workspace_id": null,
     })
-}
-
-/// The user whom a request is about.
-fn user<'c>(context: &'c Context<'_>, id: &str) -> Result<&'c User, ApiError> {
-    context.state.users.get(id).ok_or_else(|| ApiError::no_user(id))
-}
-
-/// The session in the path.
-fn session<'c>(context: &'c Context<'_>) -> Result<&'c Session, ApiError> {
-    let id = context.call.variable(0);
-    context.state.sessions.get(id).ok_or_else(|| ApiError::no_session(id))
-}
-
-/// An organization, if the user is a member of it. One answer to one that isn't there and to one of others.
-fn organization_of(context: &Context<'_>, user: &str, organization: &str) -> Result<String, ApiError> {
-    let membership = context.state.membership(user, organization);
-    membership.map(|it| it.organization.clone()).ok_or_else(ApiError::organization)
 }

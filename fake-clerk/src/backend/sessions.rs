@@ -2,14 +2,14 @@
 
 use http::Method;
 
-use super::super::errors::ApiError;
-use super::super::handler::{Context, Handled, Reply};
-use super::super::progress;
-use super::super::session::SessionStatus;
-use super::super::sessions::{settle, token_alone};
-use super::super::state::{Client, Session};
-use super::super::tokens::{self, Wanted};
-use super::{GoneSession, body, organization_of, session, user};
+use crate::authentication::session::{open, settle};
+use crate::backend::body;
+use crate::backend::find::{organization_of, session, user};
+use crate::claims::{self, Wanted};
+use crate::context::{Context, Handled, Reply};
+use crate::errors::ApiError;
+use crate::settings::GoneSession;
+use crate::state::{Client, Session, SessionStatus};
 
 /// The shortest and the longest life that a token may be asked for with, in seconds.
 const TOKEN_LIFE: (u64, u64) = (30, 315_360_000);
@@ -17,7 +17,7 @@ const TOKEN_LIFE: (u64, u64) = (30, 315_360_000);
 /// The states that sessions can be asked for by. Clerk's list has no `pending`.
 const STATUSES: [&str; 7] = ["abandoned", "active", "ended", "expired", "removed", "replaced", "revoked"];
 
-pub(super) fn list_or_create(context: &mut Context<'_>) -> Handled {
+pub(crate) fn list_or_create(context: &mut Context<'_>) -> Handled {
     if context.call.method == Method::POST { create(context) } else { list(context) }
 }
 
@@ -35,16 +35,23 @@ fn list(context: &mut Context<'_>) -> Handled {
     }
     let now = context.now.instant;
     let wanted = |session: &&Session| {
-        user.is_none_or(|user| session.user == user)
-            && client.is_none_or(|client| session.client == client)
+        client.is_none_or(|client| session.client == client)
             && status.is_none_or(|status| session.status(now).as_str() == status)
     };
     let page = context.page();
-    let mut found: Vec<&Session> = page.state.sessions.values().filter(wanted).collect();
+    let sessions = &page.state.sessions;
+    let show = |session| page.backend_session(session);
     // The newest first.
-    found.sort_by_key(|session| std::cmp::Reverse(session.number));
-    let shown = found.into_iter().skip(offset).take(limit).map(|session| page.backend_session(session));
-    Ok(Reply::plain(shown.collect()))
+    let shown = match (user, client) {
+        (Some(user), _) => {
+            sessions.of_user(user).rev().filter(wanted).skip(offset).take(limit).map(show).collect()
+        }
+        (None, client) => {
+            let of_client = sessions.of_client(client.unwrap_or_default()).rev();
+            of_client.filter(wanted).skip(offset).take(limit).map(show).collect()
+        }
+    };
+    Ok(Reply::plain(shown))
 }
 
 /// Makes a session without a sign-in, on a client of its own: for tests, and not in production.
@@ -61,7 +68,7 @@ fn create(context: &mut Context<'_>) -> Handled {
     let organization =
         organization.map(|organization| organization_of(context, id, organization)).transpose()?;
     let mut client = Client::new(context.now);
-    let session = progress::open(context, &mut client, id, organization, false).unwrap_or_default();
+    let session = open(context, &mut client, id, organization, false).unwrap_or_default();
     context.state.clients.insert(client.id.clone(), client);
     answer(context, &session)
 }
@@ -72,11 +79,11 @@ fn answer(context: &Context<'_>, id: &str) -> Handled {
     shown.map(Reply::plain).ok_or_else(|| ApiError::no_session(id))
 }
 
-pub(super) fn show(context: &mut Context<'_>) -> Handled {
+pub(crate) fn show(context: &mut Context<'_>) -> Handled {
     answer(context, context.call.variable(0))
 }
 
-pub(super) fn revoke(context: &mut Context<'_>) -> Handled {
+pub(crate) fn revoke(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
     if !session(context)?.is_live(context.now.instant) {
         return Err(ApiError::session_action("revoke", id));
@@ -108,18 +115,18 @@ fn wanted<'c>(context: &'c Context<'_>, session: &'c Session) -> Result<Wanted<'
     Ok(Wanted { issuer: &context.call.issuer, origin: None, organization, life })
 }
 
-pub(super) fn mint(context: &mut Context<'_>) -> Handled {
+pub(crate) fn mint(context: &mut Context<'_>) -> Handled {
     let session = live(context)?;
     let wanted = wanted(context, session)?;
-    let token = tokens::session_token(context.state, context.settings, session, &wanted, context.now);
-    Ok(token_alone(context, token))
+    let token = claims::session_token(context.state, context.settings, session, &wanted, context.now);
+    Ok(context.token_alone(token))
 }
 
-pub(super) fn mint_from_template(context: &mut Context<'_>) -> Handled {
+pub(crate) fn mint_from_template(context: &mut Context<'_>) -> Handled {
     let session = live(context)?;
     let wanted = wanted(context, session)?;
     let name = context.call.variable(1);
     let Some(template) = context.state.templates.get(name) else { return Err(ApiError::no_template(name)) };
-    let token = tokens::template_token(context.state, session, template, &wanted, context.now);
-    Ok(token_alone(context, token))
+    let token = claims::template_token(context.state, session, template, &wanted, context.now);
+    Ok(context.token_alone(token))
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::errors::ApiError;
-use super::super::handler::{Context, Handled, Reply};
-use super::super::ids;
-use super::super::ticket::{Ticket, TicketStatus};
-use super::{body, organization_of, user};
+use crate::backend::body;
+use crate::backend::find::{organization_of, user};
+use crate::context::{Context, Handled, Reply};
+use crate::errors::ApiError;
+use crate::ids;
+use crate::state::{Ticket, TicketStatus};
 
 /// How long a token is good unless the request says otherwise.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -16,7 +17,7 @@ const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The longest life: a hundred years, so that no sum overflows.
 const MAX_LIFE: u64 = 100 * 365 * 24 * 3600;
 
-pub(super) fn create(context: &mut Context<'_>) -> Handled {
+pub(crate) fn create(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let id = body::required_text(call, "user_id")?;
     let life = body::life(call, 1, MAX_LIFE)?.unwrap_or(LIFE);
@@ -46,7 +47,7 @@ pub(super) fn create(context: &mut Context<'_>) -> Handled {
     Ok(reply)
 }
 
-pub(super) fn revoke(context: &mut Context<'_>) -> Handled {
+pub(crate) fn revoke(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
     let now = context.now.instant;
     let Some(ticket) = context.state.tickets.get_mut(id) else { return Err(ApiError::no_sign_in_token(id)) };

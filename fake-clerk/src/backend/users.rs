@@ -1,19 +1,22 @@
 //! `/v1/users`: look up, check a password, list memberships, ban and lock.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::{Value, json};
 
-use super::super::addresses::normalize;
-use super::super::errors::ApiError;
-use super::super::handler::{Context, Handled, Reply};
-use super::super::proof;
-use super::super::state::User;
-use super::{body, user};
+use crate::authentication::lockout;
+use crate::backend::body;
+use crate::backend::find::user;
+use crate::context::{Context, Handled, Reply};
+use crate::errors::ApiError;
+use crate::state::identifiers::normalize;
+use crate::state::{User, Users};
 
 /// How many values a filter takes.
 const MAX_VALUES: usize = 100;
 
-pub(super) fn list(context: &mut Context<'_>) -> Handled {
+pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     const FILTERS: [&str; 4] = ["email_address", "phone_number", "username", "user_id"];
     let call = context.call;
     body::check_query(call, &[&FILTERS[..], &["limit", "offset", "__clerk_api_version"]].concat())?;
@@ -26,16 +29,29 @@ pub(super) fn list(context: &mut Context<'_>) -> Handled {
         return Err(ApiError::too_many_values(name, MAX_VALUES));
     }
     let page = context.page();
-    let mut found: Vec<&User> = page
-        .state
-        .users
-        .values()
-        .filter(|user| filters.iter().all(|(name, values)| matches(user, name, values)))
-        .collect();
-    // The newest first.
-    found.sort_by_key(|user| std::cmp::Reverse(user.number));
-    let shown = found.into_iter().skip(offset).take(limit).map(|user| page.backend_user(user));
-    Ok(Reply::plain(shown.collect()))
+    let users = &page.state.users;
+    let wanted = |user: &&User| filters.iter().all(|(name, values)| matches(user, name, values));
+    let show = |user| page.backend_user(user);
+    let shown = match candidates(users, &filters) {
+        // The newest first.
+        Some(few) => few.into_values().rev().filter(wanted).skip(offset).take(limit).map(show).collect(),
+        None => users.newest_first().filter(wanted).skip(offset).take(limit).map(show).collect(),
+    };
+    Ok(Reply::plain(shown))
+}
+
+/// The users, by number, of whom some may pass the filters and all others don't; `None` where the filters tell no such
+/// few.
+fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTreeMap<usize, &'s User>> {
+    let found: Vec<&User> = filters.iter().find_map(|(name, values)| match *name {
+        _ if values.is_empty() => None,
+        "user_id" => {
+            let ids: Vec<&str> = asked_for(values).collect();
+            (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| users.get(id)).collect())
+        }
+        _ => Some(values.iter().flat_map(|value| users.having(value)).collect()),
+    })?;
+    Some(found.into_iter().map(|user| (user.number, user)).collect())
 }
 
 /// Whether a user has one of the values of a filter. Addresses count whether they are verified or not, as on Clerk.
@@ -53,15 +69,21 @@ fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
     }
 }
 
-/// Whether an id is among those asked for. One behind a `-` isn't asked for; the `+` of the others may be left out,
-/// and is a space where nobody escaped it.
-fn is_among(id: &str, values: &[&str]) -> bool {
-    let (without, with): (Vec<&str>, Vec<&str>) = values.iter().partition(|value| value.starts_with('-'));
-    !without.iter().any(|value| &value[1..] == id)
-        && (with.is_empty() || with.iter().any(|value| value.trim_start_matches(['+', ' ']) == id))
+/// The ids that a filter asks for. One behind a `-` isn't asked for; the `+` of the others may be left out, and is a
+/// space where it wasn't escaped.
+fn asked_for<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
+    let asked = values.iter().filter(|value| !value.starts_with('-'));
+    asked.map(|value| value.trim_start_matches(['+', ' ']))
 }
 
-pub(super) fn show_or_change(context: &mut Context<'_>) -> Handled {
+/// Whether an id is among those asked for, and not behind a `-`.
+fn is_among(id: &str, values: &[&str]) -> bool {
+    let is_excluded = values.iter().any(|value| value.strip_prefix('-') == Some(id));
+    let mut asked = asked_for(values).peekable();
+    !is_excluded && (asked.peek().is_none() || asked.any(|known| known == id))
+}
+
+pub(crate) fn show_or_change(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
     if context.call.method == Method::PATCH {
         let bypass = body::flag(context.call, "bypass_client_trust")?;
@@ -77,7 +99,7 @@ fn answer(context: &Context<'_>, id: &str) -> Handled {
     Ok(Reply::plain(context.page().backend_user(user(context, id)?)))
 }
 
-pub(super) fn verify_password(context: &mut Context<'_>) -> Handled {
+pub(crate) fn verify_password(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let id = call.variable(0);
     let given = body::required_text(call, "password")?;
@@ -86,7 +108,7 @@ pub(super) fn verify_password(context: &mut Context<'_>) -> Handled {
     };
     let counts = context.settings.verify_password_counts;
     if counts {
-        proof::unlocked(context, Some(id))?;
+        lockout::unlocked(context, Some(id))?;
     }
     context.takes = context.settings.verify_password_time;
     if right == given {
@@ -96,10 +118,10 @@ pub(super) fn verify_password(context: &mut Context<'_>) -> Handled {
         return Ok(Reply::plain(json!({ "verified": true })));
     }
     let refusal = ApiError::wrong_password();
-    Err(if counts { proof::count_failure(context, Some(id), refusal) } else { refusal })
+    Err(if counts { lockout::count_failure(context, Some(id), refusal) } else { refusal })
 }
 
-pub(super) fn memberships(context: &mut Context<'_>) -> Handled {
+pub(crate) fn memberships(context: &mut Context<'_>) -> Handled {
     body::check_query(context.call, &["limit", "offset", "__clerk_api_version"])?;
     let (limit, offset) = body::page(context.call)?;
     let user = user(context, context.call.variable(0))?;
@@ -111,7 +133,7 @@ pub(super) fn memberships(context: &mut Context<'_>) -> Handled {
 }
 
 /// Ban, unban, lock, unlock.
-pub(super) fn act(context: &mut Context<'_>) -> Handled {
+pub(crate) fn act(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let id = call.variable(0);
     let (settings, now) = (context.settings, context.now);

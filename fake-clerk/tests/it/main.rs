@@ -1,4 +1,4 @@
-//! `FakeClerk` behaves as Clerk does.
+//! The stand-in behaves as Clerk does.
 
 #![allow(clippy::unwrap_used, reason = "test code, also outside functions marked as tests")]
 
@@ -7,9 +7,9 @@ mod backend;
 mod backend_door;
 mod backend_sessions;
 mod caller;
-
 mod door;
 mod faults;
+mod modules;
 mod races;
 mod sessions;
 mod sign_in;
