@@ -32,8 +32,7 @@ impl FakeClerk {
     pub fn live_sessions_of(&self, user: &str) -> usize {
         self.change(|state, _, now| {
             let Some(user) = state.users.id_of(user) else { return 0 };
-            let of_user = state.sessions.all().filter(|session| session.user == user);
-            of_user.filter(|session| session.is_live(now.instant)).count()
+            state.sessions.of_user(&user).filter(|session| session.is_live(now.instant)).count()
         })
     }
 

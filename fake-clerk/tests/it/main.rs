@@ -11,6 +11,7 @@ mod door;
 mod faults;
 mod modules;
 mod races;
+mod scale;
 mod sessions;
 mod sign_in;
 mod socket;

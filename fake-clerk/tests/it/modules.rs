@@ -41,7 +41,7 @@ fn relative_imports_would_be_missed_and_are_refused() {
 }
 
 /// The text of each module, by its path: `state::users`; `lib` and `main` are the crate's roots.
-fn sources() -> BTreeMap<String, String> {
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut sources, mut folders) = (BTreeMap::new(), vec![root.clone()]);
     while let Some(folder) = folders.pop() {
@@ -86,7 +86,7 @@ fn imports(sources: &BTreeMap<String, String>) -> Imports {
     imports
 }
 
-fn without_comments(text: &str) -> String {
+pub(crate) fn without_comments(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
