@@ -70,6 +70,8 @@
 //! It has no sign-ups, no OAuth, no e-mail links, no captchas, and keeps everything in memory, passwords as they
 //! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // From the bottom up. `tests/it/modules.rs` holds the imports to one direction.
 mod clock;
 mod endpoint;
@@ -113,9 +115,16 @@ pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
 pub use crate::hold::Hold;
 pub use crate::log::ReceivedRequest;
 #[cfg(feature = "program")]
+#[cfg_attr(docsrs, doc(cfg(feature = "program")))]
 pub use crate::program::run;
 #[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub use crate::server::FakeClerkServer;
 pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
+
+/// The examples of the README are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
