@@ -31,8 +31,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To test what your app does *with* the limits, build both by hand:
-//! `Clerk::builder(fake.fapi_url()).transport(fake.clone())`. Under `tokio::time::pause` no wait takes time.
+//! To test how your app behaves *with* the limits, build both by hand:
+//! `Clerk::builder(fake.fapi_url()).transport(fake.clone())`. Under `tokio::time::pause` their waits pass at once.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -112,8 +112,8 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 /// # Ok(()) }
 /// ```
 ///
-/// Calls to the Backend API, which an engine with a [`secret_key`](Builder::secret_key) makes, keep their own
-/// [`backend_rate`](Builder::backend_rate).
+/// An engine with a [`secret_key`](Builder::secret_key) has a budget of calls to the Backend API besides, spread evenly
+/// over time. A large [`backend_rate`](Builder::backend_rate) lifts it.
 pub fn engine(fake: &FakeClerk) -> Builder {
     fake.reconfigure(FakeClerkBuilder::no_rate_limit);
     Clerk::builder(fake.fapi_url())

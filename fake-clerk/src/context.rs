@@ -1,4 +1,5 @@
-//! What every endpoint has at hand: the state, the request, its client, its limits, and the forms of an answer.
+//! The context that every endpoint works in: the state, the request, its client, its limits, and the forms of an
+//! answer.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use crate::state::{Client, State, Window};
 use crate::tokens::Unsigned;
 use crate::views::Page;
 
-/// What an endpoint answers when it says yes.
+/// A good answer of an endpoint.
 pub(crate) struct Reply {
     pub(crate) body: Value,
     pub(crate) tokens: Vec<Unsigned>,
     pub(crate) client_token: ClientToken,
 }
 
-/// What the answer says about the client token.
+/// The answer's client token.
 pub(crate) enum ClientToken {
     Unchanged,
     New(Unsigned),
@@ -78,7 +79,7 @@ impl Context<'_> {
     /// The client that the request's token stands for; `None` without a token.
     pub(crate) fn client_id(&mut self) -> Result<Option<String>, ApiError> {
         let Some(token) = self.call.client_token()? else { return Ok(None) };
-        // Browser and native clients send a JWT; what isn't one at all is somebody else's header.
+        // Browser and native clients send a JWT; a value that isn't one belongs to another scheme.
         if self.call.is_native() && token.split('.').count() != 3 {
             return Err(ApiError::authorization_format());
         }

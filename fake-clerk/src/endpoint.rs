@@ -82,7 +82,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of a path, and what stands in the path's variable parts.
+    /// The endpoint of a path, and the path's variable parts.
     pub(crate) fn of_path(path: &str) -> (Self, Vec<String>) {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (endpoint, variables): (Self, &[&str]) = match parts.as_slice() {
@@ -147,7 +147,7 @@ impl Endpoint {
         )
     }
 
-    /// What a request to this endpoint counts as: the endpoint itself, its API where that has a name, and all.
+    /// The groups that a request to this endpoint counts in: the endpoint, its API where that has a name, and all.
     pub(crate) fn groups(self) -> impl Iterator<Item = Self> + Clone {
         let backend = self.is_backend().then_some(Self::Backend);
         [Some(self), backend, Some(Self::Any)].into_iter().flatten()
@@ -173,7 +173,7 @@ impl Endpoint {
     }
 
     /// Whether a form comes with the request, and which parameters it may have; from the OpenAPI description and
-    /// from what Clerk's own clients send beyond it.
+    /// from the parameters that Clerk's own clients send beyond it.
     pub(crate) fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::SignIns => &[

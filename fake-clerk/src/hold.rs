@@ -55,7 +55,7 @@ struct Gate {
     endpoint: Endpoint,
     moment: Moment,
     waiting: Mutex<VecDeque<oneshot::Sender<()>>>,
-    /// Counts arrivals, to wake those who wait for them.
+    /// Counts arrivals, to wake the tests that wait for them.
     arrivals: watch::Sender<usize>,
 }
 
@@ -93,7 +93,7 @@ impl Gates {
 }
 
 impl Hold {
-    /// Waits until `count` requests are held at the same time. Requests whose sender went away don't count.
+    /// Waits until `count` requests are held at the same time. Requests that were dropped don't count.
     pub async fn arrived(&self, count: usize) {
         let mut arrivals = self.gate.arrivals.subscribe();
         // The sender lives in the gate, which this handle keeps: the wait ends only when the count is reached.
@@ -127,7 +127,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let mut gates = lock(&self.gates.0);
         gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
-        // Under the same lock as the joining of the queue, so that nobody joins it afterwards.
+        // Under the same lock as the joining of the queue, so that no request joins it afterwards.
         for go in lock(&self.gate.waiting).drain(..) {
             let _ = go.send(());
         }

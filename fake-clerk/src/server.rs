@@ -151,7 +151,7 @@ struct AnswerBody {
     breaks_off: Option<Flush>,
 }
 
-/// hyper throws away what it hasn't written when a body fails, so it gets a turn to write first.
+/// hyper drops unwritten bytes when a body fails, so it gets a turn to write first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flush {
     Due,

@@ -85,7 +85,7 @@ impl FakeUser {
         self
     }
 
-    /// Adds an e-mail address that was never verified: nobody can sign in with it.
+    /// Adds an e-mail address that was never verified: no sign-in is possible with it.
     pub fn unverified_email(mut self, address: impl Into<String>) -> Self {
         self.emails.push((address.into(), false));
         self
@@ -140,7 +140,7 @@ impl FakeUser {
         self
     }
 
-    /// Locks the user, until somebody unlocks them.
+    /// Locks the user, until unlocked.
     pub fn locked(mut self) -> Self {
         self.locked = true;
         self

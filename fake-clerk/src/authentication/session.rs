@@ -1,4 +1,4 @@
-//! The beginning of a session, and what its end does to its client.
+//! The beginning of a session, and its client after its end.
 
 use crate::context::Context;
 use crate::ids;
@@ -57,7 +57,7 @@ pub(crate) fn open(
 }
 
 /// After a session is over: another one becomes the client's last active one, or none.
-pub(crate) fn settle(context: &mut Context<'_>, id: &str) {
+pub(crate) fn choose_last_active(context: &mut Context<'_>, id: &str) {
     let now = context.now;
     let Some(client) = context.state.sessions.get(id).map(|session| session.client.clone()) else { return };
     let Some(mut client) = context.state.clients.remove(&client) else { return };

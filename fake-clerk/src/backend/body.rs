@@ -1,4 +1,4 @@
-//! What requests to the Backend API say: JSON bodies and queries.
+//! JSON bodies and queries of requests to the Backend API.
 
 use http::Method;
 use serde_json::Value;

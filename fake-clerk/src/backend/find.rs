@@ -1,4 +1,4 @@
-//! What a request is about: a user, a session, an organization.
+//! Look-ups of the user, session or organization that a request names.
 
 use crate::context::Context;
 use crate::errors::ApiError;

@@ -1,4 +1,4 @@
-//! The Backend API: what a server that has the instance's secret key may ask.
+//! The Backend API, for servers that have the instance's secret key.
 
 mod body;
 mod find;

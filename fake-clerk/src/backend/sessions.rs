@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::authentication::session::{open, settle};
+use crate::authentication::session::{choose_last_active, open};
 use crate::backend::body;
 use crate::backend::find::{organization_of, session, user};
 use crate::claims::{self, Wanted};
@@ -91,7 +91,7 @@ pub(crate) fn revoke(context: &mut Context<'_>) -> Handled {
     if let Some(session) = context.state.sessions.get_mut(id) {
         session.status = SessionStatus::Revoked;
     }
-    settle(context, id);
+    choose_last_active(context, id);
     answer(context, id)
 }
 
@@ -108,7 +108,7 @@ fn live<'c>(context: &'c Context<'_>) -> Result<&'c Session, ApiError> {
     })
 }
 
-/// What the request wants: the session's active organization, for as long as it says. No `Origin` counts here.
+/// The token for the session's active organization, of the life that the request asks for. `Origin` doesn't count here.
 fn wanted<'c>(context: &'c Context<'_>, session: &'c Session) -> Result<Wanted<'c>, ApiError> {
     let life = body::life(context.call, TOKEN_LIFE.0, TOKEN_LIFE.1)?;
     let organization = session.organization.as_deref();

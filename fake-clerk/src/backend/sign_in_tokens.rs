@@ -37,7 +37,7 @@ pub(crate) fn create(context: &mut Context<'_>) -> Handled {
     };
     let mut page = context.page();
     let mut shown = page.sign_in_token(&ticket);
-    // The number of the ticket until it is signed, and what its text is put behind.
+    // The number of the ticket until it is signed, and the address that its text is appended to.
     shown["token"] = json!(page.tokens.len());
     shown["url"] = json!(format!("{}/v1/tickets/accept?ticket=", call.issuer));
     let expires = page.now.ms_at(ticket.expires).div_euclid(1000);

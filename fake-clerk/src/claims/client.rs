@@ -1,4 +1,4 @@
-//! Client tokens: what a device shows to be known again.
+//! Client tokens, by which a device is known again.
 
 use serde_json::{Map, json};
 

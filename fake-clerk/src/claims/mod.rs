@@ -1,4 +1,4 @@
-//! What tokens say.
+//! The claims of tokens.
 
 pub(crate) mod client;
 pub(crate) mod organization;

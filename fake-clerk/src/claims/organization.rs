@@ -1,4 +1,4 @@
-//! What session tokens say about the organization, in both versions.
+//! The organization in session tokens, in both versions.
 
 use serde_json::{Map, Value, json};
 
@@ -91,7 +91,7 @@ fn pack<'a>(permissions: &[&'a str], more_features: &'a [String]) -> Packed<'a> 
     let (mut features, mut names): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     let mut held: Vec<Vec<usize>> = Vec::new();
     for permission in permissions {
-        // "org:invoices:read"; what has another form couldn't be made in the dashboard.
+        // "org:invoices:read"; the dashboard makes no permission of another form.
         let mut parts = permission.splitn(3, ':').skip(1);
         let (Some(feature), Some(name)) = (parts.next(), parts.next()) else { continue };
         let feature = index_of(&mut features, feature);

@@ -15,7 +15,7 @@ use crate::tokens::unsigned::NOT_BEFORE_SKEW;
 /// Tells verifiers which kind of token it is. They reject one of another kind.
 const SESSION_TOKEN_CATEGORY: &str = "cl_B7d4PD111AAA";
 
-/// What a token says beside the session: where it was asked for, and for which organization.
+/// The parts of a token that the request decides: its issuer, its organization, its life.
 pub(crate) struct Wanted<'a> {
     pub(crate) issuer: &'a str,
     /// The request's `Origin`, which becomes `azp`.

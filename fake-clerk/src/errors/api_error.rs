@@ -1,4 +1,4 @@
-//! What Clerk answers when it says no. Codes, statuses and texts are those of Clerk's published list of errors.
+//! Clerk's refusals. Codes, statuses and texts are those of Clerk's published list of errors.
 
 use std::ops::{Deref, DerefMut};
 

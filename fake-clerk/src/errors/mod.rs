@@ -1,4 +1,4 @@
-//! What Clerk answers when it says no.
+//! Clerk's refusals.
 
 pub(crate) mod api_error;
 mod backend;

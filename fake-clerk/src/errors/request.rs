@@ -136,7 +136,7 @@ impl ApiError {
 
     // Faults by script.
 
-    /// What Clerk would say with a status, as far as it has an error of that status.
+    /// Clerk's error of a status, as far as it has one.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
             400 => Self::body_invalid(),

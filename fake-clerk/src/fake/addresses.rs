@@ -4,8 +4,8 @@ use crate::accounts::FakeUser;
 use crate::fake::FakeClerk;
 use crate::ids;
 
-/// Addresses. Clerk lets any number of users have one address as long as it is unverified, so whoever looks users up
-/// by address must check more than the address.
+/// Addresses. Clerk lets any number of users have one address as long as it is unverified, so a program that looks users
+/// up by address must check more than the address.
 ///
 /// # Panics
 ///
@@ -28,8 +28,8 @@ impl FakeClerk {
         self.change(|state, _, now| state.add_user(user, now))
     }
 
-    /// Makes an e-mail address of a user verified, or unverified: then nobody can sign in with it, and it is found
-    /// all the same by those who look for it.
+    /// Makes an e-mail address of a user verified, or unverified: then no sign-in is possible with it, and look-ups
+    /// find it all the same.
     pub fn set_email_verified(&self, user: &str, address: &str, verified: bool) {
         self.change_user(user, |user, _, _| {
             let mut emails = user.account.emails.iter_mut();

@@ -101,7 +101,7 @@ impl FakeClerk {
         }
     }
 
-    /// The instance's own answer, what a fault makes of it, and how long Clerk works on it.
+    /// The instance's own answer, spoilt if a fault says so, and how long Clerk works on it.
     fn respond(&self, call: &Call, fault: Option<&Fault>) -> (Response<Bytes>, Duration) {
         let (handled, mailed, takes, hook) = {
             let world = &mut *lock(&self.inner.world);

@@ -117,7 +117,7 @@ impl FakeClerk {
         lock(&self.inner.world).settings.backend_key()
     }
 
-    /// What tokens say as `iss` when they were asked for at [`fapi_url`](Self::fapi_url).
+    /// The `iss` of tokens that were asked for at [`fapi_url`](Self::fapi_url).
     ///
     /// Clerk tells instances apart by host, so a token names the address that the request for it went to: one got
     /// from a [server](Self::serve) names the server's.

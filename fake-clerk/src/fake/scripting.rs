@@ -26,7 +26,7 @@ impl FakeClerk {
         lock(&self.inner.script).always(endpoint, fault);
     }
 
-    /// Takes back what is scripted for an endpoint; for [`Endpoint::Any`], everything.
+    /// Takes the faults of an endpoint back; for [`Endpoint::Any`], all of them.
     pub fn clear_script(&self, endpoint: Endpoint) {
         lock(&self.inner.script).clear(endpoint);
     }
@@ -42,7 +42,7 @@ impl FakeClerk {
     }
 }
 
-/// What the instance was asked.
+/// The requests that the instance received.
 impl FakeClerk {
     /// The requests so far, in the order they arrived; the last 20,000 of them.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Faults by script: what an endpoint does instead of its work.
+//! Faults, and the answers that they give in place of an endpoint's.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::errors::ApiError;
 use crate::tokens::TokenFlaw;
 
-/// What goes wrong with a request.
+/// A fault of a request or of its answer.
 ///
 /// Faults up to [`Redirect`](Self::Redirect) keep the request from being carried out, as a proxy or an overloaded
 /// server would: no session is opened or ended. The later ones spoil the answer to a request that *was* carried
@@ -31,7 +31,7 @@ pub enum Fault {
     StatusWithCode(u16, String),
     /// 429 `too_many_requests`.
     RateLimited {
-        /// What `Retry-After` says.
+        /// The value of `Retry-After`.
         retry_after: RetryAfter,
     },
     /// This status, with a page of HTML, as from a proxy in between.
@@ -52,7 +52,7 @@ pub enum Fault {
     Empty,
     /// The answer's body isn't JSON.
     NotJson,
-    /// Somebody else's session stands before the right one in `client.sessions`.
+    /// Another user's session stands before the right one in `client.sessions`.
     OtherSessionFirst,
     /// The session isn't in `client.sessions`.
     MissingSession,
@@ -64,7 +64,7 @@ pub enum Fault {
     TokenWith(TokenFlaw),
 }
 
-/// What the `Retry-After` of [`Fault::RateLimited`] says.
+/// The `Retry-After` of [`Fault::RateLimited`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryAfter {

@@ -1,4 +1,4 @@
-//! What is scripted for the endpoints.
+//! The script: which faults the endpoints have ahead.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What faults do to good answers.
+//! Faults that spoil good answers.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::ids;
 const OVERSIZED: usize = 2 * 1024 * 1024;
 
 impl Fault {
-    /// Spoils what a good answer says.
+    /// Spoils a good answer.
     pub(crate) fn rewrite(&self, body: &mut Value) {
         match self {
             Self::WrongTypes => swap_types(body),
@@ -55,7 +55,7 @@ fn sessions(body: &mut Value) -> Option<&mut Vec<Value>> {
     body.pointer_mut(at)?.as_array_mut()
 }
 
-/// A session of somebody else that looks like a given one.
+/// Another user's session that looks like a given one.
 fn foreign(session: &Value) -> Value {
     let mut foreign = session.clone();
     let user = ids::random("user");

@@ -1,4 +1,4 @@
-//! What a sign-in must be like, whichever way it goes.
+//! The checks that every strategy of sign-ins has.
 
 use crate::context::Context;
 use crate::errors::ApiError;

@@ -16,7 +16,7 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
             Ok(Reply::wrapped(client.unwrap_or_default(), Value::Null, page))
         }
         None if context.call.method == Method::DELETE => Err(ApiError::no_client()),
-        // Who asks in native mode without a token gets a new client, also with GET: native clients begin so.
+        // A request in native mode without a token gets a new client, also with GET: native clients begin so.
         None => create(context),
     }
 }

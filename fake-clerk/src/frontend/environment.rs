@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::ids;
 use crate::settings::FakeClerkBuilder;
 
-/// All that the OpenAPI description demands; of what it leaves open, what clerk-js reads.
+/// All fields that the OpenAPI description demands, and of the optional ones those that clerk-js reads.
 pub(crate) fn show(settings: &FakeClerkBuilder) -> Value {
     json!({
         "auth_config": auth_config(settings),

@@ -1,4 +1,4 @@
-//! The Frontend API: what browsers and native clients ask.
+//! The Frontend API, for browsers and native clients.
 
 mod checks;
 mod client;
@@ -60,7 +60,7 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
         Endpoint::Environment => Ok(Reply::plain(environment::show(context.settings))),
         Endpoint::Jwks => Ok(Reply::plain(context.state.keys.jwks())),
         Endpoint::Health => Ok(Reply::plain(json!({ "status": "healthy" }))),
-        // Those of the Backend API aren't here.
+        // The endpoints of the Backend API are in `backend`.
         _ => Err(ApiError::of_status(404)),
     }
 }

@@ -6,7 +6,7 @@ use crate::ids;
 use crate::state::Client;
 use crate::state::sign_in::{ClientTrust, SignIn, Status};
 
-/// Goes on after the first factor: to what else the sign-in needs, or to its end.
+/// Goes on after the first factor: to the next factor, or to the end of the sign-in.
 pub(crate) fn proceed(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let settings = context.settings;
     let Some(user) = attempt.user.as_ref().and_then(|id| context.state.users.get(id)) else { return };
@@ -36,7 +36,7 @@ pub(crate) fn proceed(context: &mut Context<'_>, client: &mut Client, attempt: &
 /// Goes on after the last factor.
 pub(crate) fn finish_factors(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let user = attempt.user.as_ref().and_then(|id| context.state.users.get(id));
-    // Whoever comes with a ticket doesn't use the password.
+    // A sign-in by ticket doesn't use the password.
     if user.is_some_and(|user| user.account.new_password) && !attempt.is_by("ticket") {
         attempt.status = Status::NeedsNewPassword;
     } else {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::authentication::session::settle;
+use crate::authentication::session::choose_last_active;
 use crate::claims::{self, Wanted};
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
@@ -11,7 +11,7 @@ use crate::tokens::unsigned::payload;
 
 /// The session in the path, if it is the client's.
 ///
-/// Somebody else's session is answered as one that doesn't exist.
+/// A session of another client is answered as one that doesn't exist.
 fn own(context: &mut Context<'_>) -> Result<String, ApiError> {
     let client = context.require_client()?;
     let id = context.call.variable(0);
@@ -49,7 +49,7 @@ fn answer(context: &Context<'_>, id: &str) -> Reply {
     Reply::wrapped(shown, client.unwrap_or_default(), page)
 }
 
-/// What a request says about the organization.
+/// The organization that a request chooses.
 enum Choice {
     /// Nothing: as before.
     Unsaid,
@@ -158,7 +158,7 @@ pub(crate) fn end(context: &mut Context<'_>) -> Handled {
         Some(session) if session.is_live(now.instant) => session.status = SessionStatus::Ended,
         _ => return Err(ApiError::session_action("end", &id)),
     }
-    settle(context, &id);
+    choose_last_active(context, &id);
     Ok(answer(context, &id))
 }
 
@@ -171,6 +171,6 @@ pub(crate) fn remove(context: &mut Context<'_>) -> Handled {
             client.sessions.retain(|listed| *listed != id);
         }
     }
-    settle(context, &id);
+    choose_last_active(context, &id);
     Ok(answer(context, &id))
 }

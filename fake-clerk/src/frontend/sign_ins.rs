@@ -67,7 +67,7 @@ fn begin(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError>
     Ok(())
 }
 
-/// Whose identifier it is. `Ok(None)`: nobody's, and the instance keeps that to itself.
+/// The user with an identifier. `Ok(None)`: there is none, and the instance doesn't tell.
 fn identify(
     context: &Context<'_>,
     client: &Client,

@@ -12,7 +12,7 @@ use crate::views::identifier;
 
 /// Begins a sign-in with a ticket, which ends it too unless a second factor is wanted.
 ///
-/// The ticket is spent when it has proved who its bearer is; refused for another reason, it is still good.
+/// The ticket is spent when it has proved its bearer's identity; refused for another reason, it is still good.
 pub(crate) fn redeem(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError> {
     let text = context.call.param("ticket");
     required("ticket", text)?;

@@ -13,7 +13,7 @@ use crate::errors::ApiError;
 
 pub(crate) struct Call {
     pub(crate) endpoint: Endpoint,
-    /// What stands in the path's variable parts.
+    /// The path's variable parts.
     pub(crate) variables: Vec<String>,
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -25,7 +25,7 @@ pub(crate) struct Call {
     pub(crate) host: String,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: Option<IpAddr>,
-    /// The instance's address as this request has it: what tokens name as their issuer.
+    /// The instance's address as this request has it: the issuer of its tokens.
     pub(crate) issuer: String,
     pub(crate) body: Bytes,
 }

@@ -1,4 +1,4 @@
-//! What a request must be like to be let in.
+//! The checks that let a request in.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 
@@ -15,8 +15,8 @@ impl Call {
         self.check_target()?;
         self.check_headers(now)?;
         self.check_form(settings)?;
-        // The key set and the instance's health and settings are for anybody. That the settings stay readable is
-        // how a program learns that the Native API is off.
+        // The key set and the instance's health and settings are public. A program learns from the settings that
+        // the Native API is off, so they stay readable then.
         if matches!(self.endpoint, Endpoint::Jwks | Endpoint::Health | Endpoint::Environment) {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Call {
         if bare.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ApiError::content_type(kind, expected)) }
     }
 
-    /// Whether somebody really sent U+FFFD, which decoding puts in the place of what isn't UTF-8.
+    /// Whether the body spells U+FFFD, which decoding puts in the place of bytes that aren't UTF-8.
     fn spells_replacement_character(&self) -> bool {
         let body = String::from_utf8_lossy(&self.body).to_ascii_uppercase();
         body.contains("%EF%BF%BD")

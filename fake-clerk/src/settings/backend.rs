@@ -1,4 +1,4 @@
-//! What about an instance's Backend API can be set.
+//! Values of an instance's settings for the Backend API.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) enum BackendLimit {
     None,
 }
 
-/// What the Backend API answers when it is to mint a token for a session that is over.
+/// The Backend API's answer to a request of a token for a session that is over.
 ///
 /// Clerk doesn't say. A program that mints there should take all of these for the end of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::ids;
 use crate::settings::backend::{BackendLimit, GoneSession};
 use crate::settings::builder::FakeClerkBuilder;
 
-/// What a production instance's key begins with.
+/// The prefix of a production instance's key.
 const LIVE: &str = "sk_live_";
 
 /// The Backend API.
@@ -41,7 +41,7 @@ impl FakeClerkBuilder {
     }
 
     /// Sets how long `verify_password` takes for a user who has a password, right or wrong (no time): Clerk's
-    /// hashing is slow on purpose, which tells those apart who wait for it.
+    /// hashing is slow on purpose, so the wait tells users apart.
     pub fn verify_password_time(mut self, time: Duration) -> Self {
         self.verify_password_time = time;
         self

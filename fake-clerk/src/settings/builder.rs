@@ -12,7 +12,7 @@ use crate::settings::backend::{BackendLimit, GoneSession};
 #[non_exhaustive]
 pub enum TokenVersion {
     /// The organization in `org_id`, `org_slug`, `org_role`, `org_permissions`. Deprecated since April 2025, and
-    /// still what instances mint that were never upgraded.
+    /// still minted by instances that were never upgraded.
     V1,
     /// The organization in `o`, its permissions packed into bit masks.
     V2,

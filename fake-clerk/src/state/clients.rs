@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::ids;
 use crate::state::sign_in::SignIn;
 
-/// A device: what a client token stands for.
+/// A device, which a client token stands for.
 pub(crate) struct Client {
     pub(crate) id: String,
     /// Changes at each sign-in, so that a token planted before it is worth nothing after it.

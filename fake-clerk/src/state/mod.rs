@@ -1,4 +1,4 @@
-//! What the instance holds: users, organizations, clients, sessions.
+//! The instance's state: users, organizations, clients, sessions.
 //!
 //! Each kind has a store with the indexes that its look-ups need, so that no request's work grows with all that the
 //! instance ever had.
@@ -65,7 +65,7 @@ impl State {
         }
     }
 
-    /// Adds a user, whoever has the identifiers; the id.
+    /// Adds a user, whose identifiers others may have; returns the id.
     pub(crate) fn add_user(&mut self, account: FakeUser, now: Now) -> String {
         let id = account.id.clone();
         self.users.add(account, now);

@@ -69,7 +69,7 @@ impl FakeSession {
         &self.id
     }
 
-    /// Whose session it is, `user_…`.
+    /// The id of its user, `user_…`.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
@@ -99,7 +99,7 @@ impl FakeSession {
         self.last_active_organization_id.as_deref()
     }
 
-    /// What is left to do before a pending session becomes active.
+    /// The tasks left before a pending session becomes active.
     #[must_use]
     pub fn tasks(&self) -> &[String] {
         &self.tasks

@@ -41,7 +41,7 @@ pub(crate) struct Verification {
     pub(crate) code: Option<(String, Instant)>,
 }
 
-/// What Device Trust makes of the client.
+/// The client in the eyes of Device Trust.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientTrust {
     /// The rule is not for this sign-in.
@@ -55,13 +55,13 @@ pub(crate) struct SignIn {
     pub(crate) id: String,
     pub(crate) status: Status,
     pub(crate) identifier: Option<String>,
-    /// The identifier's user; `None` also where nobody has the identifier and the instance doesn't tell.
+    /// The identifier's user; `None` also where no user has the identifier and the instance doesn't tell.
     pub(crate) user: Option<String>,
     pub(crate) first: Option<Verification>,
     pub(crate) second: Option<Verification>,
     pub(crate) trust: ClientTrust,
     pub(crate) session: Option<String>,
-    /// What the session begins with.
+    /// The organization that the session begins with.
     pub(crate) organization: Option<String>,
     pub(crate) abandon: Instant,
 }

@@ -45,7 +45,7 @@ impl User {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Lock {
-    /// `None`: until somebody unlocks the user.
+    /// `None`: until the user is unlocked.
     pub(crate) until: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Users {
     by_id: HashMap<String, User>,
     /// Ids in the order that the users were added in.
     by_number: BTreeMap<usize, String>,
-    /// The numbers of all who have a normalised address, phone number or username, verified or not.
+    /// The numbers of all users with a normalised address, phone number or username, verified or not.
     by_identifier: HashMap<String, BTreeSet<usize>>,
     /// How many were ever added.
     added: usize,
@@ -129,7 +129,7 @@ impl Users {
         self.by_number.values().rev().filter_map(|id| self.by_id.get(id))
     }
 
-    /// The users who have an address, a phone number or a username, verified or not, the first to be added first.
+    /// The users with an address, a phone number or a username, verified or not, the first to be added first.
     pub(crate) fn having(&self, identifier: &str) -> impl Iterator<Item = &User> {
         let holders = self.by_identifier.get(&normalize(identifier));
         let ids = holders.into_iter().flatten().filter_map(|number| self.by_number.get(number));

@@ -7,11 +7,11 @@ use crate::ids;
 use crate::tokens::keys;
 use crate::tokens::unsigned::{NOT_BEFORE_SKEW, Unsigned, compact};
 
-/// What is wrong with a token.
+/// A flaw of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenFlaw {
-    /// It is somebody else's.
+    /// It is another user's.
     WrongSub,
     /// Another instance minted it.
     WrongIssuer,
@@ -86,7 +86,7 @@ impl Unsigned {
                 return compact(self.message(), &[]);
             }
             TokenFlaw::AlgHs256 => {
-                // The public key as the secret: what a verifier accepts that lets the token choose the algorithm.
+                // The public key as the secret: accepted by a verifier that lets the token choose the algorithm.
                 self.header.insert("alg".to_owned(), json!("HS256"));
                 let secret = hmac::Key::new(hmac::HMAC_SHA256, &keys::pooled(self.key).public_der());
                 let message = self.message();

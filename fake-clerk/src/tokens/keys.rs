@@ -12,7 +12,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use crate::sync::lock;
 
 /// Keys of this process, shared by all stand-ins in it: making one takes a good part of a second in a debug
-/// build, and a test suite has hundreds of stand-ins. What sets the stand-ins' keys apart is the `kid`.
+/// build, and a test suite has hundreds of stand-ins. The `kid` sets the stand-ins' keys apart.
 static POOL: Mutex<Vec<Arc<SigningKey>>> = Mutex::new(Vec::new());
 
 /// An RSA key of 2048 bits, Clerk's size.
@@ -54,7 +54,7 @@ impl SigningKey {
         public.verify(message, signature).is_ok()
     }
 
-    /// The public key as SubjectPublicKeyInfo: what a verifier of the "HS256 with the public key" kind is fooled by.
+    /// The public key as SubjectPublicKeyInfo, which fools a verifier that takes it for a secret of HS256.
     pub(crate) fn public_der(&self) -> Vec<u8> {
         self.pair.public_key().as_der().map(|der| der.as_ref().to_vec()).unwrap_or_default()
     }

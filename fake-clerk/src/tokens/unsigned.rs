@@ -28,7 +28,7 @@ impl Unsigned {
     }
 
     /// A token that the instance itself is to read, signed with the pool's first key, whatever the session tokens'
-    /// keys are by now: rotating those signs nobody out.
+    /// keys are by now: rotating those ends no session.
     pub(crate) fn by_the_first_key(keys: &KeyRing, claims: Map<String, Value>) -> Self {
         Self { key: 0, ..Self::new(keys, claims) }
     }

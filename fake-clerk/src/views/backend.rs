@@ -26,7 +26,7 @@ impl Page<'_> {
         Some(shown)
     }
 
-    /// A session without what only its owner may see: its token.
+    /// A session without its token, which only its owner may see.
     pub(crate) fn backend_session(&self, session: &Session) -> Value {
         let tasks: Vec<Value> = session.tasks.iter().map(|key| json!({ "key": key })).collect();
         json!({

@@ -1,4 +1,4 @@
-//! One answer in the making.
+//! An answer before its tokens are signed.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::settings::FakeClerkBuilder;
 use crate::state::State;
 use crate::tokens::Unsigned;
 
-/// One answer in the making: what it shows, and the tokens in it that are to be signed before it goes out.
+/// An answer before it is signed: the state that it shows, and the tokens in it that are yet to be signed.
 pub(crate) struct Page<'a> {
     pub(crate) state: &'a State,
     pub(crate) settings: &'a FakeClerkBuilder,

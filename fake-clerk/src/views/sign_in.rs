@@ -58,7 +58,7 @@ impl SignIn {
 
     fn first_factors(&self, user: Option<&User>, page: &Page<'_>) -> Value {
         let mut factors = Vec::new();
-        // Nobody's identifier looks like that of somebody with a password.
+        // An identifier that no user has looks like one of a user with a password.
         let has_password = user.is_none_or(|user| user.account.password.is_some());
         if has_password && page.settings.passwords {
             factors.push(json!({ "strategy": "password" }));

@@ -129,14 +129,14 @@ pub(crate) fn public_user_data(user: &User) -> Value {
     })
 }
 
-/// What others know the user by.
+/// The identifier that is shown for the user.
 pub(crate) fn identifier(user: &User) -> &str {
     let account = &user.account;
     let email = account.emails.first().map(|(address, _)| address);
     email.or(account.phone.as_ref()).or(account.username.as_ref()).map_or("", String::as_str)
 }
 
-/// An identifier with most of it covered, as it may be shown to somebody who isn't signed in yet.
+/// An identifier with most of it covered, as it may be shown before the user is signed in.
 pub(crate) fn safe_identifier(identifier: &str) -> String {
     match identifier.split_once('@') {
         Some((local, domain)) => format!("{}***@{domain}", local.chars().next().unwrap_or('*')),

@@ -155,7 +155,7 @@ async fn users_are_banned_locked_and_spared_device_trust() {
         assert_eq!(shown[field], value, "{action}");
         assert_eq!(Caller::new(&clerk).sign_in("jane", JANE).await.refusal(), refusal, "{action}");
     }
-    // The ban revoked what there was before it.
+    // The ban revoked the sessions before it.
     assert_eq!(clerk.live_sessions_of("jane"), 1);
     assert_eq!(server.post("/v1/users/user_nobody/ban", "").await.refusal(), (404, "resource_not_found"));
 }

@@ -1,4 +1,4 @@
-//! What a request to the Backend API must be like.
+//! The checks that a request to the Backend API has to pass.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ async fn a_development_key_has_a_hundred_requests_in_any_ten_seconds() {
     let got = server.get("/v1/users").await;
     assert_eq!(got.refusal(), (429, "too_many_requests"));
     assert_eq!(got.header("retry-after"), Some("6"));
-    // Whoever isn't let in isn't counted, and key sets never are.
+    // A refused request isn't counted, and key sets never are.
     server.get("/v1/jwks").await.ok();
     advance(Duration::from_secs(6)).await;
     server.get("/v1/users").await.ok();

@@ -110,7 +110,7 @@ pub(crate) fn part(jwt: &Value, number: usize) -> Value {
 /// A server that has the instance's secret key.
 pub(crate) struct Server {
     pub(crate) clerk: FakeClerk,
-    /// What stands in `Authorization`.
+    /// The value of `Authorization`.
     pub(crate) key: String,
 }
 
@@ -142,7 +142,7 @@ impl Server {
         self.send(self.request("POST", path, &body.to_string())).await
     }
 
-    /// The id of the user who has a username or an address.
+    /// The id of the user with a username or an address.
     pub(crate) async fn user(&self, filter: &str) -> String {
         let users = self.get(&format!("/v1/users?{filter}")).await.ok();
         assert_eq!(users.as_array().unwrap().len(), 1, "{filter}");

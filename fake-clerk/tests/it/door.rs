@@ -1,4 +1,4 @@
-//! What every request must be like.
+//! The checks that every request has to pass.
 
 use bytes::Bytes;
 use fake_clerk::FakeClerk;

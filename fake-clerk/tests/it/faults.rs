@@ -134,3 +134,16 @@ async fn an_oversized_answer_has_two_mebibytes_more() {
     let request = Caller::new(&clerk).request("GET", "/v1/environment", &[]);
     assert!(clerk.handle(request).await.unwrap().body().len() > 2 * 1024 * 1024);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_truncated_answer_is_whole_for_its_holder_and_shows_no_token() {
+    let clerk = FakeClerk::new();
+    clerk.script(Endpoint::SignIns, Fault::Truncated);
+    let caller = Caller::new(&clerk);
+    let form = [("identifier", "jane"), ("password", JANE)];
+    let fault = clerk.handle(caller.request("POST", "/v1/client/sign_ins", &form)).await.unwrap_err();
+    assert_eq!(format!("{fault:?}: {fault}"), "Truncated(200): the connection ended within the body");
+    let ConnectionFault::Truncated(response) = fault else { panic!("not truncated") };
+    assert!(serde_json::from_slice::<serde_json::Value>(response.body()).is_ok());
+    assert_eq!(clerk.requests()[0].status().unwrap(), 200);
+}

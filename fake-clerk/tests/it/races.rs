@@ -1,4 +1,4 @@
-//! Holds, and the record of what was asked.
+//! Holds, and the log of requests.
 
 use std::time::Duration;
 

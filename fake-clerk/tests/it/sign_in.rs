@@ -262,7 +262,7 @@ async fn parameters_are_checked_as_clerk_checks_them() {
         assert_eq!(got.refusal(), (422, code), "{form:?}");
         assert_eq!(got.body["errors"][0]["meta"]["param_name"], param);
     }
-    // What clerk-js sends beyond the description.
+    // Parameters that clerk-js sends beyond the description.
     let form =
         [("identifier", "jane"), ("password", JANE), ("timezone", "Europe/Berlin"), ("locale", "de-DE")];
     caller.post("/v1/client/sign_ins", &form).await.ok();

@@ -1,4 +1,4 @@
-//! Over plain TCP, by hand: what arrives there is what other people's clients see.
+//! Over plain TCP, by hand: the bytes that clients of any kind see.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A connection that breaks off has said what it said.
+    // A connection may break off.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }

@@ -12,7 +12,7 @@ async fn redeem(caller: &mut Caller, ticket: &str) -> Got {
     caller.post("/v1/client/sign_ins", &[("strategy", "ticket"), ("ticket", ticket)]).await
 }
 
-/// The server, and a ticket for somebody.
+/// The server, and a ticket for a user.
 async fn ticket(clerk: &FakeClerk, address: &str) -> (Server, String) {
     let server = Server::new(clerk);
     let user = server.user(&format!("email_address={}", address.replace('@', "%40"))).await;

@@ -100,7 +100,7 @@ async fn keys_rotate_and_old_ones_stay_until_they_are_retired() {
     clerk.retire_old_keys();
     let keys = jwks(&clerk).await;
     assert!(!verifies(&keys, &old) && verifies(&keys, &new));
-    // Nobody is signed out by it.
+    // It ends no session.
     caller.post(&format!("{session}/tokens"), &[]).await.ok();
 }
 
