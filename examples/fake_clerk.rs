@@ -1,4 +1,5 @@
-//! A Clerk that runs on a laptop: the stand-in of `tower_clerk::testing`, as a program.
+//! A Clerk that runs on a laptop: the stand-in of `tower_clerk::testing`, as a program. It is the program of the package
+//! `fake-clerk`, under a name that this package's other examples stand beside.
 //!
 //! ```text
 //! $ cargo run --example fake_clerk
@@ -8,7 +9,7 @@
 //!     -d strategy=password -d identifier=jane -d password='correct horse battery staple'
 //! ```
 //!
-//! The accounts are listed in the documentation of `tower_clerk::testing`. `FAKE_CLERK_ADDR` says where it listens.
+//! The accounts are listed in the documentation of the library `fake_clerk`. `FAKE_CLERK_ADDR` says where it listens.
 //! Codes that Clerk would mail are printed on stderr; `424242` does as well.
 //!
 //! The Backend API is at the same address. `CLERK_SECRET_KEY` sets the key that it asks for; without, there is one
@@ -18,87 +19,9 @@
 //! $ curl 'http://127.0.0.1:4400/v1/users?username=jane' -H "Authorization: Bearer $CLERK_SECRET_KEY"
 //! ```
 
-use std::env::{self, VarError};
-use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
-
-use tower_clerk::testing::FakeClerk;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let address = match env::var("FAKE_CLERK_ADDR") {
-        Ok(address) => address,
-        Err(VarError::NotPresent) => "127.0.0.1:4400".to_owned(),
-        Err(VarError::NotUnicode(_)) => return unusable("it isn't text"),
-    };
-    let mut clerk = FakeClerk::builder().on_code(|to, code| eprintln!("mail to {to}: {code}"));
-    let key = match env::var("CLERK_SECRET_KEY") {
-        Ok(key) if key.starts_with("sk_test_") || key.starts_with("sk_live_") => Some(key),
-        Err(VarError::NotPresent) => None,
-        // Without the text: it may be a secret in spite of its form.
-        Ok(_) | Err(VarError::NotUnicode(_)) => {
-            eprintln!("CLERK_SECRET_KEY: it doesn't begin with sk_test_ or sk_live_");
-            return ExitCode::from(2);
-        }
-    };
-    let key_is_given = key.is_some();
-    if let Some(key) = key {
-        clerk = clerk.secret_key(key);
-    }
-    let clerk = clerk.build();
-    let server = match clerk.serve(address.as_str()).await {
-        Ok(server) => server,
-        Err(error) => return unusable(&format!("can't listen on {address:?}: {error}")),
-    };
-    // Signals are caught before anybody learns that there is something to stop.
-    let stopped = match stop_signal() {
-        Ok(stopped) => stopped,
-        Err(error) => {
-            eprintln!("can't wait for signals: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    // A key from outside may be a real one, which is nothing to print.
-    let key = if key_is_given { "the one in CLERK_SECRET_KEY".to_owned() } else { clerk.secret_key() };
-    eprintln!("the Backend API is at the same address, its key is {key}");
-    announce(server.addr());
-    stopped.await;
-    server.shutdown().await;
-    ExitCode::SUCCESS
-}
-
-fn unusable(why: &str) -> ExitCode {
-    eprintln!("FAKE_CLERK_ADDR: {why}");
-    ExitCode::from(2)
-}
-
-fn announce(address: SocketAddr) {
-    let mut stdout = io::stdout();
-    // Whoever closed our output doesn't want to know.
-    let _ = writeln!(stdout, "fake clerk listening on http://{address}");
-    let _ = stdout.flush();
-}
-
-/// Ends with Ctrl-C or SIGTERM.
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Ends with Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
+    fake_clerk::run().await
 }

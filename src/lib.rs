@@ -62,32 +62,31 @@
 //! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, what paces and
 //! protects them, and in `road` the calls that the two roads differ in) → `fapi`, `bapi`, `jwt`, `store` (this process),
 //! `kept` (what outlives it) → `api` (what both APIs have in common) → values. Arrows point one way. `flight` is one piece of work per key, shared;
-//! `testing` is a Clerk of its own that shares no type with the client but [`Transport`] and the clock.
+//! `testing` makes the crate `fake-clerk`, a Clerk of its own that shares no type with the client, a [`Transport`].
 //!
 //! # Testing your own app
 //!
-//! With the feature `testing`, a Clerk instance in memory:
+//! With the feature `testing`, a Clerk instance in memory, and an engine on it that makes no test wait
+//! (the module `testing` has more):
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use http::{Request, Response, header::AUTHORIZATION};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_clerk::testing::FakeClerk;
-//! use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession};
+//! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession, testing};
 //!
-//! let fake = FakeClerk::new();
-//! let clerk = Clerk::builder(fake.fapi_url()).transport(fake.clone()).build()?;
+//! let (fake, clerk) = testing::unlimited();
 //! let service = ClerkBasicAuthLayer::new(clerk).organization("acme")?.layer(service_fn(async |request: Request<()>| {
 //!     let session = request.extensions().get::<ClerkSession>().expect("the layer puts one there");
 //!     assert!(session.has_role("org:admin") && session.has_permission("org:invoices:manage"));
 //!     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 //! }));
 //!
-//! // jane@example.com:correct horse battery staple
-//! let basic = "Basic amFuZUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl";
-//! let good = Request::builder().header(AUTHORIZATION, basic).body(())?;
+//! let jane = testing::basic("jane@example.com", "correct horse battery staple");
+//! let good = Request::builder().header(AUTHORIZATION, jane).body(())?;
 //! assert_eq!(service.clone().oneshot(good).await?.status(), 200);
+//! assert_eq!(fake.live_sessions_of("jane@example.com"), 1);
 //!
 //! let none = Request::new(());
 //! assert_eq!(service.oneshot(none).await?.status(), 401);
@@ -102,7 +101,7 @@
 //! |---|---|---|
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
-//! | `testing` | `testing::FakeClerk` | no |
+//! | `testing` | `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
 //! [tower]: https://docs.rs/tower
 //! [Clerk]: https://clerk.com

@@ -14,4 +14,5 @@ mod load;
 mod observe;
 mod sessions;
 mod sign_in;
+mod testing;
 mod tokens;

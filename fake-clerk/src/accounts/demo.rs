@@ -1,0 +1,49 @@
+//! The accounts every stand-in starts with, one for each way a sign-in can go.
+
+use crate::accounts::organization::FakeOrganization;
+use crate::accounts::user::FakeUser;
+use crate::ids;
+
+/// Secret of `mfa@example.com`'s authenticator app.
+const TOTP_SECRET: &str = "JBSWY3DPEHPK3PXP";
+
+/// A demo account, whose id is the same at every start.
+fn user(email: &str) -> FakeUser {
+    FakeUser::new(email).id(ids::derived("user", email))
+}
+
+pub(crate) fn users() -> Vec<FakeUser> {
+    vec![
+        user("jane@example.com")
+            .username("jane")
+            .name("Jane", "Doe")
+            .password("correct horse battery staple"),
+        user("bob@example.com").username("bob").name("Bob", "Roe").password("hunter2hunter2"),
+        user("carol@example.com").password("personal account only"),
+        user("mfa@example.com").password("second factor please").second_factor_totp(TOTP_SECRET),
+        user("newdevice@example.com").password("trust me on a device").device_trust(),
+        user("locked@example.com").password("locked out for an hour").locked(),
+        user("banned@example.com").password("banned for good").banned(),
+        user("expired@example.com").password("please choose a new one").needs_new_password(),
+        user("sso@example.com").no_password(),
+    ]
+}
+
+pub(crate) fn organizations() -> Vec<FakeOrganization> {
+    let organization = |slug: &str, name: &str| {
+        // Roles belong to the instance on Clerk, so both organizations know the same ones.
+        FakeOrganization::new(slug)
+            .id(ids::derived("org", slug))
+            .name(name)
+            .role("org:admin", ["org:invoices:read", "org:invoices:manage"])
+            .role("org:member", ["org:invoices:read"])
+    };
+    vec![organization("acme", "Acme"), organization("globex", "Globex")]
+}
+
+/// Members: user, organization, role.
+pub(crate) const MEMBERS: [(&str, &str, &str); 3] = [
+    ("jane@example.com", "acme", "org:admin"),
+    ("jane@example.com", "globex", "org:member"),
+    ("bob@example.com", "acme", "org:member"),
+];

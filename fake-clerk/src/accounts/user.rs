@@ -1,0 +1,202 @@
+//! Descriptions of users, to be added to a stand-in.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::ids;
+
+/// A user to be added to a [`FakeClerk`](crate::FakeClerk).
+///
+/// Unless told otherwise, the user has one verified identifier and no password, as one who signs in through a
+/// company's identity provider.
+///
+/// ```
+/// use fake_clerk::{FakeClerk, FakeUser};
+///
+/// let clerk = FakeClerk::builder().empty().build();
+/// let id = clerk.add_user(FakeUser::new("jane@example.com").username("jane").password("correct horse"));
+/// assert!(id.starts_with("user_"));
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct FakeUser {
+    pub(crate) id: String,
+    /// Address and whether it is verified.
+    pub(crate) emails: Vec<(String, bool)>,
+    pub(crate) phone: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) first_name: Option<String>,
+    pub(crate) last_name: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) totp: Option<String>,
+    pub(crate) device_trust: bool,
+    pub(crate) bypass_device_trust: bool,
+    pub(crate) locked: bool,
+    pub(crate) banned: bool,
+    pub(crate) new_password: bool,
+    pub(crate) claims: Map<String, Value>,
+    pub(crate) public_metadata: Map<String, Value>,
+    pub(crate) plan: Option<String>,
+    pub(crate) features: Vec<String>,
+}
+
+impl FakeUser {
+    /// A user with one identifier: an e-mail address, a phone number (`+` first) or otherwise a username.
+    pub fn new(identifier: impl Into<String>) -> Self {
+        let user = Self {
+            id: ids::random("user"),
+            emails: Vec::new(),
+            phone: None,
+            username: None,
+            first_name: None,
+            last_name: None,
+            password: None,
+            totp: None,
+            device_trust: false,
+            bypass_device_trust: false,
+            locked: false,
+            banned: false,
+            new_password: false,
+            claims: Map::new(),
+            public_metadata: Map::new(),
+            plan: None,
+            features: Vec::new(),
+        };
+        let identifier = identifier.into();
+        if identifier.contains('@') {
+            user.email(identifier)
+        } else if identifier.starts_with('+') {
+            user.phone(identifier)
+        } else {
+            user.username(identifier)
+        }
+    }
+
+    /// Sets the id, which is random otherwise.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Adds a verified e-mail address; the first one is the primary one.
+    pub fn email(mut self, address: impl Into<String>) -> Self {
+        self.emails.push((address.into(), true));
+        self
+    }
+
+    /// Adds an e-mail address that was never verified: no sign-in is possible with it.
+    pub fn unverified_email(mut self, address: impl Into<String>) -> Self {
+        self.emails.push((address.into(), false));
+        self
+    }
+
+    /// Sets a verified phone number, in E.164 form.
+    pub fn phone(mut self, number: impl Into<String>) -> Self {
+        self.phone = Some(number.into());
+        self
+    }
+
+    /// Sets the username.
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// Sets first and last name.
+    pub fn name(mut self, first: impl Into<String>, last: impl Into<String>) -> Self {
+        self.first_name = Some(first.into());
+        self.last_name = Some(last.into());
+        self
+    }
+
+    /// Sets the password.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Takes the password away: a sign-in with one is answered `strategy_for_user_invalid`.
+    pub fn no_password(mut self) -> Self {
+        self.password = None;
+        self
+    }
+
+    /// Demands a code from an authenticator app with this base-32 secret at sign-in.
+    pub fn second_factor_totp(mut self, secret: impl Into<String>) -> Self {
+        self.totp = Some(secret.into());
+        self
+    }
+
+    /// Demands a mailed code from devices this user never signed in on, whatever the instance's rule is.
+    pub fn device_trust(mut self) -> Self {
+        self.device_trust = true;
+        self
+    }
+
+    /// Exempts the user from Device Trust, as `bypass_client_trust` does on Clerk.
+    pub fn bypass_device_trust(mut self) -> Self {
+        self.bypass_device_trust = true;
+        self
+    }
+
+    /// Locks the user, until unlocked.
+    pub fn locked(mut self) -> Self {
+        self.locked = true;
+        self
+    }
+
+    /// Bans the user.
+    pub fn banned(mut self) -> Self {
+        self.banned = true;
+        self
+    }
+
+    /// Demands a new password at the next sign-in, which therefore ends in `needs_new_password`.
+    pub fn needs_new_password(mut self) -> Self {
+        self.new_password = true;
+        self
+    }
+
+    /// Adds a claim to the user's session tokens.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds several claims to the user's session tokens.
+    pub fn claims(mut self, claims: Map<String, Value>) -> Self {
+        self.claims.extend(claims);
+        self
+    }
+
+    /// Sets the public metadata.
+    pub fn public_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.public_metadata = metadata;
+        self
+    }
+
+    /// Sets the plan the user pays for: `pla` of tokens without an organization.
+    pub fn plan(mut self, plan: impl Into<String>) -> Self {
+        self.plan = Some(plan.into());
+        self
+    }
+
+    /// Adds a feature of the user's own: `u:…` in `fea` of version 2 tokens.
+    pub fn feature(mut self, feature: impl Into<String>) -> Self {
+        self.features.push(feature.into());
+        self
+    }
+}
+
+impl fmt::Debug for FakeUser {
+    /// Shows neither the password nor the authenticator's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeUser")
+            .field("id", &self.id)
+            .field("emails", &self.emails)
+            .field("phone", &self.phone)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}

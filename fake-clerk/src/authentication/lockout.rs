@@ -1,0 +1,41 @@
+//! The lock of a user after too many wrong attempts.
+
+use crate::context::Context;
+use crate::errors::ApiError;
+use crate::state::{Lock, User};
+
+/// The user of an attempt, unless locked. A lock whose time is over is taken off, and its count with it.
+pub(crate) fn unlocked<'c>(
+    context: &'c mut Context<'_>,
+    id: Option<&str>,
+) -> Result<Option<&'c mut User>, ApiError> {
+    let now = context.now.instant;
+    let Some(user) = id.and_then(|id| context.state.users.get_mut(id)) else { return Ok(None) };
+    match user.lock {
+        Some(Lock { until: None }) => return Err(ApiError::user_locked(None)),
+        Some(Lock { until: Some(until) }) if until > now => {
+            return Err(ApiError::user_locked(Some((until - now).as_secs())));
+        }
+        Some(_) => {
+            user.lock = None;
+            user.failures = 0;
+        }
+        None => {}
+    }
+    Ok(Some(user))
+}
+
+/// Counts a failed attempt, locks the user at the last one, and adds the warning that few are left.
+pub(crate) fn count_failure(context: &mut Context<'_>, id: Option<&str>, error: ApiError) -> ApiError {
+    let (Some((max, duration)), Some(user)) =
+        (context.settings.lockout, id.and_then(|id| context.state.users.get_mut(id)))
+    else {
+        return error;
+    };
+    user.failures += 1;
+    let left = max.saturating_sub(user.failures);
+    if left == 0 {
+        user.lock = Some(Lock { until: Some(context.now.instant + duration) });
+    }
+    if left <= 2 && context.settings.lockout_warning { error.with_lockout_warning(left) } else { error }
+}

@@ -1,0 +1,68 @@
+//! The beginning of a session, and its client after its end.
+
+use crate::context::Context;
+use crate::ids;
+use crate::state::{Client, Session, SessionStatus};
+
+/// How many sessions that are over stay listed on a client.
+const OVER_SESSIONS: usize = 4;
+
+/// Opens a session of a user on a client; its id. An organization that the user has left meanwhile is left out.
+pub(crate) fn open(
+    context: &mut Context<'_>,
+    client: &mut Client,
+    user: &str,
+    organization: Option<String>,
+    second_factor: bool,
+) -> Option<String> {
+    let now = context.now;
+    let organization = organization.filter(|id| context.state.membership(user, id).is_some());
+    let user = context.state.users.get_mut(user)?;
+    user.failures = 0;
+    user.last_sign_in = Some(now.instant);
+    let mut tasks = user.tasks.clone();
+    if context.settings.force_organization_selection
+        && !tasks.iter().any(|task| task == "choose-organization")
+    {
+        tasks.push("choose-organization".to_owned());
+    }
+    if organization.is_some() {
+        tasks.retain(|task| task != "choose-organization");
+    }
+    let session = Session {
+        number: context.state.sessions.next_number(),
+        id: ids::random("sess"),
+        user: user.account.id.clone(),
+        client: client.id.clone(),
+        status: if tasks.is_empty() { SessionStatus::Active } else { SessionStatus::Pending },
+        tasks,
+        organization,
+        created: now.instant,
+        last_active: now.instant,
+        expires: now.instant + context.settings.session_life,
+        second_factor,
+    };
+    let over = |id: &String| !context.state.sessions.get(id).is_some_and(|known| known.is_live(now.instant));
+    let mut surplus = client.sessions.iter().filter(|id| over(id)).count().saturating_sub(OVER_SESSIONS);
+    client.sessions.retain(|id| {
+        let drop = surplus > 0 && over(id);
+        surplus -= usize::from(drop);
+        !drop
+    });
+    let id = session.id.clone();
+    client.sessions.push(id.clone());
+    client.last_active_session = Some(id.clone());
+    context.state.sessions.insert(session);
+    Some(id)
+}
+
+/// After a session is over: another one becomes the client's last active one, or none.
+pub(crate) fn choose_last_active(context: &mut Context<'_>, id: &str) {
+    let now = context.now;
+    let Some(client) = context.state.sessions.get(id).map(|session| session.client.clone()) else { return };
+    let Some(mut client) = context.state.clients.remove(&client) else { return };
+    let other = context.state.live_sessions_of(&client, now).last().map(|session| session.id.clone());
+    client.last_active_session = other;
+    client.updated = now.instant;
+    context.state.clients.insert(client.id.clone(), client);
+}

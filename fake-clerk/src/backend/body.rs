@@ -1,0 +1,95 @@
+//! JSON bodies and queries of requests to the Backend API.
+
+use http::Method;
+use serde_json::Value;
+
+use crate::endpoint::Endpoint;
+use crate::errors::ApiError;
+use crate::request::Call;
+
+/// The parameters of a body, for endpoints that Clerk describes as taking no others.
+fn known(call: &Call) -> Option<&'static [&'static str]> {
+    match call.endpoint {
+        Endpoint::VerifyPassword => Some(&["password"]),
+        // Clerk has many more; one that the stand-in would only pretend to change is better refused.
+        Endpoint::User if call.method == Method::PATCH => Some(&["bypass_client_trust"]),
+        _ => None,
+    }
+}
+
+/// Whether the body, if there is one, is a JSON object of parameters that the endpoint knows.
+pub(crate) fn check(call: &Call) -> Result<(), ApiError> {
+    if call.body.is_empty() {
+        return Ok(());
+    }
+    call.check_content_type("application/json")?;
+    let Some(Value::Object(object)) = &call.json else { return Err(ApiError::body_invalid()) };
+    match known(call) {
+        Some(known) => match object.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(unknown) => Err(ApiError::unknown_param(unknown)),
+            None => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+/// A parameter of the body. Null is as good as absent.
+fn param<'c>(call: &'c Call, name: &str) -> Option<&'c Value> {
+    call.json.as_ref()?.get(name).filter(|value| !value.is_null())
+}
+
+pub(crate) fn text<'c>(call: &'c Call, name: &str) -> Result<Option<&'c str>, ApiError> {
+    let wrong = |value: &Value| ApiError::json_type(name, kind(value), "string");
+    param(call, name).map(|value| value.as_str().ok_or_else(|| wrong(value))).transpose()
+}
+
+pub(crate) fn required_text<'c>(call: &'c Call, name: &str) -> Result<&'c str, ApiError> {
+    text(call, name)?.ok_or_else(|| ApiError::missing_param(name))
+}
+
+pub(crate) fn flag(call: &Call, name: &str) -> Result<Option<bool>, ApiError> {
+    let wrong = |value: &Value| ApiError::json_type(name, kind(value), "boolean");
+    param(call, name).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
+}
+
+/// `expires_in_seconds`, where it may be from `least` to `most`.
+pub(crate) fn life(call: &Call, least: u64, most: u64) -> Result<Option<std::time::Duration>, ApiError> {
+    const NAME: &str = "expires_in_seconds";
+    let Some(value) = param(call, NAME) else { return Ok(None) };
+    if !value.is_i64() && !value.is_u64() {
+        return Err(ApiError::json_type(NAME, kind(value), "integer"));
+    }
+    match value.as_u64() {
+        Some(seconds) if seconds > most => Err(ApiError::value_too_large(NAME, most)),
+        Some(seconds) if seconds >= least => Ok(Some(std::time::Duration::from_secs(seconds))),
+        _ => Err(ApiError::param_value(NAME, &value.to_string())),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// One page of a list: `limit` (10, at most 500) and `offset`.
+pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
+    let number = |name: &str, default: usize, allowed: std::ops::RangeInclusive<usize>| {
+        let Some(text) = call.query(name) else { return Ok(default) };
+        let value = text.parse().ok().filter(|value| allowed.contains(value));
+        value.ok_or_else(|| ApiError::param_value(name, text))
+    };
+    Ok((number("limit", 10, 1..=500)?, number("offset", 0, 0..=usize::MAX)?))
+}
+
+/// Refuses parameters of the query that the stand-in doesn't have. Clerk has more filters: one that were passed over
+/// would find everybody.
+pub(crate) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
+    let unknown = call.query.iter().find(|(name, _)| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |(name, _)| Err(ApiError::unknown_param(name)))
+}

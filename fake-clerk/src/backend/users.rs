@@ -1,0 +1,153 @@
+//! `/v1/users`: look up, check a password, list memberships, ban and lock.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::authentication::lockout;
+use crate::backend::body;
+use crate::backend::find::user;
+use crate::context::{Context, Handled, Reply};
+use crate::errors::ApiError;
+use crate::state::identifiers::normalize;
+use crate::state::{User, Users};
+
+/// How many values a filter takes.
+const MAX_VALUES: usize = 100;
+
+pub(crate) fn list(context: &mut Context<'_>) -> Handled {
+    const FILTERS: [&str; 4] = ["email_address", "phone_number", "username", "user_id"];
+    let call = context.call;
+    body::check_query(call, &[&FILTERS[..], &["limit", "offset", "__clerk_api_version"]].concat())?;
+    let (limit, offset) = body::page(call)?;
+    let filters = FILTERS.map(|name| {
+        let values = call.query.iter().filter(|(known, _)| known == name);
+        (name, values.map(|(_, value)| value.as_str()).collect::<Vec<_>>())
+    });
+    if let Some((name, _)) = filters.iter().find(|(_, values)| values.len() > MAX_VALUES) {
+        return Err(ApiError::too_many_values(name, MAX_VALUES));
+    }
+    let page = context.page();
+    let users = &page.state.users;
+    let wanted = |user: &&User| filters.iter().all(|(name, values)| matches(user, name, values));
+    let show = |user| page.backend_user(user);
+    let shown = match candidates(users, &filters) {
+        // The newest first.
+        Some(few) => few.into_values().rev().filter(wanted).skip(offset).take(limit).map(show).collect(),
+        None => users.newest_first().filter(wanted).skip(offset).take(limit).map(show).collect(),
+    };
+    Ok(Reply::plain(shown))
+}
+
+/// The users, by number, of whom some may pass the filters and all others don't; `None` where the filters tell no such
+/// few.
+fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTreeMap<usize, &'s User>> {
+    let found: Vec<&User> = filters.iter().find_map(|(name, values)| match *name {
+        _ if values.is_empty() => None,
+        "user_id" => {
+            let ids: Vec<&str> = asked_for(values).collect();
+            (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| users.get(id)).collect())
+        }
+        _ => Some(values.iter().flat_map(|value| users.having(value)).collect()),
+    })?;
+    Some(found.into_iter().map(|user| (user.number, user)).collect())
+}
+
+/// Whether a user has one of the values of a filter. Addresses count whether they are verified or not, as on Clerk.
+fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
+    if values.is_empty() {
+        return true;
+    }
+    let account = &user.account;
+    let has = |own: &str| values.iter().any(|value| normalize(value) == normalize(own));
+    match filter {
+        "email_address" => account.emails.iter().any(|(address, _)| has(address)),
+        "phone_number" => account.phone.as_deref().is_some_and(has),
+        "username" => account.username.as_deref().is_some_and(has),
+        _ => is_among(&account.id, values),
+    }
+}
+
+/// The ids that a filter asks for. One behind a `-` isn't asked for; the `+` of the others may be left out, and is a
+/// space where it wasn't escaped.
+fn asked_for<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
+    let asked = values.iter().filter(|value| !value.starts_with('-'));
+    asked.map(|value| value.trim_start_matches(['+', ' ']))
+}
+
+/// Whether an id is among those asked for, and not behind a `-`.
+fn is_among(id: &str, values: &[&str]) -> bool {
+    let is_excluded = values.iter().any(|value| value.strip_prefix('-') == Some(id));
+    let mut asked = asked_for(values).peekable();
+    !is_excluded && (asked.peek().is_none() || asked.any(|known| known == id))
+}
+
+pub(crate) fn show_or_change(context: &mut Context<'_>) -> Handled {
+    let id = context.call.variable(0);
+    if context.call.method == Method::PATCH {
+        let bypass = body::flag(context.call, "bypass_client_trust")?;
+        user(context, id)?;
+        if let (Some(bypass), Some(user)) = (bypass, context.state.users.get_mut(id)) {
+            user.account.bypass_device_trust = bypass;
+        }
+    }
+    answer(context, id)
+}
+
+fn answer(context: &Context<'_>, id: &str) -> Handled {
+    Ok(Reply::plain(context.page().backend_user(user(context, id)?)))
+}
+
+pub(crate) fn verify_password(context: &mut Context<'_>) -> Handled {
+    let call = context.call;
+    let id = call.variable(0);
+    let given = body::required_text(call, "password")?;
+    let Some(right) = user(context, id)?.account.password.clone() else {
+        return Err(ApiError::no_password());
+    };
+    let counts = context.settings.verify_password_counts;
+    if counts {
+        lockout::unlocked(context, Some(id))?;
+    }
+    context.takes = context.settings.verify_password_time;
+    if right == given {
+        if let Some(user) = context.state.users.get_mut(id).filter(|_| counts) {
+            user.failures = 0;
+        }
+        return Ok(Reply::plain(json!({ "verified": true })));
+    }
+    let refusal = ApiError::wrong_password();
+    Err(if counts { lockout::count_failure(context, Some(id), refusal) } else { refusal })
+}
+
+pub(crate) fn memberships(context: &mut Context<'_>) -> Handled {
+    body::check_query(context.call, &["limit", "offset", "__clerk_api_version"])?;
+    let (limit, offset) = body::page(context.call)?;
+    let user = user(context, context.call.variable(0))?;
+    let page = context.page();
+    let all =
+        user.memberships.iter().rev().filter_map(|membership| page.backend_membership(user, membership));
+    let shown: Vec<Value> = all.skip(offset).take(limit).collect();
+    Ok(Reply::plain(json!({ "data": shown, "total_count": user.memberships.len() })))
+}
+
+/// Ban, unban, lock, unlock.
+pub(crate) fn act(context: &mut Context<'_>) -> Handled {
+    let call = context.call;
+    let id = call.variable(0);
+    let (settings, now) = (context.settings, context.now);
+    user(context, id)?;
+    if call.variable(1) == "ban" {
+        context.state.ban(id, now);
+    }
+    if let Some(user) = context.state.users.get_mut(id) {
+        match call.variable(1) {
+            "unban" => user.account.banned = false,
+            "lock" => user.lock(settings, now),
+            "unlock" => user.unlock(),
+            _ => {}
+        }
+    }
+    answer(context, id)
+}

@@ -1,0 +1,130 @@
+//! The instance's clock: one with two readings, so that a test can drive both.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// Tells the stand-in's time: a wall clock that runs on tokio's monotonic one.
+///
+/// The wall reading is an anchor plus the time since by `tokio::time::Instant`, so a test under
+/// `tokio::time::pause` drives it: a day passes in no time, and the tokens of that day are dated accordingly. Start
+/// the clock of the program under test from the same wall time, and both stay together.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use fake_clerk::{Clock, FakeClerk};
+///
+/// let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+/// let clerk = FakeClerk::builder().clock(clock).build();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    wall: SystemTime,
+    at: Instant,
+}
+
+impl Clock {
+    /// A clock whose wall reading starts at the system's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::starting_at(SystemTime::now())
+    }
+
+    /// A clock whose wall reading is `wall` now, and goes on from there.
+    #[must_use]
+    pub fn starting_at(wall: SystemTime) -> Self {
+        Self::anchored(wall, Instant::now())
+    }
+
+    /// A clock whose wall reading was, or will be, `wall` at a monotonic instant: for another clock on tokio's time
+    /// that is already running.
+    #[must_use]
+    pub fn anchored(wall: SystemTime, at: Instant) -> Self {
+        Self { wall, at }
+    }
+
+    /// The monotonic reading.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// The wall reading.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        self.wall_at(self.now())
+    }
+
+    /// What the wall reading was, or will be, at a monotonic instant.
+    #[must_use]
+    pub fn wall_at(&self, instant: Instant) -> SystemTime {
+        match instant.checked_duration_since(self.at) {
+            Some(since) => self.wall + since,
+            None => self.wall - self.at.duration_since(instant),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+/// One moment, read once for each request, so that everything in an answer agrees.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    /// Unix time in milliseconds by the instance's clock, wrong by its skew.
+    pub(crate) ms: i64,
+}
+
+impl Now {
+    pub(crate) fn read(clock: &Clock, skew: i64) -> Self {
+        let instant = clock.now();
+        let since = clock.wall_at(instant).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { instant, ms: millis(since) + skew * 1000 }
+    }
+
+    pub(crate) fn unix(self) -> i64 {
+        self.ms.div_euclid(1000)
+    }
+
+    /// The instance's Unix time in milliseconds at another moment.
+    pub(crate) fn ms_at(self, instant: Instant) -> i64 {
+        match instant.checked_duration_since(self.instant) {
+            Some(ahead) => self.ms + millis(ahead),
+            None => self.ms - millis(self.instant.duration_since(instant)),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn both_readings_follow_a_driven_clock() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let clock = Clock::starting_at(start);
+        let before = clock.now();
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!(clock.now() - before, Duration::from_secs(90));
+        assert_eq!(clock.wall(), start + Duration::from_secs(90));
+        assert_eq!(clock.wall_at(before), start);
+        assert_eq!(Now::read(&clock, -5).unix(), 1_085);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_anchor_may_lie_in_the_past_or_ahead() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let early = Instant::now();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(Clock::anchored(start, early).wall(), start + Duration::from_secs(5));
+        assert_eq!(Clock::starting_at(start).wall_at(early), start - Duration::from_secs(5));
+    }
+}

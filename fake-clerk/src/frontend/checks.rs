@@ -1,0 +1,34 @@
+//! The checks that every strategy of sign-ins has.
+
+use crate::context::Context;
+use crate::errors::ApiError;
+use crate::state::Client;
+
+pub(crate) fn required(name: &str, value: Option<&str>) -> Result<(), ApiError> {
+    match value.map(str::is_empty) {
+        None => Err(ApiError::missing_param(name)),
+        Some(true) => Err(ApiError::nil_param(name)),
+        Some(false) => Ok(()),
+    }
+}
+
+/// Whether the client may have one more session.
+pub(crate) fn check_single_session(context: &Context<'_>, client: &Client) -> Result<(), ApiError> {
+    let live = context.state.live_sessions_of(client, context.now).next();
+    if live.is_some() && context.settings.single_session_mode {
+        return Err(ApiError::session_exists());
+    }
+    Ok(())
+}
+
+/// Whether the user may sign in, and isn't signed in on this client.
+pub(crate) fn check_user(context: &Context<'_>, client: &Client, id: &str) -> Result<(), ApiError> {
+    if context.state.users.get(id).is_some_and(|user| user.account.banned) {
+        return Err(ApiError::user_banned());
+    }
+    let mut live = context.state.live_sessions_of(client, context.now);
+    match live.find(|session| session.user == id) {
+        Some(session) => Err(ApiError::identifier_already_signed_in(&session.id)),
+        None => Ok(()),
+    }
+}

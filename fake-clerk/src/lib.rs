@@ -1,0 +1,130 @@
+//! A Clerk instance in memory.
+//!
+//! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password or
+//! ticket takes, and of the Backend API what a server asks about its users and sessions, with Clerk's limits, locks
+//! and errors, and it signs its tokens. A program that is a client of Clerk can be tested against it without an
+//! account or a network; and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without a wait.
+//!
+//! In process, [`FakeClerk::handle`] answers a request. It runs on whatever executor polls it, so a test under
+//! `tokio::time::pause` lives through a day in a moment. [`FakeClerk::serve`] puts the stand-in on a socket, and the
+//! program `fake-clerk` ([`run`]) makes it a server for clients in any language.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use bytes::Bytes;
+//! use fake_clerk::{Endpoint, Fault, FakeClerk};
+//!
+//! let clerk = FakeClerk::new();
+//! let sign_in = || {
+//!     http::Request::post(clerk.fapi_url() + "/v1/client/sign_ins?_is_native=1")
+//!         .header("content-type", "application/x-www-form-urlencoded")
+//!         .body(Bytes::from("strategy=password&identifier=jane&password=correct+horse+battery+staple"))
+//!         .unwrap()
+//! };
+//! assert_eq!(clerk.handle(sign_in()).await.unwrap().status(), 200);
+//! assert_eq!(clerk.live_sessions_of("jane"), 1);
+//!
+//! clerk.script(Endpoint::SignIns, Fault::Status(503));
+//! assert_eq!(clerk.handle(sign_in()).await.unwrap().status(), 503);
+//! # }
+//! ```
+//!
+//! # Backend API
+//!
+//! It is at [`backend_url`](FakeClerk::backend_url), takes JSON, and asks for the instance's
+//! [secret key](FakeClerk::secret_key):
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use bytes::Bytes;
+//! use fake_clerk::FakeClerk;
+//!
+//! let clerk = FakeClerk::new();
+//! let users = http::Request::get(clerk.backend_url() + "/v1/users?email_address=jane%40example.com")
+//!     .header("authorization", format!("Bearer {}", clerk.secret_key()))
+//!     .body(Bytes::new())
+//!     .unwrap();
+//! assert_eq!(clerk.handle(users).await.unwrap().status(), 200);
+//! # }
+//! ```
+//!
+//! # Demo accounts
+//!
+//! | identifiers | password | what it shows |
+//! |---|---|---|
+//! | `jane@example.com`, `jane` | `correct horse battery staple` | admin of `acme`, member of `globex` |
+//! | `bob@example.com`, `bob` | `hunter2hunter2` | member of `acme` only |
+//! | `carol@example.com` | `personal account only` | in no organization |
+//! | `mfa@example.com` | `second factor please` | `needs_second_factor` (TOTP, secret `JBSWY3DPEHPK3PXP`) |
+//! | `newdevice@example.com` | `trust me on a device` | `needs_client_trust` from a client never seen before |
+//! | `locked@example.com` | `locked out for an hour` | 403 `user_locked` |
+//! | `banned@example.com` | `banned for good` | 403 `user_banned` |
+//! | `expired@example.com` | `please choose a new one` | `needs_new_password` |
+//! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
+//!
+//! `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, `org:member` the first of them, in
+//! both organizations. Ids are the same at every start.
+//!
+//! # What it isn't
+//!
+//! It has no sign-ups, no OAuth, no e-mail links, no captchas, and keeps everything in memory, passwords as they
+//! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// From the bottom up. `tests/it/modules.rs` holds the imports to one direction.
+mod clock;
+mod endpoint;
+mod ids;
+mod sync;
+mod totp;
+
+mod accounts;
+mod settings;
+mod tokens;
+
+mod errors;
+mod state;
+
+mod claims;
+mod request;
+mod views;
+
+mod context;
+
+mod authentication;
+mod backend;
+mod frontend;
+
+mod faults;
+mod hold;
+mod log;
+
+mod fake;
+
+#[cfg(feature = "program")]
+mod program;
+#[cfg(feature = "server")]
+mod server;
+
+pub use crate::accounts::{FakeOrganization, FakeUser};
+pub use crate::clock::Clock;
+pub use crate::endpoint::Endpoint;
+pub use crate::fake::FakeClerk;
+pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
+pub use crate::hold::Hold;
+pub use crate::log::ReceivedRequest;
+#[cfg(feature = "program")]
+#[cfg_attr(docsrs, doc(cfg(feature = "program")))]
+pub use crate::program::run;
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+pub use crate::server::FakeClerkServer;
+pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
+pub use crate::state::{FakeSession, SessionStatus};
+pub use crate::tokens::TokenFlaw;
+
+/// The examples of the README are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

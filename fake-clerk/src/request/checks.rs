@@ -1,0 +1,103 @@
+//! The checks that let a request in.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+
+use crate::clock::Now;
+use crate::endpoint::{Endpoint, MAX_REQUEST};
+use crate::errors::ApiError;
+use crate::request::call::Call;
+use crate::request::version::is_version;
+use crate::settings::FakeClerkBuilder;
+
+impl Call {
+    /// The checks that come before any of the Frontend API's endpoints.
+    pub(crate) fn check(&self, settings: &FakeClerkBuilder, now: Now) -> Result<(), ApiError> {
+        self.check_target()?;
+        self.check_headers(now)?;
+        self.check_form(settings)?;
+        // The key set and the instance's health and settings are public. A program learns from the settings that
+        // the Native API is off, so they stay readable then.
+        if matches!(self.endpoint, Endpoint::Jwks | Endpoint::Health | Endpoint::Environment) {
+            return Ok(());
+        }
+        if self.is_native() {
+            return if settings.native_api { Ok(()) } else { Err(ApiError::native_api_disabled()) };
+        }
+        if settings.browser_mode { Ok(()) } else { Err(ApiError::dev_browser_unauthenticated()) }
+    }
+
+    /// Whether there is something of this path and method, and the body isn't too large for it.
+    pub(crate) fn check_target(&self) -> Result<(), ApiError> {
+        if self.body.len() > MAX_REQUEST {
+            return Err(ApiError::body_too_large(MAX_REQUEST));
+        }
+        if self.endpoint == Endpoint::Unknown {
+            return Err(ApiError::not_found("not found", "The requested resource was not found"));
+        }
+        if !self.endpoint.allows(&self.method) {
+            return Err(ApiError::method_not_allowed());
+        }
+        Ok(())
+    }
+
+    fn check_headers(&self, now: Now) -> Result<(), ApiError> {
+        let count = |name| self.headers.get_all(name).iter().count();
+        if count(ORIGIN) > 1 {
+            return Err(ApiError::multiple_values("Origin", "multiple_origin_header_values_forbidden"));
+        }
+        if count(AUTHORIZATION) > 1 {
+            let code = "multiple_authorization_header_values_forbidden";
+            return Err(ApiError::multiple_values("Authorization", code));
+        }
+        if count(ORIGIN) == 1 && count(AUTHORIZATION) == 1 {
+            return Err(ApiError::origin_and_authorization());
+        }
+        self.check_version(now)
+    }
+
+    pub(crate) fn check_version(&self, now: Now) -> Result<(), ApiError> {
+        let header =
+            self.headers.get("clerk-api-version").map(|version| version.to_str().unwrap_or_default());
+        let version = match (header, self.query("__clerk_api_version")) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::api_version("it is given both in the header and in the query"));
+            }
+            (header, query) => header.or(query),
+        };
+        match version {
+            Some(version) if !is_version(version, now) => Err(ApiError::api_version(version)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_form(&self, settings: &FakeClerkBuilder) -> Result<(), ApiError> {
+        if self.body.is_empty() {
+            return Ok(());
+        }
+        self.check_content_type("application/x-www-form-urlencoded")?;
+        for (name, value) in &self.form {
+            // A sign-in by password that the instance doesn't offer has no such parameter.
+            let off = name == "password" && !settings.passwords && self.endpoint != Endpoint::ResetPassword;
+            if off || !self.endpoint.parameters().contains(&name.as_str()) {
+                return Err(ApiError::unknown_param(name));
+            }
+            if value.contains('\u{fffd}') && !self.spells_replacement_character() {
+                return Err(ApiError::not_utf8(name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_content_type(&self, expected: &str) -> Result<(), ApiError> {
+        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        let kind = kind.unwrap_or_default();
+        let bare = kind.split(';').next().unwrap_or_default().trim();
+        if bare.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ApiError::content_type(kind, expected)) }
+    }
+
+    /// Whether the body spells U+FFFD, which decoding puts in the place of bytes that aren't UTF-8.
+    fn spells_replacement_character(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).to_ascii_uppercase();
+        body.contains("%EF%BF%BD")
+    }
+}

@@ -1,0 +1,41 @@
+//! Rate limits, each counted in a sliding window.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The groups of requests that have a limit of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Window {
+    SignIns,
+    Attempts,
+    Mints,
+    Backend,
+}
+
+/// The requests that count against a limit, by the limit and the address that it is counted for.
+#[derive(Default)]
+pub(crate) struct Limits(HashMap<(Window, Option<IpAddr>), VecDeque<Instant>>);
+
+impl Limits {
+    /// Counts a request against a limit of so many in a window; too many are told how long to wait.
+    pub(crate) fn count(
+        &mut self,
+        window: Window,
+        address: Option<IpAddr>,
+        (count, length): (usize, Duration),
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let earlier = self.0.entry((window, address)).or_default();
+        while earlier.front().is_some_and(|first| now.duration_since(*first) >= length) {
+            earlier.pop_front();
+        }
+        if earlier.len() < count {
+            earlier.push_back(now);
+            return Ok(());
+        }
+        Err(earlier.front().map_or(length, |first| length.saturating_sub(now.duration_since(*first))))
+    }
+}

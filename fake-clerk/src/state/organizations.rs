@@ -1,0 +1,60 @@
+//! Organizations, found by id and by slug, and memberships in them.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use crate::accounts::FakeOrganization;
+use crate::clock::Now;
+
+#[derive(Clone)]
+pub(crate) struct Membership {
+    pub(crate) id: String,
+    pub(crate) organization: String,
+    pub(crate) role: String,
+    pub(crate) created: Instant,
+}
+
+pub(crate) struct Organization {
+    pub(crate) about: FakeOrganization,
+    pub(crate) created: Instant,
+    pub(crate) members: usize,
+}
+
+/// All organizations.
+#[derive(Default)]
+pub(crate) struct Organizations {
+    by_id: HashMap<String, Organization>,
+    /// Ids by slug. Of several organizations with one slug, the first has it.
+    by_slug: HashMap<String, String>,
+}
+
+impl Organizations {
+    /// Adds an organization, in the place of one with the same id.
+    pub(crate) fn add(&mut self, about: FakeOrganization, now: Now) {
+        let (id, slug) = (about.id.clone(), about.slug.clone());
+        let organization = Organization { about, created: now.instant, members: 0 };
+        if let Some(former) = self.by_id.insert(id.clone(), organization)
+            && self.by_slug.get(&former.about.slug) == Some(&id)
+        {
+            self.by_slug.remove(&former.about.slug);
+        }
+        self.by_slug.entry(slug).or_insert(id);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Organization> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Organization> {
+        self.by_id.get_mut(id)
+    }
+
+    /// The id of an organization named by id or slug.
+    pub(crate) fn id_of(&self, organization: &str) -> Option<String> {
+        match self.by_id.get(organization) {
+            Some(found) => Some(found.about.id.clone()),
+            None => self.by_slug.get(organization).cloned(),
+        }
+    }
+}

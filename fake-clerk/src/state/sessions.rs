@@ -1,0 +1,148 @@
+//! Sessions, found by id, by user and by client.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::time::Instant;
+
+use crate::clock::Now;
+use crate::state::session::{FakeSession, SessionStatus};
+
+pub(crate) struct Session {
+    /// Counts all sessions that were ever opened: under a paused clock many are opened at one instant.
+    pub(crate) number: usize,
+    pub(crate) id: String,
+    pub(crate) user: String,
+    pub(crate) client: String,
+    pub(crate) status: SessionStatus,
+    pub(crate) tasks: Vec<String>,
+    pub(crate) organization: Option<String>,
+    pub(crate) created: Instant,
+    pub(crate) last_active: Instant,
+    pub(crate) expires: Instant,
+    pub(crate) second_factor: bool,
+}
+
+impl Session {
+    /// The status, with regard to the end of the session's life.
+    pub(crate) fn status(&self, now: Instant) -> SessionStatus {
+        if self.status.is_live() && now >= self.expires { SessionStatus::Expired } else { self.status }
+    }
+
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.status(now).is_live()
+    }
+
+    /// Ends it in a way of ending, if it is live.
+    pub(crate) fn end(&mut self, to: SessionStatus, now: Now) {
+        if self.is_live(now.instant) {
+            self.status = to;
+        }
+    }
+
+    pub(crate) fn public(&self, now: Now) -> FakeSession {
+        FakeSession {
+            id: self.id.clone(),
+            user_id: self.user.clone(),
+            client_id: self.client.clone(),
+            status: self.status(now.instant),
+            last_active_organization_id: self.organization.clone(),
+            tasks: self.tasks.clone(),
+            created_at: self.created,
+            expires_at: self.expires,
+        }
+    }
+}
+
+/// All sessions, those that are over too.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_id: HashMap<String, Session>,
+    /// Numbers and ids of each user's.
+    of_user: HashMap<String, BTreeMap<usize, String>>,
+    /// Numbers and ids of each client's, also of sessions that the client doesn't list any more.
+    of_client: HashMap<String, BTreeMap<usize, String>>,
+    /// How many were ever opened.
+    opened: usize,
+}
+
+impl Sessions {
+    /// The number for a session that is about to be opened.
+    pub(crate) fn next_number(&mut self) -> usize {
+        self.opened += 1;
+        self.opened
+    }
+
+    pub(crate) fn insert(&mut self, session: Session) {
+        let id = session.id.clone();
+        self.of_user.entry(session.user.clone()).or_default().insert(session.number, id.clone());
+        self.of_client.entry(session.client.clone()).or_default().insert(session.number, id.clone());
+        self.by_id.insert(id, session);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Session> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Session> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// All sessions, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Session> {
+        self.by_id.values()
+    }
+
+    /// A user's sessions, in the order they were opened.
+    pub(crate) fn of_user(&self, user: &str) -> impl DoubleEndedIterator<Item = &Session> {
+        let ids = self.of_user.get(user).into_iter().flat_map(BTreeMap::values);
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// A client's sessions, in the order they were opened.
+    pub(crate) fn of_client(&self, client: &str) -> impl DoubleEndedIterator<Item = &Session> {
+        let ids = self.of_client.get(client).into_iter().flat_map(BTreeMap::values);
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Changes each session of a user.
+    pub(crate) fn change_of_user(&mut self, user: &str, mut change: impl FnMut(&mut Session)) {
+        for id in self.of_user.get(user).into_iter().flat_map(BTreeMap::values) {
+            if let Some(session) = self.by_id.get_mut(id) {
+                change(session);
+            }
+        }
+    }
+
+    /// Ends a user's live sessions, in a way of ending.
+    pub(crate) fn end_of_user(&mut self, user: &str, to: SessionStatus, now: Now) {
+        self.change_of_user(user, |session| session.end(to, now));
+    }
+
+    /// Ends a client's live sessions, in a way of ending.
+    pub(crate) fn end_of_client(&mut self, client: &str, to: SessionStatus, now: Now) {
+        for id in self.of_client.get(client).into_iter().flat_map(BTreeMap::values) {
+            if let Some(session) = self.by_id.get_mut(id) {
+                session.end(to, now);
+            }
+        }
+    }
+
+    /// Takes a user's sessions out, live or not.
+    pub(crate) fn remove_of_user(&mut self, user: &str) -> Vec<Session> {
+        let ids = self.of_user.remove(user).unwrap_or_default().into_values();
+        let removed: Vec<Session> = ids.filter_map(|id| self.by_id.remove(&id)).collect();
+        for session in &removed {
+            if let Some(others) = self.of_client.get_mut(&session.client) {
+                others.remove(&session.number);
+                if others.is_empty() {
+                    self.of_client.remove(&session.client);
+                }
+            }
+        }
+        removed
+    }
+}

@@ -1,0 +1,77 @@
+//! RSA keys that sign tokens.
+
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{self, KeyPair as _, UnparsedPublicKey};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use crate::sync::lock;
+
+/// Keys of this process, shared by all stand-ins in it: making one takes a good part of a second in a debug
+/// build, and a test suite has hundreds of stand-ins. The `kid` sets the stand-ins' keys apart.
+static POOL: Mutex<Vec<Arc<SigningKey>>> = Mutex::new(Vec::new());
+
+/// An RSA key of 2048 bits, Clerk's size.
+pub(crate) struct SigningKey {
+    pair: KeyPair,
+    modulus: String,
+    exponent: String,
+}
+
+/// The process's key of a number; made when first asked for.
+pub(crate) fn pooled(number: usize) -> Arc<SigningKey> {
+    let mut pool = lock(&POOL);
+    while pool.len() <= number {
+        pool.push(Arc::new(SigningKey::generate()));
+    }
+    Arc::clone(&pool[number])
+}
+
+impl SigningKey {
+    fn generate() -> Self {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key can be made");
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let modulus = encode(pair.public_key().modulus().big_endian_without_leading_zero());
+        let exponent = encode(pair.public_key().exponent().big_endian_without_leading_zero());
+        Self { pair, modulus, exponent }
+    }
+
+    /// An RS256 signature.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut bytes)
+            .expect("a 2048-bit key signs a SHA-256 digest");
+        bytes
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let public = UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, self.pair.public_key());
+        public.verify(message, signature).is_ok()
+    }
+
+    /// The public key as SubjectPublicKeyInfo, which fools a verifier that takes it for a secret of HS256.
+    pub(crate) fn public_der(&self) -> Vec<u8> {
+        self.pair.public_key().as_der().map(|der| der.as_ref().to_vec()).unwrap_or_default()
+    }
+
+    /// `n` of a JSON web key.
+    pub(crate) fn modulus(&self) -> &str {
+        &self.modulus
+    }
+
+    /// `e` of a JSON web key.
+    pub(crate) fn exponent(&self) -> &str {
+        &self.exponent
+    }
+}
+
+// A key is shared between threads that sign at the same time.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Arc<SigningKey>>();
+};

@@ -1,0 +1,71 @@
+//! Tokens before and after they are signed.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use crate::tokens::key_ring::KeyRing;
+use crate::tokens::keys;
+
+/// How far `nbf` lies before `iat`, against clocks that go wrong.
+pub(crate) const NOT_BEFORE_SKEW: i64 = 5;
+
+/// A token that is yet to be signed, which takes a moment and is done outside the instance's lock.
+#[derive(Clone)]
+pub(crate) struct Unsigned {
+    pub(crate) key: usize,
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
+}
+
+impl Unsigned {
+    pub(crate) fn new(keys: &KeyRing, claims: Map<String, Value>) -> Self {
+        let mut header = Map::new();
+        header.insert("alg".to_owned(), json!("RS256"));
+        header.insert("kid".to_owned(), json!(keys.kid()));
+        header.insert("typ".to_owned(), json!("JWT"));
+        Self { key: keys.number(), header, claims }
+    }
+
+    /// A token that the instance itself is to read, signed with the pool's first key, whatever the session tokens'
+    /// keys are by now: rotating those ends no session.
+    pub(crate) fn by_the_first_key(keys: &KeyRing, claims: Map<String, Value>) -> Self {
+        Self { key: 0, ..Self::new(keys, claims) }
+    }
+
+    /// The compact form.
+    pub(crate) fn sign(&self) -> String {
+        let key = keys::pooled(self.key);
+        let message = self.message();
+        let signature = key.sign(message.as_bytes());
+        compact(message, &signature)
+    }
+
+    pub(crate) fn message(&self) -> String {
+        let part = |part: &Map<String, Value>| {
+            BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
+        };
+        format!("{}.{}", part(&self.header), part(&self.claims))
+    }
+}
+
+/// The compact form of a message and its signature.
+pub(crate) fn compact(message: String, signature: &[u8]) -> String {
+    message + "." + &BASE64_URL_SAFE_NO_PAD.encode(signature)
+}
+
+/// The payload of a token that this process signed with its first key.
+pub(crate) fn read_by_the_first_key(token: &str) -> Option<Map<String, Value>> {
+    let (message, signature) = token.rsplit_once('.')?;
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+    if !keys::pooled(0).verify(message.as_bytes(), &signature) {
+        return None;
+    }
+    payload(token)
+}
+
+/// The payload of a token, unverified.
+pub(crate) fn payload(token: &str) -> Option<Map<String, Value>> {
+    let payload = token.split('.').nth(1)?;
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}

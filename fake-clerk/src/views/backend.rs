@@ -1,0 +1,60 @@
+//! Users, sessions and sign-in tokens as the Backend API shows them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::state::{Membership, Session, Ticket, User};
+use crate::views::page::Page;
+
+impl Page<'_> {
+    /// A user as an administrator sees one: with the private metadata, and without the memberships, which have an
+    /// endpoint of their own.
+    pub(crate) fn backend_user(&self, user: &User) -> Value {
+        let mut shown = self.user(user);
+        if let Value::Object(shown) = &mut shown {
+            shown.remove("organization_memberships");
+        }
+        shown["private_metadata"] = json!({});
+        shown["deprovisioned"] = json!(false);
+        shown
+    }
+
+    pub(crate) fn backend_membership(&self, user: &User, membership: &Membership) -> Option<Value> {
+        let mut shown = self.membership(user, membership)?;
+        shown["private_metadata"] = json!({});
+        Some(shown)
+    }
+
+    /// A session without its token, which only its owner may see.
+    pub(crate) fn backend_session(&self, session: &Session) -> Value {
+        let tasks: Vec<Value> = session.tasks.iter().map(|key| json!({ "key": key })).collect();
+        json!({
+            "object": "session",
+            "id": session.id,
+            "user_id": session.user,
+            "client_id": session.client,
+            "actor": null,
+            "status": session.status(self.now.instant).as_str(),
+            "last_active_organization_id": session.organization,
+            "last_active_at": self.ms(session.last_active),
+            "expire_at": self.ms(session.expires),
+            "abandon_at": self.ms(session.expires + Duration::from_secs(23 * 24 * 3600)),
+            "created_at": self.ms(session.created),
+            "updated_at": self.ms(session.last_active),
+            "tasks": if tasks.is_empty() { Value::Null } else { Value::Array(tasks) },
+        })
+    }
+
+    /// A sign-in token, without the ticket itself, which is told once.
+    pub(crate) fn sign_in_token(&self, ticket: &Ticket) -> Value {
+        json!({
+            "object": "sign_in_token",
+            "id": ticket.id,
+            "status": ticket.status.as_str(),
+            "user_id": ticket.user,
+            "created_at": self.ms(ticket.created),
+            "updated_at": self.ms(ticket.updated),
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! An answer before its tokens are signed.
+
+use serde_json::{Value, json};
+
+use crate::clock::Now;
+use crate::request::Call;
+use crate::settings::FakeClerkBuilder;
+use crate::state::State;
+use crate::tokens::Unsigned;
+
+/// An answer before it is signed: the state that it shows, and the tokens in it that are yet to be signed.
+pub(crate) struct Page<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) settings: &'a FakeClerkBuilder,
+    pub(crate) call: &'a Call,
+    pub(crate) now: Now,
+    pub(crate) tokens: Vec<Unsigned>,
+    /// The sessions whose tokens they are: a session shown twice has one token.
+    pub(crate) token_of: Vec<String>,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) fn new(state: &'a State, settings: &'a FakeClerkBuilder, call: &'a Call, now: Now) -> Self {
+        Self { state, settings, call, now, tokens: Vec::new(), token_of: Vec::new() }
+    }
+
+    pub(crate) fn ms(&self, instant: tokio::time::Instant) -> Value {
+        json!(self.now.ms_at(instant))
+    }
+
+    /// A token, its `jwt` the number of the unsigned one until [`fill_tokens`] puts the text there.
+    ///
+    /// [`fill_tokens`]: crate::tokens::fill::fill_tokens
+    pub(crate) fn token(&mut self, token: Unsigned) -> Value {
+        self.tokens.push(token);
+        json!({ "object": "token", "jwt": self.tokens.len() - 1 })
+    }
+}

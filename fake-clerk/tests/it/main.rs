@@ -1,0 +1,19 @@
+//! The stand-in behaves as Clerk does.
+
+#![allow(clippy::unwrap_used, reason = "test code, also outside functions marked as tests")]
+
+mod addresses;
+mod backend;
+mod backend_door;
+mod backend_sessions;
+mod caller;
+mod door;
+mod faults;
+mod modules;
+mod races;
+mod scale;
+mod sessions;
+mod sign_in;
+mod socket;
+mod tickets;
+mod tokens;

@@ -1,0 +1,143 @@
+//! A Clerk instance in memory, to test your own app with.
+//!
+//! [`FakeClerk`] is the stand-in of the crate [`fake_clerk`], whose documentation says what it is and isn't, and lists
+//! its [accounts](fake_clerk#demo-accounts). It is a [`Transport`], so an engine asks it in process, without an account
+//! or a network.
+//!
+//! # Without a wait
+//!
+//! The stand-in is as strict as Clerk, which allows an address five sign-ins in ten seconds, and the engine keeps to
+//! that: the sixth sign-in of a test waits for ten seconds. [`unlimited`] starts a stand-in and an engine without
+//! either limit; [`engine`] does the same with a stand-in that you have set up, and lets you set the engine up too.
+//! [`basic`] writes the header.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_clerk::ClerkBasicAuthLayer;
+//! use tower_clerk::testing::{self, FakeUser};
+//!
+//! let (fake, clerk) = testing::unlimited();
+//! let service = ClerkBasicAuthLayer::new(clerk).layer(service_fn(async |_: http::Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+//! }));
+//!
+//! fake.add_user(FakeUser::new("ada@example.com").password("difference engine"));
+//! let request = http::Request::builder()
+//!     .header("authorization", testing::basic("ada@example.com", "difference engine"))
+//!     .body(())?;
+//! assert_eq!(service.oneshot(request).await?.status(), 200);
+//! assert_eq!(fake.live_sessions_of("ada@example.com"), 1);
+//! # Ok(()) }
+//! ```
+//!
+//! To test how your app behaves *with* the limits, build both by hand:
+//! `Clerk::builder(fake.fapi_url()).transport(fake.clone())`. Under `tokio::time::pause` their waits pass at once.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+
+pub use fake_clerk::{
+    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeOrganization, FakeSession,
+    FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion,
+};
+
+use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+use crate::{Builder, Clerk};
+
+pub use crate::clock::Clock;
+
+impl Transport for FakeClerk {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            match self.handle(request).await {
+                Ok(response) if response.body().len() > MAX_BODY => Err(TransportError::too_large()),
+                Ok(response) => Ok(response),
+                Err(fault @ ConnectionFault::Refused) => Err(TransportError::connect(fault)),
+                Err(fault) => Err(TransportError::broken(fault)),
+            }
+        })
+    }
+}
+
+impl From<Clock> for fake_clerk::Clock {
+    /// The stand-in's clock that tells the same time, for [`FakeClerkBuilder::clock`].
+    fn from(clock: Clock) -> Self {
+        let now = clock.now();
+        Self::anchored(clock.wall_at(now), now)
+    }
+}
+
+/// Starts a stand-in with its demo accounts, and an engine on it, neither of which limits sign-ins.
+///
+/// For tests of an app. No sign-in waits or is refused for another one's sake, however many users a test has.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_clerk::{Access, Credentials, testing};
+///
+/// let (fake, clerk) = testing::unlimited();
+/// let jane = Credentials::new("jane", "correct horse battery staple")?;
+/// let session = clerk.authenticate(&jane, &Access::new().organization("acme")).await?;
+/// assert!(session.has_role("org:admin"));
+/// assert_eq!(fake.live_sessions(), 1);
+/// # Ok(()) }
+/// ```
+///
+/// # Panics
+///
+/// Never: the settings are good.
+#[must_use]
+pub fn unlimited() -> (FakeClerk, Clerk) {
+    let fake = FakeClerk::new();
+    let clerk = engine(&fake).build().expect("the stand-in's address and the default settings are good");
+    (fake, clerk)
+}
+
+/// Begins an engine on a stand-in, without a limit of sign-ins on either side.
+///
+/// The stand-in is asked in process and [stops limiting](FakeClerkBuilder::no_rate_limit) whatever it limited before.
+/// The engine tells the time by the stand-in's clock, and has defaults otherwise. For tests that set one of them up:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tower_clerk::testing::{self, FakeClerk};
+///
+/// let fake = FakeClerk::builder().token_life(Duration::from_secs(5)).build();
+/// let clerk = testing::engine(&fake).session_ttl(Duration::from_secs(60)).build()?;
+/// # let _ = clerk;
+/// # Ok(()) }
+/// ```
+///
+/// An engine with a [`secret_key`](Builder::secret_key) has a budget of calls to the Backend API besides, spread evenly
+/// over time. A large [`backend_rate`](Builder::backend_rate) lifts it.
+pub fn engine(fake: &FakeClerk) -> Builder {
+    fake.reconfigure(FakeClerkBuilder::no_rate_limit);
+    Clerk::builder(fake.fapi_url())
+        .transport(fake.clone())
+        .clock(Clock::starting_at(fake.clock().wall()))
+        .unlimited_sign_ins()
+}
+
+/// The value of an `Authorization` header by HTTP Basic, marked as sensitive.
+///
+/// ```
+/// let value = tower_clerk::testing::basic("jane", "correct horse battery staple");
+/// assert_eq!(value, "Basic amFuZTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl");
+/// assert_eq!(format!("{value:?}"), "Sensitive");
+/// ```
+///
+/// # Panics
+///
+/// When the user has a colon in it, which HTTP Basic has no way to write.
+#[must_use]
+pub fn basic(user: &str, password: &str) -> HeaderValue {
+    assert!(!user.contains(':'), "HTTP Basic can't write a user with a colon in it");
+    let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::from_str(&format!("Basic {credentials}")).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,58 @@
+//! The helpers for tests of an app.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::AUTHORIZATION;
+use http::{Request, StatusCode};
+use tokio::time::Instant;
+use tower_clerk::testing::{self, Clock, FakeClerk, FakeUser};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer};
+
+use super::common::{ask, session};
+
+const PASSWORD: &str = "the same for all";
+
+async fn seven_sign_ins(fake: &FakeClerk, clerk: &Clerk) {
+    let layer = ClerkBasicAuthLayer::new(clerk.clone());
+    let start = Instant::now();
+    for number in 0..7 {
+        let user = format!("user{number}@example.com");
+        fake.add_user(FakeUser::new(&user).password(PASSWORD));
+        let request = Request::get("/me").header(AUTHORIZATION, testing::basic(&user, PASSWORD));
+        assert_eq!(ask(&layer, request.body(()).unwrap()).await.status(), StatusCode::OK, "{user}");
+    }
+    assert!(start.elapsed().is_zero(), "sign-ins waited for {:?}", start.elapsed());
+    assert_eq!(fake.live_sessions(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seven_users_sign_in_one_after_another_without_a_wait() {
+    let (fake, clerk) = testing::unlimited();
+    seven_sign_ins(&fake, &clerk).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_on_a_stand_in_lifts_the_limits_of_both() {
+    let fake = FakeClerk::builder().sign_in_limit(1, Duration::from_secs(3600)).build();
+    let clerk = testing::engine(&fake).build().unwrap();
+    seven_sign_ins(&fake, &clerk).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_on_a_stand_in_tells_the_time_by_its_clock() {
+    let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+    let fake = FakeClerk::builder().clock(clock).build();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    let layer = ClerkBasicAuthLayer::new(testing::engine(&fake).build().unwrap());
+    let request = Request::get("/me")
+        .header(AUTHORIZATION, testing::basic("carol@example.com", "personal account only"));
+    let response = ask(&layer, request.body(()).unwrap()).await;
+    let life = session(&response).expires_at().duration_since(clock.wall()).unwrap();
+    assert_eq!(life, Duration::from_secs(60));
+}
+
+#[test]
+#[should_panic(expected = "a user with a colon")]
+fn a_user_with_a_colon_is_a_mistake_in_the_test() {
+    let _ = testing::basic("jane:doe", PASSWORD);
+}
