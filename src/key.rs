@@ -132,13 +132,6 @@ key! {
     IdentifierKey
 }
 
-impl CredentialKey {
-    /// What a session of this credential for an organization is opened under.
-    pub(crate) fn for_organization(&self, organization: &str) -> Self {
-        Self(*blake3::keyed_hash(&self.0, organization.as_bytes()).as_bytes())
-    }
-}
-
 impl IdentifierKey {
     /// Eight bytes of it, to tell a few apart.
     pub(crate) fn short(self) -> u64 {

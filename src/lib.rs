@@ -131,8 +131,8 @@ mod organization;
 mod packed;
 mod rejection;
 mod session;
+mod sessions;
 mod stats;
-mod store;
 mod sync;
 mod transport;
 

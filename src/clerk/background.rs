@@ -11,21 +11,21 @@ use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault};
 use crate::flight::Join;
-use crate::store::LiveSession;
+use crate::sessions::{Holding, Proof};
 
 /// After a renewal that failed, the next one is tried no sooner.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl Clerk {
     /// Mints the next token of this kind while the one that is held still serves.
-    pub(super) fn renew_token(&self, live: &Arc<LiveSession>, access: &Access, last_use: Instant) {
+    pub(super) fn renew_token(&self, holding: &Arc<Holding>, access: &Access, last_use: Instant) {
         // No outcome of before will do: this is about the next token.
         // Led by another or not: the turnstile has closed behind this one, which has to see to the next try.
-        let Join::Seat(seat, _) = self.0.join_mint(live, access, last_use, || None) else {
-            self.retry_renewal(live, access, RENEWAL_PAUSE);
+        let Join::Seat(seat, _) = self.0.join_mint(holding, access, last_use, || None) else {
+            self.retry_renewal(holding, access, RENEWAL_PAUSE);
             return;
         };
-        let (weak, live, access) = (Arc::downgrade(&self.0), Arc::clone(live), access.clone());
+        let (weak, holding, access) = (Arc::downgrade(&self.0), Arc::clone(holding), access.clone());
         tokio::spawn(async move {
             let minted = seat.outcome().await.unwrap_or_else(|_| Err(MintFault::lost("mint_lost")));
             let Some(engine) = weak.upgrade() else { return };
@@ -33,35 +33,39 @@ impl Clerk {
             let fault = match minted {
                 Ok(token) => {
                     // One that came out staler than the one at hand has not taken its place.
-                    if live.tokens.held(&access).is_some_and(|held| !Arc::ptr_eq(&held, &token)) {
-                        clerk.retry_renewal(&live, &access, RENEWAL_PAUSE);
+                    if holding.tokens.held(&access).is_some_and(|held| !Arc::ptr_eq(&held, &token)) {
+                        clerk.retry_renewal(&holding, &access, RENEWAL_PAUSE);
                     }
                     return;
                 }
                 Err(fault) => fault,
             };
             match &fault {
-                MintFault::Gone | MintFault::Refused(_) => clerk.0.drop_if_gone(&live, &fault),
-                // The token at hand was for an organization that the user has left since.
-                MintFault::Forbidden => live.tokens.forget(&access),
-                MintFault::Fault(fault) => {
-                    clerk.retry_renewal(&live, &access, fault.retry_after.unwrap_or(RENEWAL_PAUSE));
+                MintFault::Gone => clerk.0.sign_ins.void(&holding),
+                MintFault::Refused(_) => {
+                    let proofs = holding.user.proofs_on(&holding);
+                    proofs.iter().for_each(|proof| clerk.0.sign_ins.expel(proof));
                 }
-                _ => clerk.retry_renewal(&live, &access, RENEWAL_PAUSE),
+                // The token at hand was for an organization that the user has left since.
+                MintFault::Forbidden => holding.tokens.forget(&access),
+                MintFault::Fault(fault) => {
+                    clerk.retry_renewal(&holding, &access, fault.retry_after.unwrap_or(RENEWAL_PAUSE));
+                }
+                _ => clerk.retry_renewal(&holding, &access, RENEWAL_PAUSE),
             }
         });
     }
 
-    fn retry_renewal(&self, live: &LiveSession, access: &Access, pause: Duration) {
-        if let Some(token) = live.tokens.held(access) {
+    fn retry_renewal(&self, holding: &Holding, access: &Access, pause: Duration) {
+        if let Some(token) = holding.tokens.held(access) {
             let pause = self.0.sign_ins.jitter.later(pause, 0.5);
             token.renewal.open_at(self.0.clock.now() + pause);
         }
     }
 
     /// Proves the password of a live session anew, in the sign-in flight of its credential.
-    pub(crate) fn renew_proof(&self, live: Arc<LiveSession>, credentials: Credentials) {
-        let key = live.key;
+    pub(crate) fn renew_proof(&self, proof: Arc<Proof>, credentials: Credentials) {
+        let key = proof.key;
         let _ = self.0.sign_in_flights.join(
             key,
             || None,
@@ -69,8 +73,9 @@ impl Clerk {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
                 let attempt = Attempt::new(key, credentials, None, None);
                 let road = sign_ins.road.name().name();
-                let span = tracing::debug_span!("renew_proof", session_id = &*live.session_id, road);
-                async move { sign_ins.renew_proof(attempt, &live).await }.instrument(span)
+                let session = proof.holding.session();
+                let span = tracing::debug_span!("renew_proof", session_id = &*session.id, road);
+                async move { sign_ins.renew_proof(attempt, &proof).await }.instrument(span)
             },
         );
     }

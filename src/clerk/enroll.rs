@@ -11,7 +11,7 @@ use crate::exchange::{NoTurn, Pause, RETRY_RATE_LIMITED, Share, Wish, of_sign_in
 use crate::fapi::{SecondFactor, SignedIn, Unfinished};
 use crate::key::{device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::store::Parting;
+use crate::sessions::EndRequest;
 
 const NOT_NEEDED: &str = "with a secret key no device has to be known: enrolment is for engines without one";
 
@@ -195,12 +195,12 @@ impl Enrollment {
         let road = &self.clerk.0.sign_ins.road;
         // The client outlives its session, and it is what Clerk knows.
         let (session_id, client) = (signed_in.session_id.clone(), std::sync::Arc::clone(&signed_in.client));
-        let parting = Parting { session_id, client };
-        if road.end(&parting, self.clerk.time()).await.is_err() {
-            tracing::debug!(session_id = &*parting.session_id, "the session of an enrolment was not ended");
+        let request = EndRequest { session_id, client };
+        if road.end(&request, self.clerk.time()).await.is_err() {
+            tracing::debug!(session_id = &*request.session_id, "the session of an enrolment was not ended");
         }
         if let Some(road) = road.frontend() {
-            road.devices.enroll(&self.device_name, &signed_in.user_id, &parting.client);
+            road.devices.enroll(&self.device_name, &signed_in.user_id, &request.client);
         }
     }
 }

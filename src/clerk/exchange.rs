@@ -15,8 +15,8 @@ use crate::flight::Join;
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::ClerkSession;
+use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused, TokenKey};
 use crate::stats::Outcome;
-use crate::store::{Freshness, HeldToken, LiveSession, Refused, TokenKey};
 use crate::sync::{Either, either};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
@@ -64,8 +64,8 @@ impl Clerk {
         let mut left = None;
         loop {
             let now = inner.clock.now();
-            let (live, deadline) = match inner.sign_ins.sessions.get(&attempt.key, now) {
-                Some(live) => (live, now + left.unwrap_or(inner.settings.upstream_timeout)),
+            let (proof, deadline) = match inner.sign_ins.sessions.get(&attempt.key, now) {
+                Some(proof) => (proof, now + left.unwrap_or(inner.settings.upstream_timeout)),
                 None => {
                     let SignInOutcome { result, deadline } = self.sign_in(attempt, how, left).await?;
                     // One may follow, whatever from (rule S5).
@@ -73,7 +73,7 @@ impl Clerk {
                     let spent = left
                         .map_or(Duration::ZERO, |left| inner.settings.upstream_timeout.saturating_sub(left));
                     match result {
-                        Ok(live) => (live, deadline - spent),
+                        Ok(proof) => (proof, deadline - spent),
                         Err(SignInFault::Rejected(rejection)) => return Err(rejection),
                         Err(SignInFault::Superseded) if !again => {
                             again = true;
@@ -84,16 +84,17 @@ impl Clerk {
                     }
                 }
             };
-            let fault = match tokio::time::timeout_at(deadline, inner.token(&live, access)).await {
-                Ok(Ok(session)) if !live.is_over() => {
-                    // Who comes more seldom than tokens run out never has a hit, and renews the proof all the same.
-                    if live.proof_renewal.is_open(now) && live.proof_renewal.pass(now) {
-                        self.renew_proof(Arc::clone(&live), attempt.credentials.clone());
+            let holding = &proof.holding;
+            let fault = match tokio::time::timeout_at(deadline, inner.token(holding, access)).await {
+                Ok(Ok(session)) if !proof.is_over() => {
+                    // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
+                    if proof.renewal.is_open(now) && proof.renewal.pass(now) {
+                        self.renew_proof(Arc::clone(&proof), attempt.credentials.clone());
                     }
                     if *how == Outcome::SignedIn
-                        && let Some(token) = live.tokens.held(access)
+                        && let Some(token) = holding.tokens.held(access)
                     {
-                        inner.keep_warm(&live, access, &token, now);
+                        inner.keep_warm(holding, access, &token, now);
                     }
                     return Ok(session);
                 }
@@ -103,19 +104,19 @@ impl Clerk {
             };
             match &fault {
                 // The user is signed in, but not for this organization: another session is opened for it.
-                MintFault::NoCarrier if !again => {
+                MintFault::NoSession if !again => {
                     again = true;
-                    left = Some(self.open_for(&live, access, deadline).await?);
+                    left = Some(self.open_for(holding, access, deadline).await?);
                     continue;
                 }
                 // The password is at hand, so it may open another session.
                 MintFault::Gone | MintFault::Superseded if !again => {
                     again = true;
                     left = Some(deadline.saturating_duration_since(inner.clock.now()));
-                    inner.drop_if_gone(&live, &fault);
+                    inner.drop_if_gone(&proof, &fault);
                     continue;
                 }
-                _ => inner.drop_if_gone(&live, &fault),
+                _ => inner.drop_if_gone(&proof, &fault),
             }
             return Err(of_mint(&fault));
         }
@@ -135,8 +136,8 @@ impl Clerk {
         }
         let already = || {
             let now = inner.clock.now();
-            let live = inner.sign_ins.sessions.get(&attempt.key, now)?;
-            Some(SignInOutcome { result: Ok(live), deadline: now + inner.settings.upstream_timeout })
+            let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
+            Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
         };
         let join = inner.sign_in_flights.join(attempt.key, already, |passengers| {
             let attempt = Attempt { follows: left.is_some(), ..attempt.again() };
@@ -175,32 +176,32 @@ impl Clerk {
 }
 
 impl Inner {
-    /// A token of this live session, minted where none is good.
+    /// A token of this holding, minted where none is good.
     async fn token(
         self: &Arc<Self>,
-        live: &Arc<LiveSession>,
+        holding: &Arc<Holding>,
         access: &Access,
     ) -> Result<ClerkSession, MintFault> {
         let now = self.clock.now();
-        if let Some((session, due)) = live.tokens.good(access, now, &self.sign_ins.revocations) {
+        if let Some((session, due)) = holding.tokens.good(access, now, &self.sign_ins.revocations) {
             if due {
-                Clerk(Arc::clone(self)).renew_token(live, access, now);
+                Clerk(Arc::clone(self)).renew_token(holding, access, now);
             }
             return Ok(session);
         }
         let kind = TokenKey::of(access);
-        if let Some(refused) = live.refused(&kind, now) {
+        if let Some(refused) = holding.refused(&kind, now) {
             return Err(refused.into());
         }
         // A token just minted would live no longer: what is held tells as much without another mint.
-        if let Some(held) = live.tokens.held(access)
+        if let Some(held) = holding.tokens.held(access)
             && held.freshness(access, now) == Freshness::NeverGood
             && now.saturating_duration_since(held.minted_at()) < self.settings.negative_ttl
         {
             return Err(self.too_short_lived());
         }
-        let good = || live.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
-        let join = self.join_mint(live, access, now, good);
+        let good = || holding.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
+        let join = self.join_mint(holding, access, now, good);
         let held = match join {
             Join::Ready(held) => held?,
             Join::Seat(seat, _) => {
@@ -226,27 +227,27 @@ impl Inner {
     /// Joins the mint of this kind of token, or starts one.
     pub(super) fn join_mint(
         self: &Arc<Self>,
-        live: &Arc<LiveSession>,
+        holding: &Arc<Holding>,
         access: &Access,
         last_use: Instant,
         already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
     ) -> Join<Result<Arc<HeldToken>, MintFault>> {
-        let key = (live.session_id.clone(), TokenKey::of(access));
+        let key = (Arc::as_ptr(holding).addr(), TokenKey::of(access));
         self.mint_flights.join(key, already, |_| {
-            let (engine, live, access) = (Arc::clone(self), Arc::clone(live), access.clone());
+            let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
             let road = self.sign_ins.road.name().name();
-            let span = tracing::debug_span!("mint", session_id = &*live.session_id, road);
+            let span = tracing::debug_span!("mint", session_id = &*holding.session().id, road);
             let mint = async move {
-                let minted = engine.sign_ins.minter.mint(&live, &access).await;
+                let minted = engine.sign_ins.minter.mint(&holding, &access).await;
                 if let Some(why) = minted.as_ref().err().and_then(MintFault::lasting) {
                     if let Refused::Misconfigured(what) = why {
                         tracing::error!("{what}");
                     }
                     let now = engine.clock.now();
-                    live.refuse(TokenKey::of(&access), why, now, engine.settings.negative_ttl);
+                    holding.refuse(TokenKey::of(&access), why, now, engine.settings.negative_ttl);
                 }
                 if let Ok(token) = &minted {
-                    engine.keep_warm(&live, &access, token, last_use);
+                    engine.keep_warm(&holding, &access, token, last_use);
                 }
                 minted
             };
@@ -254,15 +255,11 @@ impl Inner {
         })
     }
 
-    /// Drops a session that a mint has found to be over, or its user refused.
-    pub(super) fn drop_if_gone(&self, live: &Arc<LiveSession>, fault: &MintFault) {
+    /// Drops the proofs on a session that a mint has found to be over, or the one whose user Clerk refuses.
+    fn drop_if_gone(&self, proof: &Arc<Proof>, fault: &MintFault) {
         match fault {
-            MintFault::Gone => {
-                live.mark_gone();
-                self.sign_ins.forget_kept(live);
-                self.sign_ins.sessions.remove(live);
-            }
-            MintFault::Refused(_) => self.sign_ins.expel(live),
+            MintFault::Gone => self.sign_ins.void(&proof.holding),
+            MintFault::Refused(_) => self.sign_ins.expel(proof),
             _ => {}
         }
     }

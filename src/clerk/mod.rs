@@ -1,9 +1,9 @@
 //! The engine: one per Clerk instance. What happens in which order is decided here and nowhere else.
 
 mod background;
-mod beside;
 mod enroll;
 mod exchange;
+mod open_for;
 mod preflight;
 mod revoke;
 mod shutdown;
@@ -22,7 +22,7 @@ use crate::config::{BackendSetup, Builder, ConfigError, Settings, Setup};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::exchange::{
     Attempts, Backend, BackendParts, Budget, Circuit, Denials, Devices, Ender, Frontend, MintFault, Minter,
-    MinterParts, Notices, Pacing, Proven, Roads, SignInOutcome, SignIns, Standing,
+    MinterParts, Notices, OpenOutcome, Pacing, Proven, Roads, SignInOutcome, SignIns, Standing,
 };
 use crate::fapi::Fapi;
 use crate::flight::Flights;
@@ -30,8 +30,8 @@ use crate::jwt::Jwks;
 use crate::key::{CredentialKey, PassThrough, Strategy};
 use crate::rejection::Rejection;
 use crate::session::ClerkSession;
+use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, TokenKey, Users};
 use crate::stats::{Calls, Outcome, Outcomes, Stats};
-use crate::store::{HeldToken, Leavers, LiveSession, Revocations, Sessions, TokenKey, Users};
 
 pub use self::enroll::{Enrollment, EnrollmentFactor};
 pub use self::preflight::{Finding, FindingKind};
@@ -79,6 +79,7 @@ pub struct Clerk(Arc<Inner>);
 struct Inner {
     sign_ins: Arc<SignIns>,
     sign_in_flights: Arc<Flights<CredentialKey, SignInOutcome, PassThrough>>,
+    openings: Arc<Flights<OpeningKey, OpenOutcome>>,
     mint_flights: Arc<Flights<MintKey, Result<Arc<HeldToken>, MintFault>>>,
     fapi: Arc<Fapi>,
     calls: Arc<Calls>,
@@ -89,8 +90,11 @@ struct Inner {
     clock: Clock,
 }
 
-/// A mint is for one session and one kind of token.
-type MintKey = (Box<str>, TokenKey);
+/// A mint is for one holding, by its address, and one kind of token: a flight keeps its holding.
+type MintKey = (usize, TokenKey);
+
+/// A session is opened for a user and an organization, as it was asked for.
+type OpeningKey = (Box<str>, Option<Box<str>>);
 
 impl Clerk {
     /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its
@@ -149,7 +153,7 @@ impl Clerk {
             jitter: Arc::clone(&jitter),
             revocations: Arc::clone(&revocations),
         }));
-        let leavers = Leavers::new(road.keeps_sessions());
+        let end_queue = EndQueue::new(road.keeps_sessions());
         let sign_ins = Arc::new(SignIns {
             road: Arc::clone(&road),
             secret,
@@ -160,11 +164,11 @@ impl Clerk {
             attempts: Attempts::new(),
             proven: Proven::new(settings.max_sessions, clock.now()),
             standing: Standing::new(settings.session_ttl),
-            sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&leavers)),
+            sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),
             users: Users::default(),
             revocations,
-            ender: Ender::new(road, Arc::clone(&leavers), clock, timeout),
-            leavers,
+            ender: Ender::new(road, Arc::clone(&end_queue), clock, timeout),
+            end_queue,
             settings: settings.clone(),
             clock,
             time,
@@ -176,6 +180,7 @@ impl Clerk {
         Self(Arc::new(Inner {
             sign_ins,
             sign_in_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            openings: Arc::new(Flights::new(MAX_FLIGHTS)),
             mint_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
             fapi,
             calls,
@@ -222,13 +227,13 @@ impl Clerk {
     /// is begun in the background, or, where that takes the password, handed back to be begun.
     pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Held> {
         let now = self.0.clock.now();
-        let live = self.0.sign_ins.sessions.get(key, now)?;
-        let (session, token_due) = live.tokens.good(access, now, &self.0.sign_ins.revocations)?;
+        let proof = self.0.sign_ins.sessions.get(key, now)?;
+        let (session, token_due) = proof.holding.tokens.good(access, now, &self.0.sign_ins.revocations)?;
         if token_due {
-            self.renew_token(&live, access, now);
+            self.renew_token(&proof.holding, access, now);
         }
         self.count(Outcome::Hit);
-        let proof_due = (live.proof_renewal.is_open(now) && live.proof_renewal.pass(now)).then_some(live);
+        let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
         Some(Held { session, proof_due })
     }
 
@@ -261,8 +266,8 @@ impl Clerk {
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
             sign_in_queue: sign_ins.pacing.waiting() + tickets.map_or(0, |road| road.sign_ins.waiting()),
-            ending: sign_ins.leavers.outstanding(),
-            not_ended: sign_ins.leavers.dropped(),
+            ending: sign_ins.end_queue.outstanding(),
+            not_ended: sign_ins.end_queue.dropped(),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
             users_per_address,
@@ -275,7 +280,7 @@ impl Clerk {
 pub(crate) struct Held {
     pub(crate) session: ClerkSession,
     /// The proof of this session's password is due to be renewed, which takes the password.
-    pub(crate) proof_due: Option<Arc<LiveSession>>,
+    pub(crate) proof_due: Option<Arc<Proof>>,
 }
 
 impl fmt::Debug for Clerk {

@@ -9,7 +9,7 @@ use crate::credentials::Credentials;
 use crate::exchange::{Backend, of_mint};
 use crate::kept::StoredSession;
 use crate::rejection::Rejection;
-use crate::store::{LiveSession, Parting, Target};
+use crate::sessions::{EndRequest, Fate, Proof, SessionState, Target};
 use crate::sync::now_or_later;
 
 impl Clerk {
@@ -21,7 +21,7 @@ impl Clerk {
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
-        let dropped = self.drop_all(sign_ins.users.revoke(user_id));
+        let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
         if let Some(road) = sign_ins.road.frontend() {
             road.devices.forget_user(user_id);
         }
@@ -37,8 +37,13 @@ impl Clerk {
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
-        let mut dropped = self.drop_all(sign_ins.sessions.by_id(session_id));
-        dropped.retain(|id| **id == *session_id);
+        if let Some(session) = sign_ins.sessions.by_id(session_id) {
+            session.advance(self.revoked_state());
+            if let Some(holding) = session.user.holding_with(session_id) {
+                sign_ins.sessions.void(&holding);
+            }
+        }
+        let dropped = HashSet::from([session_id.into()]);
         if let Some(road) = sign_ins.road.backend() {
             let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
             self.end_kept(road, dropped, async move {
@@ -59,7 +64,7 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         sign_ins.users.revoke_all();
-        let dropped = self.drop_all(sign_ins.sessions.all());
+        let dropped = self.drop_all(&sign_ins.sessions.all());
         if let Some(road) = sign_ins.road.frontend() {
             road.devices.forget_all();
         }
@@ -81,14 +86,14 @@ impl Clerk {
         taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
     ) {
         let sign_ins = &self.0.sign_ins;
-        let (leavers, road) = (Arc::clone(&sign_ins.leavers), Arc::clone(road));
+        let (end_queue, road) = (Arc::clone(&sign_ins.end_queue), Arc::clone(road));
         let removal = road.removals.begin();
         now_or_later(async move {
             let mut ids = dropped;
             ids.extend(taken.await.iter().map(|kept| kept.session_id().into()));
             for session_id in ids {
                 road.forget_known(&session_id);
-                leavers.part(Parting::by_id(session_id));
+                end_queue.push(EndRequest::by_id(session_id));
             }
             drop(removal);
         });
@@ -97,13 +102,20 @@ impl Clerk {
         }
     }
 
-    /// Drops these. Returns their ids, and those of what was opened beside them.
-    fn drop_all(&self, sessions: Vec<Arc<LiveSession>>) -> HashSet<Box<str>> {
+    /// Where a store keeps sessions, `end_kept` sees to their ends; otherwise the last proof that leaves does.
+    fn revoked_state(&self) -> SessionState {
+        if self.0.sign_ins.road.keeps_sessions() { SessionState::EndedElsewhere } else { SessionState::Ending }
+    }
+
+    /// Drops these. Returns the ids of the sessions that they pointed at.
+    fn drop_all(&self, proofs: &[Arc<Proof>]) -> HashSet<Box<str>> {
         let mut dropped = HashSet::new();
-        for live in sessions {
-            self.0.sign_ins.sessions.remove(&live);
-            dropped.extend(live.siblings().iter().map(|sibling| sibling.session_id.clone()));
-            dropped.insert(live.session_id.clone());
+        for proof in proofs {
+            for session in proof.holding.sessions() {
+                session.advance(self.revoked_state());
+                dropped.insert(session.id.clone());
+            }
+            self.0.sign_ins.sessions.remove(proof, Fate::Leave);
         }
         dropped
     }
@@ -118,16 +130,19 @@ impl Clerk {
     pub async fn end(&self, credentials: &Credentials) -> Result<(), Rejection> {
         let inner = &self.0;
         let key = self.key_of_credentials(credentials);
-        let Some(live) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
-        inner.sign_ins.leavers.taken_by_hand(&live);
-        inner.sign_ins.discard_siblings(&live);
-        inner.sign_ins.forget_kept(&live);
-        inner.sign_ins.sessions.remove(&live);
+        let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
+        let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
+        session.advance(SessionState::EndedElsewhere);
+        // The others of the set are ended in the background, as is whatever else points at this session.
+        for proof in holding.user.proofs_on(&holding) {
+            inner.sign_ins.expel(&proof);
+        }
+        inner.sign_ins.forget_kept(&session);
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
         let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {
             let time = TimeLeft::new(timeout, sign_ins.clock);
-            sign_ins.road.end(&Parting::of(&live), time).await
+            sign_ins.road.end(&EndRequest::of(&session), time).await
         });
         let ended = ended.await.unwrap_or_else(|_| Err(Fault::unavailable("end_lost")));
         ended.map_err(|fault| of_mint(&fault.into()))

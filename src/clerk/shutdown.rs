@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Clerk;
-use crate::store::{Parting, Target};
+use crate::sessions::{EndRequest, Target};
 
 impl Clerk {
     /// Ends all sessions at Clerk, within a deadline, and lets nobody in any more who isn't let in yet. Returns how
@@ -21,17 +21,18 @@ impl Clerk {
         // A sign-in that has departed brings a session yet, which is then superseded and ended.
         inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
         let mut sessions: Vec<_> =
-            inner.sign_ins.sessions.drain().iter().map(|live| Parting::of(live)).collect();
+            inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
         if let Some(road) = inner.sign_ins.road.backend() {
             // What a store keeps for the next start isn't ended; what is lost with this process is.
             sessions.clear();
             if !road.sessions.outlives_process() {
-                sessions.extend(road.sessions.take_all().await.iter().map(Parting::kept));
+                sessions.extend(road.sessions.take_all().await.iter().map(EndRequest::kept));
             }
         }
         let left = inner.sign_ins.ender.end_all(sessions, deadline).await;
         _ = tokio::time::timeout_at(deadline, inner.sign_in_flights.all_landed()).await;
-        _ = tokio::time::timeout_at(deadline, inner.sign_ins.leavers.all_done()).await;
-        left + inner.sign_ins.leavers.outstanding()
+        _ = tokio::time::timeout_at(deadline, inner.openings.all_landed()).await;
+        _ = tokio::time::timeout_at(deadline, inner.sign_ins.end_queue.all_done()).await;
+        left + inner.sign_ins.end_queue.outstanding()
     }
 }

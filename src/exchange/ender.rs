@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::api::{Meaning, TimeLeft};
 use crate::clock::Clock;
 use crate::exchange::road::Roads;
-use crate::store::{Leavers, Parting};
+use crate::sessions::{EndQueue, EndRequest};
 use crate::sync::lock;
 
 /// Calls at a time.
@@ -28,7 +28,7 @@ const AT_A_TIME_IN_A_HURRY: usize = 32;
 /// Ends what leaves.
 pub(crate) struct Ender {
     road: Arc<Roads>,
-    leavers: Arc<Leavers>,
+    end_queue: Arc<EndQueue>,
     clock: Clock,
     timeout: Duration,
     /// No call before then: Clerk has said 429.
@@ -36,23 +36,28 @@ pub(crate) struct Ender {
 }
 
 impl Ender {
-    pub(crate) fn new(road: Arc<Roads>, leavers: Arc<Leavers>, clock: Clock, timeout: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        road: Arc<Roads>,
+        end_queue: Arc<EndQueue>,
+        clock: Clock,
+        timeout: Duration,
+    ) -> Arc<Self> {
         let paused_until = Mutex::new(clock.now());
-        Arc::new(Self { road, leavers, clock, timeout, paused_until })
+        Arc::new(Self { road, end_queue, clock, timeout, paused_until })
     }
 
     /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
     pub(crate) fn start(self: &Arc<Self>) {
-        let Some(queue) = self.leavers.take() else { return };
+        let Some(queue) = self.end_queue.take() else { return };
         tokio::spawn(Arc::clone(self).run(queue));
     }
 
-    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Parting>) {
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<EndRequest>) {
         let places = Arc::new(Semaphore::new(AT_A_TIME));
         let ender = Arc::downgrade(&self);
         drop(self);
         let mut next = Instant::now();
-        while let Some(parting) = queue.recv().await {
+        while let Some(request) = queue.recv().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Some(ender) = ender.upgrade() else { return };
             let paused_until = *lock(&ender.paused_until);
@@ -60,15 +65,15 @@ impl Ender {
             next = ender.clock.now() + SPACING;
             tokio::spawn(async move {
                 // Its turn may be a while in coming.
-                _ = ender.end(&parting, ender.clock.now() + 2 * ender.timeout).await;
-                ender.leavers.done();
+                _ = ender.end(&request, ender.clock.now() + 2 * ender.timeout).await;
+                ender.end_queue.done();
                 drop(place);
             });
         }
     }
 
     /// Ends these now, and waits for those on their way out, until the deadline. Returns how many of these are left.
-    pub(crate) async fn end_all(self: &Arc<Self>, sessions: Vec<Parting>, deadline: Instant) -> usize {
+    pub(crate) async fn end_all(self: &Arc<Self>, sessions: Vec<EndRequest>, deadline: Instant) -> usize {
         self.start();
         let (all, ended) = (sessions.len(), Arc::new(AtomicUsize::new(0)));
         let rest = Arc::new(Mutex::new(sessions));
@@ -78,11 +83,11 @@ impl Ender {
                 tokio::spawn(async move {
                     let next = || lock(&rest).pop();
                     while ender.clock.now() < deadline
-                        && let Some(parting) = next()
+                        && let Some(request) = next()
                     {
                         let paused_until = *lock(&ender.paused_until);
                         tokio::time::sleep_until(paused_until.min(deadline)).await;
-                        if ender.end(&parting, deadline).await {
+                        if ender.end(&request, deadline).await {
                             ended.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -92,14 +97,14 @@ impl Ender {
         for worker in workers {
             _ = tokio::time::timeout_at(deadline, worker).await;
         }
-        _ = tokio::time::timeout_at(deadline, self.leavers.all_done()).await;
+        _ = tokio::time::timeout_at(deadline, self.end_queue.all_done()).await;
         all - ended.load(Ordering::Relaxed)
     }
 
     /// Whether it is over at Clerk now.
-    async fn end(&self, parting: &Parting, deadline: Instant) -> bool {
+    async fn end(&self, request: &EndRequest, deadline: Instant) -> bool {
         let time = TimeLeft::new(self.timeout, self.clock);
-        let ended = tokio::time::timeout_at(deadline, self.road.end(parting, time)).await;
+        let ended = tokio::time::timeout_at(deadline, self.road.end(request, time)).await;
         let code = match ended {
             Ok(Ok(())) => return true,
             Ok(Err(fault)) => {
@@ -112,7 +117,7 @@ impl Ender {
             Err(_) => Some("timeout".into()),
         };
         tracing::debug!(
-            session_id = &*parting.session_id,
+            session_id = &*request.session_id,
             code = code.as_deref(),
             "a session was not ended at Clerk"
         );

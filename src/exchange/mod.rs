@@ -24,6 +24,6 @@ pub(crate) use self::notices::Notices;
 pub(crate) use self::pacing::{Budget, NoTurn, Pacing, Share, Wish};
 pub(crate) use self::proven::Proven;
 pub(crate) use self::road::{Backend, BackendOptions, BackendParts, Devices, Frontend, Roads};
-pub(crate) use self::sign_in::{Attempt, SignInFault, SignInOutcome, SignIns};
+pub(crate) use self::sign_in::{Attempt, OpenOutcome, SignInFault, SignInOutcome, SignIns};
 pub(crate) use self::standing::Standing;
 pub(crate) use self::verdict::{RETRY_RATE_LIMITED, of_fault as of_sign_in, of_mint, unavailable};

@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::key::{CredentialKey, PassThrough};
-use crate::store::User;
+use crate::sessions::User;
 
 /// Marks per session that can be held.
 const MARKS_PER_SESSION: u64 = 4;
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::credentials::Decoding;
     use crate::key::{KeySecret, Strategy};
-    use crate::store::Users;
+    use crate::sessions::Users;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

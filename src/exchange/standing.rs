@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::key::{CredentialKey, PassThrough};
-use crate::store::Generation;
+use crate::sessions::Generation;
 
 /// How long such a proof stands: longer than anybody is told to wait. It counts from there for the session, too.
 const STANDS: Duration = Duration::from_secs(5 * 60);

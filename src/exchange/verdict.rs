@@ -70,7 +70,7 @@ pub(crate) fn of_mint(fault: &MintFault) -> Rejection {
         MintFault::Forbidden => Rejection::new(RejectionKind::OrganizationForbidden),
         MintFault::ActionRequired => of_fault(&Fault::new(Meaning::ActionRequired)),
         MintFault::Misconfigured(_) => Rejection::new(RejectionKind::Misconfigured),
-        MintFault::NoCarrier => unavailable("no_session_for_organization"),
+        MintFault::NoSession => unavailable("no_session_for_organization"),
         MintFault::Superseded => unavailable("revoked_meanwhile"),
         // A session that is gone twice in one request: Clerk's trouble.
         MintFault::Gone => unavailable("session_gone"),

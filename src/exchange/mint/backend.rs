@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use super::calls::{named, personal};
 use super::verified::{Subject, Verified};
-use super::{MintFault, Minter};
+use super::{MintFault, Minter, gone};
 use crate::access::{Access, OrganizationRef};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::road::Backend;
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
-use crate::store::LiveSession;
+use crate::sessions::{Holding, Session, SessionState};
 
 /// A Frontend API that doesn't answer is left alone for so long.
 const REST: Duration = Duration::from_secs(10);
@@ -25,13 +25,15 @@ impl Minter {
     pub(super) async fn mint_on_backend(
         &self,
         backend: &Backend,
-        live: &Arc<LiveSession>,
+        holding: &Holding,
         access: &Access,
         organization: Option<OrganizationRef<'_>>,
-    ) -> Result<(Verified, Arc<LiveSession>), MintFault> {
-        if self.frontend_serves(backend, live, access, organization) {
+    ) -> Result<(Verified, Arc<Session>), MintFault> {
+        let first = holding.session();
+        if self.frontend_serves(backend, &first, access, organization) {
             // A third of the time, so that there is some left for the other way, and for a turn on it.
-            let by_client = self.mint_session_token(live, access, organization, None);
+            let last = holding.last_token(access);
+            let by_client = self.mint_session_token(&first, access, organization, None, last.as_deref());
             let minted = tokio::time::timeout(self.timeout / 3, by_client).await;
             match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
                 Err(MintFault::Fault(fault))
@@ -42,50 +44,41 @@ impl Minter {
                 {
                     self.rest_frontend(&fault);
                 }
-                minted => return minted.map(|token| (token, Arc::clone(live))),
+                minted => {
+                    let minted = minted.inspect_err(|fault| gone(&first, fault));
+                    return minted.map(|token| (token, first));
+                }
             }
         }
-        let name = access.organization.as_deref();
-        let carrier = live.carrier(name).ok_or(MintFault::NoCarrier)?;
-        let minted = self.mint_by_key(backend, &carrier, access, organization).await;
-        let is_sibling = !Arc::ptr_eq(&carrier, live);
-        match minted {
-            // A sibling that is over is replaced by another; the session that it is a sibling of goes on.
-            Err(MintFault::Gone) if is_sibling => {
-                backend.forget(&carrier).await;
-                live.drop_sibling(&carrier.session_id);
-                Err(MintFault::NoCarrier)
-            }
-            // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more,
-            // also if the user should come back.
-            Err(MintFault::Forbidden) if organization.is_some() => {
-                backend.forget(&carrier).await;
-                carrier.lose_organization();
-                // Kept no longer, it is ended with the session that it stands beside.
-                carrier.mark_to_end();
-                Err(MintFault::Forbidden)
-            }
-            minted => minted.map(|token| (token, carrier)),
+        let session = holding.session_for(access.organization.as_deref()).ok_or(MintFault::NoSession)?;
+        let minted = self.mint_by_key(backend, &session, access, organization).await;
+        // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more, also
+        // if the user should come back.
+        if matches!(minted, Err(MintFault::Forbidden)) && organization.is_some() {
+            backend.forget(&session).await;
+            session.lose_organization();
+            session.advance(SessionState::Ending);
         }
+        minted.inspect_err(|fault| gone(&session, fault)).map(|token| (token, session))
     }
 
     fn frontend_serves(
         &self,
         backend: &Backend,
-        live: &LiveSession,
+        session: &Session,
         access: &Access,
         organization: Option<OrganizationRef<'_>>,
     ) -> bool {
         let is_known = match organization {
             // Clerk resolves slugs by a touch alone; the key knows the user's organizations.
-            Some(OrganizationRef::Slug(slug)) => live.membership_by_slug(slug).is_some(),
+            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_some(),
             _ => true,
         };
         is_known
             && access.template.is_none()
             && backend.options.token_lifetime.is_none()
-            && live.client.current().is_some()
-            && !live.choose_organization.load(Ordering::Relaxed)
+            && session.client.current().is_some()
+            && !session.choose_organization.load(Ordering::Relaxed)
             && self.backoff.left(self.clock.now()).is_none()
     }
 
@@ -100,18 +93,18 @@ impl Minter {
     async fn mint_by_key(
         &self,
         backend: &Backend,
-        carrier: &LiveSession,
+        session: &Session,
         access: &Access,
         organization: Option<OrganizationRef<'_>>,
     ) -> Result<Verified, MintFault> {
-        let subject = Subject::of(carrier);
+        let subject = Subject::of(session);
         let mut time = TimeLeft::new(self.timeout, self.clock);
-        if organization.is_none() && carrier.choose_organization.load(Ordering::Relaxed) {
+        if organization.is_none() && session.choose_organization.load(Ordering::Relaxed) {
             return Err(MintFault::ActionRequired);
         }
         // A template's token need not name the organization: the session's own tells that the user is still a member.
         let plain = if access.template.is_none() || organization.is_some() {
-            let minted = self.by_key(backend, carrier, None, &mut time).await?;
+            let minted = self.by_key(backend, session, None, &mut time).await?;
             let (token, life) = self.verified(minted, subject, true).await?;
             match organization {
                 None => personal(&token)?,
@@ -135,7 +128,7 @@ impl Minter {
             return Err(MintFault::Misconfigured(super::calls::UNUSABLE_TEMPLATE));
         }
         let member = plain.and_then(|(token, _)| token.claims().organization().cloned());
-        let minted = self.by_key(backend, carrier, Some(template), &mut time).await?;
+        let minted = self.by_key(backend, session, Some(template), &mut time).await?;
         let (token, life) = self.verified(minted, subject, false).await?;
         match (token.claims().organization(), &member) {
             (None, _) => {}
@@ -148,15 +141,15 @@ impl Minter {
     async fn by_key(
         &self,
         backend: &Backend,
-        carrier: &LiveSession,
+        session: &Session,
         template: Option<&str>,
         time: &mut TimeLeft,
     ) -> Result<crate::api::Minted, MintFault> {
         let life = backend.options.token_lifetime;
-        match backend.bapi.mint(&carrier.session_id, template, life, time).await {
+        match backend.bapi.mint(&session.id, template, life, time).await {
             // What isn't there is the session, or the template.
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                let is_live = backend.bapi.session_is_live(&carrier.session_id, time).await?;
+                let is_live = backend.bapi.session_is_live(&session.id, time).await?;
                 Err(match template {
                     _ if !is_live => MintFault::Gone,
                     Some(_) => MintFault::Misconfigured(super::calls::MISSING_TEMPLATE),

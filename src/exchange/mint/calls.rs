@@ -9,7 +9,7 @@ use crate::api::{Fault, Meaning, Minted};
 use crate::fapi::MintFor;
 use crate::jwt::VerifiedToken;
 use crate::organization::Organization;
-use crate::store::{Active, LiveSession};
+use crate::sessions::{Active, HeldToken, Session};
 
 pub(super) const UNUSABLE_TEMPLATE: &str = "the name of the JWT template is none: [A-Za-z0-9_-]{1,128}";
 pub(super) const MISSING_TEMPLATE: &str =
@@ -18,41 +18,42 @@ pub(super) const MISSING_TEMPLATE: &str =
 impl Minter {
     /// Whether the organization has to be made the session's active one to get a token of it: a slug that only Clerk
     /// can resolve, or a session that waits for its user to choose one.
-    pub(super) fn needs_touch(&self, live: &LiveSession, organization: Option<OrganizationRef<'_>>) -> bool {
+    pub(super) fn needs_touch(&self, session: &Session, organization: Option<OrganizationRef<'_>>) -> bool {
         match organization {
             None => false,
-            Some(_) if live.choose_organization.load(Ordering::Relaxed) => true,
+            Some(_) if session.choose_organization.load(Ordering::Relaxed) => true,
             Some(OrganizationRef::Id(_)) => false,
-            Some(OrganizationRef::Slug(slug)) => live.membership_by_slug(slug).is_none(),
+            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_none(),
         }
     }
 
     pub(super) async fn mint_session_token(
         &self,
-        live: &LiveSession,
+        session: &Session,
         access: &Access,
         organization: Option<OrganizationRef<'_>>,
         active: Option<&mut Active>,
+        last: Option<&HeldToken>,
     ) -> Result<Verified, MintFault> {
-        let subject = Subject::of(live);
+        let subject = Subject::of(session);
         let Some(organization) = organization else {
-            if live.choose_organization.load(Ordering::Relaxed) {
+            if session.choose_organization.load(Ordering::Relaxed) {
                 return Err(MintFault::ActionRequired);
             }
-            let minted = self.mint_for(live, access, MintFor::Personal).await?;
+            let minted = self.mint_for(session, last, MintFor::Personal).await?;
             let (token, life) = self.verified(minted, subject, true).await?;
             personal(&token)?;
             return Ok((token, life, None));
         };
         let known = match organization {
             OrganizationRef::Id(id) => Some(id),
-            OrganizationRef::Slug(slug) => live.membership_by_slug(slug),
+            OrganizationRef::Slug(slug) => session.membership_by_slug(slug),
         };
         let (id, minted) = match (active, known) {
             (Some(active), _) => {
-                self.touch(live, active, access.organization.as_deref().unwrap_or_default()).await?
+                self.touch(session, active, access.organization.as_deref().unwrap_or_default()).await?
             }
-            (None, Some(id)) => (id.into(), self.mint_for(live, access, MintFor::Organization(id)).await?),
+            (None, Some(id)) => (id.into(), self.mint_for(session, last, MintFor::Organization(id)).await?),
             (None, None) => return Err(MintFault::Forbidden),
         };
         let (token, life) = self.verified(minted, subject, true).await?;
@@ -63,16 +64,15 @@ impl Minter {
     /// `/tokens` with what there is to try when Clerk wants to see the expired token, or finds something missing.
     async fn mint_for(
         &self,
-        live: &LiveSession,
-        access: &Access,
+        session: &Session,
+        last: Option<&HeldToken>,
         organization: MintFor<'_>,
     ) -> Result<Minted, MintFault> {
-        let mut answer = self.fapi.mint(&live.session_id, &live.client, organization, None).await;
+        let mut answer = self.fapi.mint(&session.id, &session.client, organization, None).await;
         if answer.as_ref().is_err_and(|fault| fault.meaning == Meaning::MissingExpiredToken) {
-            let last = live.tokens.held(access).or_else(|| live.tokens.held(&Access::default()));
             if let Some(last) = last {
                 let expired = Some(last.session.token());
-                answer = self.fapi.mint(&live.session_id, &live.client, organization, expired).await;
+                answer = self.fapi.mint(&session.id, &session.client, organization, expired).await;
             }
         }
         match answer {
@@ -82,7 +82,7 @@ impl Minter {
                 Err(MintFault::Gone)
             }
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                Err(self.gone_or(live, MintFault::Forbidden).await?)
+                Err(self.gone_or(session, MintFault::Forbidden).await?)
             }
             Err(fault) => Err(fault.into()),
         }
@@ -92,16 +92,16 @@ impl Minter {
     /// organization's id and the session token of it.
     async fn touch(
         &self,
-        live: &LiveSession,
+        session: &Session,
         active: &mut Active,
         name: &str,
     ) -> Result<(Box<str>, Minted), MintFault> {
         // Until there is an answer, nobody knows: the touch may count though its answer is lost.
         *active = Active::Unknown;
-        let touched = match self.fapi.touch(&live.session_id, &live.client, name).await {
+        let touched = match self.fapi.touch(&session.id, &session.client, name).await {
             Ok(touched) => touched,
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                return Err(self.gone_or(live, MintFault::Forbidden).await?);
+                return Err(self.gone_or(session, MintFault::Forbidden).await?);
             }
             Err(fault) => return Err(fault.into()),
         };
@@ -109,7 +109,7 @@ impl Minter {
         if touched.pending.is_some() {
             return Err(MintFault::ActionRequired);
         }
-        live.choose_organization.store(false, Ordering::Relaxed);
+        session.choose_organization.store(false, Ordering::Relaxed);
         let id = match (touched.active_organization, name) {
             (Some(id), _) => id,
             (None, "") => Box::default(),
@@ -119,7 +119,7 @@ impl Minter {
             Some(minted) => minted,
             None => {
                 let organization = if id.is_empty() { MintFor::Personal } else { MintFor::Organization(&id) };
-                self.fapi.mint(&live.session_id, &live.client, organization, None).await?
+                self.fapi.mint(&session.id, &session.client, organization, None).await?
             }
         };
         Ok((id, minted))
@@ -129,7 +129,7 @@ impl Minter {
     /// section. Its token need not name the organization; the session token that the touch brings does.
     pub(super) async fn mint_template(
         &self,
-        live: &LiveSession,
+        session: &Session,
         access: &Access,
         organization: Option<OrganizationRef<'_>>,
         template: &str,
@@ -138,15 +138,17 @@ impl Minter {
         if !crate::access::is_template_name(template) {
             return Err(MintFault::Misconfigured(UNUSABLE_TEMPLATE));
         }
-        let subject = Subject::of(live);
+        let subject = Subject::of(session);
         let Some(active) = active else { return Err(MintFault::lost("no_critical_section")) };
         let member = match organization {
-            None if *active == Active::Personal && !live.choose_organization.load(Ordering::Relaxed) => None,
+            None if *active == Active::Personal && !session.choose_organization.load(Ordering::Relaxed) => {
+                None
+            }
             // Touched each time, also where it is the active one as far as is known: the token may say nothing of the
             // organization, and then the touch alone tells that the user is still a member.
             organization => {
                 let name = access.organization.as_deref().unwrap_or_default();
-                let (id, minted) = self.touch(live, active, name).await?;
+                let (id, minted) = self.touch(session, active, name).await?;
                 let (token, _) = self.verified(minted, subject, true).await?;
                 match organization {
                     None => personal(&token)?,
@@ -155,10 +157,10 @@ impl Minter {
                 token.claims().organization().cloned()
             }
         };
-        let minted = match self.fapi.mint_template(&live.session_id, &live.client, template).await {
+        let minted = match self.fapi.mint_template(&session.id, &session.client, template).await {
             Ok(minted) => minted,
             Err(fault) if fault.meaning == Meaning::NotFound => {
-                return Err(self.gone_or(live, MintFault::Misconfigured(MISSING_TEMPLATE)).await?);
+                return Err(self.gone_or(session, MintFault::Misconfigured(MISSING_TEMPLATE)).await?);
             }
             Err(fault) => return Err(fault.into()),
         };
@@ -172,8 +174,8 @@ impl Minter {
     }
 
     /// After a 404 that doesn't say what is missing: the session, or something else.
-    async fn gone_or(&self, live: &LiveSession, otherwise: MintFault) -> Result<MintFault, Fault> {
-        let is_live = self.fapi.session_is_live(&live.session_id, &live.client).await?;
+    async fn gone_or(&self, session: &Session, otherwise: MintFault) -> Result<MintFault, Fault> {
+        let is_live = self.fapi.session_is_live(&session.id, &session.client).await?;
         Ok(if is_live { otherwise } else { MintFault::Gone })
     }
 }

@@ -1,7 +1,7 @@
 //! Why there is no token.
 
 use crate::api::{Fault, Meaning, Refusal};
-use crate::store::Refused;
+use crate::sessions::Refused;
 
 /// Why there is no token.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) enum MintFault {
     /// The set-up can't bring what is asked for; what to do about it.
     Misconfigured(&'static str),
     /// No session of this user is for that organization yet: one has to be opened.
-    NoCarrier,
+    NoSession,
     /// Something that the token is about was revoked while it was minted.
     Superseded,
     Fault(Fault),

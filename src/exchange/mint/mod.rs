@@ -22,7 +22,7 @@ use crate::exchange::road::Roads;
 use crate::fapi::Fapi;
 use crate::jitter::Jitter;
 use crate::jwt::Jwks;
-use crate::store::{HeldToken, LiveSession, Revocations, Target};
+use crate::sessions::{HeldToken, Holding, Revocations, Session, SessionState, Target};
 
 /// Mints at a time, over all sessions (rule P2).
 const MAX_MINTS: usize = 32;
@@ -83,13 +83,13 @@ impl Minter {
         self.circuit.state()
     }
 
-    /// Brings a new token of the kind that `access` asks for, and stores it with its session.
+    /// Brings a new token of the kind that `access` asks for, and stores it with its holding.
     ///
     /// Unless the session, its user or the organization was revoked meanwhile: then it is neither stored nor
     /// returned.
     pub(crate) async fn mint(
         &self,
-        live: &Arc<LiveSession>,
+        holding: &Arc<Holding>,
         access: &Access,
     ) -> Result<Arc<HeldToken>, MintFault> {
         let organization = match access.organization.as_deref().map(OrganizationRef::parse) {
@@ -97,23 +97,24 @@ impl Minter {
             Some(organization) => organization,
             None => None,
         };
-        // First what only this session can be short of, then what all share: no session may keep others waiting.
+        // First what only this holding can be short of, then what all share: no holding may keep others waiting.
         let deadline = self.clock.now() + self.timeout;
+        let session = holding.session();
         let own = tokio::time::timeout_at(deadline, async {
-            let place = live.mints.acquire().await;
+            let place = holding.mints.acquire().await;
             let touches = self.road.backend().is_none()
-                && (access.template.is_some() || self.needs_touch(live, organization));
-            let active = if touches { Some(live.active_organization.lock().await) } else { None };
+                && (access.template.is_some() || self.needs_touch(&session, organization));
+            let active = if touches { Some(session.active_organization.lock().await) } else { None };
             (place, active)
         });
         let Ok((Ok(_own), mut active)) = own.await else { return Err(MintFault::lost("session_busy")) };
         let now = self.clock.now();
         let is_unknown = match organization {
-            Some(OrganizationRef::Id(id)) => !live.is_member(id),
-            Some(OrganizationRef::Slug(slug)) => live.membership_by_slug(slug).is_none(),
+            Some(OrganizationRef::Id(id)) => !session.is_member(id),
+            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_none(),
             None => false,
         };
-        if is_unknown && !live.user.may_ask_for_unknown(now) {
+        if is_unknown && !holding.user.may_ask_for_unknown(now) {
             let fault = Fault::coded(Meaning::RateLimited, "too_many_unknown_organizations");
             return Err(fault.into());
         }
@@ -126,19 +127,22 @@ impl Minter {
         }
         let pass = self
             .circuit
-            .enter(address(live), now)
+            .enter(address(holding), now)
             .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
         let since = self.revocations.now();
         let calls = async {
             if let Some(backend) = self.road.backend() {
-                return self.mint_on_backend(backend, live, access, organization).await;
+                return self.mint_on_backend(backend, holding, access, organization).await;
             }
             let active = active.as_deref_mut();
             let minted = match &access.template {
-                Some(template) => self.mint_template(live, access, organization, template, active).await,
-                None => self.mint_session_token(live, access, organization, active).await,
+                Some(template) => self.mint_template(&session, access, organization, template, active).await,
+                None => {
+                    let last = holding.last_token(access);
+                    self.mint_session_token(&session, access, organization, active, last.as_deref()).await
+                }
             };
-            minted.map(|token| (token, Arc::clone(live)))
+            minted.inspect_err(|fault| gone(&session, fault)).map(|token| (token, Arc::clone(&session)))
         };
         // With the key each call keeps to the time by itself, and its wait for a turn is no trouble of Clerk's.
         let deadline = if self.road.backend().is_some() { deadline + 2 * self.timeout } else { deadline };
@@ -156,26 +160,33 @@ impl Minter {
                 pass.failed(self.clock.now());
             }
             // Nobody was asked.
-            Err(MintFault::NoCarrier) => drop(pass),
+            Err(MintFault::NoSession) => drop(pass),
             Err(MintFault::Fault(fault)) if fault.meaning == Meaning::NoTurn => drop(pass),
             _ => pass.answered(),
         }
-        let ((token, life, member), carrier) = minted?;
-        let held = Arc::new(self.held(&carrier, token, life, member, access, since));
+        let ((token, life, member), minted_for) = minted?;
+        let held = Arc::new(self.held(&minted_for, token, life, member, access, since));
         let concerns = |target: &Target| match target {
             Target::Organization(id) => {
                 held.session.organization().is_some_and(|organization| organization.id() == &**id)
             }
-            target => live.concerns(target),
+            target => holding.concerns(target),
         };
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
-            live.tokens.put(access, &held, self.clock.now());
+            holding.tokens.put(access, &held, self.clock.now());
         });
         stored.map(|()| held).ok_or(MintFault::Superseded)
     }
 }
 
-/// Tells sessions apart for the circuit: faults must come from several of them.
-fn address(live: &LiveSession) -> u64 {
-    std::ptr::from_ref(live).addr() as u64
+/// Tells holdings apart for the circuit: faults must come from several of them.
+fn address(holding: &Holding) -> u64 {
+    std::ptr::from_ref(holding).addr() as u64
+}
+
+/// Clerk has said of this very session that it is over.
+fn gone(session: &Session, fault: &MintFault) {
+    if matches!(fault, MintFault::Gone) {
+        session.advance(SessionState::Gone);
+    }
 }

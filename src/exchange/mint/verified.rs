@@ -13,7 +13,7 @@ use crate::clock::unix_seconds;
 use crate::jwt::{Expected, VerifiedToken, kid, verify};
 use crate::organization::Organization;
 use crate::session::ClerkSession;
-use crate::store::{Generation, HeldToken, LiveSession};
+use crate::sessions::{Generation, HeldToken, Holding, Session};
 
 /// Leeway against Clerk's own clock, as Clerk's SDKs have it (`clockSkewInMs` 5000), and against ours.
 const LEEWAY_BY_DATE: u64 = 5;
@@ -41,9 +41,15 @@ pub(super) struct Subject<'a> {
 
 impl Minter {
     /// Takes the token that a sign-in brought along, where it fits a plain access: it names no organization.
-    pub(crate) async fn take_plain(&self, live: &LiveSession, minted: Minted) -> Result<(), MintFault> {
-        let (token, life) = self.verified(minted, Subject::of(live), true).await?;
-        let access = match (token.claims().organization(), live.opened_for()) {
+    pub(crate) async fn take_plain(
+        &self,
+        holding: &Holding,
+        session: &Session,
+        minted: Minted,
+        since: Generation,
+    ) -> Result<(), MintFault> {
+        let (token, life) = self.verified(minted, Subject::of(session), true).await?;
+        let access = match (token.claims().organization(), session.opened_for()) {
             (None, _) => Some(Access::default()),
             (Some(named), Some(asked)) if named.id() == asked || named.slug() == Some(asked) => {
                 Some(Access::new().organization(asked))
@@ -51,15 +57,15 @@ impl Minter {
             (Some(_), _) => None,
         };
         if let Some(access) = access {
-            let held = self.held(live, token, life, None, &access, live.since());
-            live.tokens.put(&access, &Arc::new(held), self.clock.now());
+            let held = self.held(session, token, life, None, &access, since);
+            holding.tokens.put(&access, &Arc::new(held), self.clock.now());
         }
         Ok(())
     }
 
     pub(super) fn held(
         &self,
-        live: &LiveSession,
+        session: &Session,
         token: VerifiedToken,
         Life { left, life }: Life,
         organization: Option<Organization>,
@@ -70,7 +76,7 @@ impl Minter {
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&live.session_id, self.road.name(), token, organization);
+        let session = ClerkSession::new(&session.id, self.road.name(), token, organization);
         HeldToken::new(session, left + life, life, renew_at, since)
     }
 
@@ -134,8 +140,8 @@ impl Minter {
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn of(live: &'a LiveSession) -> Self {
-        Self { user_id: &live.user.id, session_id: &live.session_id }
+    pub(super) fn of(session: &'a Session) -> Self {
+        Self { user_id: &session.user.id, session_id: &session.id }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::clock::ClerkTime;
 use crate::fapi::{ClientSlot, ClientToken};
 use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
-use crate::store::LiveSession;
+use crate::sessions::{Session, SessionState};
 use crate::sync::lock;
 
 /// The register is cleared of what has gone when it has grown by this, and to twice of what was left before: in
@@ -39,30 +39,27 @@ struct InUse {
     vacant: Arc<AtomicBool>,
     /// The last session that was opened on it here.
     session_id: Box<str>,
-    /// Who uses a session that hangs on it: several credentials can share one. The newest comes last.
-    users: Vec<Weak<LiveSession>>,
+    session: Weak<Session>,
 }
 
 impl InUse {
-    fn new(live: &LiveSession) -> Self {
-        let client = Arc::downgrade(&live.client);
-        Self { client, vacant: live.client.vacancy(), session_id: live.session_id.clone(), users: Vec::new() }
-    }
-
-    fn standing(&self) -> Standing {
-        match self.live() {
-            Some(live) if !live.is_over() => Standing::InUse,
-            // Clerk says that it is over. A look will tell.
-            Some(live) if live.is_gone() => Standing::Unknown,
-            _ if self.vacant.load(Ordering::Relaxed) => Standing::Free,
-            _ => Standing::Leaving(self.session_id.clone()),
+    fn new(session: &Arc<Session>) -> Self {
+        Self {
+            client: Arc::downgrade(&session.client),
+            vacant: session.client.vacancy(),
+            session_id: session.id.clone(),
+            session: Arc::downgrade(session),
         }
     }
 
-    /// One that is live, or else the last that was.
-    fn live(&self) -> Option<Arc<LiveSession>> {
-        let users = || self.users.iter().rev().filter_map(Weak::upgrade);
-        users().find(|live| !live.is_over()).or_else(|| users().next())
+    fn standing(&self) -> Standing {
+        match self.session.upgrade() {
+            Some(session) if session.state() == SessionState::Live => Standing::InUse(session),
+            // Clerk says that it is over. A look will tell.
+            Some(session) if session.state() == SessionState::Gone => Standing::Unknown,
+            _ if self.vacant.load(Ordering::Relaxed) => Standing::Free,
+            _ => Standing::Leaving(self.session_id.clone()),
+        }
     }
 }
 
@@ -75,8 +72,8 @@ pub(crate) struct Device {
 
 /// What hangs on a client, as far as this process knows.
 pub(crate) enum Standing {
-    /// A session of ours, live.
-    InUse,
+    /// A session of ours, live as far as is known.
+    InUse(Arc<Session>),
     /// This session of ours is over here, and maybe not at Clerk.
     Leaving(Box<str>),
     /// Nothing: a session of ours was ended.
@@ -108,33 +105,26 @@ impl Devices {
     }
 
     /// Remembers the client of a session that a good sign-in has brought.
-    pub(crate) fn put(self: &Arc<Self>, identifier: &str, live: &Arc<LiveSession>) {
-        let Some(token) = live.client.current() else { return };
-        self.keep(identifier, &live.client);
+    pub(crate) fn put(self: &Arc<Self>, identifier: &str, session: &Arc<Session>) {
+        let Some(token) = session.client.current() else { return };
+        self.keep(identifier, &session.client);
         let mut in_use = lock(&self.in_use);
         if in_use.by_name.len() >= in_use.clear_at {
             // What is forgotten here is looked at anew when it is used next.
             in_use.by_name.retain(|_, used| used.client.strong_count() > 0);
             in_use.clear_at = 2 * in_use.by_name.len() + CLEAR_AT;
         }
-        let client = Arc::downgrade(&live.client);
-        let used = in_use.by_name.entry(identifier.into()).or_insert_with(|| InUse::new(live));
-        if !used.client.ptr_eq(&client) {
-            *used = InUse::new(live);
-        }
-        used.session_id.clone_from(&live.session_id);
-        used.users.retain(|known| known.upgrade().is_some_and(|known| !known.is_over()));
-        used.users.push(Arc::downgrade(live));
+        in_use.by_name.insert(identifier.into(), InUse::new(session));
         drop(in_use);
         let mut token = token;
         loop {
-            let device = KnownDevice::of(&live.user.id, Arc::clone(&token), self.time.now());
+            let device = KnownDevice::of(&session.user.id, Arc::clone(&token), self.time.now());
             {
                 let _changing = lock(&self.changing);
                 self.store.put(identifier, device);
             }
             // It may have been rotated between the look and the change, and then nobody has kept the newer one.
-            match live.client.current() {
+            match session.client.current() {
                 Some(current) if Arc::ptr_eq(&current, &token) => return,
                 Some(current) => token = current,
                 None => return,

@@ -13,6 +13,7 @@ use crate::exchange::pacing::{NoTurn, Pacing, Permit};
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
 use crate::key::device_name;
+use crate::sessions::SessionState;
 
 /// See the [module's documentation](super).
 pub(crate) struct Frontend {
@@ -100,7 +101,7 @@ impl Frontend {
     ) -> Result<SignedIn, Fault> {
         let is_taken = match &device.standing {
             Standing::Free => false,
-            Standing::InUse => true,
+            Standing::InUse(_) => true,
             // Over here, and about to be over at Clerk.
             Standing::Leaving(session_id) => {
                 _ = time.run(self.fapi.end(session_id, &device.client)).await;
@@ -117,7 +118,7 @@ impl Frontend {
             },
         };
         if is_taken {
-            return self.adopt_or_sign_in(asking, &device, time).await;
+            return self.adopt_or_sign_in(asking, &device, permit, time).await;
         }
         let answer = self.sign_in(asking, Some(&device.client), time).await;
         match answer {
@@ -129,7 +130,7 @@ impl Frontend {
             Err(fault) if asking.follows && fault.meaning != Meaning::DeviceNotTrusted => Err(fault),
             Err(fault) if fault.meaning == Meaning::SessionExists => {
                 another(asking, permit).await?;
-                self.adopt_or_sign_in(asking, &device, time).await
+                self.adopt_or_sign_in(asking, &device, permit, time).await
             }
             Err(fault) if is_gone(&fault) => {
                 self.devices.forget(asking.device_name);
@@ -145,35 +146,55 @@ impl Frontend {
     }
 
     /// There is a session on the known client: signs in from a fresh one, and where that proves the password and no
-    /// more, goes on with the session that is there.
+    /// more, goes on with the session that is there, or with the client where nothing is there any more.
     async fn adopt_or_sign_in(
         &self,
         asking: &Asking<'_>,
         device: &Device,
+        permit: &mut Permit,
         time: &mut TimeLeft,
     ) -> Result<SignedIn, Fault> {
         let fault = match self.sign_in(asking, None, time).await {
             Err(fault) if fault.proves_password => fault,
             answer => return answer,
         };
-        let sessions = self.sessions_of(&device.client, time).await?;
-        let is_empty = sessions.is_empty();
+        let sessions = match self.sessions_of(&device.client, time).await {
+            // Clerk has deleted the client, so it is no device any more.
+            Err(gone) if is_gone(&gone) => {
+                self.devices.forget(asking.device_name);
+                return Err(fault);
+            }
+            answer => answer?,
+        };
+        if let Standing::InUse(held) = &device.standing
+            && !sessions.iter().any(|session| session.session_id == held.id)
+        {
+            // It was revoked at Clerk. The next mint for it will find that out as well.
+            held.advance(SessionState::Gone);
+        }
+        if sessions.is_empty() {
+            if asking.follows || asking.followed.load(Ordering::Relaxed) {
+                return Err(fault);
+            }
+            another(asking, permit).await?;
+            let answer = self.sign_in(asking, Some(&device.client), time).await;
+            let is_of_device = |signed_in: &SignedIn| signed_in.user_id == device.user_id;
+            if !answer.as_ref().is_ok_and(is_of_device) {
+                self.devices.forget(asking.device_name);
+            }
+            return answer;
+        }
         let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
         // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
         // identifiers that are verified for its user.
         let goes_by = |session: &SignedIn| {
             session.identifiers.iter().any(|known| *device_name(known) == *asking.device_name)
         };
-        match of_user.filter(goes_by) {
-            Some(session) => Ok(session),
-            None => {
-                if !is_empty {
-                    // Somebody else's hangs on it: it is no device of this user's.
-                    self.devices.forget(asking.device_name);
-                }
-                Err(fault)
-            }
-        }
+        of_user.filter(goes_by).ok_or_else(|| {
+            // Somebody else's hangs on it: it is no device of this user's.
+            self.devices.forget(asking.device_name);
+            fault
+        })
     }
 }
 

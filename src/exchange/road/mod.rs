@@ -29,7 +29,7 @@ use crate::fapi::SignedIn;
 use crate::kept::StoredSession;
 use crate::key::IdentifierKey;
 use crate::session::Road;
-use crate::store::{LiveSession, Parting};
+use crate::sessions::{EndRequest, Session};
 
 /// The road that an engine takes.
 pub(crate) enum Roads {
@@ -116,17 +116,24 @@ impl Roads {
     }
 
     /// Remembers what the next sign-in of this credential can make use of.
-    pub(crate) fn remember(&self, device_name: &str, live: &Arc<LiveSession>) {
+    pub(crate) fn remember(&self, device_name: &str, session: &Arc<Session>) {
         if let Self::Frontend(road) = self {
-            road.devices.put(device_name, live);
+            road.devices.put(device_name, session);
+        }
+    }
+
+    /// Takes back what was remembered of a credential.
+    pub(crate) fn forget_device(&self, device_name: &str) {
+        if let Self::Frontend(road) = self {
+            road.devices.forget(device_name);
         }
     }
 
     /// Ends a session at Clerk.
-    pub(crate) async fn end(&self, parting: &Parting, mut time: TimeLeft) -> Result<(), Fault> {
+    pub(crate) async fn end(&self, request: &EndRequest, mut time: TimeLeft) -> Result<(), Fault> {
         match self {
-            Self::Frontend(road) => time.run(road.fapi.end(&parting.session_id, &parting.client)).await,
-            Self::Backend(road) => road.bapi.revoke(&parting.session_id, &mut time).await,
+            Self::Frontend(road) => time.run(road.fapi.end(&request.session_id, &request.client)).await,
+            Self::Backend(road) => road.bapi.revoke(&request.session_id, &mut time).await,
         }
     }
 

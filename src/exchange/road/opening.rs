@@ -15,7 +15,7 @@ use crate::exchange::pacing::{NoTurn, Share, Wish};
 use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{Membership, Proof, SignedIn};
 use crate::kept::StoredSession;
-use crate::store::LiveSession;
+use crate::sessions::Session;
 
 /// A session that ends sooner is replaced.
 const TOO_SHORT: Duration = Duration::from_secs(60);
@@ -97,9 +97,9 @@ impl Backend {
     }
 
     /// No later sign-in goes on with this session.
-    pub(crate) async fn forget(&self, live: &LiveSession) {
-        self.forget_known(&live.session_id);
-        self.sessions.remove(&live.user.id, &live.session_id).await;
+    pub(crate) async fn forget(&self, session: &Session) {
+        self.forget_known(&session.id);
+        self.sessions.remove(&session.user.id, &session.id).await;
     }
 
     /// A session of this user that was opened before, as far as is known here.

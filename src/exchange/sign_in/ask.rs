@@ -16,7 +16,7 @@ use crate::exchange::road::{Asking, PAUSED, Proved};
 use crate::exchange::verdict;
 use crate::key::{IdentifierKey, device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::store::Generation;
+use crate::sessions::Generation;
 use crate::sync::{Either, either};
 
 impl SignIns {

@@ -28,12 +28,12 @@ use crate::exchange::notices::Notices;
 use crate::exchange::pacing::Pacing;
 use crate::exchange::proven::Proven as Marks;
 use crate::exchange::road::{Proved, Roads};
-use crate::exchange::standing::{Proof, Standing};
+use crate::exchange::standing::{Proof as StandingProof, Standing};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::rejection::Rejection;
-use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Target, Users};
+use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
 use crate::sync::lock;
 
 /// A sign-in that brought no session.
@@ -53,7 +53,14 @@ impl From<Rejection> for SignInFault {
 /// How a sign-in ended, and until when its request may still wait for what follows.
 #[derive(Clone)]
 pub(crate) struct SignInOutcome {
-    pub(crate) result: Result<Arc<LiveSession>, SignInFault>,
+    pub(crate) result: Result<Arc<Proof>, SignInFault>,
+    pub(crate) deadline: Instant,
+}
+
+/// How the opening of a session for another organization ended, and until when its request may still wait.
+#[derive(Clone)]
+pub(crate) struct OpenOutcome {
+    pub(crate) result: Result<(), SignInFault>,
     pub(crate) deadline: Instant,
 }
 
@@ -119,7 +126,7 @@ pub(crate) struct SignIns {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) leavers: Arc<Leavers>,
+    pub(crate) end_queue: Arc<EndQueue>,
     pub(crate) ender: Arc<Ender>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
@@ -212,7 +219,7 @@ impl SignIns {
             Ok(opened) => self.open(attempt, Proven { opened, identifiers, at }, since, time.left()).await,
             Err(fault) => {
                 if matches!(fault.meaning, Meaning::NoTurn | Meaning::RateLimited) {
-                    self.standing.put(attempt.key, Proof { user_id, identifiers, at, since });
+                    self.standing.put(attempt.key, StandingProof { user_id, identifiers, at, since });
                 }
                 self.end_idle(attempt, &fault);
                 Err(self.judge(attempt, &fault).into())

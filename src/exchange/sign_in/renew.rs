@@ -7,7 +7,7 @@ use super::ask::{Asked, Purpose};
 use super::open::Proven;
 use super::{Attempt, SignInFault, SignInOutcome, SignIns};
 use crate::exchange::road::Proved;
-use crate::store::{Generation, LiveSession};
+use crate::sessions::{Generation, Proof};
 
 /// After a renewal that found no room or no Clerk, the next one is tried no sooner.
 const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
@@ -15,8 +15,8 @@ const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 impl SignIns {
     /// Proves the password of a live session anew, ahead of the proof's end. The session serves on meanwhile, and if
     /// there is no room or no answer, to its end.
-    pub(crate) async fn renew_proof(&self, attempt: Attempt, live: &Arc<LiveSession>) -> SignInOutcome {
-        let left = live.proof_end().saturating_duration_since(self.clock.now());
+    pub(crate) async fn renew_proof(&self, attempt: Attempt, held: &Arc<Proof>) -> SignInOutcome {
+        let left = held.end().saturating_duration_since(self.clock.now());
         let time = left.saturating_sub(self.settings.upstream_timeout);
         let asked = self.ask(&attempt, Purpose::Renewal { time }, std::future::pending()).await;
         let mut deadline = self.clock.now();
@@ -36,23 +36,23 @@ impl SignIns {
                         match proved {
                             Some(Proved { session: Some(opened), identifiers, at, .. }) => {
                                 let proven = Proven { opened, identifiers, at };
-                                self.replace(&attempt, live, proven, since, deadline).await
+                                self.replace(&attempt, held, proven, since, deadline).await
                             }
                             // The identifier has passed to another user: this session is none of theirs.
-                            Some(proved) if proved.user_id != live.user.id => {
-                                self.expel(live);
+                            Some(proved) if proved.user_id != held.holding.user.id => {
+                                self.expel(held);
                                 Err(SignInFault::Superseded)
                             }
                             proved => {
                                 let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
-                                self.proven_anew(&attempt, live, &identifiers, since)
+                                self.proven_anew(&attempt, held, &identifiers, since)
                             }
                         }
                     }
                     Err(fault) => {
                         let rejection = self.judge(&attempt, &fault);
                         if fault.meaning.is_verdict() {
-                            self.expel(live);
+                            self.expel(held);
                         }
                         Err(rejection.into())
                     }
@@ -61,9 +61,9 @@ impl SignIns {
             Err(rejection) => Err(rejection.into()),
         };
         // Whether it helped or not: a session that stays is tried again after a pause.
-        if live.is_live(self.clock.now()) && !live.proof_renewal.is_waiting(self.clock.now()) {
+        if held.is_live(self.clock.now()) && !held.renewal.is_waiting(self.clock.now()) {
             let pause = self.jitter.later(PROOF_RENEWAL_PAUSE, 1.0);
-            live.proof_renewal.open_at(self.clock.now() + pause);
+            held.renewal.open_at(self.clock.now() + pause);
         }
         SignInOutcome { result, deadline }
     }
@@ -72,20 +72,21 @@ impl SignIns {
     fn proven_anew(
         &self,
         attempt: &Attempt,
-        live: &Arc<LiveSession>,
+        held: &Arc<Proof>,
         identifiers: &[String],
         since: Generation,
-    ) -> Result<Arc<LiveSession>, SignInFault> {
-        self.vouch(attempt, live, identifiers);
+    ) -> Result<Arc<Proof>, SignInFault> {
+        let holding = &held.holding;
+        self.vouch(attempt, &holding.user, identifiers);
         let now = self.clock.now();
         let renewed = self.revocations.store_unless_revoked(
             since,
-            |target| live.concerns(target),
+            |target| holding.concerns(target),
             || {
-                live.renew_proof(self.proof(now));
-                self.proven.mark(live.key, &live.user, now);
+                held.renew(self.proof_life(now));
+                self.proven.mark(held.key, &holding.user, now);
             },
         );
-        renewed.map(|()| Arc::clone(live)).ok_or(SignInFault::Superseded)
+        renewed.map(|()| Arc::clone(held)).ok_or(SignInFault::Superseded)
     }
 }

@@ -1,4 +1,4 @@
-//! A session for another organization, beside the one at hand: on the Backend API's road each session is for one.
+//! A session for another organization, beside those at hand: by the Backend API each session is for one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use crate::access::Access;
 use crate::exchange::{SignInFault, unavailable};
 use crate::flight::Join;
 use crate::rejection::{Rejection, RejectionKind};
-use crate::store::{LiveSession, Refused, TokenKey};
+use crate::sessions::{Holding, Refused, TokenKey};
 
 impl Clerk {
-    /// Opens a session of the same user for the organization that is asked for, beside the one at hand. Returns what
-    /// is left of the request's time.
+    /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
+    /// (rule K8). Returns what is left of the request's time.
     pub(super) async fn open_for(
         &self,
-        live: &Arc<LiveSession>,
+        holding: &Arc<Holding>,
         access: &Access,
         deadline: Instant,
     ) -> Result<Duration, Rejection> {
         let inner = &self.0;
         let timeout = inner.settings.upstream_timeout;
         let left = deadline.saturating_duration_since(inner.clock.now());
-        let key = live.key.for_organization(access.organization.as_deref().unwrap_or_default());
-        let join = inner.sign_in_flights.join(
+        let key = (holding.user.id.clone(), access.organization.clone());
+        let join = inner.openings.join(
             key,
             || None,
             |_| {
-                let (sign_ins, live) = (Arc::clone(&inner.sign_ins), Arc::clone(live));
+                let (sign_ins, holding) = (Arc::clone(&inner.sign_ins), Arc::clone(holding));
                 let organization = access.organization.clone();
                 let road = sign_ins.road.name().name();
-                let span = tracing::debug_span!("open_session", session_id = &*live.session_id, road);
-                async move { sign_ins.open_beside(&live, organization.as_deref(), left).await }
+                let span = tracing::debug_span!("open_session", user_id = &*holding.user.id, road);
+                async move { sign_ins.open_for(&holding, organization.as_deref(), left).await }
                     .instrument(span)
             },
         );
@@ -48,11 +48,11 @@ impl Clerk {
             Err(_) => return Err(unavailable("timeout")),
         };
         match outcome.result {
-            Ok(_) => Ok(outcome.deadline.saturating_duration_since(inner.clock.now())),
+            Ok(()) => Ok(outcome.deadline.saturating_duration_since(inner.clock.now())),
             Err(SignInFault::Rejected(rejection)) => {
                 if rejection.kind() == RejectionKind::OrganizationForbidden {
                     let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
-                    live.refuse(TokenKey::of(access), Refused::Forbidden, now, ttl);
+                    holding.refuse(TokenKey::of(access), Refused::Forbidden, now, ttl);
                 }
                 Err(rejection)
             }

@@ -1,12 +1,11 @@
-//! Sessions on their way out: everything that leaves the cache, for whatever reason, is handed on here to be ended at
-//! Clerk (rule K10).
+//! Sessions that are to be ended at Clerk (rule K10).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::live::LiveSession;
+use super::session::{Session, SessionState};
 use crate::fapi::ClientSlot;
 use crate::kept::StoredSession;
 use crate::sync::lock;
@@ -14,21 +13,19 @@ use crate::sync::lock;
 /// Sessions that wait to be ended. What doesn't fit ends by itself at Clerk, after its own life.
 const QUEUE: usize = 10_000;
 
-/// A session on its way out: what it takes to end it.
+/// What it takes to end a session.
 #[derive(Debug)]
-pub(crate) struct Parting {
+pub(crate) struct EndRequest {
     pub(crate) session_id: Box<str>,
     /// Where it is known; the secret key does without.
     pub(crate) client: Arc<ClientSlot>,
 }
 
-impl Parting {
-    pub(crate) fn of(live: &LiveSession) -> Self {
-        Self { session_id: live.session_id.clone(), client: Arc::clone(&live.client) }
+impl EndRequest {
+    pub(crate) fn of(session: &Session) -> Self {
+        Self { session_id: session.id.clone(), client: Arc::clone(&session.client) }
     }
-}
 
-impl Parting {
     /// A session that was kept for later, whose client nobody knows any more.
     pub(crate) fn kept(kept: &StoredSession) -> Self {
         Self::by_id(kept.session_id().into())
@@ -40,11 +37,11 @@ impl Parting {
     }
 }
 
-/// The door out.
+/// The queue of sessions to end. It never waits, since sessions leave wherever the cache makes room.
 #[derive(Debug)]
-pub(crate) struct Leavers {
-    queue: mpsc::Sender<Parting>,
-    waiting: Mutex<Option<mpsc::Receiver<Parting>>>,
+pub(crate) struct EndQueue {
+    queue: mpsc::Sender<EndRequest>,
+    waiting: Mutex<Option<mpsc::Receiver<EndRequest>>>,
     /// Sessions outlive their entries: only those that are to be ended are.
     keeps: bool,
     /// Left and not done with.
@@ -53,7 +50,7 @@ pub(crate) struct Leavers {
     dropped: AtomicU64,
 }
 
-impl Leavers {
+impl EndQueue {
     pub(crate) fn new(keeps: bool) -> Arc<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         Arc::new(Self {
@@ -66,24 +63,21 @@ impl Leavers {
         })
     }
 
-    /// Hands a session on. Never waits, since it runs wherever the cache makes room.
-    pub(crate) fn leave(&self, live: &LiveSession) {
-        live.mark_over();
-        if !live.is_gone() && (live.is_to_end() || !self.keeps) {
-            self.part(Parting::of(live));
+    /// The last proof of a session has left. Where sessions outlive their proofs, only one that is to be ended is.
+    pub(super) fn leave(&self, session: &Session) {
+        match session.state() {
+            SessionState::Live if self.keeps => {}
+            SessionState::Live | SessionState::Ending => {
+                session.advance(SessionState::Ending);
+                self.push(EndRequest::of(session));
+            }
+            SessionState::EndedElsewhere | SessionState::Gone => {}
         }
     }
 
-    /// Hands a session on to be ended, also where sessions are kept.
-    pub(crate) fn end(&self, live: &LiveSession) {
-        live.mark_to_end();
-        self.leave(live);
-    }
-
-    /// The same for one that is known by its id alone.
-    pub(crate) fn part(&self, parting: Parting) {
+    pub(crate) fn push(&self, request: EndRequest) {
         self.outstanding.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(parting).is_err() {
+        if self.queue.try_send(request).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.done();
         }
@@ -112,13 +106,8 @@ impl Leavers {
         self.outstanding.load(Ordering::Acquire)
     }
 
-    /// Somebody else sees to this one's end.
-    pub(crate) fn taken_by_hand(&self, live: &LiveSession) {
-        live.mark_gone();
-    }
-
-    /// The other side of the door; `None` for all but the first who asks.
-    pub(crate) fn take(&self) -> Option<mpsc::Receiver<Parting>> {
+    /// The queue's other end; `None` for all but the first caller.
+    pub(crate) fn take(&self) -> Option<mpsc::Receiver<EndRequest>> {
         lock(&self.waiting).take()
     }
 

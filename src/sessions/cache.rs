@@ -1,0 +1,363 @@
+//! The proofs in memory, found by credential: moka as an LRU map, and a sweeper for their ends.
+//!
+//! LRU, because under moka's default policy a warm full cache throws each *new* entry out at once, and only proven
+//! credentials get in anyway. Ends are kept here, because moka's clock can't be driven in a test and is a second clock
+//! read for each hit: the end is a field of the proof.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::end_queue::EndQueue;
+use super::expiry::ExpiryQueue;
+use super::holding::Holding;
+use super::index::SessionIndex;
+use super::proof::Proof;
+use super::session::{Session, SessionState};
+use super::users::{Fate, HoldingIsOver};
+use crate::clock::Clock;
+use crate::key::{CredentialKey, PassThrough};
+use crate::sync::lock;
+
+/// The proofs of one engine, and the sessions that they are served by.
+pub(crate) struct Sessions {
+    cache: Cache<CredentialKey, Arc<Proof>, PassThrough>,
+    end_queue: Arc<EndQueue>,
+    index: Arc<SessionIndex>,
+    expiry: Mutex<Expiry>,
+    wake: Arc<Notify>,
+    clock: Clock,
+    most: u64,
+}
+
+#[derive(Default)]
+struct Expiry {
+    queue: ExpiryQueue,
+    /// Whether a sweeper runs.
+    swept: bool,
+}
+
+impl Sessions {
+    pub(crate) fn new(most: u64, clock: Clock, end_queue: Arc<EndQueue>) -> Arc<Self> {
+        let leaving = Arc::clone(&end_queue);
+        let cache = Cache::builder()
+            .max_capacity(most)
+            .eviction_policy(EvictionPolicy::lru())
+            // Runs in the thread that inserts, so it does next to nothing.
+            .eviction_listener(move |_, proof: Arc<Proof>, _| {
+                proof.mark_over();
+                proof.holding.user.leave(&proof, Fate::Leave, &leaving);
+            })
+            .build_with_hasher(PassThrough::default());
+        Arc::new(Self {
+            cache,
+            end_queue,
+            index: Arc::default(),
+            expiry: Mutex::default(),
+            wake: Arc::default(),
+            clock,
+            most,
+        })
+    }
+
+    /// The live proof of a credential. No lock, no upstream call.
+    pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
+        self.cache.get(key).filter(|proof| proof.is_live(now))
+    }
+
+    /// Takes a proof in, in the place of an older one of the same credential.
+    ///
+    /// # Errors
+    ///
+    /// The holding that it points at has been given up in the meantime.
+    pub(crate) fn insert(self: &Arc<Self>, proof: &Arc<Proof>) -> Result<(), HoldingIsOver> {
+        let oldest = proof.holding.user.join(proof)?;
+        proof.holding.sessions().iter().for_each(|session| self.index.list(session));
+        self.cache.insert(proof.key, Arc::clone(proof));
+        // moka makes room when it gets round to it; what has to go is ended now. Sign-ins are rare enough for it.
+        self.cache.run_pending_tasks();
+        if let Some(oldest) = oldest {
+            self.remove(&oldest, Fate::Leave);
+        }
+        let mut expiry = lock(&self.expiry);
+        let is_first = expiry.queue.push(proof, self.most);
+        let start = !std::mem::replace(&mut expiry.swept, true);
+        drop(expiry);
+        if start {
+            let sweeping = Sweeping(Arc::downgrade(self));
+            tokio::spawn(sweeper(sweeping, Arc::clone(&self.wake)));
+        } else if is_first {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Adds a session for another organization to a holding in use.
+    ///
+    /// # Errors
+    ///
+    /// The holding has been given up in the meantime.
+    pub(crate) fn add(&self, holding: &Holding, session: &Arc<Session>) -> Result<(), HoldingIsOver> {
+        holding.user.add_session(holding, session)?;
+        self.index.list(session);
+        Ok(())
+    }
+
+    /// Drops this very proof; one that has taken its place stays. Whether it was the last of its holding.
+    pub(crate) fn remove(&self, proof: &Arc<Proof>, fate: Fate) -> bool {
+        proof.mark_over();
+        let was_last = proof.holding.user.leave(proof, fate, &self.end_queue);
+        self.cache.entry(proof.key).and_compute_with(|entry| match entry {
+            Some(entry) if Arc::ptr_eq(entry.value(), proof) => Op::Remove,
+            _ => Op::Nop,
+        });
+        was_last
+    }
+
+    /// Drops all proofs that point at a holding: each password has to be proven again.
+    pub(crate) fn void(&self, holding: &Arc<Holding>) {
+        for proof in holding.user.proofs_on(holding) {
+            self.remove(&proof, Fate::Leave);
+        }
+    }
+
+    /// Gives up a holding that no proof has joined, and has its sessions ended.
+    pub(crate) fn abandon(&self, holding: &Arc<Holding>) -> bool {
+        holding.user.abandon(holding, Fate::End, &self.end_queue)
+    }
+
+    /// The session of this id, as long as it is in use here.
+    pub(crate) fn by_id(&self, session_id: &str) -> Option<Arc<Session>> {
+        self.index.get(session_id)
+    }
+
+    /// All that are held.
+    pub(crate) fn all(&self) -> Vec<Arc<Proof>> {
+        self.cache.iter().map(|(_, proof)| proof).collect()
+    }
+
+    /// Takes all proofs out, and returns their sessions, which the caller ends.
+    pub(crate) fn drain(&self) -> Vec<Arc<Session>> {
+        let mut drained = Vec::new();
+        for proof in self.all() {
+            for session in proof.holding.sessions() {
+                if session.state() == SessionState::Live {
+                    session.advance(SessionState::EndedElsewhere);
+                    drained.push(session);
+                }
+            }
+            self.remove(&proof, Fate::Leave);
+        }
+        drained
+    }
+
+    /// How many are held.
+    pub(crate) fn len(&self) -> u64 {
+        self.cache.run_pending_tasks();
+        self.cache.entry_count()
+    }
+
+    /// Removes what has ended, and says when the next end is.
+    fn sweep(&self) -> Option<Instant> {
+        let now = self.clock.now();
+        loop {
+            let due = lock(&self.expiry).queue.pop_due(now);
+            let proof = match due {
+                Ok(Some(proof)) => proof,
+                Ok(None) => continue,
+                Err(next) => {
+                    self.cache.run_pending_tasks();
+                    return next;
+                }
+            };
+            if proof.is_live(now) {
+                lock(&self.expiry).queue.push(&proof, self.most);
+            } else {
+                // A proof that was renewed between the look and the removal stays.
+                self.cache.entry(proof.key).and_compute_with(|entry| match entry {
+                    Some(entry) if Arc::ptr_eq(entry.value(), &proof) && !proof.is_live(now) => Op::Remove,
+                    _ => Op::Nop,
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+/// The sweeper, which may end with its runtime: the next proof that comes in starts another.
+struct Sweeping(Weak<Sessions>);
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        if let Some(sessions) = self.0.upgrade() {
+            lock(&sessions.expiry).swept = false;
+        }
+    }
+}
+
+/// Wakes at each end. It holds no proof and no engine: it ends with them.
+async fn sweeper(sweeping: Sweeping, wake: Arc<Notify>) {
+    loop {
+        let next = match sweeping.0.upgrade() {
+            Some(sessions) => sessions.sweep(),
+            None => return,
+        };
+        match next {
+            Some(at) => _ = tokio::time::timeout_at(at, wake.notified()).await,
+            None => wake.notified().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{NewSession, ProofLife, Users};
+    use super::*;
+    use crate::credentials::Decoding;
+    use crate::fapi::{ClientSlot, ClientToken};
+    use crate::key::{KeySecret, Strategy};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    /// After the janitor, where both wake at one instant.
+    const TICK: Duration = Duration::from_millis(1);
+
+    struct Bench {
+        sessions: Arc<Sessions>,
+        end_queue: Arc<EndQueue>,
+        users: Users,
+        secret: KeySecret,
+        made: usize,
+    }
+
+    impl Bench {
+        fn new(most: u64) -> Self {
+            let end_queue = EndQueue::new(false);
+            let sessions = Sessions::new(most, Clock::system(), Arc::clone(&end_queue));
+            Self { sessions, end_queue, users: Users::default(), secret: KeySecret::from([7; 32]), made: 0 }
+        }
+
+        fn key(&self, credential: &str) -> CredentialKey {
+            self.secret.credential(Strategy::Password, Decoding::Plain, credential.as_bytes())
+        }
+
+        fn holding(&mut self, user: &str) -> Arc<Holding> {
+            self.made += 1;
+            Holding::new(Session::new(NewSession {
+                id: format!("sess_{}", self.made).into(),
+                user: self.users.of(user),
+                client: Arc::new(ClientSlot::new(ClientToken::new("token"))),
+                memberships: Box::default(),
+                opened_for: None,
+                end: None,
+                choose_organization: false,
+                active_organization: None,
+            }))
+        }
+
+        fn proof(&self, credential: &str, holding: &Arc<Holding>, stands: Duration) -> Arc<Proof> {
+            let life = ProofLife { end: Instant::now() + stands, renew: None };
+            Proof::new(self.key(credential), Arc::clone(holding), Instant::now(), life, None)
+        }
+
+        /// A proof that stands for so long, of a user of that name.
+        fn sign_in(&mut self, credential: &str, stands: Duration) -> Arc<Proof> {
+            let holding = self.holding(credential);
+            let proof = self.proof(credential, &holding, stands);
+            self.sessions.insert(&proof).unwrap();
+            proof
+        }
+
+        fn lines(&self) -> (usize, usize) {
+            (lock(&self.sessions.expiry).queue.len(), self.sessions.index.len())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k10_the_janitor_removes_on_time_what_has_ended_and_nothing_else() {
+        let mut bench = Bench::new(10);
+        let (short, long) = (bench.sign_in("a", MINUTE), bench.sign_in("b", 3 * MINUTE));
+        let first = bench.sign_in("c", MINUTE / 2);
+        tokio::time::sleep(MINUTE / 2 + TICK).await;
+        assert!(first.is_over() && !short.is_over());
+        // Renewed ahead of its end.
+        short.renew(ProofLife { end: Instant::now() + MINUTE, renew: None });
+        tokio::time::sleep(MINUTE / 2).await;
+        assert_eq!((short.is_over(), bench.sessions.len(), bench.end_queue.outstanding()), (false, 2, 1));
+        tokio::time::sleep(MINUTE / 2 + TICK).await;
+        assert_eq!((short.is_over(), long.is_over(), bench.sessions.len()), (true, false, 1));
+        tokio::time::sleep(2 * MINUTE).await;
+        drop((short, long, first));
+        assert_eq!((bench.sessions.len(), bench.end_queue.outstanding(), bench.lines()), (0, 3, (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k7_a_session_that_is_replaced_all_the_time_leaves_few_lines_behind() {
+        let mut bench = Bench::new(10);
+        // Nobody keeps what has left.
+        let mut queue = bench.end_queue.take().unwrap();
+        tokio::spawn(async move { while queue.recv().await.is_some() {} });
+        for _ in 0..3_000 {
+            drop(bench.sign_in("a", MINUTE));
+            tokio::time::sleep(MINUTE.mul_f64(0.8)).await;
+            let (ends, by_id) = bench.lines();
+            assert!(ends <= 3 && by_id == 1, "{ends} and {by_id} lines for one session");
+        }
+        assert_eq!(bench.sessions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k7_the_least_recently_used_goes_and_never_who_has_just_come() {
+        let mut bench = Bench::new(2);
+        let (a, b) = (bench.sign_in("a", MINUTE), bench.sign_in("b", MINUTE));
+        assert!(bench.sessions.get(&bench.key("a"), Instant::now()).is_some());
+        let c = bench.sign_in("c", MINUTE);
+        assert_eq!((a.is_over(), b.is_over(), c.is_over()), (false, true, false));
+        for at in 0..100 {
+            let live = bench.sign_in(&format!("another {at}"), MINUTE);
+            assert!(!live.is_over() && bench.sessions.len() == 2);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropping_a_session_leaves_its_successor_alone() {
+        let mut bench = Bench::new(2);
+        let (old, new) = (bench.sign_in("a", MINUTE), bench.sign_in("a", MINUTE));
+        assert!(old.is_over(), "who is replaced is over");
+        bench.sessions.remove(&old, Fate::Leave);
+        assert!(
+            bench.sessions.get(&bench.key("a"), Instant::now()).is_some_and(|held| Arc::ptr_eq(&held, &new))
+        );
+        bench.sessions.remove(&new, Fate::Leave);
+        assert!(bench.sessions.get(&bench.key("a"), Instant::now()).is_none());
+    }
+
+    /// No scan: a hundred thousand users are revoked in about the time that it takes to look each up.
+    #[tokio::test(start_paused = true)]
+    async fn k9_revoking_one_of_a_hundred_thousand_touches_that_one_alone() {
+        let mut bench = Bench::new(100_000);
+        for at in 0..100_000 {
+            bench.sign_in(&format!("user {at}"), MINUTE);
+        }
+        assert_eq!(bench.sessions.len(), 100_000);
+        let started = std::time::Instant::now();
+        for at in 0..10_000 {
+            let sessions = bench.users.revoke(&format!("user {at}"));
+            assert_eq!(sessions.len(), 1);
+            sessions.iter().for_each(|proof| _ = bench.sessions.remove(proof, Fate::Leave));
+        }
+        // A look at each session would be 10^9 of them, minutes in this build.
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?} for 10,000 of them", started.elapsed());
+        assert_eq!(bench.sessions.len(), 90_000);
+    }
+}

@@ -1,0 +1,35 @@
+//! Sessions by Clerk's id, for as long as they live here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::session::Session;
+use crate::sync::lock;
+
+/// Finds the session that a revocation names. A session takes itself out when it is dropped, so nothing has to be swept.
+#[derive(Debug, Default)]
+pub(crate) struct SessionIndex(Mutex<HashMap<Box<str>, Weak<Session>>>);
+
+impl SessionIndex {
+    pub(super) fn list(self: &Arc<Self>, session: &Arc<Session>) {
+        lock(&self.0).insert(session.id.clone(), Arc::downgrade(session));
+        session.listed_in(self);
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Session>> {
+        lock(&self.0).get(id).and_then(Weak::upgrade)
+    }
+
+    /// Called by a session that is being dropped; another one may have been listed under its id since.
+    pub(super) fn unlist(&self, session: &Session) {
+        let mut index = lock(&self.0);
+        if index.get(&session.id).is_some_and(|listed| std::ptr::eq(listed.as_ptr(), session)) {
+            index.remove(&session.id);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+}

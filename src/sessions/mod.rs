@@ -1,0 +1,23 @@
+//! What this process holds of signed-in users: a proof per credential, the holding that it points at, the sessions and
+//! tokens in it, and what was revoked.
+
+mod cache;
+mod end_queue;
+mod expiry;
+mod holding;
+mod index;
+mod proof;
+mod revocations;
+mod session;
+mod tokens;
+mod turnstile;
+mod users;
+
+pub(crate) use self::cache::Sessions;
+pub(crate) use self::end_queue::{EndQueue, EndRequest};
+pub(crate) use self::holding::{Holding, Refused};
+pub(crate) use self::proof::{Proof, ProofLife};
+pub(crate) use self::revocations::{Generation, Revocations, Target};
+pub(crate) use self::session::{Active, NewSession, Session, SessionState};
+pub(crate) use self::tokens::{Freshness, HeldToken, TokenKey};
+pub(crate) use self::users::{Fate, User, Users};

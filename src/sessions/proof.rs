@@ -1,0 +1,88 @@
+//! The proof of a password: what a credential is found by, and how long it stands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::holding::Holding;
+use super::turnstile::Turnstile;
+use crate::key::CredentialKey;
+
+/// How long a proof of a password stands, and from when it is renewed ahead of its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProofLife {
+    pub(crate) end: Instant,
+    pub(crate) renew: Option<Instant>,
+}
+
+/// A credential whose password Clerk has accepted, and the holding that it is served by.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) key: CredentialKey,
+    pub(crate) holding: Arc<Holding>,
+    /// What the times below are counted from.
+    start: Instant,
+    /// Nanoseconds.
+    end: AtomicU64,
+    /// The end of the Clerk session, which no proof outlives: nanoseconds.
+    latest: u64,
+    /// Renewing the proof ahead of its end.
+    pub(crate) renewal: Turnstile,
+    over: AtomicBool,
+}
+
+impl Proof {
+    /// A proof that counts from `start`, for a session that ends at Clerk at `latest`.
+    pub(crate) fn new(
+        key: CredentialKey,
+        holding: Arc<Holding>,
+        start: Instant,
+        life: ProofLife,
+        latest: Option<Instant>,
+    ) -> Arc<Self> {
+        let after_start = |at: Instant| nanos(at.saturating_duration_since(start));
+        let latest = latest.map_or(u64::MAX, after_start);
+        Arc::new(Self {
+            key,
+            holding,
+            start,
+            end: AtomicU64::new(after_start(life.end).min(latest)),
+            latest,
+            renewal: Turnstile::new(life.renew),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the proof still stands. It is the same clock reading that the token is judged by.
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        nanos(now.saturating_duration_since(self.start)) < self.end.load(Ordering::Relaxed) && !self.is_over()
+    }
+
+    pub(crate) fn end(&self) -> Instant {
+        self.start + Duration::from_nanos(self.end.load(Ordering::Relaxed))
+    }
+
+    /// The password has been proven anew, without a new session.
+    pub(crate) fn renew(&self, life: ProofLife) {
+        let end = nanos(life.end.saturating_duration_since(self.start)).min(self.latest);
+        self.end.fetch_max(end, Ordering::Relaxed);
+        if let Some(renew) = life.renew {
+            self.renewal.open_at(renew);
+        }
+    }
+
+    /// Nothing is handed on by it any more, whoever still holds it.
+    pub(crate) fn mark_over(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1)
+}

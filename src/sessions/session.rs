@@ -1,0 +1,142 @@
+//! One session at Clerk, as this process knows it.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::time::Instant;
+
+use super::index::SessionIndex;
+use super::users::User;
+use crate::fapi::{ClientSlot, Membership};
+
+/// The organization that Clerk has as a session's active one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Active {
+    /// A touch is under way, or its answer was lost.
+    Unknown,
+    Personal,
+    Organization(Box<str>),
+}
+
+impl From<Option<Box<str>>> for Active {
+    fn from(id: Option<Box<str>>) -> Self {
+        id.map_or(Self::Personal, Self::Organization)
+    }
+}
+
+/// How far a session is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum SessionState {
+    Live,
+    /// It is to be ended at Clerk as soon as no proof points at it, or it is being ended.
+    Ending,
+    /// Somebody else ends it: a call to sign out, or the shutdown.
+    EndedElsewhere,
+    /// It is over at Clerk, so there is nothing to end.
+    Gone,
+}
+
+/// A Clerk session, and what is needed to mint for it without the password.
+///
+/// There is one of these per Clerk session, however many credentials use it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: Box<str>,
+    pub(crate) user: Arc<User>,
+    pub(crate) client: Arc<ClientSlot>,
+    memberships: Box<[Membership]>,
+    /// The organization that it was opened for, as it was asked for, and that tokens made with the secret key name.
+    opened_for: Option<Box<str>>,
+    /// It was, but Clerk has taken the organization from it.
+    lost_organization: AtomicBool,
+    /// When it ends at Clerk, where Clerk has said so.
+    pub(crate) end: Option<Instant>,
+    /// Waits for an organization to be chosen, and for nothing else.
+    pub(crate) choose_organization: AtomicBool,
+    /// A touch and the mint that follows it are one critical section (rule S8), and this is its lock.
+    pub(crate) active_organization: tokio::sync::Mutex<Active>,
+    state: AtomicU8,
+    /// Where it is listed by its id, as long as it lives.
+    listed: OnceLock<Weak<SessionIndex>>,
+}
+
+/// What a sign-in, or a store of earlier sign-ins, says of a session.
+pub(crate) struct NewSession {
+    pub(crate) id: Box<str>,
+    pub(crate) user: Arc<User>,
+    pub(crate) client: Arc<ClientSlot>,
+    pub(crate) memberships: Box<[Membership]>,
+    pub(crate) opened_for: Option<Box<str>>,
+    pub(crate) end: Option<Instant>,
+    pub(crate) choose_organization: bool,
+    pub(crate) active_organization: Option<Box<str>>,
+}
+
+impl Session {
+    pub(crate) fn new(new: NewSession) -> Arc<Self> {
+        Arc::new(Self {
+            id: new.id,
+            user: new.user,
+            client: new.client,
+            memberships: new.memberships,
+            opened_for: new.opened_for,
+            lost_organization: AtomicBool::new(false),
+            end: new.end,
+            choose_organization: AtomicBool::new(new.choose_organization),
+            active_organization: tokio::sync::Mutex::new(new.active_organization.into()),
+            state: AtomicU8::new(SessionState::Live as u8),
+            listed: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> SessionState {
+        match self.state.load(Ordering::Acquire) {
+            0 => SessionState::Live,
+            1 => SessionState::Ending,
+            2 => SessionState::EndedElsewhere,
+            _ => SessionState::Gone,
+        }
+    }
+
+    /// Moves on to a later state; a session never comes back.
+    pub(crate) fn advance(&self, to: SessionState) {
+        self.state.fetch_max(to as u8, Ordering::AcqRel);
+    }
+
+    pub(super) fn listed_in(&self, index: &Arc<SessionIndex>) {
+        _ = self.listed.set(Arc::downgrade(index));
+    }
+
+    pub(crate) fn opened_for(&self) -> Option<&str> {
+        self.opened_for.as_deref()
+    }
+
+    /// Whether tokens that are made with the secret key name this organization, or none.
+    pub(super) fn is_for(&self, organization: Option<&str>) -> bool {
+        self.opened_for.as_deref() == organization && !self.lost_organization.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lose_organization(&self) {
+        self.lost_organization.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the user was a member of this organization at sign-in.
+    pub(crate) fn is_member(&self, id: &str) -> bool {
+        self.memberships.iter().any(|membership| &*membership.id == id)
+    }
+
+    /// The id of an organization that the user was a member of at sign-in, by its slug.
+    pub(crate) fn membership_by_slug(&self, slug: &str) -> Option<&str> {
+        let has_slug = |it: &&Membership| it.slug.as_deref() == Some(slug);
+        self.memberships.iter().find(has_slug).map(|it| &*it.id)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(index) = self.listed.get().and_then(Weak::upgrade) {
+            index.unlist(self);
+        }
+    }
+}
