@@ -10,7 +10,7 @@ use super::Clerk;
 use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault};
-use crate::flight::Join;
+use crate::flight::{Join, Purpose};
 use crate::sessions::{Holding, Proof};
 
 /// After a renewal that failed, the next one is tried no sooner.
@@ -68,14 +68,16 @@ impl Clerk {
         let key = proof.key;
         let _ = self.0.sign_in_flights.join(
             key,
+            Purpose::Background,
             || None,
-            |_| {
+            |passengers| {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
                 let attempt = Attempt::new(key, credentials, None, None);
                 let road = sign_ins.road.name().name();
                 let session = proof.holding.session();
                 let span = tracing::debug_span!("renew_proof", session_id = &*session.id, road);
-                async move { sign_ins.renew_proof(attempt, &proof).await }.instrument(span)
+                async move { sign_ins.renew_proof(attempt, &proof, &passengers.departure()).await }
+                    .instrument(span)
             },
         );
     }

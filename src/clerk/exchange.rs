@@ -11,16 +11,18 @@ use super::{Clerk, Inner};
 use crate::access::{Access, OrganizationRef};
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault, SignInFault, SignInOutcome, of_mint, unavailable};
-use crate::flight::Join;
+use crate::flight::{Join, Purpose};
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::ClerkSession;
 use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused, TokenKey};
 use crate::stats::Outcome;
-use crate::sync::{Either, either};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
+
+/// A turn that comes with the last moment of the wait is taken all the same.
+const TURN_SLACK: Duration = Duration::from_secs(1);
 
 impl Clerk {
     /// Asks Clerk for what isn't held, and counts how it ended.
@@ -139,34 +141,26 @@ impl Clerk {
             let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
             Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
         };
-        let join = inner.sign_in_flights.join(attempt.key, already, |passengers| {
+        let join = inner.sign_in_flights.join(attempt.key, Purpose::Request, already, |passengers| {
             let attempt = Attempt { follows: left.is_some(), ..attempt.again() };
             let sign_ins = Arc::clone(&inner.sign_ins);
             let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
-            async move { sign_ins.fly(attempt, passengers.gone()).await }.instrument(span)
+            async move { sign_ins.fly(attempt, &passengers.departure(), passengers.gone()).await }
+                .instrument(span)
         });
         match join {
             Join::Ready(outcome) => Ok(outcome),
             Join::Seat(seat, led) => {
                 *how = if led { Outcome::SignedIn } else { Outcome::Joined };
-                let time_is_up = async {
-                    match left {
-                        Some(left) => {
-                            attempt.departed.notified().await;
-                            tokio::time::sleep(left).await;
-                        }
-                        // No flight of a request takes longer. One that renews a proof may wait for longer.
-                        None => {
-                            // On the Backend API's road there are two turns to wait for.
-                            let patience =
-                                2 * (inner.settings.sign_in_wait + inner.settings.upstream_timeout);
-                            tokio::time::sleep(patience).await;
-                        }
-                    }
-                };
-                match either(seat.outcome(), time_is_up).await {
-                    Either::First(outcome) => outcome.map_err(|_| unavailable("sign_in_lost")),
-                    Either::Second(()) => Err(unavailable("timeout")),
+                // The queue itself sends those away whose turn comes too late; this is for one that waits for another's.
+                let turn_by = inner.clock.now() + inner.settings.sign_in_wait + TURN_SLACK;
+                // What follows from an answer has what is left of the request's time. Otherwise a second turn may have to
+                // be waited for (rules P1, S5).
+                let time = left
+                    .unwrap_or(inner.settings.sign_in_wait + TURN_SLACK + inner.settings.upstream_timeout);
+                match seat.outcome_within(turn_by, time).await {
+                    Some(outcome) => outcome.map_err(|_| unavailable("sign_in_lost")),
+                    None => Err(unavailable("timeout")),
                 }
             }
             Join::Full => Err(Rejection::new(RejectionKind::UpstreamRateLimited)
@@ -233,7 +227,7 @@ impl Inner {
         already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
     ) -> Join<Result<Arc<HeldToken>, MintFault>> {
         let key = (Arc::as_ptr(holding).addr(), TokenKey::of(access));
-        self.mint_flights.join(key, already, |_| {
+        self.mint_flights.join(key, Purpose::Request, already, |_| {
             let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
             let road = self.sign_ins.road.name().name();
             let span = tracing::debug_span!("mint", session_id = &*holding.session().id, road);

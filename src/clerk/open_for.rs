@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use super::Clerk;
 use crate::access::Access;
 use crate::exchange::{SignInFault, unavailable};
-use crate::flight::Join;
+use crate::flight::{Join, Purpose};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::{Holding, Refused, TokenKey};
 
@@ -28,6 +28,7 @@ impl Clerk {
         let key = (holding.user.id.clone(), access.organization.clone());
         let join = inner.openings.join(
             key,
+            Purpose::Request,
             || None,
             |_| {
                 let (sign_ins, holding) = (Arc::clone(&inner.sign_ins), Arc::clone(holding));

@@ -104,7 +104,11 @@ impl Clerk {
 
     /// Where a store keeps sessions, `end_kept` sees to their ends; otherwise the last proof that leaves does.
     fn revoked_state(&self) -> SessionState {
-        if self.0.sign_ins.road.keeps_sessions() { SessionState::EndedElsewhere } else { SessionState::Ending }
+        if self.0.sign_ins.road.keeps_sessions() {
+            SessionState::EndedElsewhere
+        } else {
+            SessionState::Ending
+        }
     }
 
     /// Drops these. Returns the ids of the sessions that they pointed at.

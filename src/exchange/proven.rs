@@ -107,6 +107,11 @@ impl Proven {
         }
     }
 
+    /// Whether Clerk has accepted this credential, and nothing has voided that since.
+    pub(crate) fn is_marked(&self, key: &CredentialKey, now: Instant) -> bool {
+        self.valid(key, now).is_some()
+    }
+
     /// Whose credential it is, as far as it was ever accepted.
     pub(crate) fn user_of(&self, key: &CredentialKey) -> Option<Arc<User>> {
         self.marks.get(key).map(|mark| Arc::clone(&mark.user))

@@ -10,7 +10,7 @@ use super::keys::VerificationKeys;
 use crate::api::Fault;
 use crate::clock::Clock;
 use crate::fapi::Fapi;
-use crate::flight::{Flights, Join};
+use crate::flight::{Flights, Join, Purpose};
 use crate::sync::lock;
 
 /// Keys older than this are fetched anew in the background when they are used: the age at which Clerk's own
@@ -106,7 +106,7 @@ impl Jwks {
 
     fn fetch(self: &Arc<Self>) -> Join<Result<(), Fault>> {
         let jwks = Arc::clone(self);
-        self.fetches.join((), || None, |_| async move { jwks.fetch_now().await })
+        self.fetches.join((), Purpose::Request, || None, |_| async move { jwks.fetch_now().await })
     }
 
     async fn fetch_now(&self) -> Result<(), Fault> {

@@ -360,4 +360,72 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(20), "{:?} for 10,000 of them", started.elapsed());
         assert_eq!(bench.sessions.len(), 90_000);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn k10_a_session_is_ended_once_with_the_last_of_its_proofs_and_takes_no_other_then() {
+        let mut bench = Bench::new(10);
+        let holding = bench.holding("jane");
+        let (one, other) = (bench.proof("a", &holding, MINUTE), bench.proof("b", &holding, 2 * MINUTE));
+        bench.sessions.insert(&one).unwrap();
+        bench.sessions.insert(&other).unwrap();
+        assert!(!bench.sessions.remove(&one, Fate::Leave), "another one uses it");
+        assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Live, 0));
+        tokio::time::sleep(2 * MINUTE + TICK).await;
+        assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Ending, 1));
+        let late = bench.proof("c", &holding, MINUTE);
+        assert!(bench.sessions.insert(&late).is_err());
+        assert!(!bench.sessions.abandon(&holding), "it was given up before");
+        assert_eq!((bench.sessions.len(), bench.end_queue.outstanding()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k10_a_session_that_somebody_else_ends_or_that_is_gone_is_not_ended_again() {
+        for state in [SessionState::EndedElsewhere, SessionState::Gone] {
+            let mut bench = Bench::new(10);
+            let proof = bench.sign_in("a", MINUTE);
+            proof.holding.session().advance(state);
+            assert!(bench.sessions.remove(&proof, Fate::End));
+            assert_eq!((proof.holding.session().state(), bench.end_queue.outstanding()), (state, 0));
+        }
+    }
+
+    /// The last proof leaves in one thread while another one joins in a second thread.
+    #[test]
+    fn k10_a_proof_that_joins_while_the_last_one_leaves_has_a_session_or_is_told_that_it_has_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut bench = runtime.block_on(async { Bench::new(10) });
+        let mut joined = 0;
+        for round in 0..2_000 {
+            let holding = bench.holding("jane");
+            let (last, new) = (bench.proof("a", &holding, MINUTE), bench.proof("b", &holding, MINUTE));
+            let (sessions, before) = (Arc::clone(&bench.sessions), bench.end_queue.outstanding());
+            let _context = runtime.enter();
+            sessions.insert(&last).unwrap();
+            let barrier = std::sync::Barrier::new(2);
+            let has_joined = std::thread::scope(|scope| {
+                let leaves = scope.spawn(|| {
+                    barrier.wait();
+                    sessions.remove(&last, Fate::Leave)
+                });
+                let joins = scope.spawn(|| {
+                    let _context = runtime.enter();
+                    barrier.wait();
+                    (0..round % 50).for_each(|_| std::hint::spin_loop());
+                    sessions.insert(&new).is_ok()
+                });
+                let (was_last, has_joined) = (leaves.join().unwrap(), joins.join().unwrap());
+                assert_ne!(was_last, has_joined, "round {round}");
+                has_joined
+            });
+            let ended = bench.end_queue.outstanding() - before;
+            assert_eq!(
+                (new.is_live(Instant::now()), ended),
+                (true, usize::from(!has_joined)),
+                "round {round}"
+            );
+            joined += usize::from(has_joined);
+            sessions.remove(&new, Fate::Leave);
+        }
+        println!("joined in {joined} of 2,000 rounds");
+    }
 }

@@ -1,9 +1,11 @@
 //! The proof of a password: what a credential is found by, and how long it stands.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::holding::Holding;
@@ -31,6 +33,7 @@ pub(crate) struct Proof {
     /// Renewing the proof ahead of its end.
     pub(crate) renewal: Turnstile,
     over: AtomicBool,
+    ended: Notify,
 }
 
 impl Proof {
@@ -52,6 +55,7 @@ impl Proof {
             latest,
             renewal: Turnstile::new(life.renew),
             over: AtomicBool::new(false),
+            ended: Notify::new(),
         })
     }
 
@@ -76,6 +80,17 @@ impl Proof {
     /// Nothing is handed on by it any more, whoever still holds it.
     pub(crate) fn mark_over(&self) {
         self.over.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until nothing is handed on by it any more.
+    pub(crate) async fn ended(&self) {
+        let mut ended = pin!(self.ended.notified());
+        // Listening begins before the look, so that no end is missed in between.
+        ended.as_mut().enable();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {

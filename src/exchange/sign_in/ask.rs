@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Attempt, SignIns};
+use super::{Attempt, SignInOutcome, SignIns};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::attempts::Pause;
 use crate::exchange::circuit::Pass;
@@ -14,6 +14,7 @@ use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
 use crate::exchange::road::{Asking, PAUSED, Proved};
 use crate::exchange::verdict;
+use crate::flight::Departure;
 use crate::key::{IdentifierKey, device_name, normalize_identifier};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::Generation;
@@ -25,15 +26,24 @@ impl SignIns {
         &self,
         attempt: &Attempt,
         purpose: Purpose,
+        departure: &Departure<SignInOutcome>,
         gone: impl Future<Output = ()>,
     ) -> Result<Asked, Rejection> {
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let identifier = self.secret.identifier(&normalized);
-        // Given back unless Clerk has judged: what never reached it must not cost the user the mark.
-        let claim = self.proven.claim(&attempt.key, self.clock.now());
+        // Given back unless Clerk has judged: what never reached it must not cost the user the mark. A renewal uses the mark
+        // when it departs: while it waits, a request may need it.
+        let now = self.clock.now();
+        let mut claim = match purpose {
+            Purpose::Request => self.proven.claim(&attempt.key, now),
+            Purpose::Renewal { .. } => Claim::None,
+        };
         let standing = match &claim {
             Claim::Granted(_) => Standing::Proven,
             Claim::Resting(left) => Standing::Resting(*left),
+            Claim::None if purpose != Purpose::Request && self.proven.is_marked(&attempt.key, now) => {
+                Standing::Proven
+            }
             Claim::None => Standing::Unproven,
         };
         let share = if standing == Standing::Proven { Share::Proven } else { Share::Unproven };
@@ -59,10 +69,16 @@ impl SignIns {
         // Others of this identifier may have been answered while this one waited.
         self.check(attempt, identifier, standing, purpose)?;
         let now = self.clock.now();
+        if purpose != Purpose::Request && standing == Standing::Proven {
+            claim = self.proven.claim(&attempt.key, now);
+            if let Claim::Resting(left) = claim {
+                self.check(attempt, identifier, Standing::Resting(left), purpose)?;
+            }
+        }
         let pass = self.enter(identifier, now)?;
         let since = self.revocations.now();
         permit.depart();
-        attempt.departed.notify_one();
+        departure.depart(now);
         let mut time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
         let asking = Asking {
             credentials: &attempt.credentials,

@@ -10,7 +10,6 @@ mod renew;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::ask::{Asked, Purpose};
@@ -30,6 +29,7 @@ use crate::exchange::proven::Proven as Marks;
 use crate::exchange::road::{Proved, Roads};
 use crate::exchange::standing::{Proof as StandingProof, Standing};
 use crate::exchange::verdict;
+use crate::flight::Departure;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::rejection::Rejection;
@@ -75,8 +75,6 @@ pub(crate) struct Attempt {
     pub(crate) follows: bool,
     /// Another sign-in has followed from the answer to this one.
     pub(crate) followed: Arc<AtomicBool>,
-    /// Told when the sign-in departs: its request's deadline runs from there (rule S6).
-    pub(crate) departed: Arc<Notify>,
 }
 
 impl Attempt {
@@ -86,15 +84,7 @@ impl Attempt {
         source: Option<u64>,
         organization: Option<Box<str>>,
     ) -> Self {
-        Self {
-            key,
-            credentials,
-            source,
-            organization,
-            follows: false,
-            followed: Arc::default(),
-            departed: Arc::default(),
-        }
+        Self { key, credentials, source, organization, follows: false, followed: Arc::default() }
     }
 
     /// The same once more, for a flight that outlives its request.
@@ -106,7 +96,6 @@ impl Attempt {
             organization: self.organization.clone(),
             follows: self.follows,
             followed: Arc::clone(&self.followed),
-            departed: Arc::clone(&self.departed),
         }
     }
 }
@@ -159,11 +148,16 @@ impl SignIns {
 
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
     /// up; a sign-in that has departed runs to its end.
-    pub(crate) async fn fly(&self, attempt: Attempt, gone: impl Future<Output = ()>) -> SignInOutcome {
-        if let Some(outcome) = self.go_on(&attempt).await {
+    pub(crate) async fn fly(
+        &self,
+        attempt: Attempt,
+        departure: &Departure<SignInOutcome>,
+        gone: impl Future<Output = ()>,
+    ) -> SignInOutcome {
+        if let Some(outcome) = self.go_on(&attempt, departure).await {
             return outcome;
         }
-        match self.ask(&attempt, Purpose::Request, gone).await {
+        match self.ask(&attempt, Purpose::Request, departure, gone).await {
             Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
             Ok(Asked { answer, permit, pass, since, time }) => match answer {
                 Ok(proved) => {
@@ -182,7 +176,7 @@ impl SignIns {
     }
 
     /// Goes on from a proof of a moment ago that only lacks its session.
-    async fn go_on(&self, attempt: &Attempt) -> Option<SignInOutcome> {
+    async fn go_on(&self, attempt: &Attempt, departure: &Departure<SignInOutcome>) -> Option<SignInOutcome> {
         let now = self.clock.now();
         if self.closed.load(Ordering::Acquire) {
             return None;
@@ -193,7 +187,7 @@ impl SignIns {
         self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
-        attempt.departed.notify_one();
+        departure.depart(now);
         let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
         let (user_id, identifiers) = (proof.user_id.clone(), proof.identifiers.clone());
         let proved = Proved { user_id, at: proof.at, identifiers, session: None };

@@ -7,6 +7,7 @@ use super::ask::{Asked, Purpose};
 use super::open::Proven;
 use super::{Attempt, SignInFault, SignInOutcome, SignIns};
 use crate::exchange::road::Proved;
+use crate::flight::Departure;
 use crate::sessions::{Generation, Proof};
 
 /// After a renewal that found no room or no Clerk, the next one is tried no sooner.
@@ -15,10 +16,15 @@ const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 impl SignIns {
     /// Proves the password of a live session anew, ahead of the proof's end. The session serves on meanwhile, and if
     /// there is no room or no answer, to its end.
-    pub(crate) async fn renew_proof(&self, attempt: Attempt, held: &Arc<Proof>) -> SignInOutcome {
+    pub(crate) async fn renew_proof(
+        &self,
+        attempt: Attempt,
+        held: &Arc<Proof>,
+        departure: &Departure<SignInOutcome>,
+    ) -> SignInOutcome {
         let left = held.end().saturating_duration_since(self.clock.now());
         let time = left.saturating_sub(self.settings.upstream_timeout);
-        let asked = self.ask(&attempt, Purpose::Renewal { time }, std::future::pending()).await;
+        let asked = self.ask(&attempt, Purpose::Renewal { time }, departure, held.ended()).await;
         let mut deadline = self.clock.now();
         let result = match asked {
             Ok(Asked { answer, permit, pass, since, time }) => {

@@ -108,7 +108,6 @@ fn organization(at: usize) -> Access {
 /// Two engines do the same, and differ in nothing but how many credentials they may hold: neither has to let one go. The
 /// real time of one request is short against what a busy machine takes away, so the median isn't touched by that.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D8: a session that was added cost a look at all others")]
 async fn k7_what_it_costs_to_add_a_session_does_not_grow_with_their_number() {
     let benches = [Bench::new(100_000), Bench::new(USERS as u64 + 50)];
     let mut times = [Vec::new(), Vec::new()];

@@ -69,7 +69,6 @@ async fn try_again_and_again(world: &World) -> (Vec<(u16, &'static str)>, usize)
 
 /// D4: the known client has nothing on it any more, and is taken for in use by the first credential's session.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D4: a right credential was kept out by a session that is over")]
 async fn s10_a_session_revoked_while_idle_keeps_no_other_credential_of_its_user_out() {
     let (world, id) = world(&Shared::default()).await;
     assert!(world.fake.revoke_session(&id), "the session was live");
@@ -85,7 +84,6 @@ async fn s10_a_session_revoked_while_idle_keeps_no_other_credential_of_its_user_
 
 /// D4: the known client is gone. It is no device any more, so the refusal is remembered like any other.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D4: a client that is gone was taken for a device")]
 async fn k11_a_device_that_is_gone_makes_no_try_cost_a_sign_in() {
     let devices = Shared::default();
     let (world, _) = world(&devices).await;

@@ -41,7 +41,6 @@ fn sign_out_everywhere(world: &World, password: &str) {
 
 /// D20: the session for the organization is replaced by a ticket, and the old password is good for that.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D20: an old password opened a session")]
 async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() {
     let world = world().await;
     sign_out_everywhere(&world, "a new password");
@@ -60,7 +59,6 @@ async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() 
 
 /// D20: a right password isn't asked for, either.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D20: a session that is gone was replaced without the password")]
 async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_password_once() {
     let world = world().await;
     let gone = session(&world.get_for(JANE, "acme").await).session_id().to_owned();
@@ -79,7 +77,6 @@ async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_passwor
 
 /// D20: used for an organization alone, an old password goes on until the end of its proof, an hour later.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D20: an old password went on after all sessions were signed out")]
 async fn k4_an_old_password_is_out_within_a_tokens_life_of_the_sessions() {
     let world = world().await;
     sign_out_everywhere(&world, "a new password");

@@ -94,28 +94,24 @@ async fn one_after_the_other(ways: fn(&World) -> (Way, Way)) {
 
 /// D1: the touches of two spellings of one identifier cross.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D1: a request for acme got a token of another organization")]
 async fn s8_a_template_token_is_never_of_another_organization_whichever_spelling_asks() {
     two_at_once(spellings).await;
 }
 
 /// D1: the same with a credential that one layer decodes and another one doesn't.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D1: a request for acme got a token of another organization")]
 async fn s8_a_template_token_is_never_of_another_organization_whichever_decoding_asks() {
     two_at_once(decodings).await;
 }
 
 /// D1: one credential takes the session for personal, as it was before the other one touched it.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D1: a request for no organization got a token of one")]
 async fn s7_a_personal_template_token_names_no_organization_whichever_spelling_was_touched() {
     one_after_the_other(spellings).await;
 }
 
 /// D1: the same with a credential that one layer decodes and another one doesn't.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D1: a request for no organization got a token of one")]
 async fn s7_a_personal_template_token_names_no_organization_whichever_decoding_was_touched() {
     one_after_the_other(decodings).await;
 }

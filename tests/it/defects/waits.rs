@@ -81,7 +81,6 @@ async fn without_budget() -> (World, Response<String>) {
 
 /// D2: a request whose session turns out to be gone at Clerk joins the renewal that waits, and waits with it.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D2: a request whose session was gone waited with a renewal")]
 async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() {
     let (world, before) = last_of_many().await;
     world.fake.revoke_session(session(&before).session_id());
@@ -97,7 +96,6 @@ async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() 
 
 /// D2: after a revocation of its session, a request joins the renewal that waits, and gives up before it departs.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D2: a request whose session was revoked waited with a renewal")]
 async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_over() {
     let (world, before) = last_of_many().await;
     world.clerk.revoke_session(session(&before).session_id());
@@ -112,7 +110,6 @@ async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_ove
 
 /// D2: where there is no turn in time, a request is told so at once, also where a renewal waits for that turn.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D2: without a turn in time, a request whose session was gone waited")]
 async fn p1_a_request_whose_session_is_gone_is_told_at_once_that_there_is_no_turn() {
     let (world, before) = without_budget().await;
     world.fake.revoke_session(session(&before).session_id());
@@ -127,7 +124,6 @@ async fn p1_a_request_whose_session_is_gone_is_told_at_once_that_there_is_no_tur
 
 /// D2: and it is told when that turn is.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D2: without a turn in time, a request whose session was revoked waited")]
 async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is() {
     let (world, before) = without_budget().await;
     world.clerk.revoke_session(session(&before).session_id());
@@ -144,7 +140,6 @@ async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is
 
 /// D2: the renewal of a user who was revoked keeps its turn in the proven share, and departs with the password.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D2: the renewal of a user who was revoked kept its turn")]
 async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
     let (world, before) = last_of_many().await;
     let (queue, sign_ins) = (world.clerk.stats().sign_in_queue, sign_ins_of_jane(&world));
@@ -161,7 +156,6 @@ async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
 
 /// D9: what the departure of the first sign-in leaves behind starts the clock of the second one before that departs.
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "D9: a request that waited for its second turn was given up")]
 async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_departure() {
     let world = world(Duration::from_secs(10));
     let hold = world.fake.hold_answer(Endpoint::SignIns);

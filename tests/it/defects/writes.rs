@@ -122,7 +122,6 @@ async fn ends_meanwhile<T: Send + 'static>(
 
 /// D7: a token is stored under that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[should_panic(expected = "D7: a mint waited for a write of the device store")]
 async fn s10_a_write_of_the_device_store_holds_up_no_mint() {
     let (world, gate) = world().await;
     let minting = world.clone();
@@ -134,7 +133,6 @@ async fn s10_a_write_of_the_device_store_holds_up_no_mint() {
 
 /// D7: a revocation is made under that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[should_panic(expected = "D7: a revocation waited for a write of the device store")]
 async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
     let (world, gate) = world().await;
     let bob = session(&world.get(BOB).await).session_id().to_owned();
@@ -146,7 +144,6 @@ async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
 
 /// D7: a hit for an organization looks under that lock, once any organization was revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[should_panic(expected = "D7: a hit waited for a write of the device store")]
 async fn s10_a_write_of_the_device_store_holds_up_no_hit() {
     let (world, gate) = world().await;
     world.clerk.revoke_organization("org_that_is_not_asked_for");

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, session, settle};
+use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, in_time, session, settle};
 use http::Response;
 use tokio::task::JoinHandle;
+use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, Fault};
 
 const TTL: Duration = Duration::from_secs(15 * 60);
@@ -253,4 +254,37 @@ async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_behind() {
     a_while().await;
     assert_eq!(world.fake.live_sessions(), 0);
     assert_eq!(world.clerk.stats().sign_in_flights, 0);
+}
+
+/// A second credential of the user goes on with the session that the first one has opened on the known client. The
+/// revocation comes when Clerk has answered which session that is.
+#[tokio::test(start_paused = true)]
+async fn k9_a_session_that_is_adopted_while_its_user_is_revoked_is_neither_stored_nor_served() {
+    const USER: Pair = ("newdevice@example.com", "trust me on a device");
+    let world = World::unlimited();
+    let credentials = Credentials::new(USER.0, USER.1).unwrap();
+    let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
+    let factor = enrollment.factors()[0].clone();
+    enrollment.send_code(&factor).await.unwrap();
+    let code_sent = world.fake.last_code(USER.0).unwrap();
+    enrollment.confirm(&factor, &code_sent).await.unwrap();
+    let first = world.get(USER).await;
+    let user_id = session(&first).user_id().to_owned();
+
+    let hold = world.fake.hold_answer(Endpoint::Client);
+    let second = {
+        let world = world.clone();
+        tokio::spawn(async move { world.get(("NewDevice@example.com", USER.1)).await })
+    };
+    in_time(hold.arrived(1)).await;
+    world.clerk.revoke_user(&user_id);
+    hold.release();
+    // The device is forgotten with the user, so Clerk asks for a code again.
+    assert_eq!(code(&second.await.unwrap()), "account_action_required");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(
+        (world.clerk.stats().sessions, world.fake.live_sessions()),
+        (0, 0),
+        "and the session is ended"
+    );
 }
