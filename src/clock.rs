@@ -75,15 +75,22 @@ impl Default for Clock {
     }
 }
 
-/// Clerk's time by its own word: the `Date` of its answers, and this machine's wall clock until there was one.
+/// Clerk's time, from the `Date` of its answers; this machine's until one has arrived.
 ///
-/// What is dated at Clerk, or kept for another process, is held against this and not against a machine's clock, which may
-/// be wrong when it starts (rule K2).
+/// Dates that Clerk or another process has set are compared with it and not with a machine's clock, which may be wrong at
+/// boot (rule K2).
 #[derive(Debug)]
 pub(crate) struct ClerkTime {
     clock: Clock,
-    /// Clerk's time at an instant, once an answer told it.
-    told: Mutex<Option<Clock>>,
+    told: Mutex<Told>,
+}
+
+/// What answers have told.
+#[derive(Debug, Default)]
+struct Told {
+    reading: Option<Clock>,
+    /// Another reading, from one answer alone.
+    doubt: Option<Clock>,
 }
 
 /// Clerk dates an answer to the second, at some time between the request's departure and its arrival.
@@ -94,17 +101,29 @@ impl ClerkTime {
         Self { clock, told: Mutex::default() }
     }
 
-    /// An answer that was not cached on the way is of this date; its request left at this instant.
+    /// Takes in the `Date` of a good answer that was not cached on the way; its request left at this instant.
+    ///
+    /// Once a date has been seen, it takes two answers that agree to move the time: one may have been dated by a proxy
+    /// whose clock is wrong.
     pub(crate) fn tell(&self, date: SystemTime, left: Instant) {
         let mut told = lock(&self.told);
-        let reading = told.as_ref().unwrap_or(&self.clock);
-        let is_right = reading.wall_at(left) <= date + DATE_LEEWAY && date <= reading.wall() + DATE_LEEWAY;
-        *told = Some(if is_right { *reading } else { Clock { wall: date, at: left } });
+        let is_right = |reading: &Clock| {
+            reading.wall_at(left) <= date + DATE_LEEWAY && date <= reading.wall() + DATE_LEEWAY
+        };
+        let dated = Clock { wall: date, at: left };
+        let known = told.reading;
+        if is_right(&known.unwrap_or(self.clock)) {
+            *told = Told { reading: known.or(Some(self.clock)), doubt: None };
+        } else if known.is_none() || told.doubt.as_ref().is_some_and(is_right) {
+            *told = Told { reading: Some(dated), doubt: None };
+        } else {
+            told.doubt = Some(dated);
+        }
     }
 
     /// Whether an answer has told it.
     pub(crate) fn is_told(&self) -> bool {
-        lock(&self.told).is_some()
+        lock(&self.told).reading.is_some()
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -112,7 +131,7 @@ impl ClerkTime {
     }
 
     pub(crate) fn at(&self, instant: Instant) -> SystemTime {
-        lock(&self.told).unwrap_or(self.clock).wall_at(instant)
+        lock(&self.told).reading.unwrap_or(self.clock).wall_at(instant)
     }
 }
 
@@ -159,6 +178,25 @@ mod tests {
             time.tell(date + 14 * second, clock.now());
             assert_eq!(time.at(left), date);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k2_one_answer_alone_does_not_move_a_time_that_was_told() {
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+        let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + 100_000 * day);
+        let time = ClerkTime::new(clock);
+        time.tell(clock.wall(), clock.now());
+        for off in [8 * day, 31 * day] {
+            time.tell(clock.wall() + off, clock.now());
+            assert_eq!(time.now(), clock.wall());
+            tokio::time::advance(10 * second).await;
+        }
+        time.tell(clock.wall(), clock.now());
+        time.tell(clock.wall() + 8 * day, clock.now());
+        assert_eq!(time.now(), clock.wall(), "the answer in between was right");
+        tokio::time::advance(10 * second).await;
+        time.tell(clock.wall() + 8 * day, clock.now());
+        assert_eq!(time.now(), clock.wall() + 8 * day, "two agree");
     }
 
     #[tokio::test(start_paused = true)]

@@ -166,19 +166,18 @@ impl Hasher for PassThroughHasher {
 
 /// One spelling for all spellings of an identifier that Clerk takes for the same.
 ///
-/// Trimmed and lower-cased; a phone number is reduced to its digits. Two identifiers that come out alike share
-/// a count of failures, nothing else, so it does no harm that the user name `12345` meets the number `+12345`.
+/// Trimmed and lower-cased; a phone number is reduced to its digits. Two identifiers that come out alike share a count of
+/// failures, nothing else. A user name never comes out like a number: Clerk wants a character in it that is no digit
+/// (`form_username_needs_non_number_char`), and only after a plus is anything but white space taken for a separator.
+/// Otherwise the owner of the user name `49-170` could clear the failures of the number `+49170`.
 pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     let identifier = identifier.trim();
     let is_international = identifier.starts_with('+');
     let number = identifier.strip_prefix('+').unwrap_or(identifier);
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    // With a plus in front whatever separates the digits; without one only what a user name can't be made of.
-    let separates = |c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')');
-    let is_phone_number = digits >= 5
-        && number
-            .chars()
-            .all(|c| c.is_ascii_digit() || separates(c) || (is_international && matches!(c, '.' | '/')));
+    let separates =
+        |c: char| c.is_whitespace() || (is_international && matches!(c, '-' | '(' | ')' | '.' | '/'));
+    let is_phone_number = digits >= 5 && number.chars().all(|c| c.is_ascii_digit() || separates(c));
     Zeroizing::new(if is_phone_number {
         number.chars().filter(char::is_ascii_digit).collect()
     } else {
@@ -186,17 +185,19 @@ pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     })
 }
 
-/// Lower case as Go's `unicode.ToLower` has it, which Clerk is written in: each character becomes one. Rust's
+/// Lower case as Go's `unicode.ToLower` makes it, the language that Clerk is written in: each character becomes one. Rust's
 /// `str::to_lowercase` makes two of `İ`, and of `Σ` what its place in the word asks for.
-pub(crate) fn lower_case(identifier: &str) -> String {
+fn lower_case(identifier: &str) -> String {
     identifier.chars().filter_map(|c| c.to_lowercase().next()).collect()
 }
 
 /// The name that an identifier's device is known by: trimmed and in lower case, of a number the plus and the digits.
 ///
-/// Unlike what is counted, it is one user's: here a user name that reads like a number is not that number.
+/// Unlike what is counted, it is one user's: a user name that reads like a number is not that number, and only ASCII
+/// letters are lowered. Clerk may keep two identifiers apart that a wider folding takes for one, and then one user would
+/// go on with the other's session; a device that is not found costs an enrolment.
 pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
-    let identifier = Zeroizing::new(lower_case(identifier.trim()));
+    let identifier = Zeroizing::new(identifier.trim().to_ascii_lowercase());
     match international(&identifier) {
         Some(digits) => Zeroizing::new(format!("+{}", *digits)),
         None => identifier,
@@ -277,7 +278,7 @@ mod tests {
             (&[" Ada@Example.com ", "ada@example.COM", "\tADA@EXAMPLE.COM\n"][..], "ada@example.com"),
             (&["+49 (170) 123-45", "+4917012345", "49 170 12345", " 4917012345"], "4917012345"),
             (&["\u{c4}da"], "\u{e4}da"),
-            // D11: U+0130, a capital I with a dot, and a sigma at the end of a word.
+            // U+0130, a capital I with a dot, and a sigma at the end of a word.
             (&["\u{130}nci@x.io", "inci@x.io", "INCI@x.io"], "inci@x.io"),
             (&["\u{3a3}\u{39f}\u{3a3}", "\u{3c3}\u{3bf}\u{3c3}"], "\u{3c3}\u{3bf}\u{3c3}"),
             // Neither is a phone number.
@@ -285,6 +286,8 @@ mod tests {
             (&["1234"], "1234"),
             (&["+1234"], "+1234"),
             (&["12-34"], "12-34"),
+            (&["49-17012345"], "49-17012345"),
+            (&["(49)17012345"], "(49)17012345"),
             (&["1.23.45"], "1.23.45"),
             (&["a12345"], "a12345"),
             (&["++12345"], "++12345"),
@@ -305,6 +308,8 @@ mod tests {
             ("4917012345", "4917012345"),
             ("+49x17012345", "+49x17012345"),
             ("+12345@X.io", "+12345@x.io"),
+            ("\u{130}nci@x.io", "\u{130}nci@x.io"),
+            ("\u{212a}im", "\u{212a}im"),
         ] {
             assert_eq!(*device_name(identifier), name);
             assert_eq!(*device_name(name), name, "and is a name itself");

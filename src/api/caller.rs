@@ -133,8 +133,10 @@ impl Caller {
             match self.transport.send(request).await {
                 Ok(response) => {
                     let raw = received(response, left);
-                    // The answer to a GET may come from a cache, with the date of long ago.
+                    // The answer to a GET may come from a cache, with the date of long ago, and an error page from a
+                    // proxy whose clock is its own.
                     if call.method == Method::POST
+                        && raw.status.is_success()
                         && let Some(date) = raw.timing.date
                     {
                         self.time.tell(date, left);

@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::api::{verified_emails, verified_phones};
-use crate::key::{international, lower_case};
+use crate::key::international;
 
 /// What a user can sign in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl IdentifierKind {
                 let digits = identifier.chars().filter(char::is_ascii_digit);
                 std::iter::once('+').chain(digits).collect()
             }
-            _ => lower_case(identifier),
+            _ => identifier.to_lowercase(),
         }
     }
 }

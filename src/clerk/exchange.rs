@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 
 use super::{Clerk, Inner};
 use crate::access::{Access, OrganizationRef};
+use crate::api::Meaning;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault, SignInFault, SignInOutcome, of_mint, unavailable};
 use crate::flight::{Join, Purpose};
@@ -120,7 +121,14 @@ impl Clerk {
                 }
                 _ => inner.drop_if_gone(&proof, &fault),
             }
-            return Err(of_mint(&fault));
+            let rejection = of_mint(&fault);
+            return Err(match &fault {
+                // Asked again sooner, it would be told the same from memory.
+                MintFault::Fault(fault) if fault.meaning == Meaning::Unknown => {
+                    rejection.retry_after_at_least(inner.settings.negative_ttl)
+                }
+                _ => rejection,
+            });
         }
     }
 
@@ -234,8 +242,12 @@ impl Inner {
             let mint = async move {
                 let minted = engine.sign_ins.minter.mint(&holding, &access).await;
                 if let Some(why) = minted.as_ref().err().and_then(MintFault::lasting) {
-                    if let Refused::Misconfigured(what) = why {
-                        tracing::error!("{what}");
+                    match (why, &minted) {
+                        (Refused::Misconfigured(what), _) => tracing::error!("{what}"),
+                        (Refused::Unknown, Err(MintFault::Fault(fault))) => {
+                            engine.sign_ins.warn_of_unknown(fault);
+                        }
+                        _ => {}
                     }
                     let now = engine.clock.now();
                     holding.refuse(TokenKey::of(&access), why, now, engine.settings.negative_ttl);

@@ -158,7 +158,7 @@ impl Fapi {
         match self.call_as(Operation::End, Method::POST, &path, "", client, Body::default()).await {
             Err(fault) if !matches!(fault.meaning, Meaning::NotFound | Meaning::SessionGone) => Err(fault),
             _ => {
-                client.set_vacant(true);
+                client.ended().set(session_id);
                 Ok(())
             }
         }

@@ -1,7 +1,6 @@
 //! The client token: what tells Clerk's Frontend API which client, and so which sessions, a call is about.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use http::header::AUTHORIZATION;
@@ -62,8 +61,23 @@ pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
 pub(crate) struct ClientSlot {
     held: Mutex<Option<Arc<ClientToken>>>,
     keeper: OnceLock<Keeper>,
-    /// Clerk has said that the last session on it is over.
-    vacant: Arc<AtomicBool>,
+    ended: Ended,
+}
+
+/// The session on a client that Clerk has said last to be over.
+///
+/// It is named, since the answer to one end may come when another session has been opened on the client already.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended(Arc<Mutex<Option<Box<str>>>>);
+
+impl Ended {
+    pub(super) fn set(&self, session_id: &str) {
+        *lock(&self.0) = Some(session_id.into());
+    }
+
+    pub(crate) fn is(&self, session_id: &str) -> bool {
+        lock(&self.0).as_deref() == Some(session_id)
+    }
 }
 
 /// Told of each change, with what was held before.
@@ -76,12 +90,12 @@ impl ClientSlot {
 
     /// Of a token that others hold, too.
     pub(crate) fn of(token: Arc<ClientToken>) -> Self {
-        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new(), vacant: Arc::default() }
+        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new(), ended: Ended::default() }
     }
 
     /// Of a session whose client nobody here knows.
     pub(crate) fn none() -> Self {
-        Self { held: Mutex::default(), keeper: OnceLock::new(), vacant: Arc::default() }
+        Self { held: Mutex::default(), keeper: OnceLock::new(), ended: Ended::default() }
     }
 
     /// Has each change told, once and for all.
@@ -92,13 +106,9 @@ impl ClientSlot {
         _ = self.keeper.set(Box::new(keeper));
     }
 
-    /// Whether Clerk has said that the last session on it is over: for those who outlive the slot.
-    pub(crate) fn vacancy(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.vacant)
-    }
-
-    pub(super) fn set_vacant(&self, vacant: bool) {
-        self.vacant.store(vacant, Ordering::Relaxed);
+    /// Which session on it is over, for those who outlive the slot.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// The token to send, or `None` where the client is gone.

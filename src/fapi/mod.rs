@@ -8,5 +8,5 @@ mod wire;
 
 pub(crate) use self::answer::{Environment, Membership, SecondFactor, SignedIn, Unfinished};
 pub(crate) use self::client::{Fapi, MintFor};
-pub(crate) use self::client_token::{ClientSlot, ClientToken};
+pub(crate) use self::client_token::{ClientSlot, ClientToken, Ended};
 pub(crate) use self::sign_in::Proof;

@@ -120,7 +120,6 @@ impl Fapi {
         };
         let raw =
             self.call_as(operation, Method::POST, path, "", client, body).await.map_err(known_client)?;
-        client.set_vacant(false);
         answer(&raw, Arc::clone(client))
     }
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::devices::{DEFAULT_LIMIT, Devices};
 use super::journal::{Kept, Out, State, Tray};
-use super::{DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, millis};
+use super::{CLOCK_MARGIN, DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, millis};
 
 /// Devices in a file, so that a restarted process is still the device that Clerk knows.
 ///
@@ -196,7 +196,7 @@ impl State for Devices {
     }
 
     fn replayed(&mut self) {
-        if let Some(before) = SystemTime::now().checked_sub(DEVICE_LIFE) {
+        if let Some(before) = SystemTime::now().checked_sub(DEVICE_LIFE + CLOCK_MARGIN) {
             self.expire(before);
         }
     }

@@ -22,6 +22,10 @@ pub use self::inbox::DeviceInbox;
 pub use self::session_file::SessionFile;
 pub use self::sessions::{MemorySessions, SessionStore, StoreFuture, StoredSession};
 
+/// What has been over for longer is dropped when a file is opened. The machine's clock may be wrong then, so the margin is
+/// wide; what is over is left aside anyway once Clerk's time is known.
+const CLOCK_MARGIN: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How long a device is of use after the last good sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 

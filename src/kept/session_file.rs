@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{Kept, Out, State};
 use super::sessions::{DEFAULT_LIMIT, Sessions};
-use super::{SessionStore, StoreError, StoreFuture, StoredSession, from_millis, millis};
+use super::{CLOCK_MARGIN, SessionStore, StoreError, StoreFuture, StoredSession, from_millis, millis};
 
 /// Sessions in a file, so that a restarted process goes on with what it had opened.
 ///
@@ -163,7 +163,9 @@ impl State for Sessions {
     }
 
     fn replayed(&mut self) {
-        self.expire(SystemTime::now());
+        if let Some(before) = SystemTime::now().checked_sub(CLOCK_MARGIN) {
+            self.expire(before);
+        }
     }
 
     fn len(&self) -> usize {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
+use super::CLOCK_MARGIN;
 use super::testing::{Dir, device, ready, session};
 use super::*;
 
@@ -139,20 +140,26 @@ fn k7_what_is_too_large_is_not_kept() {
 }
 
 #[test]
-fn what_is_over_is_dropped_when_a_file_is_opened() {
+fn what_has_long_been_over_is_dropped_when_a_file_is_opened() {
     let dir = Dir::new();
     let (devices, sessions) = (dir.path("devices"), dir.path("sessions"));
     let ago = |life: Duration| SystemTime::now() - life;
     let file = DeviceFile::open(&devices).unwrap();
-    file.put("old", KnownDevice::new("user_1", "token", ago(DEVICE_LIFE + Duration::from_secs(1))));
-    file.put("young", KnownDevice::new("user_1", "token", ago(DEVICE_LIFE - Duration::from_secs(60))));
+    file.put(
+        "old",
+        KnownDevice::new("user_1", "token", ago(DEVICE_LIFE + CLOCK_MARGIN + Duration::from_secs(1))),
+    );
+    file.put(
+        "young",
+        KnownDevice::new("user_1", "token", ago(DEVICE_LIFE + CLOCK_MARGIN - Duration::from_secs(60))),
+    );
     assert!(file.get("old").is_some(), "the engine judges");
     drop(file);
     let file = DeviceFile::open(&devices).unwrap();
     assert!(file.get("old").is_none() && file.get("young").is_some());
 
     let file = SessionFile::open(&sessions).unwrap();
-    ready(file.put(StoredSession::new("user_1", None, "sess_1", ago(Duration::from_secs(1)))));
+    ready(file.put(StoredSession::new("user_1", None, "sess_1", ago(CLOCK_MARGIN + Duration::from_secs(1)))));
     ready(file.put(session("user_2", None, "sess_2", 1)));
     drop(file);
     let file = SessionFile::open(&sessions).unwrap();

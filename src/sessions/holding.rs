@@ -32,6 +32,8 @@ pub(crate) enum Refused {
     ActionRequired,
     /// The set-up can't bring it; what to do about it.
     Misconfigured(&'static str),
+    /// Clerk has answered with something that this version cannot act on (rule S3).
+    Unknown,
 }
 
 /// The sessions that one or several credentials of a user are served by, with their tokens.

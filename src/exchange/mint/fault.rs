@@ -36,6 +36,7 @@ impl From<Refused> for MintFault {
             Refused::Forbidden => Self::Forbidden,
             Refused::ActionRequired => Self::ActionRequired,
             Refused::Misconfigured(what) => Self::Misconfigured(what),
+            Refused::Unknown => Self::Fault(Fault::coded(Meaning::Unknown, "unknown_answer")),
         }
     }
 }
@@ -47,6 +48,7 @@ impl MintFault {
             Self::Forbidden => Some(Refused::Forbidden),
             Self::ActionRequired => Some(Refused::ActionRequired),
             Self::Misconfigured(what) => Some(Refused::Misconfigured(what)),
+            Self::Fault(fault) if fault.meaning == Meaning::Unknown => Some(Refused::Unknown),
             _ => None,
         }
     }

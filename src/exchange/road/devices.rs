@@ -2,11 +2,10 @@
 //! Device Trust sees a device that it has let in before (rule S10).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::clock::ClerkTime;
-use crate::fapi::{ClientSlot, ClientToken};
+use crate::fapi::{ClientSlot, ClientToken, Ended};
 use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::sessions::{Session, SessionState};
 use crate::sync::lock;
@@ -35,8 +34,7 @@ struct Register {
 
 struct InUse {
     client: Weak<ClientSlot>,
-    /// Whether Clerk has said that the session on it is over.
-    vacant: Arc<AtomicBool>,
+    ended: Ended,
     /// The last session that was opened on it here.
     session_id: Box<str>,
     session: Weak<Session>,
@@ -46,7 +44,7 @@ impl InUse {
     fn new(session: &Arc<Session>) -> Self {
         Self {
             client: Arc::downgrade(&session.client),
-            vacant: session.client.vacancy(),
+            ended: session.client.ended(),
             session_id: session.id.clone(),
             session: Arc::downgrade(session),
         }
@@ -57,7 +55,7 @@ impl InUse {
             Some(session) if session.state() == SessionState::Live => Standing::InUse(session),
             // Clerk says that it is over. A look will tell.
             Some(session) if session.state() == SessionState::Gone => Standing::Unknown,
-            _ if self.vacant.load(Ordering::Relaxed) => Standing::Free,
+            _ if self.ended.is(&self.session_id) => Standing::Free,
             _ => Standing::Leaving(self.session_id.clone()),
         }
     }
@@ -91,8 +89,8 @@ impl Devices {
         let known = self.store.get(identifier)?;
         let age = self.time.now().duration_since(known.seen_at()).unwrap_or_default();
         // A machine whose clock is wrong when it starts must not forget all of its devices.
+        // Nor is it taken out of the store: a date may turn out to be wrong, and an enrolment takes the user.
         if age >= DEVICE_LIFE && self.time.is_told() {
-            self.store.remove(identifier);
             return None;
         }
         let user_id = known.user_id().into();

@@ -107,6 +107,8 @@ impl Frontend {
                 _ = time.run(self.fapi.end(session_id, &device.client)).await;
                 false
             }
+            // While look-ups pause, a fresh client may do: otherwise a request would ask nothing, and guesses count nowhere.
+            Standing::Unknown if self.look_ups.left(self.clock.now()).is_some() => true,
             // A look costs no sign-in.
             Standing::Unknown => match self.sessions_of(&device.client, time).await {
                 Ok(sessions) => !sessions.is_empty(),
@@ -183,6 +185,15 @@ impl Frontend {
                 self.devices.forget(asking.device_name);
             }
             return answer;
+        }
+        // A session that was taken back here is not gone on with, though Clerk has yet to be told.
+        let is_ending = |session: &SignedIn| match &device.standing {
+            Standing::Leaving(id) => session.session_id == *id,
+            Standing::InUse(held) => session.session_id == held.id && held.state() != SessionState::Live,
+            Standing::Free | Standing::Unknown => false,
+        };
+        if sessions.iter().any(is_ending) {
+            return Err(Fault::unavailable("session_ending"));
         }
         let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
         // The fresh client has shown that the password is that of the identifier; whose session this is is told by the

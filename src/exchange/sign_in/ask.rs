@@ -103,8 +103,8 @@ impl SignIns {
                 self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
             }
         }
-        let unasked = [Meaning::Unavailable, Meaning::RateLimited, Meaning::NoTurn];
-        if !answer.as_ref().is_err_and(|fault| unasked.contains(&fault.meaning)) {
+        let unjudged = [Meaning::Unavailable, Meaning::Unknown, Meaning::RateLimited, Meaning::NoTurn];
+        if !answer.as_ref().is_err_and(|fault| unjudged.contains(&fault.meaning)) {
             claim.used();
         }
         Ok(Asked { answer, permit, pass, since, time })

@@ -28,12 +28,7 @@ impl SignIns {
                 self.remember(attempt.key, &rejection, Repeats::Lengthen);
             }
             Meaning::Unknown => {
-                if self.notices.is_due(fault.code.as_deref().unwrap_or_default(), self.clock.now()) {
-                    tracing::warn!(
-                        code = fault.code.as_deref(),
-                        "Clerk answered a sign-in with something that this version cannot act on"
-                    );
-                }
+                self.warn_of_unknown(fault);
                 // Asked again sooner, it would be told the same from memory.
                 let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
                 self.remember(attempt.key, &rejection, Repeats::Same);
@@ -51,6 +46,16 @@ impl SignIns {
             _ => {}
         }
         rejection
+    }
+
+    /// Warns of an answer that this version cannot act on, once a minute for each code (rule S3).
+    pub(crate) fn warn_of_unknown(&self, fault: &Fault) {
+        if self.notices.is_due(fault.code.as_deref().unwrap_or_default(), self.clock.now()) {
+            tracing::warn!(
+                code = fault.code.as_deref(),
+                "Clerk answered with something that this version cannot act on"
+            );
+        }
     }
 
     pub(super) fn remember(&self, key: CredentialKey, rejection: &Rejection, repeats: Repeats) {

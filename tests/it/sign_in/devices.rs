@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::common::{JANE, Pair, World, ask, basic, builder, code, session, settle};
-use tower_clerk::testing::{Clock, Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
+use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 use tower_clerk::{
     Builder, Credentials, DeviceFile, DeviceStore, KnownDevice, MemoryDevices, RejectionKind, StoreErrorKind,
 };
@@ -505,4 +505,100 @@ async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in(
         let counts = [Endpoint::SignIns, Endpoint::Client, Endpoint::End].map(|it| world.fake.count(it));
         assert_eq!(counts, [1, 0, 0]);
     }
+}
+
+/// Clerk may keep two identifiers apart that a folding of all letters takes for one: `\u{130}` is a capital I with a dot.
+#[tokio::test(start_paused = true)]
+async fn s10_an_identifier_that_folds_like_another_users_gets_neither_its_session_nor_its_device() {
+    for is_live in [true, false] {
+        let world = World::unlimited();
+        let (jane, other) =
+            (("inci@example.com", "the password of one"), ("\u{130}nci@example.com", "another"));
+        let jane_id = world.fake.add_user(FakeUser::new(jane.0).password(jane.1).device_trust());
+        // Whose sign-in from a client that Clerk has never seen is complete, or is not.
+        let user = FakeUser::new(other.0).password(other.1);
+        let other_id = world.fake.add_user(if is_live { user.device_trust() } else { user });
+        enroll_as_is(&world, jane).await;
+        if is_live {
+            assert_eq!(session(&world.get(jane).await).user_id(), jane_id);
+            assert_eq!(code(&world.get(other).await), "account_action_required");
+        } else {
+            assert_eq!(session(&world.get(other).await).user_id(), other_id);
+        }
+        rest().await;
+        assert_eq!(session(&world.get(jane).await).user_id(), jane_id);
+    }
+}
+
+/// Makes the engine's device known to Clerk, without a wrong code first.
+async fn enroll_as_is(world: &World, (identifier, password): Pair) {
+    let mut enrollment = world.clerk.enroll(&Credentials::new(identifier, password).unwrap()).await.unwrap();
+    let factor = enrollment.factors()[0].clone();
+    enrollment.send_code(&factor).await.unwrap();
+    let sent = world.fake.last_code(identifier).unwrap();
+    enrollment.confirm(&factor, &sent).await.unwrap();
+}
+
+/// The answer to the end of one session comes when another one has been opened on the same client already.
+#[tokio::test(start_paused = true)]
+async fn k9_a_revoked_session_is_not_gone_on_with_however_late_clerk_answers_its_predecessors_end() {
+    let second = Duration::from_secs(1);
+    let world = World::unlimited();
+    enroll(&world, NEWDEVICE).await;
+    rest().await;
+    let mut ids = Vec::new();
+    for fault in [Fault::DelayAnswer(4 * second), Fault::Delay(4 * second)] {
+        let id = session(&world.get(NEWDEVICE).await).session_id().to_owned();
+        world.fake.script(Endpoint::End, fault);
+        world.clerk.revoke_session(&id);
+        ids.push(id);
+        tokio::time::sleep(second / 10).await;
+        let response = world.get(NEWDEVICE).await;
+        if response.status() == 200 {
+            assert!(!ids.contains(&session(&response).session_id().to_owned()), "it was revoked");
+        }
+        rest().await;
+    }
+    assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+}
+
+/// Guesses at an identifier whose device can't be looked at are sign-ins, which count, and its user gets in.
+#[tokio::test(start_paused = true)]
+async fn p3_guesses_count_also_while_look_ups_pause() {
+    let devices = Shared::default();
+    let first = world(&devices, |fake| fake);
+    enroll(&first, JANE).await;
+    rest().await;
+    let again = killed(&first, &devices);
+    again.fake.script(Endpoint::Client, Fault::RateLimited { retry_after: RetryAfter::Seconds(300) });
+    assert_eq!(code(&again.get(JANE).await), "upstream_rate_limited");
+    rest().await;
+    assert_eq!(again.get(JANE).await.status(), 200, "from a fresh client");
+    again.fake.clear_log();
+    for guess in 0..6 {
+        let answer = code(&again.get((JANE.0, ["a", "b", "c", "d", "e", "f"][guess])).await);
+        assert_eq!(answer, if guess < 4 { "credentials_rejected" } else { "throttled" });
+    }
+    assert_eq!((again.fake.count(Endpoint::SignIns), again.fake.count(Endpoint::Client)), (4, 0));
+}
+
+/// A machine whose clock is ahead when the file is opened.
+#[tokio::test(start_paused = true)]
+async fn k2_a_file_that_is_opened_by_a_wrong_clock_keeps_its_devices() {
+    let path = std::env::temp_dir().join(format!("tower-clerk-clock-{}", std::process::id()));
+    // Files are opened by the machine's own clock, which is ahead of Clerk's.
+    let clock = Clock::starting_at(SystemTime::now() - 40 * 24 * HOUR);
+    let fake = FakeClerk::builder().clock(clock).build();
+    for round in 0..2 {
+        let clerk = builder(&fake, clock).device_store(DeviceFile::open(&path).unwrap()).build().unwrap();
+        let world = World { clock, fake: fake.clone(), clerk };
+        if round == 0 {
+            enroll(&world, NEWDEVICE).await;
+            rest().await;
+        }
+        assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+        world.clerk.shutdown(Duration::from_secs(5)).await;
+        rest().await;
+    }
+    std::fs::remove_file(&path).unwrap();
 }

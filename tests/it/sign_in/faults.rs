@@ -108,7 +108,7 @@ async fn s4_every_fault_of_a_mint_is_a_503_in_time_and_leaves_the_session_alone(
             check_fault(&response, &what);
             assert!(world.clock.now() - start <= DEADLINE, "{what}");
             wait_as_told(&response).await;
-            assert_eq!(ask(&layer, basic(JANE)).await.status(), 200, "{what}");
+            assert_eq!(ask(&layer, basic(JANE)).await.status(), 200, "{what}, {:?}", response.headers());
             assert_eq!(world.fake.count(Endpoint::SignIns), 1, "{what}");
             assert_eq!(world.fake.live_sessions(), 1, "{what}");
         }

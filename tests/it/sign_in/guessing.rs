@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{JANE, World, ask, basic, code, settle};
+use crate::common::{JANE, World, ask, basic, code, session, settle};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower_clerk::testing::{Endpoint, Fault};
+use tower_clerk::testing::{Endpoint, FakeUser, Fault};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -208,5 +208,51 @@ async fn p3_a_letter_that_rust_and_clerk_lower_differently_opens_no_second_count
     }
     for spelling in ["\u{130}nci@example.com", "inci@example.com"] {
         assert_eq!(code(&world.get_as(spelling, "another").await), "throttled", "{spelling}");
+    }
+}
+
+/// A user name may hold hyphens, so it can be spelled like somebody's phone number.
+#[tokio::test(start_paused = true)]
+async fn p3_the_owner_of_a_user_name_that_looks_like_a_number_clears_no_count_of_that_number() {
+    let world = World::unlimited();
+    let (phone, name) = ("+4917012345678", "49-17012345678");
+    world.fake.add_user(FakeUser::new("victim@example.com").phone(phone).password("the right one"));
+    world.fake.add_user(FakeUser::new("mallory@example.com").username(name).password("a password"));
+    for round in 0..6 {
+        assert_eq!(world.get_as(name, "a password").await.status(), 200, "round {round}");
+        for guess in 0..3 {
+            world.get_as(phone, &format!("guess {guess} of round {round}")).await;
+        }
+        world.fake.sessions().iter().for_each(|session| _ = world.fake.revoke_session(session.id()));
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    let (most, locked) = failures_of(&world, phone);
+    assert!(most <= 4 && locked == 0, "{most} guesses reached Clerk, which locked the user {locked} times");
+}
+
+/// The failures of one identifier at Clerk, and how many times it said that the account is locked.
+fn failures_of(world: &World, identifier: &str) -> (usize, usize) {
+    let sign_ins = world.fake.requests_to(Endpoint::SignIns);
+    let of = sign_ins.iter().filter(|request| request.form("identifier") == Some(identifier));
+    let statuses: Vec<_> = of.filter_map(|request| Some(request.status()?.as_u16())).collect();
+    let count = |status| statuses.iter().filter(|it| **it == status).count();
+    (count(422), count(403))
+}
+
+/// An answer that is neither yes nor no takes nothing from a credential that was proven.
+#[tokio::test(start_paused = true)]
+async fn k13_an_answer_that_is_no_judgement_leaves_the_mark_of_a_proven_credential() {
+    for fault in [Fault::Status(503), Fault::StatusWithCode(401, "requires_captcha".to_owned())] {
+        let world = World::unlimited();
+        let id = session(&world.get(JANE).await).session_id().to_owned();
+        for guess in 0..8 {
+            world.get_as(JANE.0, &format!("guess {guess}")).await;
+        }
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        world.clerk.revoke_session(&id);
+        world.fake.script(Endpoint::SignIns, fault.clone());
+        assert_eq!(code(&world.get(JANE).await), "upstream_unavailable");
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(world.get(JANE).await.status(), 200, "{fault:?}");
     }
 }

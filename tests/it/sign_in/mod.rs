@@ -2,6 +2,7 @@
 
 mod accounts;
 mod budget;
+mod dates;
 mod denials;
 mod devices;
 mod faults;

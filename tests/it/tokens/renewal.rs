@@ -284,3 +284,26 @@ async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks
     assert_eq!(response.status(), 200, "{:?}", crate::common::rejection(&response));
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn s3_an_unknown_answer_to_a_mint_is_remembered_and_warned_of_once() {
+    for unknown in ["requires_captcha", "a_code_of_tomorrow"] {
+        let world = World::new();
+        assert_eq!(world.get(JANE).await.status(), 200);
+        tokio::time::advance(secs(61)).await;
+        world.fake.script_always(Endpoint::Tokens, Fault::StatusWithCode(401, unknown.to_owned()));
+        let log = crate::common::logged(async {
+            for _ in 0..50 {
+                assert_eq!(code(&world.get(JANE).await), "upstream_unavailable", "{unknown}");
+                tokio::time::sleep(secs(1)).await;
+            }
+        })
+        .await;
+        assert!(world.fake.count(Endpoint::Tokens) <= 5, "{unknown}: {}", world.fake.count(Endpoint::Tokens));
+        assert_eq!(log.matches("WARN").count(), 1, "{log}");
+        world.fake.clear_script(Endpoint::Tokens);
+        tokio::time::sleep(secs(10)).await;
+        assert_eq!(world.get(JANE).await.status(), 200);
+        assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+    }
+}
