@@ -11,6 +11,7 @@ use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault};
 use crate::flight::Join;
+use crate::limits::CallKind;
 use crate::store::LiveSession;
 
 /// After a renewal that failed, the next one is tried no sooner.
@@ -45,7 +46,7 @@ impl Clerk {
                 // The token at hand was for an organization that the user has left since.
                 MintFault::Forbidden => live.tokens.forget(&access),
                 MintFault::Fault(fault) => {
-                    clerk.retry_renewal(&live, &access, fault.retry_after.unwrap_or(RENEWAL_PAUSE));
+                    clerk.retry_renewal(&live, &access, CallKind::Renewal.pause(fault.retry_after));
                 }
                 _ => clerk.retry_renewal(&live, &access, RENEWAL_PAUSE),
             }

@@ -19,19 +19,15 @@ use crate::api::{Fault, Meaning, TimeLeft};
 use crate::clock::{ClerkTime, Clock};
 use crate::config::Settings;
 use crate::credentials::Credentials;
-use crate::exchange::attempts::Attempts;
-use crate::exchange::circuit::{Circuit, Pass};
-use crate::exchange::denials::Denials;
 use crate::exchange::ender::Ender;
 use crate::exchange::mint::Minter;
-use crate::exchange::notices::Notices;
-use crate::exchange::pacing::Pacing;
 use crate::exchange::proven::Proven as Marks;
 use crate::exchange::road::{Proved, Roads};
 use crate::exchange::standing::{Proof, Standing};
 use crate::exchange::verdict;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
+use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
 use crate::rejection::Rejection;
 use crate::store::{Generation, Leavers, LiveSession, Revocations, Sessions, Target, Users};
 use crate::sync::lock;
@@ -110,7 +106,7 @@ pub(crate) struct SignIns {
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) minter: Arc<Minter>,
     /// Whose turn it is to have a password proven.
-    pub(crate) pacing: Arc<Pacing>,
+    pub(crate) pacing: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
     pub(crate) attempts: Attempts,
@@ -126,7 +122,7 @@ pub(crate) struct SignIns {
     pub(crate) time: Arc<ClerkTime>,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
-    pub(crate) notices: Notices,
+    pub(crate) notices: WarnThrottle,
     /// The engine is being shut down: nobody departs any more.
     pub(crate) closed: AtomicBool,
 }

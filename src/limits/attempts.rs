@@ -11,7 +11,6 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::api::Refusal;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
@@ -36,6 +35,17 @@ const MAX_REACHED: u64 = 100_000;
 
 /// Identifiers whose attempts are counted for the answer (rule K7).
 const MAX_SEEN: u64 = 10_000;
+
+/// What a refusal of Clerk's tells about the account, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There may be no such account.
+    Unconfirmed,
+    /// The account is there.
+    Confirmed,
+    /// The account is there, and Clerk has locked it.
+    Locked,
+}
 
 /// Clerk is not asked; what to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,15 +148,15 @@ impl Attempts {
     }
 
     /// Clerk has refused; `warned` that the account is about to be locked.
-    pub(crate) fn failed(&self, identifier: IdentifierKey, refusal: Refusal, warned: bool, now: Instant) {
+    pub(crate) fn failed(&self, identifier: IdentifierKey, failure: Failure, warned: bool, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
-        let reached = self.reached(identifier, refusal.confirms_account());
+        let reached = self.reached(identifier, failure != Failure::Unconfirmed);
         let mut reached = lock(&reached);
         reached.fail(now);
         if warned || reached.failures >= NEAR_THE_LOCK {
             reached.pause(LONGEST_PAUSE, now);
         }
-        if refusal == Refusal::Locked {
+        if failure == Failure::Locked {
             reached.pause(CLERKS_LOCK, now);
         }
     }
@@ -233,7 +243,7 @@ mod tests {
         let now = Instant::now();
         attempts
             .may_ask(id(name), now)
-            .inspect(|()| attempts.failed(id(name), Refusal::Credentials, false, now))
+            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, now))
     }
 
     #[tokio::test(start_paused = true)]
@@ -272,31 +282,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_known_unknown_locked_and_banned_answer_alike() {
-        let histories: Vec<Vec<_>> = [
-            Refusal::Credentials,
-            Refusal::Unidentified,
-            Refusal::NotByPassword,
-            Refusal::Locked,
-            Refusal::Barred,
-        ]
-        .into_iter()
-        .map(|refusal| {
-            let attempts = Attempts::new();
-            (0..8)
-                .map(|_| {
-                    let now = Instant::now();
-                    match attempts.may_ask(id("x"), now) {
-                        Ok(()) => {
-                            attempts.failed(id("x"), refusal, true, now);
-                            None
+        let failures = [Failure::Unconfirmed, Failure::Confirmed, Failure::Locked];
+        let histories: Vec<Vec<_>> = failures
+            .into_iter()
+            .map(|failure| {
+                let attempts = Attempts::new();
+                (0..8)
+                    .map(|_| {
+                        let now = Instant::now();
+                        match attempts.may_ask(id("x"), now) {
+                            Ok(()) => {
+                                attempts.failed(id("x"), failure, true, now);
+                                None
+                            }
+                            Err(Pause::Rejected) => None,
+                            Err(Pause::Throttled(left)) => Some(left),
                         }
-                        Err(Pause::Rejected) => None,
-                        Err(Pause::Throttled(left)) => Some(left),
-                    }
-                })
-                .collect()
-        })
-        .collect();
+                    })
+                    .collect()
+            })
+            .collect();
         assert!(histories.iter().all(|history| *history == histories[0]), "{histories:?}");
         assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
     }
@@ -307,35 +312,32 @@ mod tests {
         let attempts = Attempts::new();
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
-        for (name, refusal) in [
-            ("jane", Refusal::Credentials),
-            ("locked", Refusal::Locked),
-            ("banned", Refusal::Barred),
-            ("sso", Refusal::NotByPassword),
+        for (name, failure) in [
+            ("jane", Failure::Confirmed),
+            ("locked", Failure::Locked),
             // Where enumeration protection hides it: a success has linked the identifier to its user.
-            ("address", Refusal::Unidentified),
+            ("address", Failure::Unconfirmed),
         ] {
-            (0..4).for_each(|_| attempts.failed(id(name), refusal, false, now));
+            (0..4).for_each(|_| attempts.failed(id(name), failure, false, now));
         }
         for at in 0..=2 * MAX_REACHED {
-            attempts.failed(id(&format!("made up {at}")), Refusal::Unidentified, false, now);
+            attempts.failed(id(&format!("made up {at}")), Failure::Unconfirmed, false, now);
         }
         attempts.run_pending_tasks();
-        for name in ["jane", "locked", "banned", "sso", "address", "user name"] {
+        for name in ["jane", "locked", "address", "user name"] {
             assert!(attempts.reached_left(attempts.subject(id(name)), now).is_some(), "{name}");
         }
         assert_eq!(attempts.reached_left(id("made up 0"), now), None);
-        assert!((5..=5 + MAX_REACHED).contains(&attempts.len()), "K7: {}", attempts.len());
+        assert!((3..=3 + MAX_REACHED).contains(&attempts.len()), "K7: {}", attempts.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn p3_failures_are_counted_on_where_an_identifier_is_confirmed_and_where_it_no_longer_is() {
         let attempts = Attempts::new();
-        let refusals =
-            [Refusal::Unidentified, Refusal::Unidentified, Refusal::Credentials, Refusal::Unidentified];
-        for refusal in refusals {
+        let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
+        for failure in failures {
             assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
-            attempts.failed(id("jane"), refusal, false, Instant::now());
+            attempts.failed(id("jane"), failure, false, Instant::now());
         }
         assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some(10 * MINUTE));
         attempts.run_pending_tasks();
@@ -347,7 +349,7 @@ mod tests {
         let attempts = Attempts::new();
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
-            attempts.failed(id("bob@example.com"), Refusal::Credentials, false, Instant::now());
+            attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Instant::now());
         });
         // Clerk lists the address for jane as well, who has never signed in with it.
         attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);
@@ -363,11 +365,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn o2_users_and_identifiers_with_failures_are_counted() {
         let attempts = Attempts::new();
-        for (name, refusal) in
-            [("a", Refusal::Credentials), ("b", Refusal::Unidentified), ("c", Refusal::Unidentified)]
+        for (name, failure) in
+            [("a", Failure::Confirmed), ("b", Failure::Unconfirmed), ("c", Failure::Unconfirmed)]
         {
-            attempts.failed(id(name), refusal, false, Instant::now());
-            attempts.failed(id(name), refusal, false, Instant::now());
+            attempts.failed(id(name), failure, false, Instant::now());
+            attempts.failed(id(name), failure, false, Instant::now());
         }
         attempts.run_pending_tasks();
         assert_eq!(attempts.len(), 3);
@@ -379,7 +381,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn p3_a_warning_of_clerks_sets_the_longest_pause() {
         let attempts = Attempts::new();
-        attempts.failed(id("jane"), Refusal::Credentials, true, Instant::now());
+        attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
         tokio::time::advance(60 * MINUTE).await;
