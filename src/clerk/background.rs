@@ -11,11 +11,8 @@ use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault};
 use crate::flight::Join;
-use crate::limits::CallKind;
+use crate::limits::{CallKind, RENEWAL_PAUSE};
 use crate::store::LiveSession;
-
-/// After a renewal that failed, the next one is tried no sooner.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl Clerk {
     /// Mints the next token of this kind while the one that is held still serves.

@@ -1,8 +1,8 @@
-//! Failed attempts: how we stop asking before Clerk locks the account (rule P3).
+//! Failed attempts: calls stop before Clerk locks the account (rule P3).
 //!
-//! Two counts, kept apart on purpose. What decides whether Clerk is asked is the failures that *reached* Clerk, per
-//! user where that is known, for that is what Clerk locks by. What decides the answer is the attempts *seen here* with an
-//! identifier, whatever Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
+//! Two counts, apart on purpose. Failures that *reached* Clerk decide whether Clerk is asked. They are counted per user
+//! where the user is known, since Clerk locks users. Attempts *seen here* with an identifier decide the answer, whatever
+//! Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,14 +29,14 @@ const NEAR_THE_LOCK: u32 = 8;
 /// How long Clerk locks an account by default.
 const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
 
-/// Users and identifiers whose failures at Clerk are remembered: so many that Clerk has confirmed, and so many that may be
-/// made up.
+/// Users and identifiers whose failures at Clerk are remembered: this many that Clerk has confirmed, and as many that may
+/// be made up.
 const MAX_REACHED: u64 = 100_000;
 
 /// Identifiers whose attempts are counted for the answer (rule K7).
 const MAX_SEEN: u64 = 10_000;
 
-/// What a refusal of Clerk's tells about the account, as far as it matters here.
+/// A refusal of Clerk's, by what it says about the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// There may be no such account.
@@ -47,7 +47,7 @@ pub(crate) enum Failure {
     Locked,
 }
 
-/// Clerk is not asked; what to answer.
+/// Clerk is not asked. This is the answer instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// As if the credentials were wrong: the allowance isn't spent yet.
@@ -118,7 +118,7 @@ impl Attempts {
         }
     }
 
-    /// Whether Clerk may be asked about this identifier. Asked at entry and again at departure.
+    /// Whether Clerk may be asked about this identifier: checked before the queue, and again before the call.
     pub(crate) fn may_ask(&self, identifier: IdentifierKey, now: Instant) -> Result<(), Pause> {
         if let Some(left) = self.left(&self.seen, identifier, now) {
             return Err(Pause::Throttled(left));
@@ -142,7 +142,7 @@ impl Attempts {
         self.reached_left(user, now).is_some()
     }
 
-    /// Refused, though Clerk doesn't know of it.
+    /// A refusal that Clerk wasn't asked for.
     pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
     }
@@ -170,7 +170,7 @@ impl Attempts {
     ) {
         self.seen.invalidate(&identifier);
         self.forget(user);
-        // The one that was used is the user's. The others are, unless another has used one of them.
+        // The identifier at hand is this user's. So are the others, unless another user has signed in with one.
         self.forget(identifier);
         self.users.insert(identifier, user);
         for identifier in others {
@@ -186,7 +186,7 @@ impl Attempts {
         self.confirmed.entry_count() + self.unconfirmed.entry_count()
     }
 
-    /// The user behind an identifier where that is known, and else the identifier.
+    /// The user behind an identifier where that is known, otherwise the identifier.
     pub(crate) fn subject(&self, identifier: IdentifierKey) -> IdentifierKey {
         self.users.get(&identifier).unwrap_or(identifier)
     }
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(
             wrong(&attempts, "jane"),
             Err(Pause::Rejected),
-            "asked no more, though the answer is as ever"
+            "Clerk is asked no more, and the answer is the same"
         );
         assert_eq!(wrong(&attempts, "bob"), Ok(()));
     }

@@ -10,10 +10,10 @@ use crate::sync::lock;
 /// Clerk counts in windows of this length. A pause of one is enough where a 429 names no time.
 pub(crate) const CLERK_WINDOW: Duration = Duration::from_secs(10);
 
-/// The next try of a token's renewal, which nobody waits for: the old token still serves.
-const RENEWAL: Duration = Duration::from_secs(2);
+/// The pause before a token's renewal is tried again. Short, as no request waits for it and the old token still serves.
+pub(crate) const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
-/// What a call is for. Each kind has a pause of its own at Clerk, and so here.
+/// The kinds of calls. Clerk limits each on its own, so each has a pause of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
     SignIn,
@@ -27,11 +27,11 @@ pub(crate) enum CallKind {
 }
 
 impl CallKind {
-    /// How long to make no further call of this kind. `retry_after` is what the answer says, if it says anything.
+    /// How long to make no further call of this kind. `retry_after` is the time that the answer names, if it names one.
     pub(crate) fn pause(self, retry_after: Option<Duration>) -> Duration {
         retry_after.unwrap_or(match self {
             Self::SignIn | Self::LookUp | Self::Mint | Self::Backend | Self::EndSession => CLERK_WINDOW,
-            Self::Renewal => RENEWAL,
+            Self::Renewal => RENEWAL_PAUSE,
         })
     }
 }

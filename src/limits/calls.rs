@@ -1,4 +1,4 @@
-//! The rate of calls to the Backend API: smooth, and for what is most urgent first (rule P1 on this side).
+//! The rate of calls to the Backend API: smooth, and the most urgent calls first (rule P1 on this side).
 //!
 //! Clerk allows an instance so many calls in any ten seconds. They are sent at a tenth of that in any second, so that
 //! a burst doesn't keep a renewal waiting for ten seconds, and the tenths never add up to more.
@@ -23,13 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A permit that comes with the last moment of the wait is taken all the same.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// What a call is told that has waited in vain, since more urgent ones came in between.
+/// When a call that has waited in vain, behind more urgent ones, should come back.
 const NEXT_CHANCE: Duration = Duration::from_secs(1);
 
 /// Calls that wait, of each urgency (rule K7).
 const QUEUE: usize = 1024;
 
-/// What a call is for: the most urgent first.
+/// The purpose of a call, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// A live session goes on.
@@ -156,7 +156,7 @@ mod tests {
     use crate::limits::limiter::NoPermit;
 
     const SECOND: Duration = Duration::from_secs(1);
-    /// After what is due at the same instant.
+    /// Enough for everything that is due at the same instant.
     const TICK: Duration = Duration::from_millis(10);
 
     fn limiter(calls: u32) -> Arc<CallLimiter> {

@@ -1,8 +1,8 @@
-//! What limits the calls to Clerk: two rates with their queues, the failures of an account, refusals that are remembered,
-//! back-off after a 429, and the circuit for outages (rules P1 to P4, K11, K13).
+//! The limits of calls to Clerk: two rates with their queues, the failures of an account, remembered refusals, back-off
+//! after a 429, and the circuit for outages (rules P1 to P4, K11, K13).
 //!
 //! All of it is policy with the time handed in: the modules here know nothing of the calls themselves, of their answers or
-//! of the cache. Callers say what an answer means, in the words of this module.
+//! of the cache. Callers map an answer to the terms of these modules.
 
 mod attempts;
 mod backoff;
@@ -15,7 +15,7 @@ mod sign_ins;
 mod warn_throttle;
 
 pub(crate) use self::attempts::{Attempts, Failure, Pause};
-pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, SharedBackoff};
+pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, RENEWAL_PAUSE, SharedBackoff};
 pub(crate) use self::calls::{CallLimiter, Urgency};
 pub use self::circuit::CircuitState;
 pub(crate) use self::circuit::{Circuit, Pass};

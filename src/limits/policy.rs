@@ -1,4 +1,4 @@
-//! What tells one rate limit from another.
+//! The part in which rate limits differ.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) type RequestId = u64;
 /// A [`Limiter`](super::limiter::Limiter) calls these methods under its lock. They decide and do nothing else: no task is
 /// started, no channel is used, and no value of a caller is dropped in them.
 pub(crate) trait Policy: Debug + Send + 'static {
-    /// What a caller says about the call that it wants to make.
+    /// A caller's description of the call that it wants to make.
     type Request: Copy + Send;
 
     /// Puts a request into the queue. Returns the request that has to leave a full queue for it.

@@ -51,7 +51,7 @@ pub(super) struct Waiting {
     pub(super) request: PermitRequest,
 }
 
-/// What takes turns with others of its kind.
+/// A party that takes turns with others of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Taker {
     Proven(IdentifierKey),
@@ -256,7 +256,7 @@ impl FairQueue {
 }
 
 impl PermitRequest {
-    /// As what it takes turns: first among sources, then within one.
+    /// The parties that it takes turns as: first among sources, then within one.
     fn takers(&self) -> [Taker; 2] {
         match self.share {
             Share::Proven => [Taker::Proven(self.identifier); 2],

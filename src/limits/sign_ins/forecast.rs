@@ -1,4 +1,5 @@
-//! When a sign-in can start at the earliest, which decides whether it joins the queue, and what it is told if it doesn't.
+//! The earliest time at which a sign-in can start. It decides whether the sign-in joins the queue, and is told to one that
+//! doesn't.
 
 use std::collections::HashMap;
 

@@ -29,7 +29,7 @@ pub(crate) enum Share {
     Unproven,
 }
 
-/// How many sign-ins may start in any window of what length. `None`: as many as come.
+/// How many sign-ins may start in any window, and how long a window is. `None`: as many as come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
     pub(crate) sign_ins: Option<(u32, Duration)>,

@@ -219,7 +219,7 @@ async fn p1_a_sign_in_that_could_not_start_in_time_is_told_so_at_once() {
     for waits in waiting {
         assert_eq!(waits.await.unwrap(), Ok(WINDOW));
     }
-    // What was told was the truth.
+    // The time that it was told is right.
     tokio::time::sleep_until(start + 2 * WINDOW).await;
     assert_eq!(spawn(&limiter, request(Share::Unproven, "late")).await.unwrap(), Ok(Duration::ZERO));
 }
