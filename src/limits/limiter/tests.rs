@@ -16,11 +16,8 @@ use crate::limits::{Budget, CallLimiter, PermitRequest, Share, SignInLimiter, Ur
 
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// In which every test is over.
+/// Every test is over by then. A sign-in that isn't given its permit waits for longer, and a call to the Backend API in vain.
 const BOUND: Duration = Duration::from_secs(20);
-
-/// Ends long before [`BOUND`], and long after a window.
-const SOON: Duration = Duration::from_secs(1);
 
 /// A wait for a permit, at whose end the call has been made. Returns whether it was.
 type Call = Pin<Box<dyn Future<Output = bool> + Send>>;
@@ -35,10 +32,10 @@ struct Calls {
 
 impl Calls {
     fn of<P: Policy>(
-        limiter: Arc<Limiter<P>>,
+        limiter: &Arc<Limiter<P>>,
         request: impl Fn() -> P::Request + Send + Sync + 'static,
     ) -> Self {
-        let [calls, waits, closes] = [&limiter; 3].map(Arc::clone);
+        let [calls, waits, closes] = [limiter; 3].map(Arc::clone);
         Self {
             call: Arc::new(move || {
                 let (limiter, request) = (Arc::clone(&calls), request());
@@ -54,22 +51,20 @@ impl Calls {
     fn sign_ins() -> Self {
         let budget = Budget { sign_ins: Some((1, WINDOW)), wait: 3 * BOUND, queue: 1024 };
         let (limiter, names) = (SignInLimiter::new(budget, Clock::system()), AtomicU64::new(0));
-        Self::of(limiter, move || sign_in(&names.fetch_add(1, Ordering::Relaxed).to_string()))
+        Self::of(&limiter, move || sign_in(&names.fetch_add(1, Ordering::Relaxed).to_string()))
     }
 
     fn backend() -> Self {
-        Self::of(CallLimiter::new((1, WINDOW), Clock::system()), || Urgency::Proof)
+        Self::of(&CallLimiter::new((1, WINDOW), Clock::system()), || Urgency::Proof)
     }
 
     fn call(&self) -> Call {
         (self.call)()
     }
 
-    /// Makes a call on a runtime of its own. Returns how long that took.
-    fn make(&self) -> Duration {
-        let began = std::time::Instant::now();
+    /// Makes a call on a runtime of its own.
+    fn make(&self) {
         assert!(runtime().block_on(self.call()), "it has a permit");
-        began.elapsed()
     }
 }
 
@@ -129,7 +124,7 @@ fn d3_a_task_dropped_inside_spawn_does_not_lock_up() {
         let entered = closed.enter();
         poll_and_drop(calls.call());
         drop(entered);
-        assert!(calls.make() < SOON);
+        calls.make();
     });
 }
 
@@ -152,7 +147,7 @@ fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
         begin.recv().unwrap();
         closing.shutdown_background();
         end.recv().unwrap();
-        assert!(calls.make() < SOON);
+        calls.make();
     });
 }
 
@@ -161,7 +156,7 @@ fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
     for_both(|calls| {
         let polled = poll_once(&mut calls.call());
         assert_eq!(polled, Poll::Ready(false));
-        assert!(calls.make() < SOON);
+        calls.make();
     });
 }
 
@@ -183,7 +178,7 @@ fn d3_a_runtime_that_ends_leaves_the_limit_to_the_next() {
             poll_on(&ending, &mut call, turns);
             drop(call);
             drop(ending);
-            assert!(calls.make() < SOON);
+            calls.make();
         }
     });
 }
@@ -230,7 +225,7 @@ fn d3_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
             thread::sleep(WINDOW / 4);
             drop(call);
             drop(ending);
-            assert!(waits.join().unwrap() < SOON);
+            waits.join().unwrap();
         }
     });
 }
@@ -261,7 +256,7 @@ fn d3_calls_of_runtimes_that_come_and_go_all_get_their_permits() {
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(calls.make() < SOON);
+        calls.make();
     });
 }
 
