@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 pub use self::error::ConfigError;
 use crate::bapi::SecretKey;
 use crate::clock::Clock;
-use crate::exchange::{BackendOptions, Budget};
+use crate::exchange::BackendOptions;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::kept::{DeviceStore, SessionStore};
 use crate::key::KeySecret;
+use crate::limits::Budget;
 use crate::transport::Transport;
 
 /// How long a proof of a password stands: then the password goes to Clerk again.

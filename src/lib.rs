@@ -125,6 +125,7 @@ mod jwt;
 mod kept;
 mod key;
 mod layer;
+mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod organization;
@@ -147,7 +148,6 @@ pub use clerk::{Clerk, Enrollment, EnrollmentFactor, Finding, FindingKind};
 pub use clock::Clock;
 pub use config::{Builder, ConfigError};
 pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
-pub use exchange::CircuitState;
 pub use instance::InstanceError;
 pub use kept::{
     DeviceFile, DeviceInbox, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile,
@@ -157,6 +157,7 @@ pub use layer::{
     AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,
     RequestOrganization, ResponseFuture,
 };
+pub use limits::CircuitState;
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkSession, Road};

@@ -7,7 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::api::{CallResult, Operation};
 use crate::clerk::Clerk;
-use crate::exchange::CircuitState;
+use crate::limits::CircuitState;
 
 /// One call to Clerk.
 pub(crate) fn call(operation: Operation, result: CallResult, took: Duration) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::api::{CallResult, Operation};
-use crate::exchange::CircuitState;
+use crate::limits::CircuitState;
 use crate::rejection::RejectionKind;
 use crate::session::Road;
 

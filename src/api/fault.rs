@@ -22,13 +22,6 @@ pub(crate) enum Refusal {
     Barred,
 }
 
-impl Refusal {
-    /// Whether Clerk has said by it that the account is there.
-    pub(crate) fn confirms_account(self) -> bool {
-        self != Self::Unidentified
-    }
-}
-
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Meaning {

@@ -9,11 +9,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::account::{Account, IdentifierKind};
-use super::budget::{CallBudget, Urgency};
 use super::secret_key::SecretKey;
 use super::wire;
 use crate::api::{Body, Call, Caller, Fault, Meaning, Minted, Operation, Raw, TimeLeft, parse};
 use crate::fapi::Membership;
+use crate::limits::{CallLimiter, NoPermit, Urgency};
 
 /// Users that one page of a look-up brings.
 const PAGE: usize = 100;
@@ -25,18 +25,15 @@ const MOST_MEMBERSHIPS: usize = 500;
 /// How long a ticket is good for, in seconds: it is used at once.
 const TICKET_LIFE: u64 = 60;
 
-/// When a 429 doesn't say how long to wait: Clerk's window.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// Speaks to one instance's Backend API.
 pub(crate) struct Bapi {
     caller: Caller,
     key: SecretKey,
-    budget: Arc<CallBudget>,
+    budget: Arc<CallLimiter>,
 }
 
 impl Bapi {
-    pub(crate) fn new(caller: Caller, key: SecretKey, budget: Arc<CallBudget>) -> Self {
+    pub(crate) fn new(caller: Caller, key: SecretKey, budget: Arc<CallLimiter>) -> Self {
         Self { caller, key, budget }
     }
 
@@ -215,19 +212,22 @@ impl Bapi {
         time: &mut TimeLeft,
     ) -> Result<Raw, Fault> {
         // The wait for a turn is nobody's time but its own (rule S6).
-        self.budget.turn(urgency).await?;
+        self.budget.permit(urgency).await.map_err(no_permit)?.start();
         let authorization = Some(self.key.header());
         let call = Call { operation, method, path, authorization, body };
         let answer = time.run(self.caller.call(call)).await;
         if let Err(fault) = &answer
             && fault.meaning == Meaning::RateLimited
         {
-            let pause = fault.retry_after.unwrap_or(PAUSE);
+            let pause = self.budget.rate_limited(fault.retry_after);
             tracing::warn!(pause_secs = pause.as_secs(), "the Backend API's quota is spent");
-            self.budget.pause(pause);
         }
         answer
     }
+}
+
+fn no_permit(NoPermit { earliest }: NoPermit) -> Fault {
+    Fault { retry_after: Some(earliest), ..Fault::coded(Meaning::NoTurn, "backend_budget") }
 }
 
 /// An id that goes into a path. They come from Clerk, or from a file that somebody may have written into.

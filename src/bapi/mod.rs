@@ -1,13 +1,11 @@
 //! Clerk's Backend API: what we ask with the secret key, and what it answers.
 
 mod account;
-mod budget;
 mod client;
 mod secret_key;
 mod wire;
 
 pub(crate) use self::account::Account;
-pub(crate) use self::budget::CallBudget;
 pub(crate) use self::client::Bapi;
 pub(crate) use self::secret_key::SecretKey;
 pub use self::secret_key::SecretKeyError;

@@ -11,10 +11,8 @@ use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::exchange::{Attempt, MintFault};
 use crate::flight::{Join, Purpose};
+use crate::limits::{CallKind, RENEWAL_PAUSE};
 use crate::sessions::{Holding, Proof};
-
-/// After a renewal that failed, the next one is tried no sooner.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl Clerk {
     /// Mints the next token of this kind while the one that is held still serves.
@@ -49,7 +47,7 @@ impl Clerk {
                 // The token at hand was for an organization that the user has left since.
                 MintFault::Forbidden => holding.tokens.forget(&access),
                 MintFault::Fault(fault) => {
-                    clerk.retry_renewal(&holding, &access, fault.retry_after.unwrap_or(RENEWAL_PAUSE));
+                    clerk.retry_renewal(&holding, &access, CallKind::Renewal.pause(fault.retry_after));
                 }
                 _ => clerk.retry_renewal(&holding, &access, RENEWAL_PAUSE),
             }

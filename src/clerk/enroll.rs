@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 use super::Clerk;
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::credentials::Credentials;
-use crate::exchange::{NoTurn, Pause, RETRY_RATE_LIMITED, Share, Wish, of_sign_in};
+use crate::exchange::{failure_of, of_sign_in};
 use crate::fapi::{SecondFactor, SignedIn, Unfinished};
 use crate::key::{device_name, normalize_identifier};
+use crate::limits::{NoPermit, Pause, PermitRequest, Share};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::EndRequest;
 
@@ -96,11 +97,11 @@ impl Clerk {
             Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
             Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
         })?;
-        let wish = Wish { share: Share::Unproven, identifier, source: None, renewal: None };
-        let mut permit = sign_ins.pacing.turn(wish).await.map_err(|NoTurn { earliest }| {
+        let wish = PermitRequest { share: Share::Unproven, identifier, source: None, renewal: None };
+        let mut permit = sign_ins.pacing.permit(wish).await.map_err(|NoPermit { earliest }| {
             Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(earliest)
         })?;
-        permit.depart();
+        permit.start();
         let mut time = self.time();
         match time.run(road.fapi.begin(credentials, None)).await {
             Err(fault) => {
@@ -108,11 +109,10 @@ impl Clerk {
                 let now = sign_ins.clock.now();
                 match fault.meaning {
                     Meaning::Refused(refusal) => {
-                        sign_ins.attempts.failed(identifier, refusal, fault.lockout_warning, now);
+                        let failure = failure_of(refusal);
+                        sign_ins.attempts.failed(identifier, failure, fault.lockout_warning, now);
                     }
-                    Meaning::RateLimited => {
-                        sign_ins.pacing.pause_until(now + fault.retry_after.unwrap_or(RETRY_RATE_LIMITED));
-                    }
+                    Meaning::RateLimited => _ = sign_ins.pacing.rate_limited(fault.retry_after),
                     _ => {}
                 }
                 Err(of_sign_in(&fault))

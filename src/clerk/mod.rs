@@ -16,18 +16,19 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::api::Caller;
-use crate::bapi::{Bapi, CallBudget};
+use crate::bapi::Bapi;
 use crate::clock::{ClerkTime, Clock};
 use crate::config::{BackendSetup, Builder, ConfigError, Settings, Setup};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::exchange::{
-    Attempts, Backend, BackendParts, Budget, Circuit, Denials, Devices, Ender, Frontend, MintFault, Minter,
-    MinterParts, Notices, OpenOutcome, Pacing, Proven, Roads, SignInOutcome, SignIns, Standing,
+    Backend, BackendParts, Devices, Ender, Frontend, MintFault, Minter, MinterParts, OpenOutcome, Proven,
+    Roads, SignInOutcome, SignIns, Standing,
 };
 use crate::fapi::Fapi;
 use crate::flight::Flights;
 use crate::jwt::Jwks;
 use crate::key::{CredentialKey, PassThrough, Strategy};
+use crate::limits::{Attempts, Budget, CallLimiter, Circuit, Denials, SignInLimiter, WarnThrottle};
 use crate::rejection::Rejection;
 use crate::session::ClerkSession;
 use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, TokenKey, Users};
@@ -111,7 +112,7 @@ impl Clerk {
         let caller =
             |base, transport| Caller::new(base, transport, clock, Arc::clone(&time), Arc::clone(&calls));
         let fapi = Arc::new(Fapi::new(caller(instance, transport)));
-        let sign_in_pacing = Pacing::new(budget, clock);
+        let sign_in_pacing = SignInLimiter::new(budget, clock);
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let (road, pacing) = match backend {
             None => {
@@ -120,7 +121,7 @@ impl Clerk {
                 (Roads::Frontend(Frontend::new(fapi, devices, pacing, clock)), sign_in_pacing)
             }
             Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
-                let bapi = Bapi::new(caller(base, transport), key, CallBudget::new(rate, clock));
+                let bapi = Bapi::new(caller(base, transport), key, CallLimiter::new(rate, clock));
                 let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
                 let road = Backend::new(BackendParts {
                     bapi: Arc::new(bapi),
@@ -135,7 +136,7 @@ impl Clerk {
                     timeout,
                     max_sessions: settings.max_sessions,
                 });
-                (Roads::Backend(Arc::new(road)), Pacing::new(proofs, clock))
+                (Roads::Backend(Arc::new(road)), SignInLimiter::new(proofs, clock))
             }
         };
         let road = Arc::new(road);
@@ -174,7 +175,7 @@ impl Clerk {
             time,
             jitter,
             misconfigured: Mutex::new(None),
-            notices: Notices::default(),
+            notices: WarnThrottle::default(),
             closed: AtomicBool::new(false),
         });
         Self(Arc::new(Inner {

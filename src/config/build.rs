@@ -10,11 +10,11 @@ use super::{
 use crate::api::HttpTransport;
 use crate::bapi::SecretKey;
 use crate::clerk::Clerk;
-use crate::exchange::Budget;
 use crate::instance::{Environment, Instance, InstanceError};
 use crate::jitter::Jitter;
 use crate::kept::{MemoryDevices, MemorySessions};
 use crate::key::KeySecret;
+use crate::limits::Budget;
 use crate::transport::Transport;
 
 impl Builder {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::api::{Meaning, TimeLeft};
 use crate::clock::Clock;
 use crate::exchange::road::Roads;
+use crate::limits::{CallKind, SharedBackoff};
 use crate::sessions::{EndQueue, EndRequest};
 use crate::sync::lock;
 
@@ -18,9 +19,6 @@ const AT_A_TIME: usize = 8;
 
 /// Between the beginnings of two of them: at most 50 a second. Clerk publishes no limit for this call.
 const SPACING: Duration = Duration::from_millis(20);
-
-/// When a 429 doesn't say how long to wait.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// Calls at a time when the engine is shut down, and there is a deadline.
 const AT_A_TIME_IN_A_HURRY: usize = 32;
@@ -31,8 +29,7 @@ pub(crate) struct Ender {
     end_queue: Arc<EndQueue>,
     clock: Clock,
     timeout: Duration,
-    /// No call before then: Clerk has said 429.
-    paused_until: Mutex<Instant>,
+    backoff: SharedBackoff,
 }
 
 impl Ender {
@@ -42,8 +39,8 @@ impl Ender {
         clock: Clock,
         timeout: Duration,
     ) -> Arc<Self> {
-        let paused_until = Mutex::new(clock.now());
-        Arc::new(Self { road, end_queue, clock, timeout, paused_until })
+        let backoff = SharedBackoff::new(CallKind::EndSession);
+        Arc::new(Self { road, end_queue, clock, timeout, backoff })
     }
 
     /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
@@ -60,8 +57,7 @@ impl Ender {
         while let Some(request) = queue.recv().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Some(ender) = ender.upgrade() else { return };
-            let paused_until = *lock(&ender.paused_until);
-            tokio::time::sleep_until(next.max(paused_until)).await;
+            tokio::time::sleep_until(next.max(ender.backoff.end(ender.clock.now()))).await;
             next = ender.clock.now() + SPACING;
             tokio::spawn(async move {
                 // Its turn may be a while in coming.
@@ -85,8 +81,8 @@ impl Ender {
                     while ender.clock.now() < deadline
                         && let Some(request) = next()
                     {
-                        let paused_until = *lock(&ender.paused_until);
-                        tokio::time::sleep_until(paused_until.min(deadline)).await;
+                        let pause_end = ender.backoff.end(ender.clock.now());
+                        tokio::time::sleep_until(pause_end.min(deadline)).await;
                         if ender.end(&request, deadline).await {
                             ended.fetch_add(1, Ordering::Relaxed);
                         }
@@ -109,8 +105,7 @@ impl Ender {
             Ok(Ok(())) => return true,
             Ok(Err(fault)) => {
                 if matches!(fault.meaning, Meaning::RateLimited | Meaning::NoTurn) {
-                    let mut until = lock(&self.paused_until);
-                    *until = (*until).max(self.clock.now() + fault.retry_after.unwrap_or(PAUSE));
+                    self.backoff.begin(fault.retry_after, self.clock.now());
                 }
                 fault.code
             }

@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use crate::api::{Fault, Meaning, Refusal};
+use crate::limits::{CLERK_WINDOW, Failure};
 use crate::rejection::{Rejection, RejectionKind};
 
 use super::mint::MintFault;
 
 /// Sent as `Retry-After` where Clerk said nothing: when a short trouble may be over.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
-/// The same for a 429 without a `Retry-After`: Clerk's window.
-pub(crate) const RETRY_RATE_LIMITED: Duration = Duration::from_secs(10);
 
 /// What the operator can do about Device Trust; the client is told what a client can do (rule A9).
 pub(crate) const DEVICE_ADVICE: &str = "Clerk's Device Trust does not know this server for an account: enrol the account once (Clerk::enroll), give the \
@@ -32,6 +31,15 @@ pub(crate) fn refused(refusal: Refusal) -> Rejection {
     Rejection::new(RejectionKind::CredentialsRejected).upstream(code.map(Into::into))
 }
 
+/// What a refusal says about the account, for the count of its failures (rule P3).
+pub(crate) fn failure_of(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Unidentified => Failure::Unconfirmed,
+        Refusal::Credentials | Refusal::NotByPassword | Refusal::Barred => Failure::Confirmed,
+        Refusal::Locked => Failure::Locked,
+    }
+}
+
 pub(crate) fn of_fault(fault: &Fault) -> Rejection {
     let code = fault.code.clone();
     let action = |detail| Rejection::new(RejectionKind::AccountActionRequired).detail_of(detail);
@@ -43,7 +51,7 @@ pub(crate) fn of_fault(fault: &Fault) -> Rejection {
             .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
         Meaning::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),
         Meaning::RateLimited | Meaning::NoTurn => Rejection::new(RejectionKind::UpstreamRateLimited)
-            .retry_after_at_least(fault.retry_after.unwrap_or(RETRY_RATE_LIMITED)),
+            .retry_after_at_least(fault.retry_after.unwrap_or(CLERK_WINDOW)),
         Meaning::Misconfigured => Rejection::new(RejectionKind::Misconfigured),
         Meaning::SessionGone
         | Meaning::NotFound
@@ -96,5 +104,23 @@ pub(crate) fn advice(fault: &Fault) -> &'static str {
             "the instance enforces device attestation for native clients, which a server cannot give"
         }
         _ => "check the instance's settings in Clerk's dashboard",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p3_a_refusal_counts_by_what_it_says_about_the_account() {
+        for (refusal, failure) in [
+            (Refusal::Credentials, Failure::Confirmed),
+            (Refusal::Unidentified, Failure::Unconfirmed),
+            (Refusal::NotByPassword, Failure::Confirmed),
+            (Refusal::Locked, Failure::Locked),
+            (Refusal::Barred, Failure::Confirmed),
+        ] {
+            assert_eq!(failure_of(refusal), failure, "{refusal:?}");
+        }
     }
 }

@@ -14,7 +14,6 @@ use super::{MintFault, Minter, gone};
 use crate::access::{Access, OrganizationRef};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::exchange::road::Backend;
-use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::sessions::{Holding, Session, SessionState};
 
 /// A Frontend API that doesn't answer is left alone for so long.
@@ -84,10 +83,10 @@ impl Minter {
 
     fn rest_frontend(&self, fault: &Fault) {
         let pause = match fault.meaning {
-            Meaning::RateLimited => fault.retry_after.unwrap_or(RETRY_RATE_LIMITED),
-            _ => REST,
+            Meaning::RateLimited => fault.retry_after,
+            _ => Some(REST),
         };
-        self.backoff.extend(self.clock.now() + pause);
+        self.backoff.begin(pause, self.clock.now());
     }
 
     async fn mint_by_key(

@@ -69,11 +69,11 @@ impl Minter {
         organization: MintFor<'_>,
     ) -> Result<Minted, MintFault> {
         let mut answer = self.fapi.mint(&session.id, &session.client, organization, None).await;
-        if answer.as_ref().is_err_and(|fault| fault.meaning == Meaning::MissingExpiredToken) {
-            if let Some(last) = last {
-                let expired = Some(last.session.token());
-                answer = self.fapi.mint(&session.id, &session.client, organization, expired).await;
-            }
+        if answer.as_ref().is_err_and(|fault| fault.meaning == Meaning::MissingExpiredToken)
+            && let Some(last) = last
+        {
+            let expired = Some(last.session.token());
+            answer = self.fapi.mint(&session.id, &session.client, organization, expired).await;
         }
         match answer {
             Ok(minted) => Ok(minted),

@@ -12,9 +12,6 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub(crate) use self::fault::MintFault;
-use super::backoff::Backoff;
-use super::circuit::{Circuit, CircuitState};
-use super::verdict::RETRY_RATE_LIMITED;
 use crate::access::{Access, OrganizationRef};
 use crate::api::{Fault, Meaning};
 use crate::clock::{ClerkTime, Clock};
@@ -22,6 +19,7 @@ use crate::exchange::road::Roads;
 use crate::fapi::Fapi;
 use crate::jitter::Jitter;
 use crate::jwt::Jwks;
+use crate::limits::{CallKind, Circuit, CircuitState, SharedBackoff};
 use crate::sessions::{HeldToken, Holding, Revocations, Session, SessionState, Target};
 
 /// Mints at a time, over all sessions (rule P2).
@@ -42,7 +40,7 @@ pub(crate) struct Minter {
     circuit: Arc<Circuit>,
     places: Semaphore,
     /// Of mints by the Frontend API.
-    backoff: Backoff,
+    backoff: SharedBackoff,
     warned_of_clock: AtomicBool,
 }
 
@@ -74,7 +72,7 @@ impl Minter {
             revocations,
             circuit: Arc::default(),
             places: Semaphore::new(MAX_MINTS),
-            backoff: Backoff::default(),
+            backoff: SharedBackoff::new(CallKind::Mint),
             warned_of_clock: AtomicBool::new(false),
         }
     }
@@ -152,14 +150,16 @@ impl Minter {
             Err(MintFault::Fault(fault))
                 if fault.meaning == Meaning::RateLimited && self.road.backend().is_none() =>
             {
-                let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
-                self.backoff.extend(self.clock.now() + pause);
+                self.backoff.begin(fault.retry_after, self.clock.now());
                 pass.answered();
             }
             Err(MintFault::Fault(fault)) if fault.is_outage() => {
                 pass.failed(self.clock.now());
             }
-            // Nobody was asked.
+            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::Unavailable => {
+                pass.inconclusive(self.clock.now());
+            }
+            // No call was made.
             Err(MintFault::NoSession) => drop(pass),
             Err(MintFault::Fault(fault)) if fault.meaning == Meaning::NoTurn => drop(pass),
             _ => pass.answered(),

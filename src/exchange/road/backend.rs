@@ -16,11 +16,11 @@ use super::{Asking, PAUSED, Proved};
 use crate::api::{Fault, Meaning, Refusal, TimeLeft};
 use crate::bapi::{Account, Bapi};
 use crate::clock::{ClerkTime, Clock};
-use crate::exchange::pacing::Pacing;
 use crate::fapi::{ClientSlot, Fapi, Membership};
 use crate::jitter::Jitter;
 use crate::kept::SessionStore;
 use crate::key::KeySecret;
+use crate::limits::SignInLimiter;
 
 /// What the builder says about this road.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +41,7 @@ pub(crate) struct Backend {
     /// What this process knows of the sessions that it has opened, by id: bounded like the sessions themselves.
     pub(super) opened: Cache<Box<str>, Arc<Known>>,
     /// The budget of sign-ins, which on this road only tickets draw on.
-    pub(crate) sign_ins: Arc<Pacing>,
+    pub(crate) sign_ins: Arc<SignInLimiter>,
     people: People,
     padding: Padding,
     pub(crate) options: BackendOptions,
@@ -55,7 +55,7 @@ pub(crate) struct BackendParts {
     pub(crate) bapi: Arc<Bapi>,
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) sessions: Arc<dyn SessionStore>,
-    pub(crate) sign_ins: Arc<Pacing>,
+    pub(crate) sign_ins: Arc<SignInLimiter>,
     pub(crate) options: BackendOptions,
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) clock: Clock,

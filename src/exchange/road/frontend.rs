@@ -8,32 +8,35 @@ use super::devices::{Device, Devices, Standing};
 use super::{Asking, Opened, Proved};
 use crate::api::{Fault, Meaning, TimeLeft};
 use crate::clock::Clock;
-use crate::exchange::backoff::Backoff;
-use crate::exchange::pacing::{NoTurn, Pacing, Permit};
-use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{ClientSlot, Fapi, Proof, SignedIn};
 use crate::key::device_name;
+use crate::limits::{CallKind, NoPermit, SharedBackoff, SignInLimiter, SignInPermit};
 use crate::sessions::SessionState;
 
 /// See the [module's documentation](super).
 pub(crate) struct Frontend {
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) devices: Arc<Devices>,
-    pub(crate) pacing: Arc<Pacing>,
+    pub(crate) pacing: Arc<SignInLimiter>,
     /// Of `GET /v1/client`, which is no sign-in.
-    look_ups: Backoff,
+    look_ups: SharedBackoff,
     clock: Clock,
 }
 
 impl Frontend {
-    pub(crate) fn new(fapi: Arc<Fapi>, devices: Arc<Devices>, pacing: Arc<Pacing>, clock: Clock) -> Self {
-        Self { fapi, devices, pacing, look_ups: Backoff::default(), clock }
+    pub(crate) fn new(
+        fapi: Arc<Fapi>,
+        devices: Arc<Devices>,
+        pacing: Arc<SignInLimiter>,
+        clock: Clock,
+    ) -> Self {
+        Self { fapi, devices, pacing, look_ups: SharedBackoff::new(CallKind::LookUp), clock }
     }
 
     pub(super) async fn prove(
         &self,
         asking: Asking<'_>,
-        permit: &mut Permit,
+        permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<Proved, Fault> {
         // A renewal never takes the known client: the session at hand hangs on it. From a client that Clerk hasn't
@@ -61,12 +64,11 @@ impl Frontend {
         if let Err(fault) = &answer
             && fault.meaning == Meaning::RateLimited
         {
-            let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
+            let pause = self.pacing.rate_limited(fault.retry_after);
             tracing::warn!(
                 pause_secs = pause.as_secs(),
                 "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
             );
-            self.pacing.pause_until(self.clock.now() + pause);
         }
         answer
     }
@@ -85,7 +87,7 @@ impl Frontend {
         if let Err(fault) = &answer
             && fault.meaning == Meaning::RateLimited
         {
-            self.look_ups.extend(self.clock.now() + fault.retry_after.unwrap_or(RETRY_RATE_LIMITED));
+            self.look_ups.begin(fault.retry_after, self.clock.now());
         }
         answer
     }
@@ -96,7 +98,7 @@ impl Frontend {
         &self,
         asking: &Asking<'_>,
         device: Device,
-        permit: &mut Permit,
+        permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<SignedIn, Fault> {
         let is_taken = match &device.standing {
@@ -153,7 +155,7 @@ impl Frontend {
         &self,
         asking: &Asking<'_>,
         device: &Device,
-        permit: &mut Permit,
+        permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<SignedIn, Fault> {
         let fault = match self.sign_in(asking, None, time).await {
@@ -210,16 +212,16 @@ impl Frontend {
 }
 
 /// A turn for a further sign-in, which is counted like any other. The turn of the first is over.
-async fn another(asking: &Asking<'_>, permit: &mut Permit) -> Result<(), Fault> {
+async fn another(asking: &Asking<'_>, permit: &mut SignInPermit) -> Result<(), Fault> {
     permit.give_back();
     asking.followed.store(true, Ordering::Relaxed);
-    match asking.pacing.turn(asking.wish).await {
+    match asking.pacing.permit(asking.wish).await {
         Ok(next) => {
             *permit = next;
-            permit.depart();
+            permit.start();
             Ok(())
         }
-        Err(NoTurn { earliest }) => {
+        Err(NoPermit { earliest }) => {
             let retry_after = Some(earliest.max(Duration::from_secs(1)));
             Err(Fault { retry_after, ..Fault::coded(Meaning::NoTurn, "sign_in_budget") })
         }

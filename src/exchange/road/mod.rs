@@ -21,13 +21,12 @@ use tokio::time::Instant;
 pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::frontend::Frontend;
-use super::attempts::Attempts;
-use super::pacing::{Pacing, Permit, Wish};
 use crate::api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
 use crate::fapi::SignedIn;
 use crate::kept::StoredSession;
 use crate::key::IdentifierKey;
+use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
 use crate::session::Road;
 use crate::sessions::{EndRequest, Session};
 
@@ -56,8 +55,8 @@ pub(crate) struct Asking<'a> {
     /// To be set when one does.
     pub(crate) followed: &'a AtomicBool,
     /// For a further sign-in that follows from an answer (rule S5).
-    pub(crate) pacing: &'a Arc<Pacing>,
-    pub(crate) wish: Wish,
+    pub(crate) pacing: &'a Arc<SignInLimiter>,
+    pub(crate) wish: PermitRequest,
 }
 
 /// A password that is right.
@@ -91,7 +90,7 @@ impl Roads {
     pub(crate) async fn prove(
         &self,
         asking: Asking<'_>,
-        permit: &mut Permit,
+        permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<Proved, Fault> {
         match self {
@@ -157,7 +156,7 @@ impl Roads {
     }
 
     /// The budget of sign-ins.
-    pub(crate) fn sign_ins(&self) -> &Arc<Pacing> {
+    pub(crate) fn sign_ins(&self) -> &Arc<SignInLimiter> {
         match self {
             Self::Frontend(road) => &road.pacing,
             Self::Backend(road) => &road.sign_ins,

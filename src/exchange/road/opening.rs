@@ -11,10 +11,9 @@ use super::Opened;
 use super::backend::{Backend, Known};
 use crate::access::OrganizationRef;
 use crate::api::{Fault, Meaning, TimeLeft};
-use crate::exchange::pacing::{NoTurn, Share, Wish};
-use crate::exchange::verdict::RETRY_RATE_LIMITED;
 use crate::fapi::{Membership, Proof, SignedIn};
 use crate::kept::StoredSession;
+use crate::limits::{NoPermit, PermitRequest, Share};
 use crate::sessions::Session;
 
 /// A session that ends sooner is replaced.
@@ -62,8 +61,8 @@ impl Backend {
         };
         // One at a time per user: who comes second finds what the first has opened.
         let identifier = self.secret.user(user_id);
-        let wish = Wish { share: Share::Proven, identifier, source: None, renewal: None };
-        let mut permit = self.sign_ins.turn(wish).await.map_err(|NoTurn { earliest }| {
+        let wish = PermitRequest { share: Share::Proven, identifier, source: None, renewal: None };
+        let mut permit = self.sign_ins.permit(wish).await.map_err(|NoPermit { earliest }| {
             let retry_after = Some(earliest.max(Duration::from_secs(1)));
             Fault { retry_after, ..Fault::coded(Meaning::NoTurn, "sign_in_budget") }
         })?;
@@ -75,16 +74,15 @@ impl Backend {
             let gone = fault.meaning == Meaning::NotFound;
             if gone { Fault::unavailable("user_gone") } else { fault }
         })?;
-        permit.depart();
+        permit.start();
         let signed_in = time.run(self.fapi.sign_in(Proof::Ticket(&ticket), None)).await;
         let signed_in = signed_in.inspect_err(|fault| {
             if fault.meaning == Meaning::RateLimited {
-                let pause = fault.retry_after.unwrap_or(RETRY_RATE_LIMITED);
+                let pause = self.sign_ins.rate_limited(fault.retry_after);
                 tracing::warn!(
                     pause_secs = pause.as_secs(),
                     "Clerk's sign-in quota is spent: no new session is opened until the pause is over"
                 );
-                self.sign_ins.pause_until(self.clock.now() + pause);
             }
         })?;
         if &*signed_in.user_id != user_id {

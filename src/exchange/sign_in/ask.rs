@@ -7,15 +7,12 @@ use tokio::time::Instant;
 
 use super::{Attempt, SignInOutcome, SignIns};
 use crate::api::{Fault, Meaning, TimeLeft};
-use crate::exchange::attempts::Pause;
-use crate::exchange::circuit::Pass;
-use crate::exchange::denials::Repeats;
-use crate::exchange::pacing::{NoTurn, Permit, Share, Wish};
 use crate::exchange::proven::Claim;
 use crate::exchange::road::{Asking, PAUSED, Proved};
 use crate::exchange::verdict;
 use crate::flight::Departure;
 use crate::key::{IdentifierKey, device_name, normalize_identifier};
+use crate::limits::{NoPermit, Pass, Pause, PermitRequest, Repeats, Share, SignInPermit};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::Generation;
 use crate::sync::{Either, either};
@@ -53,13 +50,17 @@ impl SignIns {
             Purpose::Renewal { time } if share == Share::Proven => Some(time),
             _ => None,
         };
-        let wish =
-            Wish { share, identifier: self.attempts.subject(identifier), source: attempt.source, renewal };
-        let turn = match either(self.pacing.turn(wish), gone).await {
-            Either::First(turn) => turn,
-            Either::Second(()) => Err(NoTurn { earliest: Duration::ZERO }),
+        let wish = PermitRequest {
+            share,
+            identifier: self.attempts.subject(identifier),
+            source: attempt.source,
+            renewal,
         };
-        let mut permit = turn.map_err(|NoTurn { earliest }| {
+        let turn = match either(self.pacing.permit(wish), gone).await {
+            Either::First(turn) => turn,
+            Either::Second(()) => Err(NoPermit { earliest: Duration::ZERO }),
+        };
+        let mut permit = turn.map_err(|NoPermit { earliest }| {
             if self.closed.load(Ordering::Acquire) {
                 return verdict::unavailable("shut_down");
             }
@@ -77,7 +78,7 @@ impl SignIns {
         }
         let pass = self.enter(identifier, now)?;
         let since = self.revocations.now();
-        permit.depart();
+        permit.start();
         departure.depart(now);
         let mut time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
         let asking = Asking {
@@ -100,7 +101,8 @@ impl SignIns {
             if fault.code.as_deref() == Some(PAUSED) {
                 self.attempts.refused_unasked(identifier, self.clock.now());
             } else {
-                self.attempts.failed(identifier, refusal, fault.lockout_warning, self.clock.now());
+                let failure = verdict::failure_of(refusal);
+                self.attempts.failed(identifier, failure, fault.lockout_warning, self.clock.now());
             }
         }
         let unjudged = [Meaning::Unavailable, Meaning::Unknown, Meaning::RateLimited, Meaning::NoTurn];
@@ -173,7 +175,7 @@ pub(super) enum Standing {
 /// A sign-in that Clerk was asked for.
 pub(super) struct Asked {
     pub(super) answer: Result<Proved, Fault>,
-    pub(super) permit: Permit,
+    pub(super) permit: SignInPermit,
     /// To be told how it ended.
     pub(super) pass: Pass,
     pub(super) since: Generation,

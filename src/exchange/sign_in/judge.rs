@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{Attempt, SignIns};
 use crate::api::{Fault, Meaning};
-use crate::exchange::denials::Repeats;
 use crate::exchange::verdict;
 use crate::key::CredentialKey;
+use crate::limits::Repeats;
 use crate::rejection::Rejection;
 use crate::sync::lock;
 

@@ -18,13 +18,8 @@ use crate::api::{Fault, Meaning, TimeLeft};
 use crate::clock::{ClerkTime, Clock};
 use crate::config::Settings;
 use crate::credentials::Credentials;
-use crate::exchange::attempts::Attempts;
-use crate::exchange::circuit::{Circuit, Pass};
-use crate::exchange::denials::Denials;
 use crate::exchange::ender::Ender;
 use crate::exchange::mint::Minter;
-use crate::exchange::notices::Notices;
-use crate::exchange::pacing::Pacing;
 use crate::exchange::proven::Proven as Marks;
 use crate::exchange::road::{Proved, Roads};
 use crate::exchange::standing::{Proof as StandingProof, Standing};
@@ -32,6 +27,7 @@ use crate::exchange::verdict;
 use crate::flight::Departure;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
+use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
 use crate::rejection::Rejection;
 use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
 use crate::sync::lock;
@@ -106,7 +102,7 @@ pub(crate) struct SignIns {
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) minter: Arc<Minter>,
     /// Whose turn it is to have a password proven.
-    pub(crate) pacing: Arc<Pacing>,
+    pub(crate) pacing: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
     pub(crate) attempts: Attempts,
@@ -122,7 +118,7 @@ pub(crate) struct SignIns {
     pub(crate) time: Arc<ClerkTime>,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
-    pub(crate) notices: Notices,
+    pub(crate) notices: WarnThrottle,
     /// The engine is being shut down: nobody departs any more.
     pub(crate) closed: AtomicBool,
 }
@@ -226,6 +222,7 @@ impl SignIns {
     pub(super) fn tell(&self, pass: Pass, fault: Option<&Fault>) {
         match fault {
             Some(fault) if fault.is_outage() => pass.failed(self.clock.now()),
+            Some(fault) if fault.meaning == Meaning::Unavailable => pass.inconclusive(self.clock.now()),
             // No call was made.
             Some(fault) if fault.meaning == Meaning::NoTurn => drop(pass),
             _ => pass.answered(),

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::{Attempt, OpenOutcome, SignInFault, SignIns};
 use crate::api::{Fault, Meaning, TimeLeft};
-use crate::exchange::denials::Repeats;
 use crate::exchange::road::Opened;
 use crate::exchange::verdict;
 use crate::fapi::{ClientSlot, SignedIn};
 use crate::kept::StoredSession;
 use crate::key::{device_name, normalize_identifier};
+use crate::limits::Repeats;
 use crate::sessions::{Generation, Holding, NewSession, Proof, ProofLife, Session, Target, User};
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.

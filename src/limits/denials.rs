@@ -12,12 +12,11 @@ use crate::rejection::Rejection;
 /// Refused credentials remembered (rule K7).
 pub(crate) const MAX_DENIALS: u64 = 10_000;
 
-/// After the first refusal a credential rests for `negative_ttl`; refused again and again, for these.
+/// After the first refusal a credential rests for `negative_ttl`; after further ones, for these.
 const LATER_RESTS: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
 
-/// How long a refusal is remembered after its rest, to tell "again" from "for the first time". moka's clock, so
-/// only a ceiling.
+/// How long a refusal is remembered, to tell a further one from the first. On moka's clock, so only a ceiling.
 const MEMORY: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Whether a repeated refusal makes the rest longer.
@@ -50,7 +49,7 @@ impl Denials {
         Self { cache, negative_ttl }
     }
 
-    /// What this credential was told a moment ago, if that still stands.
+    /// The last refusal of this credential, while it rests.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Rejection> {
         self.cache.get(key).filter(|denial| now < denial.until).map(|denial| denial.rejection)
     }

@@ -1,8 +1,8 @@
-//! Failed attempts: how we stop asking before Clerk locks the account (rule P3).
+//! Failed attempts: calls stop before Clerk locks the account (rule P3).
 //!
-//! Two counts, kept apart on purpose. What decides whether Clerk is asked is the failures that *reached* Clerk, per
-//! user where that is known, for that is what Clerk locks by. What decides the answer is the attempts *seen here* with an
-//! identifier, whatever Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
+//! Two counts, apart on purpose. Failures that *reached* Clerk decide whether Clerk is asked. They are counted per user
+//! where the user is known, since Clerk locks users. Attempts *seen here* with an identifier decide the answer, whatever
+//! Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,6 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::api::Refusal;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
@@ -30,14 +29,25 @@ const NEAR_THE_LOCK: u32 = 8;
 /// How long Clerk locks an account by default.
 const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
 
-/// Users and identifiers whose failures at Clerk are remembered: so many that Clerk has confirmed, and so many that may be
-/// made up.
+/// Users and identifiers whose failures at Clerk are remembered: this many that Clerk has confirmed, and as many that may
+/// be made up.
 const MAX_REACHED: u64 = 100_000;
 
 /// Identifiers whose attempts are counted for the answer (rule K7).
 const MAX_SEEN: u64 = 10_000;
 
-/// Clerk is not asked; what to answer.
+/// A refusal of Clerk's, by what it says about the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There may be no such account.
+    Unconfirmed,
+    /// The account is there.
+    Confirmed,
+    /// The account is there, and Clerk has locked it.
+    Locked,
+}
+
+/// Clerk is not asked. This is the answer instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// As if the credentials were wrong: the allowance isn't spent yet.
@@ -108,7 +118,7 @@ impl Attempts {
         }
     }
 
-    /// Whether Clerk may be asked about this identifier. Asked at entry and again at departure.
+    /// Whether Clerk may be asked about this identifier: checked before the queue, and again before the call.
     pub(crate) fn may_ask(&self, identifier: IdentifierKey, now: Instant) -> Result<(), Pause> {
         if let Some(left) = self.left(&self.seen, identifier, now) {
             return Err(Pause::Throttled(left));
@@ -132,21 +142,21 @@ impl Attempts {
         self.reached_left(user, now).is_some()
     }
 
-    /// Refused, though Clerk doesn't know of it.
+    /// A refusal that Clerk wasn't asked for.
     pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
     }
 
     /// Clerk has refused; `warned` that the account is about to be locked.
-    pub(crate) fn failed(&self, identifier: IdentifierKey, refusal: Refusal, warned: bool, now: Instant) {
+    pub(crate) fn failed(&self, identifier: IdentifierKey, failure: Failure, warned: bool, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
-        let reached = self.reached(identifier, refusal.confirms_account());
+        let reached = self.reached(identifier, failure != Failure::Unconfirmed);
         let mut reached = lock(&reached);
         reached.fail(now);
         if warned || reached.failures >= NEAR_THE_LOCK {
             reached.pause(LONGEST_PAUSE, now);
         }
-        if refusal == Refusal::Locked {
+        if failure == Failure::Locked {
             reached.pause(CLERKS_LOCK, now);
         }
     }
@@ -160,7 +170,7 @@ impl Attempts {
     ) {
         self.seen.invalidate(&identifier);
         self.forget(user);
-        // The one that was used is the user's. The others are, unless another has used one of them.
+        // The identifier at hand is this user's. So are the others, unless another user has signed in with one.
         self.forget(identifier);
         self.users.insert(identifier, user);
         for identifier in others {
@@ -176,7 +186,7 @@ impl Attempts {
         self.confirmed.entry_count() + self.unconfirmed.entry_count()
     }
 
-    /// The user behind an identifier where that is known, and else the identifier.
+    /// The user behind an identifier where that is known, otherwise the identifier.
     pub(crate) fn subject(&self, identifier: IdentifierKey) -> IdentifierKey {
         self.users.get(&identifier).unwrap_or(identifier)
     }
@@ -233,7 +243,7 @@ mod tests {
         let now = Instant::now();
         attempts
             .may_ask(id(name), now)
-            .inspect(|()| attempts.failed(id(name), Refusal::Credentials, false, now))
+            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, now))
     }
 
     #[tokio::test(start_paused = true)]
@@ -252,7 +262,7 @@ mod tests {
         assert_eq!(
             wrong(&attempts, "jane"),
             Err(Pause::Rejected),
-            "asked no more, though the answer is as ever"
+            "Clerk is asked no more, and the answer is the same"
         );
         assert_eq!(wrong(&attempts, "bob"), Ok(()));
     }
@@ -272,31 +282,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_known_unknown_locked_and_banned_answer_alike() {
-        let histories: Vec<Vec<_>> = [
-            Refusal::Credentials,
-            Refusal::Unidentified,
-            Refusal::NotByPassword,
-            Refusal::Locked,
-            Refusal::Barred,
-        ]
-        .into_iter()
-        .map(|refusal| {
-            let attempts = Attempts::new();
-            (0..8)
-                .map(|_| {
-                    let now = Instant::now();
-                    match attempts.may_ask(id("x"), now) {
-                        Ok(()) => {
-                            attempts.failed(id("x"), refusal, true, now);
-                            None
+        let failures = [Failure::Unconfirmed, Failure::Confirmed, Failure::Locked];
+        let histories: Vec<Vec<_>> = failures
+            .into_iter()
+            .map(|failure| {
+                let attempts = Attempts::new();
+                (0..8)
+                    .map(|_| {
+                        let now = Instant::now();
+                        match attempts.may_ask(id("x"), now) {
+                            Ok(()) => {
+                                attempts.failed(id("x"), failure, true, now);
+                                None
+                            }
+                            Err(Pause::Rejected) => None,
+                            Err(Pause::Throttled(left)) => Some(left),
                         }
-                        Err(Pause::Rejected) => None,
-                        Err(Pause::Throttled(left)) => Some(left),
-                    }
-                })
-                .collect()
-        })
-        .collect();
+                    })
+                    .collect()
+            })
+            .collect();
         assert!(histories.iter().all(|history| *history == histories[0]), "{histories:?}");
         assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
     }
@@ -307,35 +312,32 @@ mod tests {
         let attempts = Attempts::new();
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
-        for (name, refusal) in [
-            ("jane", Refusal::Credentials),
-            ("locked", Refusal::Locked),
-            ("banned", Refusal::Barred),
-            ("sso", Refusal::NotByPassword),
+        for (name, failure) in [
+            ("jane", Failure::Confirmed),
+            ("locked", Failure::Locked),
             // Where enumeration protection hides it: a success has linked the identifier to its user.
-            ("address", Refusal::Unidentified),
+            ("address", Failure::Unconfirmed),
         ] {
-            (0..4).for_each(|_| attempts.failed(id(name), refusal, false, now));
+            (0..4).for_each(|_| attempts.failed(id(name), failure, false, now));
         }
         for at in 0..=2 * MAX_REACHED {
-            attempts.failed(id(&format!("made up {at}")), Refusal::Unidentified, false, now);
+            attempts.failed(id(&format!("made up {at}")), Failure::Unconfirmed, false, now);
         }
         attempts.run_pending_tasks();
-        for name in ["jane", "locked", "banned", "sso", "address", "user name"] {
+        for name in ["jane", "locked", "address", "user name"] {
             assert!(attempts.reached_left(attempts.subject(id(name)), now).is_some(), "{name}");
         }
         assert_eq!(attempts.reached_left(id("made up 0"), now), None);
-        assert!((5..=5 + MAX_REACHED).contains(&attempts.len()), "K7: {}", attempts.len());
+        assert!((3..=3 + MAX_REACHED).contains(&attempts.len()), "K7: {}", attempts.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn p3_failures_are_counted_on_where_an_identifier_is_confirmed_and_where_it_no_longer_is() {
         let attempts = Attempts::new();
-        let refusals =
-            [Refusal::Unidentified, Refusal::Unidentified, Refusal::Credentials, Refusal::Unidentified];
-        for refusal in refusals {
+        let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
+        for failure in failures {
             assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
-            attempts.failed(id("jane"), refusal, false, Instant::now());
+            attempts.failed(id("jane"), failure, false, Instant::now());
         }
         assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some(10 * MINUTE));
         attempts.run_pending_tasks();
@@ -347,7 +349,7 @@ mod tests {
         let attempts = Attempts::new();
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
-            attempts.failed(id("bob@example.com"), Refusal::Credentials, false, Instant::now());
+            attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Instant::now());
         });
         // Clerk lists the address for jane as well, who has never signed in with it.
         attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);
@@ -363,11 +365,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn o2_users_and_identifiers_with_failures_are_counted() {
         let attempts = Attempts::new();
-        for (name, refusal) in
-            [("a", Refusal::Credentials), ("b", Refusal::Unidentified), ("c", Refusal::Unidentified)]
+        for (name, failure) in
+            [("a", Failure::Confirmed), ("b", Failure::Unconfirmed), ("c", Failure::Unconfirmed)]
         {
-            attempts.failed(id(name), refusal, false, Instant::now());
-            attempts.failed(id(name), refusal, false, Instant::now());
+            attempts.failed(id(name), failure, false, Instant::now());
+            attempts.failed(id(name), failure, false, Instant::now());
         }
         attempts.run_pending_tasks();
         assert_eq!(attempts.len(), 3);
@@ -379,7 +381,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn p3_a_warning_of_clerks_sets_the_longest_pause() {
         let attempts = Attempts::new();
-        attempts.failed(id("jane"), Refusal::Credentials, true, Instant::now());
+        attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
         tokio::time::advance(60 * MINUTE).await;

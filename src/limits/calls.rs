@@ -1,0 +1,258 @@
+//! The rate of calls to the Backend API: smooth, and the most urgent calls first (rule P1 on this side).
+//!
+//! Clerk allows an instance so many calls in any ten seconds. They are sent at a tenth of that in any second, so that
+//! a burst doesn't keep a renewal waiting for ten seconds, and the tenths never add up to more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::{Backoff, CallKind};
+use super::limiter::Limiter;
+use super::policy::{Policy, RequestId};
+use crate::clock::Clock;
+
+/// Parts that the window is cut into.
+const PARTS: u32 = 10;
+
+/// The longest wait that a call joins the queue for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A permit that comes with the last moment of the wait is taken all the same.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// When a call that has waited in vain, behind more urgent ones, should come back.
+const NEXT_CHANCE: Duration = Duration::from_secs(1);
+
+/// Calls that wait, of each urgency (rule K7).
+const QUEUE: usize = 1024;
+
+/// The purpose of a call, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A live session goes on.
+    Token,
+    /// A user wants in.
+    Proof,
+    /// A session is cleared away.
+    End,
+}
+
+const URGENCIES: usize = 3;
+
+/// The limit of calls to the Backend API.
+pub(crate) type CallLimiter = Limiter<CallQueue>;
+
+impl CallLimiter {
+    /// At most so many calls in any window of this length, which must be one at least.
+    pub(crate) fn new(rate: (u32, Duration), clock: Clock) -> Arc<Self> {
+        Self::with(CallQueue::new(rate), clock)
+    }
+}
+
+/// The calls of the last window, and a queue for each urgency.
+#[derive(Debug)]
+pub(crate) struct CallQueue {
+    /// So many calls in any window of this length.
+    rate: (usize, Duration),
+    /// The calls that count still, the oldest first.
+    started: VecDeque<(RequestId, Instant)>,
+    waiting: [VecDeque<RequestId>; URGENCIES],
+    backoff: Backoff,
+}
+
+impl CallQueue {
+    fn new((calls, window): (u32, Duration)) -> Self {
+        let parts = if calls >= PARTS { PARTS } else { 1 };
+        let rate = ((calls / parts).max(1) as usize, window / parts);
+        let backoff = Backoff::new(CallKind::Backend);
+        Self { rate, started: VecDeque::new(), waiting: Default::default(), backoff }
+    }
+
+    /// Whether a call can start now, if none waits.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let (calls, window) = self.rate;
+        while self.started.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) >= window) {
+            self.started.pop_front();
+        }
+        self.started.len() < calls && self.backoff.left(now).is_none()
+    }
+}
+
+impl Policy for CallQueue {
+    type Request = Urgency;
+
+    fn join(&mut self, id: RequestId, urgency: Urgency, now: Instant) -> Result<Option<RequestId>, Instant> {
+        let ahead: usize = self.waiting[..=urgency as usize].iter().map(VecDeque::len).sum();
+        if ahead > 0 || !self.has_room(now) {
+            let (calls, window) = self.rate;
+            let windows = u32::try_from(ahead / calls).unwrap_or(u32::MAX);
+            let wait = match self.backoff.left(now) {
+                // The window has moved on by the end of a pause.
+                Some(pause) => pause + window.saturating_mul(windows),
+                None => window.saturating_mul(windows.saturating_add(1)),
+            };
+            if wait > PATIENCE || self.waiting[urgency as usize].len() >= QUEUE {
+                return Err(now + wait);
+            }
+        }
+        self.waiting[urgency as usize].push_back(id);
+        Ok(None)
+    }
+
+    fn leave(&mut self, id: RequestId) {
+        self.waiting.iter_mut().for_each(|queue| queue.retain(|waiting| *waiting != id));
+    }
+
+    fn clear(&mut self) {
+        self.waiting.iter_mut().for_each(VecDeque::clear);
+    }
+
+    fn next(&mut self, now: Instant) -> Option<RequestId> {
+        if !self.has_room(now) {
+            return None;
+        }
+        let id = self.waiting.iter_mut().find_map(VecDeque::pop_front)?;
+        self.started.push_back((id, now));
+        Some(id)
+    }
+
+    fn next_change(&self, now: Instant) -> Option<Instant> {
+        let (_, window) = self.rate;
+        self.backoff.end(now).or_else(|| self.started.front().map(|(_, at)| *at + window))
+    }
+
+    /// A call counts for a window from its start, however long it takes.
+    fn put_back(&mut self, id: RequestId, started: bool, _: Instant) {
+        if !started {
+            self.started.retain(|(call, _)| *call != id);
+        }
+    }
+
+    fn patience(&self, _: Urgency) -> Duration {
+        PATIENCE + SLACK
+    }
+
+    fn next_chance(&self, _: Urgency, now: Instant) -> Instant {
+        now + NEXT_CHANCE
+    }
+
+    fn backoff(&mut self) -> &mut Backoff {
+        &mut self.backoff
+    }
+
+    fn is_paused(&self, now: Instant) -> bool {
+        self.backoff.left(now).is_some_and(|left| left > PATIENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::limits::limiter::NoPermit;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    /// Enough for everything that is due at the same instant.
+    const TICK: Duration = Duration::from_millis(10);
+
+    fn limiter(calls: u32) -> Arc<CallLimiter> {
+        CallLimiter::new((calls, 10 * SECOND), Clock::system())
+    }
+
+    async fn call(limiter: &Arc<CallLimiter>, urgency: Urgency) -> Result<(), NoPermit> {
+        limiter.permit(urgency).await.map(|mut permit| permit.start())
+    }
+
+    /// Makes a call in a task of its own, and counts it when it has started.
+    fn spawn(limiter: &Arc<CallLimiter>, urgency: Urgency, had: &Arc<AtomicUsize>) {
+        let (limiter, had) = (Arc::clone(limiter), Arc::clone(had));
+        tokio::spawn(async move {
+            if call(&limiter, urgency).await.is_ok() {
+                had.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p1_a_tenth_of_the_budget_starts_in_each_second_and_never_more() {
+        let (limiter, had) = (limiter(50), Arc::default());
+        (0..12).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
+        settle().await;
+        for expected in [5, 10, 12] {
+            assert_eq!(had.load(Ordering::Relaxed), expected);
+            tokio::time::sleep(SECOND + TICK).await;
+            settle().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p1_a_more_urgent_call_goes_first() {
+        let limiter = limiter(10);
+        let [tokens, proofs, ends]: [Arc<AtomicUsize>; 3] = Default::default();
+        call(&limiter, Urgency::End).await.unwrap();
+        spawn(&limiter, Urgency::End, &ends);
+        settle().await;
+        spawn(&limiter, Urgency::Proof, &proofs);
+        settle().await;
+        spawn(&limiter, Urgency::Token, &tokens);
+        settle().await;
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        let counts = || [&tokens, &proofs, &ends].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counts(), [1, 0, 0]);
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        assert_eq!(counts(), [1, 1, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p1_a_call_that_would_wait_too_long_is_told_so_at_once() {
+        let (limiter, had) = (limiter(10), Arc::default());
+        (0..3).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
+        settle().await;
+        let told = call(&limiter, Urgency::Proof).await;
+        assert_eq!(told, Err(NoPermit { earliest: 3 * SECOND }));
+        // A more urgent call doesn't stand behind those.
+        let began = Instant::now();
+        call(&limiter, Urgency::Token).await.unwrap();
+        assert!(began.elapsed() <= SECOND + TICK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p2_no_call_starts_in_a_pause_nor_waits_for_the_end_of_a_long_one() {
+        let (limiter, had) = (limiter(50), Arc::default());
+        limiter.rate_limited(Some(SECOND));
+        spawn(&limiter, Urgency::Token, &had);
+        settle().await;
+        assert_eq!(had.load(Ordering::Relaxed), 0);
+        tokio::time::sleep(SECOND + TICK).await;
+        settle().await;
+        assert_eq!(had.load(Ordering::Relaxed), 1);
+        limiter.rate_limited(Some(30 * SECOND));
+        let told = call(&limiter, Urgency::Token).await;
+        assert_eq!(told, Err(NoPermit { earliest: 30 * SECOND }));
+        tokio::time::sleep(30 * SECOND).await;
+        call(&limiter, Urgency::Token).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p1_a_call_that_goes_away_takes_no_permit_along() {
+        let limiter = limiter(10);
+        call(&limiter, Urgency::Proof).await.unwrap();
+        let gone = tokio::time::timeout(SECOND / 2, call(&limiter, Urgency::Proof)).await;
+        assert!(gone.is_err());
+        let began = Instant::now();
+        call(&limiter, Urgency::Proof).await.unwrap();
+        assert!(began.elapsed() <= SECOND + TICK);
+    }
+}

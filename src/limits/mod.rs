@@ -1,0 +1,25 @@
+//! The limits of calls to Clerk: two rates with their queues, the failures of an account, remembered refusals, back-off
+//! after a 429, and the circuit for outages (rules P1 to P4, K11, K13).
+//!
+//! All of it is policy with the time handed in: the modules here know nothing of the calls themselves, of their answers or
+//! of the cache. Callers map an answer to the terms of these modules.
+
+mod attempts;
+mod backoff;
+mod calls;
+mod circuit;
+mod denials;
+mod limiter;
+mod policy;
+mod sign_ins;
+mod warn_throttle;
+
+pub(crate) use self::attempts::{Attempts, Failure, Pause};
+pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, RENEWAL_PAUSE, SharedBackoff};
+pub(crate) use self::calls::{CallLimiter, Urgency};
+pub use self::circuit::CircuitState;
+pub(crate) use self::circuit::{Circuit, Pass};
+pub(crate) use self::denials::{Denials, Repeats};
+pub(crate) use self::limiter::NoPermit;
+pub(crate) use self::sign_ins::{Budget, PermitRequest, Share, SignInLimiter, SignInPermit};
+pub(crate) use self::warn_throttle::WarnThrottle;
