@@ -109,15 +109,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
-mod api;
-mod bapi;
 mod claims;
-mod clerk;
+mod clerk_api;
+mod client_token;
 mod clock;
-mod config;
+mod counters;
 mod credentials;
-mod exchange;
-mod fapi;
+mod engine;
 mod flight;
 mod instance;
 mod jitter;
@@ -126,15 +124,16 @@ mod kept;
 mod key;
 mod layer;
 mod limits;
-#[cfg(feature = "metrics")]
-mod metrics;
+mod membership;
 mod organization;
 mod packed;
+mod provider;
 mod rejection;
 mod session;
 mod sessions;
-mod stats;
+mod settings;
 mod sync;
+mod token;
 mod transport;
 
 #[cfg(feature = "testing")]
@@ -142,12 +141,12 @@ mod transport;
 pub mod testing;
 
 pub use access::Access;
-pub use bapi::SecretKeyError;
 pub use claims::{Claims, ClaimsError};
-pub use clerk::{Clerk, Enrollment, EnrollmentFactor, Finding, FindingKind};
+pub use clerk_api::bapi::SecretKeyError;
 pub use clock::Clock;
-pub use config::{Builder, ConfigError};
+pub use counters::{Outcome, UpstreamCalls};
 pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
+pub use engine::{Builder, Clerk, ConfigError, Enrollment, EnrollmentFactor, Finding, FindingKind, Stats};
 pub use instance::InstanceError;
 pub use kept::{
     DeviceFile, DeviceInbox, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile,
@@ -161,7 +160,6 @@ pub use limits::CircuitState;
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkSession, Road};
-pub use stats::{Outcome, Stats, UpstreamCalls};
 pub use transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 
 /// The examples of the README are compiled with the others.

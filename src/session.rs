@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 
 use crate::claims::{Claims, ClaimsError};
-use crate::jwt::VerifiedToken;
 use crate::organization::Organization;
+use crate::token::VerifiedToken;
 
 /// A signed-in user: the live Clerk session behind the credentials of a request, as it stood when the request
 /// came.

@@ -1,15 +1,16 @@
 //! The instance's keys, fetched when they are needed and kept when Clerk is away (rule S9).
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::keys::VerificationKeys;
-use crate::api::Fault;
+use crate::clerk_api::Fault;
 use crate::clock::Clock;
-use crate::fapi::Fapi;
 use crate::flight::{Flights, Join, Purpose};
 use crate::sync::lock;
 
@@ -23,9 +24,15 @@ const UNKNOWN_KID_EVERY: Duration = Duration::from_secs(30);
 /// How long held keys outlive an outage.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Brings the key set as Clerk serves it.
+pub(crate) type FetchKeys = Box<dyn Fn() -> FetchFuture + Send + Sync>;
+
+/// See [`FetchKeys`].
+pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send>>;
+
 /// The key set of one instance.
 pub(crate) struct Jwks {
-    fapi: Arc<Fapi>,
+    fetch_keys: FetchKeys,
     clock: Clock,
     timeout: Duration,
     held: ArcSwapOption<Held>,
@@ -40,9 +47,9 @@ struct Held {
 }
 
 impl Jwks {
-    pub(crate) fn new(fapi: Arc<Fapi>, clock: Clock, timeout: Duration) -> Self {
+    pub(crate) fn new(fetch_keys: FetchKeys, clock: Clock, timeout: Duration) -> Self {
         Self {
-            fapi,
+            fetch_keys,
             clock,
             timeout,
             held: ArcSwapOption::empty(),
@@ -110,7 +117,7 @@ impl Jwks {
     }
 
     async fn fetch_now(&self) -> Result<(), Fault> {
-        let body = tokio::time::timeout(self.timeout, self.fapi.jwks())
+        let body = tokio::time::timeout(self.timeout, (self.fetch_keys)())
             .await
             .unwrap_or_else(|_| Err(Fault::unavailable("timeout")))?;
         let keys = VerificationKeys::from_jwks(&body).map_err(|_| Fault::unavailable("unreadable_keys"))?;

@@ -8,12 +8,10 @@ use std::fmt;
 
 mod jwks;
 mod keys;
-mod token;
 mod verify;
 
-pub(crate) use jwks::Jwks;
+pub(crate) use jwks::{FetchFuture, Jwks};
 pub(crate) use keys::VerificationKeys;
-pub(crate) use token::VerifiedToken;
 pub(crate) use verify::{Expected, kid, verify};
 
 use crate::claims::ClaimsError;

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
-use super::{JwtError, JwtErrorKind, VerificationKeys, VerifiedToken};
+use super::{JwtError, JwtErrorKind, VerificationKeys};
 use crate::claims::Claims;
+use crate::token::VerifiedToken;
 
 /// The longest token that is read. Servers take no longer header, so a longer one could not be handed on.
 const MAX_TOKEN: usize = 16 * 1024;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::table::{Item, Table};
 use super::{MAX_TEXT, from_millis, millis};
-use crate::fapi::ClientToken;
+use crate::client_token::ClientToken;
 use crate::sync::lock;
 
 /// Known devices at most, where nothing else is said.

@@ -12,9 +12,9 @@ use super::policy::{AuthorizationHeader, Policy};
 use super::reject::{EmptyBody, ProblemJson, challenge};
 use super::service::ClerkBasicAuth;
 use crate::access::{Access, OrganizationRef, is_template_name};
-use crate::clerk::Clerk;
-use crate::config::ConfigError;
 use crate::credentials::Decoding;
+use crate::engine::Clerk;
+use crate::engine::builder::ConfigError;
 
 /// Puts HTTP Basic in front of a service, checked by Clerk.
 ///

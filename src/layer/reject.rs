@@ -3,7 +3,7 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response};
 
-use crate::config::ConfigError;
+use crate::engine::builder::ConfigError;
 use crate::rejection::Rejection;
 
 /// Makes the body of a rejection.

@@ -11,12 +11,12 @@ use super::organization::RequestOrganization;
 use super::policy::{Asks, Policy};
 use super::reject::{RejectionResponse, finish};
 use crate::access::Access;
-use crate::clerk::Clerk;
+use crate::counters::Outcome;
 use crate::credentials::{Credentials, MalformedCredentials, Presented, presented};
+use crate::engine::Clerk;
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::{Anonymous, ClerkSession};
-use crate::stats::Outcome;
 
 /// The service that [`ClerkBasicAuthLayer`](crate::ClerkBasicAuthLayer) makes.
 #[derive(Clone)]

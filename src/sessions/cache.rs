@@ -224,8 +224,8 @@ mod tests {
 
     use super::super::{NewSession, ProofLife, Users};
     use super::*;
+    use crate::client_token::{ClientSlot, ClientToken};
     use crate::credentials::Decoding;
-    use crate::fapi::{ClientSlot, ClientToken};
     use crate::key::{KeySecret, Strategy};
 
     const MINUTE: Duration = Duration::from_secs(60);

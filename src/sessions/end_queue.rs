@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
 
 use super::session::{Session, SessionState};
-use crate::fapi::ClientSlot;
-use crate::kept::StoredSession;
+use crate::client_token::ClientSlot;
 use crate::sync::lock;
 
 /// Sessions that wait to be ended. What doesn't fit ends by itself at Clerk, after its own life.
@@ -16,23 +15,18 @@ const QUEUE: usize = 10_000;
 /// What it takes to end a session.
 #[derive(Debug)]
 pub(crate) struct EndRequest {
-    pub(crate) session_id: Box<str>,
+    pub(crate) session_id: Arc<str>,
     /// Where it is known; the secret key does without.
     pub(crate) client: Arc<ClientSlot>,
 }
 
 impl EndRequest {
     pub(crate) fn of(session: &Session) -> Self {
-        Self { session_id: session.id.clone(), client: Arc::clone(&session.client) }
+        Self { session_id: Arc::clone(&session.id), client: Arc::clone(&session.client) }
     }
 
-    /// A session that was kept for later, whose client nobody knows any more.
-    pub(crate) fn kept(kept: &StoredSession) -> Self {
-        Self::by_id(kept.session_id().into())
-    }
-
-    /// The same, where nothing else is known of it.
-    pub(crate) fn by_id(session_id: Box<str>) -> Self {
+    /// A session of which nothing but the id is known.
+    pub(crate) fn by_id(session_id: Arc<str>) -> Self {
         Self { session_id, client: Arc::new(ClientSlot::none()) }
     }
 }

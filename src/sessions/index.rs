@@ -8,11 +8,11 @@ use crate::sync::lock;
 
 /// Finds the session that a revocation names. A session takes itself out when it is dropped, so nothing has to be swept.
 #[derive(Debug, Default)]
-pub(crate) struct SessionIndex(Mutex<HashMap<Box<str>, Weak<Session>>>);
+pub(crate) struct SessionIndex(Mutex<HashMap<Arc<str>, Weak<Session>>>);
 
 impl SessionIndex {
     pub(super) fn list(self: &Arc<Self>, session: &Arc<Session>) {
-        lock(&self.0).insert(session.id.clone(), Arc::downgrade(session));
+        lock(&self.0).insert(Arc::clone(&session.id), Arc::downgrade(session));
         session.listed_in(self);
     }
 

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::index::SessionIndex;
 use super::users::User;
-use crate::fapi::{ClientSlot, Membership};
+use crate::client_token::ClientSlot;
+use crate::membership::Membership;
 
 /// The organization that Clerk has as a session's active one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,8 @@ pub(crate) enum SessionState {
 /// There is one of these per Clerk session, however many credentials use it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) id: Box<str>,
+    /// Shared with whatever finds the session by it.
+    pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
     memberships: Box<[Membership]>,
@@ -63,7 +65,7 @@ pub(crate) struct Session {
 
 /// What a sign-in, or a store of earlier sign-ins, says of a session.
 pub(crate) struct NewSession {
-    pub(crate) id: Box<str>,
+    pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
     pub(crate) memberships: Box<[Membership]>,

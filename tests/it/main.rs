@@ -7,6 +7,7 @@
 mod common;
 mod crowd;
 
+mod arrows;
 mod backend;
 mod defects;
 mod http;

@@ -1,0 +1,89 @@
+//! A user as the instance knows them, and what they go by.
+
+use super::wire;
+use crate::clerk_api::{verified_emails, verified_phones};
+use crate::key::international;
+
+/// What a user can sign in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentifierKind {
+    EmailAddress,
+    PhoneNumber,
+    Username,
+}
+
+/// A user, as the instance knows them now.
+pub(crate) struct Account {
+    pub(crate) id: Box<str>,
+    pub(crate) banned: bool,
+    pub(crate) locked: bool,
+    pub(crate) password_enabled: bool,
+    pub(crate) two_factor_enabled: bool,
+    /// Verified addresses and numbers, and the user name.
+    identifiers: Vec<(IdentifierKind, String)>,
+}
+
+impl IdentifierKind {
+    /// Told apart by shape: an address has an @, a number has a plus and then digits and what separates digits, anything
+    /// else is a user name. What isn't counted as a number (rule P3) is not looked up as one.
+    pub(crate) fn of(identifier: &str) -> Self {
+        if identifier.contains('@') {
+            Self::EmailAddress
+        } else if international(identifier).is_some() {
+            Self::PhoneNumber
+        } else {
+            Self::Username
+        }
+    }
+
+    pub(super) fn parameter(self) -> &'static str {
+        match self {
+            Self::EmailAddress => "email_address",
+            Self::PhoneNumber => "phone_number",
+            Self::Username => "username",
+        }
+    }
+
+    /// As it is sent, and compared.
+    pub(super) fn canonical(self, identifier: &str) -> String {
+        let identifier = identifier.trim();
+        match self {
+            Self::PhoneNumber => {
+                let digits = identifier.chars().filter(char::is_ascii_digit);
+                std::iter::once('+').chain(digits).collect()
+            }
+            _ => identifier.to_lowercase(),
+        }
+    }
+}
+
+impl Account {
+    /// Whether this very identifier is the user's, and proven to be.
+    pub(crate) fn goes_by(&self, identifier: &str) -> bool {
+        let kind = IdentifierKind::of(identifier);
+        let wanted = kind.canonical(identifier);
+        self.identifiers.iter().any(|(known, value)| *known == kind && kind.canonical(value) == wanted)
+    }
+
+    pub(crate) fn into_identifiers(self) -> Vec<String> {
+        self.identifiers.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+impl From<wire::User> for Account {
+    fn from(user: wire::User) -> Self {
+        let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
+        let identifiers = emails
+            .map(|address| (IdentifierKind::EmailAddress, address))
+            .chain(phones.map(|number| (IdentifierKind::PhoneNumber, number)))
+            .chain(user.username.map(|name| (IdentifierKind::Username, name)));
+        Self {
+            id: user.id.into(),
+            banned: user.banned || user.deprovisioned.unwrap_or(false),
+            locked: user.locked,
+            password_enabled: user.password_enabled,
+            two_factor_enabled: user.two_factor_enabled,
+            identifiers: identifiers.collect(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The calls to Clerk's Backend API. Each waits for its turn in the budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::account::{Account, IdentifierKind};
+use super::secret_key::SecretKey;
+use super::wire;
+use crate::clerk_api::{Body, Call, Caller, Fault, Meaning, Minted, Raw, TimeLeft, parse};
+use crate::counters::Operation;
+use crate::limits::{CallLimiter, NoPermit, Urgency};
+use crate::membership::Membership;
+
+/// Users that one page of a look-up brings.
+const PAGE: usize = 100;
+/// Pages that are looked at: nobody has an address that so many others claim.
+const PAGES: usize = 3;
+/// Memberships in one answer: the most that Clerk gives.
+const MOST_MEMBERSHIPS: usize = 500;
+
+/// How long a ticket is good for, in seconds: it is used at once.
+const TICKET_LIFE: u64 = 60;
+
+/// Speaks to one instance's Backend API.
+pub(crate) struct Bapi {
+    caller: Caller,
+    key: SecretKey,
+    budget: Arc<CallLimiter>,
+}
+
+impl Bapi {
+    pub(crate) fn new(caller: Caller, key: SecretKey, budget: Arc<CallLimiter>) -> Self {
+        Self { caller, key, budget }
+    }
+
+    /// `GET /v1/users` by address, number or name: the users whose own it is, proven to be.
+    pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, Fault> {
+        let kind = IdentifierKind::of(identifier);
+        let mut found = Vec::new();
+        for page in 0..PAGES {
+            let (limit, offset) = (PAGE.to_string(), (page * PAGE).to_string());
+            let path = form_urlencoded::Serializer::for_suffix("/v1/users?".to_owned(), "/v1/users?".len())
+                .append_pair(kind.parameter(), &kind.canonical(identifier))
+                .append_pair("limit", &limit)
+                .append_pair("offset", &offset)
+                .finish();
+            let answer = self.get(Operation::FindUser, Urgency::Proof, &path, time).await;
+            let users: Vec<wire::User> = match answer {
+                Ok(raw) => parse(&raw.body)?,
+                // Clerk knows no identifier of that shape, so it is nobody's.
+                Err(fault) if fault.meaning == Meaning::NotFound => return Ok(found),
+                Err(fault) => return Err(fault),
+            };
+            let is_last = users.len() < PAGE;
+            found.extend(users.into_iter().map(Account::from).filter(|user| user.goes_by(identifier)));
+            if is_last {
+                return Ok(found);
+            }
+        }
+        Err(Fault::unavailable("too_many_users_found"))
+    }
+
+    /// `GET /v1/users/{id}`. [`Meaning::NotFound`] where there is none.
+    pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, Fault> {
+        let path = format!("/v1/users/{}", id(user_id)?);
+        let raw = self.get(Operation::User, Urgency::Proof, &path, time).await?;
+        let user: wire::User = parse(&raw.body)?;
+        if user.id == user_id { Ok(user.into()) } else { Err(Fault::unavailable("another_user")) }
+    }
+
+    /// `POST /v1/users/{id}/verify_password`.
+    pub(crate) async fn verify_password(
+        &self,
+        user_id: &str,
+        password: &str,
+        time: &mut TimeLeft,
+    ) -> Result<(), Fault> {
+        #[derive(Serialize)]
+        struct Question<'a> {
+            password: &'a str,
+        }
+        let path = format!("/v1/users/{}/verify_password", id(user_id)?);
+        let body = Body::json(&Question { password }, password.len())?;
+        let raw = self.post(Operation::VerifyPassword, Urgency::Proof, &path, body, time).await?;
+        // The status says it; that the body does as well is asked for all the same.
+        if parse::<wire::Verified>(&raw.body)?.verified {
+            Ok(())
+        } else {
+            Err(Fault::unavailable("password_not_verified"))
+        }
+    }
+
+    /// `GET /v1/users/{id}/organization_memberships`.
+    pub(crate) async fn memberships(
+        &self,
+        user_id: &str,
+        time: &mut TimeLeft,
+    ) -> Result<Vec<Membership>, Fault> {
+        let path = format!("/v1/users/{}/organization_memberships?limit={MOST_MEMBERSHIPS}", id(user_id)?);
+        let raw = self.get(Operation::Memberships, Urgency::Proof, &path, time).await?;
+        let memberships = parse::<wire::Memberships>(&raw.body)?.data.into_iter();
+        let organizations = memberships.map(|membership| membership.organization);
+        Ok(organizations.map(|it| Membership { id: it.id.into(), slug: it.slug.map(Into::into) }).collect())
+    }
+
+    /// `POST /v1/sign_in_tokens`: a ticket that signs this user in, once, within a minute.
+    pub(crate) async fn ticket(
+        &self,
+        user_id: &str,
+        organization_id: Option<&str>,
+        time: &mut TimeLeft,
+    ) -> Result<Zeroizing<String>, Fault> {
+        #[derive(Serialize)]
+        struct Wanted<'a> {
+            user_id: &'a str,
+            expires_in_seconds: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            org_id: Option<&'a str>,
+        }
+        let wanted = Wanted { user_id, expires_in_seconds: TICKET_LIFE, org_id: organization_id };
+        let body = Body::json(&wanted, user_id.len() + organization_id.map_or(0, str::len))?;
+        let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body, time).await?;
+        let ticket = parse::<wire::SignInToken>(&raw.body)?.token.filter(|ticket| !ticket.is_empty());
+        ticket.ok_or_else(|| Fault::unavailable("no_ticket"))
+    }
+
+    /// `POST /v1/sessions/{id}/tokens`, or `…/tokens/{template}`, for the session's active organization. `life` is
+    /// how long the token shall live, where that isn't the instance's business.
+    pub(crate) async fn mint(
+        &self,
+        session_id: &str,
+        template: Option<&str>,
+        life: Option<Duration>,
+        time: &mut TimeLeft,
+    ) -> Result<Minted, Fault> {
+        #[derive(Serialize)]
+        struct Wanted {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expires_in_seconds: Option<u64>,
+        }
+        let session_id = id(session_id)?;
+        let (operation, path) = match template {
+            Some(name) => {
+                (Operation::BackendMintTemplate, format!("/v1/sessions/{session_id}/tokens/{name}"))
+            }
+            None => (Operation::BackendMint, format!("/v1/sessions/{session_id}/tokens")),
+        };
+        let wanted = Wanted { expires_in_seconds: life.map(|life| life.as_secs()) };
+        self.post(operation, Urgency::Token, &path, Body::json(&wanted, 0)?, time).await?.minted()
+    }
+
+    /// `GET /v1/sessions/{id}`: whether the session is still there.
+    pub(crate) async fn session_is_live(&self, session_id: &str, time: &mut TimeLeft) -> Result<bool, Fault> {
+        let path = format!("/v1/sessions/{}", id(session_id)?);
+        match self.get(Operation::BackendSession, Urgency::Token, &path, time).await {
+            Ok(raw) => {
+                let session: wire::Session = parse(&raw.body)?;
+                Ok(session.id == session_id && matches!(session.status.as_str(), "active" | "pending"))
+            }
+            Err(fault) if fault.meaning == Meaning::NotFound => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `POST /v1/sessions/{id}/revoke`. A session that is already over is a success.
+    pub(crate) async fn revoke(&self, session_id: &str, time: &mut TimeLeft) -> Result<(), Fault> {
+        let path = format!("/v1/sessions/{}/revoke", id(session_id)?);
+        match self.post(Operation::Revoke, Urgency::End, &path, Body::default(), time).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.meaning == Meaning::NotFound => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `GET /v1/jwks`: the keys of the instance that the secret key belongs to.
+    pub(crate) async fn jwks(&self, time: &mut TimeLeft) -> Result<Bytes, Fault> {
+        self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks", time).await.map(|raw| raw.body)
+    }
+
+    async fn get(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        path: &str,
+        time: &mut TimeLeft,
+    ) -> Result<Raw, Fault> {
+        self.call(operation, urgency, Method::GET, path, Body::default(), time).await
+    }
+
+    async fn post(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        path: &str,
+        body: Body,
+        time: &mut TimeLeft,
+    ) -> Result<Raw, Fault> {
+        self.call(operation, urgency, Method::POST, path, body, time).await
+    }
+
+    async fn call(
+        &self,
+        operation: Operation,
+        urgency: Urgency,
+        method: Method,
+        path: &str,
+        body: Body,
+        time: &mut TimeLeft,
+    ) -> Result<Raw, Fault> {
+        // The wait for a turn is nobody's time but its own (rule S6).
+        self.budget.permit(urgency).await.map_err(no_permit)?.start();
+        let authorization = Some(self.key.header());
+        let call = Call { operation, method, path, authorization, body };
+        let answer = time.run(self.caller.call(call)).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            let pause = self.budget.rate_limited(fault.retry_after);
+            tracing::warn!(pause_secs = pause.as_secs(), "the Backend API's quota is spent");
+        }
+        answer
+    }
+}
+
+fn no_permit(NoPermit { earliest }: NoPermit) -> Fault {
+    Fault { retry_after: Some(earliest), ..Fault::coded(Meaning::NoTurn, "backend_budget") }
+}
+
+/// An id that goes into a path. They come from Clerk, or from a file that somebody may have written into.
+fn id(id: &str) -> Result<&str, Fault> {
+    let fits = (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if fits { Ok(id) } else { Err(Fault::coded(Meaning::NotFound, "unusable_id")) }
+}

@@ -1,0 +1,398 @@
+//! Every error code that these calls can meet, in one table (rule S3).
+//!
+//! The codes and their statuses are Clerk's own list, as its documentation publishes it. A refusal is only a code
+//! that is known to be one: whatever is unknown is Clerk's trouble or ours, never the user's.
+
+use super::fault::{Meaning, Refusal};
+use crate::counters::Operation;
+
+/// The table. `None` is a code nobody here knows.
+pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
+    use Meaning::{
+        ActionRequired, Misconfigured, MissingExpiredToken, NotFound, OrganizationForbidden, RateLimited,
+        Refused, SecondFactor, SessionExists, SessionGone, Unavailable, Unknown,
+    };
+    if operation.is_backend()
+        && let Some(meaning) = backend_meaning_of(operation, code)
+    {
+        return Some(meaning);
+    }
+    let signing_in = operation == Operation::SignIn;
+    Some(match code {
+        // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
+        "form_password_incorrect" | "form_password_validation_failed" | "account_lockout_warning" => {
+            Refused(Refusal::Credentials)
+        }
+        "form_identifier_not_found"
+        | "form_password_or_identifier_incorrect"
+        | "sign_in_no_identification_for_user" => Refused(Refusal::Unidentified),
+        "sign_in_identification_or_user_deleted" if signing_in => Refused(Refusal::Unidentified),
+        // What was presented can be nobody's: no address, too long, not text.
+        "form_param_format_invalid"
+        | "form_param_nil"
+        | "form_param_missing"
+        | "form_conditional_param_missing"
+        | "form_param_value_invalid"
+        | "form_param_exceeds_allowed_size"
+        | "form_password_size_in_bytes_exceeded"
+            if signing_in =>
+        {
+            Refused(Refusal::Unidentified)
+        }
+        "form_code_incorrect" | "verification_failed" | "verification_expired"
+            if operation == Operation::AttemptFactor =>
+        {
+            Refused(Refusal::Credentials)
+        }
+        "strategy_for_user_invalid" | "no_password_set" => Refused(Refusal::NotByPassword),
+        "user_locked" => Refused(Refusal::Locked),
+        "user_banned" | "user_deactivated" | "deprovisioned" => Refused(Refusal::Barred),
+
+        // The user must do something elsewhere first.
+        "form_password_pwned"
+        | "form_password_compromised"
+        | "password_reset_required"
+        | "password_too_long_needs_reset"
+        | "sign_in_must_use_enterprise_connection_identifier"
+        | "not_allowed_access"
+        | "action_blocked"
+        | "requires_protect_check"
+        | "device_blocked"
+        | "session_creation_not_allowed" => ActionRequired,
+        "session_reverification_required" => SecondFactor,
+
+        // A client that Clerk already knows to be signed in.
+        "session_exists" | "identifier_already_signed_in" => SessionExists,
+
+        // Of organizations. Clerk doesn't tell an unknown one from another's, and neither do we.
+        "organization_not_found_or_unauthorized"
+        | "not_a_member_in_organization"
+        | "organization_not_enabled_in_instance" => OrganizationForbidden,
+
+        // Of sessions and clients.
+        "signed_out"
+        | "authentication_invalid"
+        | "action_for_session_not_authorized"
+        | "client_not_found"
+        | "cookie_invalid"
+        | "invalid_action_for_session"
+            if !signing_in =>
+        {
+            SessionGone
+        }
+        // The password was found right a moment ago: what is amiss is something else.
+        "resource_not_found" | "sign_in_identification_or_user_deleted"
+            if operation == Operation::TicketSignIn =>
+        {
+            Unavailable
+        }
+        "resource_not_found" if signing_in => Refused(Refusal::Unidentified),
+        "resource_not_found" if matches!(operation, Operation::Environment | Operation::Jwks) => Unavailable,
+        "resource_not_found" => NotFound,
+        "missing_expired_token" => MissingExpiredToken,
+
+        // The instance, or what we send it.
+        "native_api_disabled"
+        | "origin_authorization_headers_conflict"
+        | "multiple_origin_header_values_forbidden"
+        | "multiple_authorization_header_values_forbidden"
+        | "origin_invalid"
+        | "origin_missing"
+        | "subdomain_not_allowed"
+        | "host_invalid"
+        | "authorization_header_format_invalid"
+        | "csrf_token_invalid"
+        | "api_version_invalid"
+        | "request_body_invalid"
+        | "malformed_request_parameters"
+        | "unsupported_content_type"
+        | "form_param_unknown"
+        | "form_param_value_disabled"
+        | "dev_browser_unauthenticated"
+        | "proxy_request_missing_secret_key"
+        | "proxy_request_invalid_secret_key"
+        | "user_settings_invalid"
+        | "requires_device_attestation"
+        | "requires_assertion"
+        | "captcha_not_enabled" => Misconfigured,
+        other if other.starts_with("device_attestation_") => Misconfigured,
+
+        // A ticket lives for a minute and is used at once: whatever is wrong with it is no fault of the user's.
+        other if other.starts_with("ticket_") || other.starts_with("sign_in_token_") => Unavailable,
+
+        // Bot and risk checks that need a browser. Clerk sends `captcha_invalid` for "unusual activity", too.
+        "requires_captcha" | "captcha_invalid" | "captcha_missing_token" => Unknown,
+        "too_many_requests" | "signup_rate_limit_exceeded" => RateLimited,
+        other if other.starts_with("verification_code_") => RateLimited,
+        // Two changes of one resource at a time: over by the next request.
+        "resource_locked" | "internal_clerk_error" | "service_unavailable" | "gateway_timeout" => Unavailable,
+        _ => return None,
+    })
+}
+
+/// What a code means in an answer of the Backend API, where that isn't what it means elsewhere.
+fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
+    use Operation::{
+        BackendMint, BackendMintTemplate, BackendSession, FindUser, Revoke, Ticket, User, VerifyPassword,
+    };
+    Some(match code {
+        "incorrect_password" => Meaning::Refused(Refusal::Credentials),
+        // What no password can be is none of this user's; what no address can be is nobody's.
+        "form_param_nil"
+        | "form_param_missing"
+        | "form_param_format_invalid"
+        | "form_param_value_invalid"
+        | "form_param_exceeds_allowed_size"
+        | "form_password_size_in_bytes_exceeded" => match operation {
+            VerifyPassword => Meaning::Refused(Refusal::Credentials),
+            FindUser => Meaning::NotFound,
+            _ => return None,
+        },
+        "resource_not_found" => match operation {
+            User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate => {
+                Meaning::NotFound
+            }
+            _ => Meaning::Unavailable,
+        },
+        // Clerk doesn't say how it refuses to mint for a session that is over: whichever it is, the session is asked
+        // about before it is given up.
+        "authentication_invalid" | "signed_out" | "invalid_action_for_session"
+            if matches!(operation, BackendMint | BackendMintTemplate | Revoke) =>
+        {
+            Meaning::NotFound
+        }
+        // The secret key is no key, or not one of this instance.
+        "clerk_key_invalid"
+        | "authentication_invalid"
+        | "authorization_invalid"
+        | "authorization_header_format_invalid"
+        | "secret_key_invalid"
+        | "request_invalid_for_environment"
+        | "instance_key_required" => Meaning::Misconfigured,
+        _ => return None,
+    })
+}
+
+/// What an unfinished sign-in's status means (`complete` is not one of them).
+pub(crate) fn unfinished(
+    status: &str,
+    client_trust_state: Option<&str>,
+    second_factors: &[&str],
+    password_verified: bool,
+) -> Meaning {
+    match status {
+        // The legacy form of Device Trust, on instances without Clerk's update "Device Trust Status": the status
+        // of a second factor, but of a user who has none.
+        "needs_second_factor"
+            if client_trust_state == Some("new")
+                && !second_factors.iter().any(|factor| matches!(*factor, "totp" | "backup_code")) =>
+        {
+            Meaning::DeviceNotTrusted
+        }
+        "needs_second_factor" => Meaning::SecondFactor,
+        "needs_client_trust" => Meaning::DeviceNotTrusted,
+        "needs_new_password" | "needs_protect_check" => Meaning::ActionRequired,
+        // The password was no factor of this account (SSO only), or was not accepted as one.
+        "needs_first_factor" | "needs_identifier" if !password_verified => {
+            Meaning::Refused(Refusal::NotByPassword)
+        }
+        _ => Meaning::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::super::fault::{Fault, read};
+    use super::*;
+    use Meaning::{
+        ActionRequired, DeviceNotTrusted, Misconfigured, MissingExpiredToken, NotFound,
+        OrganizationForbidden, RateLimited, Refused, SecondFactor, SessionExists, SessionGone, Unavailable,
+        Unknown,
+    };
+    use Operation::{
+        BackendMint, BackendSession, Environment, FindUser, Jwks, Mint, MintTemplate, SignIn, Ticket,
+        TicketSignIn, Touch, VerifyPassword,
+    };
+
+    const CREDENTIALS: Meaning = Refused(Refusal::Credentials);
+    const UNIDENTIFIED: Meaning = Refused(Refusal::Unidentified);
+    const BARRED: Meaning = Refused(Refusal::Barred);
+
+    #[test]
+    fn s3_every_documented_code_has_its_meaning() {
+        let table: &[(Operation, u16, &str, Meaning)] = &[
+            (SignIn, 422, "form_password_incorrect", CREDENTIALS),
+            (SignIn, 422, "form_identifier_not_found", UNIDENTIFIED),
+            (SignIn, 422, "form_password_or_identifier_incorrect", UNIDENTIFIED),
+            (SignIn, 422, "form_password_validation_failed", CREDENTIALS),
+            (SignIn, 422, "form_param_format_invalid", UNIDENTIFIED),
+            (SignIn, 422, "form_param_nil", UNIDENTIFIED),
+            (SignIn, 422, "form_param_missing", UNIDENTIFIED),
+            (SignIn, 422, "form_conditional_param_missing", UNIDENTIFIED),
+            (SignIn, 422, "form_param_value_invalid", UNIDENTIFIED),
+            (SignIn, 422, "form_param_exceeds_allowed_size", UNIDENTIFIED),
+            (SignIn, 422, "form_password_size_in_bytes_exceeded", UNIDENTIFIED),
+            (SignIn, 422, "account_lockout_warning", CREDENTIALS),
+            (SignIn, 404, "resource_not_found", UNIDENTIFIED),
+            (SignIn, 404, "sign_in_no_identification_for_user", UNIDENTIFIED),
+            (SignIn, 400, "sign_in_identification_or_user_deleted", UNIDENTIFIED),
+            (SignIn, 400, "strategy_for_user_invalid", Refused(Refusal::NotByPassword)),
+            (SignIn, 400, "no_password_set", Refused(Refusal::NotByPassword)),
+            (SignIn, 403, "user_locked", Refused(Refusal::Locked)),
+            (SignIn, 403, "user_banned", BARRED),
+            (SignIn, 403, "user_deactivated", BARRED),
+            (SignIn, 401, "deprovisioned", BARRED),
+            (SignIn, 422, "form_password_pwned", ActionRequired),
+            (SignIn, 422, "form_password_compromised", ActionRequired),
+            (SignIn, 422, "password_reset_required", ActionRequired),
+            (SignIn, 422, "password_too_long_needs_reset", ActionRequired),
+            (SignIn, 422, "sign_in_must_use_enterprise_connection_identifier", ActionRequired),
+            (SignIn, 403, "not_allowed_access", ActionRequired),
+            (SignIn, 403, "action_blocked", ActionRequired),
+            (SignIn, 403, "requires_protect_check", ActionRequired),
+            (SignIn, 403, "device_blocked", ActionRequired),
+            (SignIn, 409, "session_creation_not_allowed", ActionRequired),
+            (SignIn, 409, "user_settings_invalid", Misconfigured),
+            (SignIn, 409, "resource_locked", Unavailable),
+            (SignIn, 400, "session_exists", SessionExists),
+            (SignIn, 400, "identifier_already_signed_in", SessionExists),
+            (SignIn, 400, "native_api_disabled", Misconfigured),
+            (SignIn, 400, "origin_authorization_headers_conflict", Misconfigured),
+            (SignIn, 400, "multiple_origin_header_values_forbidden", Misconfigured),
+            (SignIn, 400, "multiple_authorization_header_values_forbidden", Misconfigured),
+            (SignIn, 400, "origin_invalid", Misconfigured),
+            (SignIn, 400, "origin_missing", Misconfigured),
+            (SignIn, 403, "subdomain_not_allowed", Misconfigured),
+            (SignIn, 400, "host_invalid", Misconfigured),
+            (SignIn, 401, "authorization_header_format_invalid", Misconfigured),
+            (SignIn, 403, "csrf_token_invalid", Misconfigured),
+            (SignIn, 400, "api_version_invalid", Misconfigured),
+            (SignIn, 400, "request_body_invalid", Misconfigured),
+            (SignIn, 400, "malformed_request_parameters", Misconfigured),
+            (SignIn, 415, "unsupported_content_type", Misconfigured),
+            (SignIn, 422, "form_param_unknown", Misconfigured),
+            (SignIn, 400, "form_param_value_disabled", Misconfigured),
+            (SignIn, 401, "dev_browser_unauthenticated", Misconfigured),
+            (SignIn, 400, "proxy_request_missing_secret_key", Misconfigured),
+            (SignIn, 401, "proxy_request_invalid_secret_key", Misconfigured),
+            (SignIn, 401, "requires_device_attestation", Misconfigured),
+            (SignIn, 401, "requires_assertion", Misconfigured),
+            (SignIn, 401, "device_attestation_failed", Misconfigured),
+            (SignIn, 400, "captcha_not_enabled", Misconfigured),
+            (SignIn, 401, "requires_captcha", Unknown),
+            (SignIn, 400, "captcha_invalid", Unknown),
+            (SignIn, 400, "captcha_missing_token", Unknown),
+            (SignIn, 429, "too_many_requests", RateLimited),
+            (SignIn, 429, "verification_code_rate_limited", RateLimited),
+            (SignIn, 400, "too_many_requests", RateLimited),
+            (SignIn, 500, "internal_clerk_error", Unavailable),
+            (SignIn, 503, "service_unavailable", Unavailable),
+            (SignIn, 504, "gateway_timeout", Unavailable),
+            // A session's code in answer to a sign-in makes no sense, so it is no refusal.
+            (SignIn, 401, "signed_out", Unknown),
+            (SignIn, 401, "authentication_invalid", Unknown),
+            (SignIn, 422, "a_code_of_tomorrow", Unknown),
+            (Mint, 401, "signed_out", SessionGone),
+            (Mint, 401, "authentication_invalid", SessionGone),
+            (Mint, 401, "action_for_session_not_authorized", SessionGone),
+            (Mint, 400, "client_not_found", SessionGone),
+            (Mint, 400, "cookie_invalid", SessionGone),
+            (Mint, 400, "invalid_action_for_session", SessionGone),
+            (Mint, 404, "resource_not_found", NotFound),
+            (MintTemplate, 404, "resource_not_found", NotFound),
+            (Touch, 404, "resource_not_found", NotFound),
+            (Mint, 404, "organization_not_found_or_unauthorized", OrganizationForbidden),
+            (Touch, 404, "organization_not_found_or_unauthorized", OrganizationForbidden),
+            (Touch, 403, "not_a_member_in_organization", OrganizationForbidden),
+            (Touch, 403, "organization_not_enabled_in_instance", OrganizationForbidden),
+            (Mint, 422, "missing_expired_token", MissingExpiredToken),
+            (Mint, 403, "user_banned", BARRED),
+            (Mint, 403, "user_deactivated", BARRED),
+            (Mint, 401, "deprovisioned", BARRED),
+            (Mint, 401, "requires_captcha", Unknown),
+            (Mint, 403, "session_reverification_required", SecondFactor),
+            (Mint, 422, "form_param_missing", Unknown),
+            (Mint, 429, "too_many_requests", RateLimited),
+            (TicketSignIn, 400, "ticket_expired_code", Unavailable),
+            (TicketSignIn, 400, "sign_in_token_already_used_code", Unavailable),
+            (TicketSignIn, 403, "user_banned", BARRED),
+            (FindUser, 422, "form_param_format_invalid", NotFound),
+            (FindUser, 404, "resource_not_found", Unavailable),
+            (TicketSignIn, 404, "resource_not_found", Unavailable),
+            (FindUser, 401, "clerk_key_invalid", Misconfigured),
+            (Operation::User, 404, "resource_not_found", NotFound),
+            (VerifyPassword, 422, "incorrect_password", CREDENTIALS),
+            (VerifyPassword, 422, "form_param_nil", CREDENTIALS),
+            (VerifyPassword, 400, "no_password_set", Refused(Refusal::NotByPassword)),
+            (VerifyPassword, 403, "user_locked", Refused(Refusal::Locked)),
+            (VerifyPassword, 404, "resource_not_found", NotFound),
+            (VerifyPassword, 401, "authentication_invalid", Misconfigured),
+            (Ticket, 404, "resource_not_found", NotFound),
+            (Ticket, 403, "not_a_member_in_organization", OrganizationForbidden),
+            (BackendMint, 404, "resource_not_found", NotFound),
+            (BackendMint, 401, "authentication_invalid", NotFound),
+            (BackendMint, 400, "invalid_action_for_session", NotFound),
+            (BackendMint, 401, "clerk_key_invalid", Misconfigured),
+            (BackendSession, 401, "authentication_invalid", Misconfigured),
+            (BackendMint, 429, "too_many_requests", RateLimited),
+            (Environment, 404, "resource_not_found", Unavailable),
+            (Jwks, 404, "resource_not_found", Unavailable),
+            (Environment, 400, "host_invalid", Misconfigured),
+        ];
+        for &(operation, status, code, meaning) in table {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(read(operation, status, &[code]).meaning, meaning, "{operation:?} {status} {code}");
+        }
+    }
+
+    #[test]
+    fn s3_all_errors_of_an_answer_are_read() {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let fault = read(SignIn, status, &["form_password_incorrect", "account_lockout_warning"]);
+        assert_eq!((fault.meaning, fault.lockout_warning), (CREDENTIALS, true));
+        assert_eq!(fault.code.as_deref(), Some("form_password_incorrect"));
+        let fault = read(SignIn, status, &["something_new", "form_password_incorrect"]);
+        assert_eq!(fault.meaning, CREDENTIALS);
+        let fault = read(SignIn, status, &["form_password_incorrect", "user_locked"]);
+        assert_eq!(fault.meaning, Refused(Refusal::Locked));
+    }
+
+    #[test]
+    fn s4_a_fault_of_clerks_is_never_a_refusal_whatever_its_body_says() {
+        for status in [500, 502, 503, 504, 521, 302, 307, 408, 200] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(read(SignIn, status, &["form_password_incorrect"]).meaning, Unavailable, "{status}");
+        }
+        // No code at all: the page of some proxy on the way.
+        assert_eq!(read(SignIn, StatusCode::FORBIDDEN, &[]).meaning, Unavailable);
+    }
+
+    #[test]
+    fn s3_every_status_of_a_sign_in_has_its_meaning() {
+        type Row<'a> = (&'a str, Option<&'a str>, &'a [&'a str], bool, Meaning);
+        let table: &[Row<'_>] = &[
+            ("needs_second_factor", None, &["totp", "backup_code"], true, SecondFactor),
+            ("needs_second_factor", Some("new"), &["email_code"], true, DeviceNotTrusted),
+            ("needs_second_factor", Some("new"), &["email_code", "totp"], true, SecondFactor),
+            ("needs_second_factor", Some("known"), &["phone_code"], true, SecondFactor),
+            ("needs_client_trust", Some("new"), &["email_code"], true, DeviceNotTrusted),
+            ("needs_new_password", None, &[], true, ActionRequired),
+            ("needs_protect_check", None, &[], false, ActionRequired),
+            ("needs_first_factor", None, &[], false, Refused(Refusal::NotByPassword)),
+            ("needs_identifier", None, &[], false, Refused(Refusal::NotByPassword)),
+            ("abandoned", None, &[], false, Unknown),
+            ("needs_something_new", None, &[], true, Unknown),
+        ];
+        for &(status, trust, factors, verified, meaning) in table {
+            assert_eq!(unfinished(status, trust, factors, verified), meaning, "{status} {trust:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_a_code_can_reach_a_log() {
+        assert_eq!(Fault::coded(Unknown, "password is hunter2").code, None);
+        assert_eq!(Fault::coded(Unknown, "user_locked").code.as_deref(), Some("user_locked"));
+    }
+}

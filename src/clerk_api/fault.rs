@@ -1,0 +1,156 @@
+//! What a failed call means for us, whatever it was that Clerk said (rules S3, S4).
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::codes::meaning_of;
+use crate::counters::Operation;
+
+/// Why Clerk refuses a user. All of these are one answer to the client; inside, they count differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    /// The password is wrong, of an account that is there: an attempt that Clerk counts.
+    Credentials,
+    /// There is no such account, or Clerk doesn't tell that from a wrong password (its enumeration protection).
+    Unidentified,
+    /// The account exists but has no password, or its identifier may not use one.
+    NotByPassword,
+    /// Clerk has locked the account.
+    Locked,
+    /// Banned, deactivated or deprovisioned.
+    Barred,
+}
+
+/// What a failed call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Meaning {
+    /// The user is refused.
+    Refused(Refusal),
+    /// The password may be right, but the sign-in can't be finished here.
+    ActionRequired,
+    /// The password is right and a second factor is due.
+    SecondFactor,
+    /// The password is right, but Clerk doesn't know this device.
+    DeviceNotTrusted,
+    /// The session, or the client it hangs on, is over.
+    SessionGone,
+    /// Not a member of the organization, or there is none of that name.
+    OrganizationForbidden,
+    /// Something of the request wasn't found; which thing depends on what was asked for.
+    NotFound,
+    /// The mint wants to see the token that has run out.
+    MissingExpiredToken,
+    /// The client already has a session.
+    SessionExists,
+    /// Clerk's quota is spent: Clerk has said so.
+    RateLimited,
+    /// A budget of ours has no room in time.
+    NoTurn,
+    /// The instance is set up so that this cannot work.
+    Misconfigured,
+    /// An answer in Clerk's own form that this crate doesn't know, or that it has no way to act on, such as a captcha:
+    /// no refusal, but no use repeating either.
+    Unknown,
+    /// An answer came that can't be relied on.
+    Untrusted,
+    /// Clerk, or the way to it, is at fault.
+    Unavailable,
+}
+
+impl Meaning {
+    /// Whether Clerk has judged the user, and said no: nothing that was let in before may serve on.
+    pub(crate) fn is_verdict(self) -> bool {
+        matches!(self, Self::Refused(_) | Self::ActionRequired | Self::SecondFactor)
+    }
+}
+
+/// A failed call: its meaning, and what else the answer said that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) meaning: Meaning,
+    /// The code that decided, or the sign-in's status; fit for a log.
+    pub(crate) code: Option<Box<str>>,
+    pub(crate) retry_after: Option<Duration>,
+    /// Clerk warned that the account is about to be locked.
+    pub(crate) lockout_warning: bool,
+    /// The answer was a 4xx.
+    pub(crate) client_error: bool,
+    /// The sign-in can't be finished here, but its password was right.
+    pub(crate) proves_password: bool,
+}
+
+impl Fault {
+    pub(crate) fn new(meaning: Meaning) -> Self {
+        Self {
+            meaning,
+            code: None,
+            retry_after: None,
+            lockout_warning: false,
+            client_error: false,
+            proves_password: false,
+        }
+    }
+
+    /// Whether it is a sign of Clerk being away. A 4xx never is: something answered, and said no (rule P4).
+    pub(crate) fn is_outage(&self) -> bool {
+        self.meaning == Meaning::Unavailable && !self.client_error
+    }
+
+    pub(crate) fn unavailable(why: &str) -> Self {
+        Self { code: loggable(why), ..Self::new(Meaning::Unavailable) }
+    }
+
+    pub(crate) fn coded(meaning: Meaning, code: &str) -> Self {
+        Self { code: loggable(code), ..Self::new(meaning) }
+    }
+}
+
+/// The meaning of an answer that isn't a success, from its status and the codes of *all* its errors.
+pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> Fault {
+    let lockout_warning = codes.contains(&"account_lockout_warning");
+    // The key set and the environment are no user's: nothing about them refuses anybody or ends a session (S4).
+    if operation == Operation::Jwks {
+        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
+    }
+    // Clerk's quota and Clerk's own trouble are told by the status alone; a code can't make them a refusal (S4).
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Fault { lockout_warning, ..Fault::coded(Meaning::RateLimited, first_or(codes, "429")) };
+    }
+    if !status.is_client_error() || matches!(status.as_u16(), 408 | 425) || codes.is_empty() {
+        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
+    }
+    let decided = codes
+        .iter()
+        .filter_map(|code| meaning_of(operation, code).map(|meaning| (weight(meaning), meaning, *code)))
+        // The first of the heaviest: `max_by_key` would take the last.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best });
+    match decided {
+        Some((_, meaning, code)) => Fault { lockout_warning, ..Fault::coded(meaning, code) },
+        None => Fault::coded(Meaning::Unknown, first_or(codes, "unknown")),
+    }
+}
+
+fn first_or<'a>(codes: &[&'a str], other: &'a str) -> &'a str {
+    codes.first().copied().unwrap_or(other)
+}
+
+/// A code as it may stand in a log: what Clerk sends is lower-case words, anything else is dropped.
+fn loggable(code: &str) -> Option<Box<str>> {
+    let fits = (1..=64).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    fits.then(|| code.into())
+}
+
+/// Of several errors in one answer the weightiest decides: a lock says more than the wrong password beside it.
+fn weight(meaning: Meaning) -> u8 {
+    match meaning {
+        Meaning::RateLimited => 9,
+        Meaning::Misconfigured => 8,
+        Meaning::Refused(Refusal::Locked | Refusal::Barred) => 7,
+        Meaning::Refused(Refusal::NotByPassword) => 6,
+        Meaning::Refused(Refusal::Credentials | Refusal::Unidentified) => 5,
+        Meaning::OrganizationForbidden => 4,
+        _ => 3,
+    }
+}

@@ -1,0 +1,11 @@
+//! What has happened so far, counted (rule O2).
+
+mod calls;
+mod operation;
+mod outcomes;
+
+pub(crate) use self::calls::Calls;
+pub use self::calls::UpstreamCalls;
+pub(crate) use self::operation::{CallResult, Operation};
+pub use self::outcomes::Outcome;
+pub(crate) use self::outcomes::Outcomes;

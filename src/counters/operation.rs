@@ -1,0 +1,125 @@
+//! The calls there are, as they are counted.
+
+/// Which call an answer belongs to; some codes mean another thing with another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Operation {
+    // Of the Frontend API.
+    SignIn,
+    TicketSignIn,
+    PrepareFactor,
+    AttemptFactor,
+    Client,
+    Touch,
+    Mint,
+    MintTemplate,
+    Session,
+    End,
+    Environment,
+    Jwks,
+    // Of the Backend API.
+    FindUser,
+    User,
+    VerifyPassword,
+    Memberships,
+    Ticket,
+    BackendMint,
+    BackendMintTemplate,
+    BackendSession,
+    Revoke,
+    BackendJwks,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 22] = [
+        Self::SignIn,
+        Self::TicketSignIn,
+        Self::PrepareFactor,
+        Self::AttemptFactor,
+        Self::Client,
+        Self::Touch,
+        Self::Mint,
+        Self::MintTemplate,
+        Self::Session,
+        Self::End,
+        Self::Environment,
+        Self::Jwks,
+        Self::FindUser,
+        Self::User,
+        Self::VerifyPassword,
+        Self::Memberships,
+        Self::Ticket,
+        Self::BackendMint,
+        Self::BackendMintTemplate,
+        Self::BackendSession,
+        Self::Revoke,
+        Self::BackendJwks,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::TicketSignIn => "ticket_sign_in",
+            Self::PrepareFactor => "prepare_second_factor",
+            Self::AttemptFactor => "attempt_second_factor",
+            Self::Client => "client",
+            Self::Touch => "touch",
+            Self::Mint => "token",
+            Self::MintTemplate => "template_token",
+            Self::Session => "session",
+            Self::End => "end",
+            Self::Environment => "environment",
+            Self::Jwks => "jwks",
+            Self::FindUser => "find_user",
+            Self::User => "user",
+            Self::VerifyPassword => "verify_password",
+            Self::Memberships => "memberships",
+            Self::Ticket => "ticket",
+            Self::BackendMint => "backend_token",
+            Self::BackendMintTemplate => "backend_template_token",
+            Self::BackendSession => "backend_session",
+            Self::Revoke => "revoke",
+            Self::BackendJwks => "backend_jwks",
+        }
+    }
+
+    /// Whether it is carried out with the secret key.
+    pub(crate) fn is_backend(self) -> bool {
+        matches!(
+            self,
+            Self::FindUser
+                | Self::User
+                | Self::VerifyPassword
+                | Self::Memberships
+                | Self::Ticket
+                | Self::BackendMint
+                | Self::BackendMintTemplate
+                | Self::BackendSession
+                | Self::Revoke
+                | Self::BackendJwks
+        )
+    }
+}
+
+/// How a call ended, as coarsely as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CallResult {
+    Ok,
+    /// Clerk answered, and said no.
+    Refused,
+    RateLimited,
+    /// No answer, or none that can be used.
+    Failed,
+}
+
+impl CallResult {
+    pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::RateLimited, Self::Failed];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The way of a miss: a sign-in where there is no live session, then a token where there is no good one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::{Clerk, Inner};
+use crate::access::{Access, OrganizationRef};
+use crate::clerk_api::Meaning;
+use crate::counters::Outcome;
+use crate::credentials::Credentials;
+use crate::engine::mint::MintFault;
+use crate::engine::sign_in::{Attempt, SignInFault, SignInOutcome};
+use crate::engine::verdict::{of_mint, unavailable};
+use crate::flight::{Join, Purpose};
+use crate::key::CredentialKey;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::session::ClerkSession;
+use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused, TokenKey};
+
+const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
+                               min_token_life, or raise the token lifetime in Clerk's dashboard";
+
+/// A turn that comes with the last moment of the wait is taken all the same.
+const TURN_SLACK: Duration = Duration::from_secs(1);
+
+impl Clerk {
+    /// Asks Clerk for what isn't held, and counts how it ended.
+    pub(crate) async fn exchange(
+        &self,
+        key: CredentialKey,
+        credentials: Credentials,
+        source: Option<u64>,
+        access: &Access,
+    ) -> Result<ClerkSession, Rejection> {
+        let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
+        let attempt = Attempt::new(key, credentials, source, access.organization.clone());
+        // A session that is live already needs a token at most.
+        let mut how = Outcome::Minted;
+        let result = self.exchange_for(&attempt, access, &mut how).await;
+        counted.outcome = match &result {
+            Ok(_) => how,
+            Err(_) if how == Outcome::Denied => Outcome::Denied,
+            Err(rejection) => Outcome::of(rejection.kind()),
+        };
+        result
+    }
+
+    async fn exchange_for(
+        &self,
+        attempt: &Attempt,
+        access: &Access,
+        how: &mut Outcome,
+    ) -> Result<ClerkSession, Rejection> {
+        let inner = &self.0;
+        if inner.sign_ins.closed.load(Ordering::Acquire) {
+            return Err(unavailable("shut_down"));
+        }
+        if access.organization.as_deref().is_some_and(|name| OrganizationRef::parse(name).is_none()) {
+            return Err(Rejection::new(RejectionKind::OrganizationForbidden));
+        }
+        // A further sign-in may follow from an answer once: a session that turned out to be over, or a revocation
+        // that came in between (rules S5, K4).
+        let mut again = false;
+        // What is left of the one deadline for the further sign-in (rule S6).
+        let mut left = None;
+        loop {
+            let now = inner.clock.now();
+            let (proof, deadline) = match inner.sign_ins.sessions.get(&attempt.key, now) {
+                Some(proof) => (proof, now + left.unwrap_or(inner.settings.upstream_timeout)),
+                None => {
+                    let SignInOutcome { result, deadline } = self.sign_in(attempt, how, left).await?;
+                    // One may follow, whatever from (rule S5).
+                    again |= attempt.followed.load(Ordering::Relaxed);
+                    let spent = left
+                        .map_or(Duration::ZERO, |left| inner.settings.upstream_timeout.saturating_sub(left));
+                    match result {
+                        Ok(proof) => (proof, deadline - spent),
+                        Err(SignInFault::Rejected(rejection)) => return Err(rejection),
+                        Err(SignInFault::Superseded) if !again => {
+                            again = true;
+                            left = Some(deadline.saturating_duration_since(inner.clock.now()));
+                            continue;
+                        }
+                        Err(SignInFault::Superseded) => return Err(unavailable("revoked_meanwhile")),
+                    }
+                }
+            };
+            let holding = &proof.holding;
+            let fault = match tokio::time::timeout_at(deadline, inner.token(holding, access)).await {
+                Ok(Ok(session)) if !proof.is_over() => {
+                    // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
+                    if proof.renewal.is_open(now) && proof.renewal.pass(now) {
+                        self.renew_proof(Arc::clone(&proof), attempt.credentials.clone());
+                    }
+                    if *how == Outcome::SignedIn
+                        && let Some(token) = holding.tokens.held(access)
+                    {
+                        inner.keep_warm(holding, access, &token, now);
+                    }
+                    return Ok(session);
+                }
+                Ok(Ok(_)) => MintFault::Superseded,
+                Ok(Err(fault)) => fault,
+                Err(_) => MintFault::lost("timeout"),
+            };
+            match &fault {
+                // The user is signed in, but not for this organization: another session is opened for it.
+                MintFault::NoSession if !again => {
+                    again = true;
+                    left = Some(self.open_for(holding, access, deadline).await?);
+                    continue;
+                }
+                // The password is at hand, so it may open another session.
+                MintFault::Gone | MintFault::Superseded if !again => {
+                    again = true;
+                    left = Some(deadline.saturating_duration_since(inner.clock.now()));
+                    inner.drop_if_gone(&proof, &fault);
+                    continue;
+                }
+                _ => inner.drop_if_gone(&proof, &fault),
+            }
+            let rejection = of_mint(&fault);
+            return Err(match &fault {
+                // Asked again sooner, it would be told the same from memory.
+                MintFault::Fault(fault) if fault.meaning == Meaning::Unknown => {
+                    rejection.retry_after_at_least(inner.settings.negative_ttl)
+                }
+                _ => rejection,
+            });
+        }
+    }
+
+    /// Signs in, or joins who does. `left` is what the request has left for it once it departs.
+    async fn sign_in(
+        &self,
+        attempt: &Attempt,
+        how: &mut Outcome,
+        left: Option<Duration>,
+    ) -> Result<SignInOutcome, Rejection> {
+        let inner = &self.0;
+        if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()) {
+            *how = Outcome::Denied;
+            return Err(rejection);
+        }
+        let already = || {
+            let now = inner.clock.now();
+            let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
+            Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
+        };
+        let join = inner.sign_in_flights.join(attempt.key, Purpose::Request, already, |passengers| {
+            let attempt = Attempt { follows: left.is_some(), ..attempt.again() };
+            let sign_ins = Arc::clone(&inner.sign_ins);
+            let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
+            async move { sign_ins.fly(attempt, &passengers.departure(), passengers.gone()).await }
+                .instrument(span)
+        });
+        match join {
+            Join::Ready(outcome) => Ok(outcome),
+            Join::Seat(seat, led) => {
+                *how = if led { Outcome::SignedIn } else { Outcome::Joined };
+                // The queue itself sends those away whose turn comes too late; this is for one that waits for another's.
+                let turn_by = inner.clock.now() + inner.settings.sign_in_wait + TURN_SLACK;
+                // What follows from an answer has what is left of the request's time. Otherwise a second turn may have to
+                // be waited for (rules P1, S5).
+                let time = left
+                    .unwrap_or(inner.settings.sign_in_wait + TURN_SLACK + inner.settings.upstream_timeout);
+                match seat.outcome_within(turn_by, time).await {
+                    Some(outcome) => outcome.map_err(|_| unavailable("sign_in_lost")),
+                    None => Err(unavailable("timeout")),
+                }
+            }
+            Join::Full => Err(Rejection::new(RejectionKind::UpstreamRateLimited)
+                .retry_after_at_least(inner.settings.upstream_timeout)),
+        }
+    }
+}
+
+impl Inner {
+    /// A token of this holding, minted where none is good.
+    async fn token(
+        self: &Arc<Self>,
+        holding: &Arc<Holding>,
+        access: &Access,
+    ) -> Result<ClerkSession, MintFault> {
+        let now = self.clock.now();
+        if let Some((session, due)) = holding.tokens.good(access, now, &self.sign_ins.revocations) {
+            if due {
+                Clerk(Arc::clone(self)).renew_token(holding, access, now);
+            }
+            return Ok(session);
+        }
+        let kind = TokenKey::of(access);
+        if let Some(refused) = holding.refused(&kind, now) {
+            return Err(refused.into());
+        }
+        // A token just minted would live no longer: what is held tells as much without another mint.
+        if let Some(held) = holding.tokens.held(access)
+            && held.freshness(access, now) == Freshness::NeverGood
+            && now.saturating_duration_since(held.minted_at()) < self.settings.negative_ttl
+        {
+            return Err(self.too_short_lived());
+        }
+        let good = || holding.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
+        let join = self.join_mint(holding, access, now, good);
+        let held = match join {
+            Join::Ready(held) => held?,
+            Join::Seat(seat, _) => {
+                seat.outcome().await.unwrap_or_else(|_| Err(MintFault::lost("mint_lost")))?
+            }
+            Join::Full => return Err(MintFault::lost("mints_full")),
+        };
+        match held.freshness(access, self.clock.now()) {
+            Freshness::Good => Ok(held.session.clone()),
+            Freshness::NeverGood => Err(self.too_short_lived()),
+            // The answer took most of its life.
+            Freshness::Stale => Err(MintFault::lost("token_stale_on_arrival")),
+        }
+    }
+
+    fn too_short_lived(&self) -> MintFault {
+        if self.sign_ins.notices.is_due("min_token_life", self.clock.now()) {
+            tracing::error!("{TOO_SHORT_LIVED}");
+        }
+        MintFault::Misconfigured(TOO_SHORT_LIVED)
+    }
+
+    /// Joins the mint of this kind of token, or starts one.
+    pub(super) fn join_mint(
+        self: &Arc<Self>,
+        holding: &Arc<Holding>,
+        access: &Access,
+        last_use: Instant,
+        already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
+    ) -> Join<Result<Arc<HeldToken>, MintFault>> {
+        let key = (Arc::as_ptr(holding).addr(), TokenKey::of(access));
+        self.mint_flights.join(key, Purpose::Request, already, |_| {
+            let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
+            let road = self.sign_ins.road.name().name();
+            let span = tracing::debug_span!("mint", session_id = &*holding.session().id, road);
+            let mint = async move {
+                let minted = engine.sign_ins.minter.mint(&holding, &access).await;
+                if let Some(why) = minted.as_ref().err().and_then(MintFault::lasting) {
+                    match (why, &minted) {
+                        (Refused::Misconfigured(what), _) => tracing::error!("{what}"),
+                        (Refused::Unknown, Err(MintFault::Fault(fault))) => {
+                            engine.sign_ins.warn_of_unknown(fault);
+                        }
+                        _ => {}
+                    }
+                    let now = engine.clock.now();
+                    holding.refuse(TokenKey::of(&access), why, now, engine.settings.negative_ttl);
+                }
+                if let Ok(token) = &minted {
+                    engine.keep_warm(&holding, &access, token, last_use);
+                }
+                minted
+            };
+            mint.instrument(span)
+        })
+    }
+
+    /// Drops the proofs on a session that a mint has found to be over, or the one whose user Clerk refuses.
+    fn drop_if_gone(&self, proof: &Arc<Proof>, fault: &MintFault) {
+        match fault {
+            MintFault::Gone => self.sign_ins.void(&proof.holding),
+            MintFault::Refused(_) => self.sign_ins.expel(proof),
+            _ => {}
+        }
+    }
+}
+
+/// Counts a request's outcome, also when its future is dropped before there is one.
+struct Counted<'a> {
+    clerk: &'a Clerk,
+    outcome: Outcome,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.clerk.count(self.outcome);
+    }
+}

@@ -1,0 +1,321 @@
+//! The engine: one per Clerk instance. What happens in which order is decided here and nowhere else.
+
+mod background;
+pub(crate) mod builder;
+mod ender;
+mod enroll;
+mod exchange;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod mint;
+mod open_for;
+mod preflight;
+mod proven;
+mod revoke;
+mod shutdown;
+mod sign_in;
+mod standing;
+mod stats;
+mod verdict;
+mod warm;
+
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::access::Access;
+use crate::clerk_api::Caller;
+use crate::clerk_api::bapi::Bapi;
+use crate::clerk_api::fapi::Fapi;
+use crate::clock::{ClerkTime, Clock};
+use crate::counters::{Calls, Outcome, Outcomes};
+use crate::credentials::{BasicToken, Credentials, Decoding};
+use crate::flight::Flights;
+use crate::jwt::{FetchFuture, Jwks};
+use crate::key::{CredentialKey, PassThrough, Strategy};
+use crate::limits::{Attempts, Budget, CallLimiter, Circuit, Denials, SignInLimiter, WarnThrottle};
+use crate::provider::{Backend, BackendParts, Devices, Frontend, Roads};
+use crate::rejection::Rejection;
+use crate::session::ClerkSession;
+use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, TokenKey, Users};
+use crate::settings::Settings;
+
+use self::builder::{BackendSetup, Setup};
+use self::ender::Ender;
+use self::mint::{MintFault, Minter, MinterParts};
+use self::proven::Proven;
+use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
+use self::standing::Standing;
+
+pub use self::builder::{Builder, ConfigError};
+pub use self::enroll::{Enrollment, EnrollmentFactor};
+pub use self::preflight::{Finding, FindingKind};
+pub use self::stats::Stats;
+
+/// Sign-ins and mints under way at a time (rule K7). The queue for the sign-in budget is far shorter; this bounds
+/// an engine without a budget.
+const MAX_FLIGHTS: usize = 10_000;
+
+/// So much sooner than its request a mint gives up: else the request would leave a flight behind that is about to
+/// end, for the next one to join.
+const LANDING: Duration = Duration::from_millis(20);
+
+/// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
+const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long a session token lives, by default: <https://clerk.com/docs/guides/sessions/session-tokens>.
+const CLERK_TOKEN: Duration = Duration::from_secs(60);
+
+/// How much of the Backend API's budget proofs of passwords may take: a quarter, at two calls each, so that half of it
+/// is always left to tokens.
+fn proofs_of((calls, window): (u32, Duration)) -> (u32, Duration) {
+    // As even as the calls themselves, or a crowd that is let in at once waits for its calls instead.
+    if calls >= 40 { (calls / 40, window / 10) } else { ((calls / 4).max(1), window) }
+}
+
+/// Signs users of one Clerk instance in by their passwords, and keeps what that brings.
+///
+/// Cheap to clone: all clones share the sessions, the sign-in budget and the key set. Any number of layers can
+/// stand on one engine, and then one sign-in serves them all. It works without any layer, too.
+///
+/// ```no_run
+/// use tower_clerk::{Access, Clerk, Credentials};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let clerk = Clerk::builder("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k").build()?;
+/// let credentials = Credentials::new("jane@example.com", "correct horse battery staple")?;
+/// let session = clerk.authenticate(&credentials, &Access::new().organization("acme")).await?;
+/// println!("{} until {:?}", session.user_id(), session.expires_at());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Clerk(Arc<Inner>);
+
+struct Inner {
+    sign_ins: Arc<SignIns>,
+    sign_in_flights: Arc<Flights<CredentialKey, SignInOutcome, PassThrough>>,
+    openings: Arc<Flights<OpeningKey, OpenOutcome>>,
+    mint_flights: Arc<Flights<MintKey, Result<Arc<HeldToken>, MintFault>>>,
+    fapi: Arc<Fapi>,
+    calls: Arc<Calls>,
+    jwks: Arc<Jwks>,
+    outcomes: Outcomes,
+    backend_rate: Option<(u32, Duration)>,
+    settings: Settings,
+    clock: Clock,
+}
+
+/// A mint is for one holding, by its address, and one kind of token: a flight keeps its holding.
+type MintKey = (usize, TokenKey);
+
+/// A session is opened for a user and an organization, as it was asked for.
+type OpeningKey = (Box<str>, Option<Box<str>>);
+
+impl Clerk {
+    /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its
+    /// Frontend API.
+    pub fn builder(instance: impl Into<String>) -> Builder {
+        Builder::new(instance.into())
+    }
+
+    pub(crate) fn from_setup(setup: Setup) -> Self {
+        let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
+            setup;
+        let (jitter, timeout, secret) = (Arc::new(jitter), settings.upstream_timeout, Arc::new(secret));
+        let (calls, time) = (Arc::<Calls>::default(), Arc::new(ClerkTime::new(clock)));
+        let caller =
+            |base, transport| Caller::new(base, transport, clock, Arc::clone(&time), Arc::clone(&calls));
+        let fapi = Arc::new(Fapi::new(caller(instance, transport)));
+        let sign_in_pacing = SignInLimiter::new(budget, clock);
+        let backend_rate = backend.as_ref().map(|backend| backend.rate);
+        let (road, pacing) = match backend {
+            None => {
+                let devices = Arc::new(Devices::new(devices, Arc::clone(&time)));
+                let (fapi, pacing) = (Arc::clone(&fapi), Arc::clone(&sign_in_pacing));
+                (Roads::Frontend(Frontend::new(fapi, devices, pacing, clock)), sign_in_pacing)
+            }
+            Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
+                let bapi = Bapi::new(caller(base, transport), key, CallLimiter::new(rate, clock));
+                let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
+                let road = Backend::new(BackendParts {
+                    bapi: Arc::new(bapi),
+                    fapi: Arc::clone(&fapi),
+                    sessions,
+                    sign_ins: sign_in_pacing,
+                    options,
+                    secret: Arc::clone(&secret),
+                    clock,
+                    time: Arc::clone(&time),
+                    jitter: Arc::clone(&jitter),
+                    timeout,
+                    max_sessions: settings.max_sessions,
+                });
+                (Roads::Backend(Arc::new(road)), SignInLimiter::new(proofs, clock))
+            }
+        };
+        let road = Arc::new(road);
+        let fetcher = Arc::clone(&fapi);
+        let fetch_keys = move || {
+            let fapi = Arc::clone(&fetcher);
+            Box::pin(async move { fapi.jwks().await }) as FetchFuture
+        };
+        let jwks = Arc::new(Jwks::new(Box::new(fetch_keys), clock, timeout));
+        // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
+        let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
+        let minter = Arc::new(Minter::new(MinterParts {
+            fapi: Arc::clone(&fapi),
+            road: Arc::clone(&road),
+            jwks: Arc::clone(&jwks),
+            clock,
+            time: Arc::clone(&time),
+            issuer: issuer.into(),
+            timeout: timeout - LANDING,
+            jitter: Arc::clone(&jitter),
+            revocations: Arc::clone(&revocations),
+        }));
+        let end_queue = EndQueue::new(road.keeps_sessions());
+        let sign_ins = Arc::new(SignIns {
+            road: Arc::clone(&road),
+            secret,
+            minter,
+            pacing,
+            circuit: Arc::new(Circuit::default()),
+            denials: Denials::new(settings.negative_ttl),
+            attempts: Attempts::new(),
+            proven: Proven::new(settings.max_sessions, clock.now()),
+            standing: Standing::new(settings.session_ttl),
+            sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),
+            users: Users::default(),
+            revocations,
+            ender: Ender::new(road, Arc::clone(&end_queue), clock, timeout),
+            end_queue,
+            settings: settings.clone(),
+            clock,
+            time,
+            jitter,
+            misconfigured: Mutex::new(None),
+            notices: WarnThrottle::default(),
+            closed: AtomicBool::new(false),
+        });
+        Self(Arc::new(Inner {
+            sign_ins,
+            sign_in_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            openings: Arc::new(Flights::new(MAX_FLIGHTS)),
+            mint_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            fapi,
+            calls,
+            jwks,
+            outcomes: Outcomes::default(),
+            backend_rate,
+            settings,
+            clock,
+        }))
+    }
+
+    /// Exchanges credentials for a session, from what is held where that will do.
+    ///
+    /// A caller that drops the future cancels nothing that others wait for, nor a sign-in that has departed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`], whose kind says why.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        access: &Access,
+    ) -> Result<ClerkSession, Rejection> {
+        let key = self.key_of_credentials(credentials);
+        let Some(held) = self.held(&key, access) else {
+            return self.exchange(key, credentials.clone(), None, access).await;
+        };
+        if let Some(due) = held.proof_due {
+            self.renew_proof(due, credentials.clone());
+        }
+        Ok(held.session)
+    }
+
+    /// The key that a credential's session is found under: made of the token as it stands in the header.
+    pub(crate) fn key_of(&self, token: BasicToken<'_>, decoding: Decoding) -> CredentialKey {
+        self.0.sign_ins.secret.credential(Strategy::Password, decoding, token.as_bytes())
+    }
+
+    fn key_of_credentials(&self, credentials: &Credentials) -> CredentialKey {
+        self.0.sign_ins.secret.credential(Strategy::Password, Decoding::Plain, &credentials.token())
+    }
+
+    /// The way of a hit: the session, if it and a token for this access are there and good. What is due for renewal
+    /// is begun in the background, or, where that takes the password, handed back to be begun.
+    pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Held> {
+        let now = self.0.clock.now();
+        let proof = self.0.sign_ins.sessions.get(key, now)?;
+        let (session, token_due) = proof.holding.tokens.good(access, now, &self.0.sign_ins.revocations)?;
+        if token_due {
+            self.renew_token(&proof.holding, access, now);
+        }
+        self.count(Outcome::Hit);
+        let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
+        Some(Held { session, proof_due })
+    }
+
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.0.outcomes.count(outcome);
+    }
+
+    /// What has happened so far, and how things stand.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (inner, sign_ins) = (&self.0, &self.0.sign_ins);
+        let tickets = sign_ins.road.backend();
+        // What a sign-in is good for: a proof of the password, or all of a Clerk session.
+        let life = if tickets.is_some() { CLERK_SESSION } else { inner.settings.session_ttl };
+        let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
+        let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
+        let users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
+        let active_users = inner.backend_rate.map(per_second).map(|rate| {
+            let life = tickets.and_then(|road| road.options.token_lifetime).unwrap_or(CLERK_TOKEN);
+            (rate * 0.75 * life.as_secs_f64()) as u64
+        });
+        Stats {
+            requests: inner.outcomes.all(),
+            upstream: inner.calls.all(),
+            road: sign_ins.road.name(),
+            sessions: sign_ins.sessions.len(),
+            denials: sign_ins.denials.len(),
+            proven: sign_ins.proven.len(),
+            attempts: sign_ins.attempts.len(),
+            sign_in_flights: inner.sign_in_flights.len(),
+            mint_flights: inner.mint_flights.len(),
+            sign_in_queue: sign_ins.pacing.waiting() + tickets.map_or(0, |road| road.sign_ins.waiting()),
+            ending: sign_ins.end_queue.outstanding(),
+            not_ended: sign_ins.end_queue.dropped(),
+            sign_in_circuit: sign_ins.circuit.state(),
+            mint_circuit: sign_ins.minter.circuit(),
+            users_per_address,
+            active_users,
+        }
+    }
+}
+
+/// A hit.
+pub(crate) struct Held {
+    pub(crate) session: ClerkSession,
+    /// The proof of this session's password is due to be renewed, which takes the password.
+    pub(crate) proof_due: Option<Arc<Proof>>,
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clerk").field("sessions", &self.0.sign_ins.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+/// An engine straight from a publishable key, with all defaults.
+impl TryFrom<&str> for Clerk {
+    type Error = ConfigError;
+
+    fn try_from(instance: &str) -> Result<Self, Self::Error> {
+        Self::builder(instance).build()
+    }
+}

@@ -1,0 +1,155 @@
+//! Taking back what was let in (rule K9).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Clerk;
+use crate::clerk_api::{Fault, TimeLeft};
+use crate::credentials::Credentials;
+use crate::engine::verdict::of_mint;
+use crate::kept::StoredSession;
+use crate::provider::Backend;
+use crate::rejection::Rejection;
+use crate::sessions::{EndRequest, Fate, Proof, SessionState, Target};
+use crate::sync::now_or_later;
+
+impl Clerk {
+    /// Forgets a user: sessions, tokens, and that any credential of theirs was ever right. The sessions are ended at
+    /// Clerk in the background.
+    ///
+    /// At once, also for a sign-in that is under way: its result is neither stored nor served. The next request must
+    /// prove itself at Clerk. It is no ban: that is made in Clerk.
+    pub fn revoke_user(&self, user_id: &str) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
+        let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
+        if let Some(road) = sign_ins.road.frontend() {
+            road.devices.forget_user(user_id);
+        }
+        if let Some(road) = sign_ins.road.backend() {
+            road.forget_user(user_id);
+            let (sessions, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
+            self.end_kept(road, dropped, async move { sessions.take_user(&user_id).await });
+        }
+    }
+
+    /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
+    /// it signs in anew.
+    pub fn revoke_session(&self, session_id: &str) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
+        if let Some(session) = sign_ins.sessions.by_id(session_id) {
+            session.advance(self.revoked_state());
+            if let Some(holding) = session.user.holding_with(session_id) {
+                sign_ins.sessions.void(&holding);
+            }
+        }
+        let dropped = HashSet::from([session_id.into()]);
+        if let Some(road) = sign_ins.road.backend() {
+            let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
+            self.end_kept(road, dropped, async move {
+                sessions.take_session(&session_id).await.into_iter().collect()
+            });
+        }
+    }
+
+    /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still
+    /// a member, and with which permissions. Sessions and other organizations' tokens stay.
+    pub fn revoke_organization(&self, organization_id: &str) {
+        let target = Target::Organization(organization_id.into());
+        self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
+    }
+
+    /// Forgets everybody.
+    pub fn revoke_all(&self) {
+        let sign_ins = &self.0.sign_ins;
+        sign_ins.revocations.revoke(Target::All, self.0.clock.now());
+        sign_ins.users.revoke_all();
+        let dropped = self.drop_all(&sign_ins.sessions.all());
+        if let Some(road) = sign_ins.road.frontend() {
+            road.devices.forget_all();
+        }
+        if let Some(road) = sign_ins.road.backend() {
+            road.forget_all();
+            let sessions = Arc::clone(&road.sessions);
+            self.end_kept(road, dropped, async move { sessions.take_all().await });
+        }
+        sign_ins.proven.forget_all();
+        sign_ins.standing.forget_all();
+    }
+
+    /// Ends the sessions that were kept for later, and those that were dropped but aren't among them: a store may have
+    /// lost some.
+    fn end_kept(
+        &self,
+        road: &Arc<Backend>,
+        dropped: HashSet<Arc<str>>,
+        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
+    ) {
+        let sign_ins = &self.0.sign_ins;
+        let (end_queue, road) = (Arc::clone(&sign_ins.end_queue), Arc::clone(road));
+        let removal = road.removals.begin();
+        now_or_later(async move {
+            let mut ids = dropped;
+            ids.extend(taken.await.iter().map(|kept| kept.session_id().into()));
+            for session_id in ids {
+                road.forget_known(&session_id);
+                end_queue.push(EndRequest::by_id(session_id));
+            }
+            drop(removal);
+        });
+        if tokio::runtime::Handle::try_current().is_ok() {
+            sign_ins.ender.start();
+        }
+    }
+
+    /// Where a store keeps sessions, `end_kept` sees to their ends; otherwise the last proof that leaves does.
+    fn revoked_state(&self) -> SessionState {
+        if self.0.sign_ins.road.keeps_sessions() {
+            SessionState::EndedElsewhere
+        } else {
+            SessionState::Ending
+        }
+    }
+
+    /// Drops these. Returns the ids of the sessions that they pointed at.
+    fn drop_all(&self, proofs: &[Arc<Proof>]) -> HashSet<Arc<str>> {
+        let mut dropped = HashSet::new();
+        for proof in proofs {
+            for session in proof.holding.sessions() {
+                session.advance(self.revoked_state());
+                dropped.insert(Arc::clone(&session.id));
+            }
+            self.0.sign_ins.sessions.remove(proof, Fate::Leave);
+        }
+        dropped
+    }
+
+    /// Ends the session of these credentials, here and at Clerk.
+    ///
+    /// The credentials stay good: the next request with them signs in anew.
+    ///
+    /// # Errors
+    ///
+    /// When Clerk couldn't be told. Here the session is over all the same.
+    pub async fn end(&self, credentials: &Credentials) -> Result<(), Rejection> {
+        let inner = &self.0;
+        let key = self.key_of_credentials(credentials);
+        let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
+        let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
+        session.advance(SessionState::EndedElsewhere);
+        // The others of the set are ended in the background, as is whatever else points at this session.
+        for proof in holding.user.proofs_on(&holding) {
+            inner.sign_ins.expel(&proof);
+        }
+        inner.sign_ins.forget_kept(&session);
+        // In a task of its own: a caller that goes away must not leave the session to Clerk.
+        let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
+        let ended = tokio::spawn(async move {
+            let time = TimeLeft::new(timeout, sign_ins.clock);
+            sign_ins.road.end(&EndRequest::of(&session), time).await
+        });
+        let ended = ended.await.unwrap_or_else(|_| Err(Fault::unavailable("end_lost")));
+        ended.map_err(|fault| of_mint(&fault.into()))
+    }
+}

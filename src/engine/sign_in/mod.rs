@@ -1,0 +1,231 @@
+//! The sign-in flight: from a credential that nobody has vouched for to a live session (rules S1-S6, K8, K11), and the
+//! renewal of a proof ahead of its end (rule K12).
+
+mod ask;
+mod judge;
+mod leave;
+mod open;
+mod renew;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::Instant;
+
+use self::ask::{Asked, Purpose};
+use self::open::Proven;
+use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use crate::clock::{ClerkTime, Clock};
+use crate::credentials::Credentials;
+use crate::engine::ender::Ender;
+use crate::engine::mint::Minter;
+use crate::engine::proven::Proven as Marks;
+use crate::engine::standing::{Proof as StandingProof, Standing};
+use crate::engine::verdict;
+use crate::flight::Departure;
+use crate::jitter::Jitter;
+use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
+use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
+use crate::provider::{Proved, Roads};
+use crate::rejection::Rejection;
+use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
+use crate::settings::Settings;
+use crate::sync::lock;
+
+/// A sign-in that brought no session.
+#[derive(Clone, Debug)]
+pub(crate) enum SignInFault {
+    Rejected(Rejection),
+    /// The user was revoked while the sign-in was under way: its session is ended, and who wants one asks again.
+    Superseded,
+}
+
+impl From<Rejection> for SignInFault {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// How a sign-in ended, and until when its request may still wait for what follows.
+#[derive(Clone)]
+pub(crate) struct SignInOutcome {
+    pub(crate) result: Result<Arc<Proof>, SignInFault>,
+    pub(crate) deadline: Instant,
+}
+
+/// How the opening of a session for another organization ended, and until when its request may still wait.
+#[derive(Clone)]
+pub(crate) struct OpenOutcome {
+    pub(crate) result: Result<(), SignInFault>,
+    pub(crate) deadline: Instant,
+}
+
+/// What a sign-in is for.
+pub(crate) struct Attempt {
+    pub(crate) key: CredentialKey,
+    pub(crate) credentials: Credentials,
+    pub(crate) source: Option<u64>,
+    /// The organization that the session is wanted for first.
+    pub(crate) organization: Option<Box<str>>,
+    /// It follows from an answer already, so that no other may follow from it (rule S5).
+    pub(crate) follows: bool,
+    /// Another sign-in has followed from the answer to this one.
+    pub(crate) followed: Arc<AtomicBool>,
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        key: CredentialKey,
+        credentials: Credentials,
+        source: Option<u64>,
+        organization: Option<Box<str>>,
+    ) -> Self {
+        Self { key, credentials, source, organization, follows: false, followed: Arc::default() }
+    }
+
+    /// The same once more, for a flight that outlives its request.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            key: self.key,
+            credentials: self.credentials.clone(),
+            source: self.source,
+            organization: self.organization.clone(),
+            follows: self.follows,
+            followed: Arc::clone(&self.followed),
+        }
+    }
+}
+
+/// Signs in.
+pub(crate) struct SignIns {
+    pub(crate) road: Arc<Roads>,
+    pub(crate) secret: Arc<KeySecret>,
+    pub(crate) minter: Arc<Minter>,
+    /// Whose turn it is to have a password proven.
+    pub(crate) pacing: Arc<SignInLimiter>,
+    pub(crate) circuit: Arc<Circuit>,
+    pub(crate) denials: Denials,
+    pub(crate) attempts: Attempts,
+    pub(crate) proven: Marks,
+    pub(crate) standing: Standing,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) users: Users,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) end_queue: Arc<EndQueue>,
+    pub(crate) ender: Arc<Ender>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) time: Arc<ClerkTime>,
+    pub(crate) jitter: Arc<Jitter>,
+    pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
+    pub(crate) notices: WarnThrottle,
+    /// The engine is being shut down: nobody departs any more.
+    pub(crate) closed: AtomicBool,
+}
+
+impl SignIns {
+    /// What this credential is told without asking Clerk.
+    pub(crate) fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
+        if let Some(rejection) = self.denials.get(&attempt.key, now) {
+            // What was refused for want of a known device is asked again as soon as there is one.
+            if !(verdict::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
+                return Some(rejection);
+            }
+            self.denials.forget(&attempt.key);
+        }
+        let misconfigured = lock(&self.misconfigured);
+        misconfigured.as_ref().filter(|(until, _)| now < *until).map(|(_, rejection)| rejection.clone())
+    }
+
+    fn has_device(&self, attempt: &Attempt) -> bool {
+        let device_name = device_name(attempt.credentials.identifier());
+        self.road.frontend().is_some_and(|road| road.devices.get(&device_name).is_some())
+    }
+
+    /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
+    /// up; a sign-in that has departed runs to its end.
+    pub(crate) async fn fly(
+        &self,
+        attempt: Attempt,
+        departure: &Departure<SignInOutcome>,
+        gone: impl Future<Output = ()>,
+    ) -> SignInOutcome {
+        if let Some(outcome) = self.go_on(&attempt, departure).await {
+            return outcome;
+        }
+        match self.ask(&attempt, Purpose::Request, departure, gone).await {
+            Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
+            Ok(Asked { answer, permit, pass, since, time }) => match answer {
+                Ok(proved) => {
+                    permit.proved();
+                    drop(permit);
+                    self.land(&attempt, proved, pass, since, time).await
+                }
+                Err(fault) => {
+                    self.tell(pass, Some(&fault));
+                    self.end_idle(&attempt, &fault);
+                    let result = Err(self.judge(&attempt, &fault).into());
+                    SignInOutcome { result, deadline: self.clock.now() + time.left() }
+                }
+            },
+        }
+    }
+
+    /// Goes on from a proof of a moment ago that only lacks its session.
+    async fn go_on(&self, attempt: &Attempt, departure: &Departure<SignInOutcome>) -> Option<SignInOutcome> {
+        let now = self.clock.now();
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let proof = self.standing.take(&attempt.key, now)?;
+        // What was revoked meanwhile is found before a sign-in is spent on it; what comes later, when it is stored.
+        let concerns = |target: &Target| matches!(target, Target::User(id) if *id == proof.user_id);
+        self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
+        let normalized = normalize_identifier(attempt.credentials.identifier());
+        let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
+        departure.depart(now);
+        let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
+        let (user_id, identifiers) = (proof.user_id.clone(), proof.identifiers.clone());
+        let proved = Proved { user_id, at: proof.at, identifiers, session: None };
+        Some(self.land(attempt, proved, pass, proof.since, time).await)
+    }
+
+    /// From a proven password to a session that is stored.
+    async fn land(
+        &self,
+        attempt: &Attempt,
+        proved: Proved,
+        pass: Pass,
+        since: Generation,
+        mut time: TimeLeft,
+    ) -> SignInOutcome {
+        let at = proved.at;
+        let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
+        let opened = self.road.open(proved, attempt.organization.as_deref(), &mut time).await;
+        self.tell(pass, opened.as_ref().err());
+        let deadline = self.clock.now() + time.left();
+        let result = match opened {
+            // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
+            Ok(opened) => self.open(attempt, Proven { opened, identifiers, at }, since, time.left()).await,
+            Err(fault) => {
+                if matches!(fault.meaning, Meaning::NoTurn | Meaning::RateLimited) {
+                    self.standing.put(attempt.key, StandingProof { user_id, identifiers, at, since });
+                }
+                self.end_idle(attempt, &fault);
+                Err(self.judge(attempt, &fault).into())
+            }
+        };
+        SignInOutcome { result, deadline }
+    }
+
+    /// Tells the circuit how it ended.
+    pub(super) fn tell(&self, pass: Pass, fault: Option<&Fault>) {
+        match fault {
+            Some(fault) if fault.is_outage() => pass.failed(self.clock.now()),
+            Some(fault) if fault.meaning == Meaning::Unavailable => pass.inconclusive(self.clock.now()),
+            // No call was made.
+            Some(fault) if fault.meaning == Meaning::NoTurn => drop(pass),
+            _ => pass.answered(),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The Frontend API's road: a password is proven by signing in with it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::devices::{Device, Devices, Standing};
+use super::{Asking, Opened, Proved};
+use crate::clerk_api::fapi::{Fapi, Proof, SignedIn};
+use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use crate::client_token::ClientSlot;
+use crate::clock::Clock;
+use crate::key::device_name;
+use crate::limits::{CallKind, NoPermit, SharedBackoff, SignInLimiter, SignInPermit};
+use crate::sessions::SessionState;
+
+/// See the [module's documentation](super).
+pub(crate) struct Frontend {
+    pub(crate) fapi: Arc<Fapi>,
+    pub(crate) devices: Arc<Devices>,
+    pub(crate) pacing: Arc<SignInLimiter>,
+    /// Of `GET /v1/client`, which is no sign-in.
+    look_ups: SharedBackoff,
+    clock: Clock,
+}
+
+impl Frontend {
+    pub(crate) fn new(
+        fapi: Arc<Fapi>,
+        devices: Arc<Devices>,
+        pacing: Arc<SignInLimiter>,
+        clock: Clock,
+    ) -> Self {
+        Self { fapi, devices, pacing, look_ups: SharedBackoff::new(CallKind::LookUp), clock }
+    }
+
+    pub(super) async fn prove(
+        &self,
+        asking: Asking<'_>,
+        permit: &mut SignInPermit,
+        time: &mut TimeLeft,
+    ) -> Result<Proved, Fault> {
+        // A renewal never takes the known client: the session at hand hangs on it. From a client that Clerk hasn't
+        // seen, either the sign-in is complete, or Device Trust says that the password is right.
+        let device = if asking.renewal { None } else { self.devices.get(asking.device_name) };
+        let answer = match device {
+            None => self.sign_in(&asking, None, time).await,
+            Some(device) => self.sign_in_by_device(&asking, device, permit, time).await,
+        };
+        answer.map(|signed_in| Proved {
+            user_id: signed_in.user_id.clone(),
+            at: signed_in.timing.left,
+            identifiers: signed_in.identifiers.clone(),
+            session: Some(Opened::New(signed_in)),
+        })
+    }
+
+    async fn sign_in(
+        &self,
+        asking: &Asking<'_>,
+        client: Option<&Arc<ClientSlot>>,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        let answer = time.run(self.fapi.sign_in(Proof::Password(asking.credentials), client)).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            let pause = self.pacing.rate_limited(fault.retry_after);
+            tracing::warn!(
+                pause_secs = pause.as_secs(),
+                "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
+            );
+        }
+        answer
+    }
+
+    /// The live sessions of a client that Clerk knows.
+    async fn sessions_of(
+        &self,
+        client: &Arc<ClientSlot>,
+        time: &mut TimeLeft,
+    ) -> Result<Vec<SignedIn>, Fault> {
+        let left = self.look_ups.left(self.clock.now());
+        if left.is_some() {
+            return Err(Fault { retry_after: left, ..Fault::coded(Meaning::NoTurn, "paused") });
+        }
+        let answer = time.run(self.fapi.sessions_of(client)).await;
+        if let Err(fault) = &answer
+            && fault.meaning == Meaning::RateLimited
+        {
+            self.look_ups.begin(fault.retry_after, self.clock.now());
+        }
+        answer
+    }
+
+    /// Signs in where there is a client that Clerk knows for this identifier. A session that hangs on it belongs to
+    /// whoever proved a password for it: nothing that can't be proven may end it (rule S10).
+    async fn sign_in_by_device(
+        &self,
+        asking: &Asking<'_>,
+        device: Device,
+        permit: &mut SignInPermit,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        let is_taken = match &device.standing {
+            Standing::Free => false,
+            Standing::InUse(_) => true,
+            // Over here, and about to be over at Clerk.
+            Standing::Leaving(session_id) => {
+                _ = time.run(self.fapi.end(session_id, &device.client)).await;
+                false
+            }
+            // While look-ups pause, a fresh client may do: otherwise a request would ask nothing, and guesses count nowhere.
+            Standing::Unknown if self.look_ups.left(self.clock.now()).is_some() => true,
+            // A look costs no sign-in.
+            Standing::Unknown => match self.sessions_of(&device.client, time).await {
+                Ok(sessions) => !sessions.is_empty(),
+                Err(fault) if is_gone(&fault) => {
+                    self.devices.forget(asking.device_name);
+                    return self.sign_in(asking, None, time).await;
+                }
+                Err(fault) => return Err(fault),
+            },
+        };
+        if is_taken {
+            return self.adopt_or_sign_in(asking, &device, permit, time).await;
+        }
+        let answer = self.sign_in(asking, Some(&device.client), time).await;
+        match answer {
+            // The identifier is somebody else's by now. The sign-in is good, the device isn't theirs.
+            Ok(signed_in) if signed_in.user_id != device.user_id => {
+                self.devices.forget(asking.device_name);
+                Ok(signed_in)
+            }
+            Err(fault) if asking.follows && fault.meaning != Meaning::DeviceNotTrusted => Err(fault),
+            Err(fault) if fault.meaning == Meaning::SessionExists => {
+                another(asking, permit).await?;
+                self.adopt_or_sign_in(asking, &device, permit, time).await
+            }
+            Err(fault) if is_gone(&fault) => {
+                self.devices.forget(asking.device_name);
+                another(asking, permit).await?;
+                self.sign_in(asking, None, time).await
+            }
+            Err(fault) if fault.meaning == Meaning::DeviceNotTrusted => {
+                self.devices.forget(asking.device_name);
+                Err(fault)
+            }
+            answer => answer,
+        }
+    }
+
+    /// There is a session on the known client: signs in from a fresh one, and where that proves the password and no
+    /// more, goes on with the session that is there, or with the client where nothing is there any more.
+    async fn adopt_or_sign_in(
+        &self,
+        asking: &Asking<'_>,
+        device: &Device,
+        permit: &mut SignInPermit,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, Fault> {
+        let fault = match self.sign_in(asking, None, time).await {
+            Err(fault) if fault.proves_password => fault,
+            answer => return answer,
+        };
+        let sessions = match self.sessions_of(&device.client, time).await {
+            // Clerk has deleted the client, so it is no device any more.
+            Err(gone) if is_gone(&gone) => {
+                self.devices.forget(asking.device_name);
+                return Err(fault);
+            }
+            answer => answer?,
+        };
+        if let Standing::InUse(held) = &device.standing
+            && !sessions.iter().any(|session| *session.session_id == *held.id)
+        {
+            // It was revoked at Clerk. The next mint for it will find that out as well.
+            held.advance(SessionState::Gone);
+        }
+        if sessions.is_empty() {
+            if asking.follows || asking.followed.load(Ordering::Relaxed) {
+                return Err(fault);
+            }
+            another(asking, permit).await?;
+            let answer = self.sign_in(asking, Some(&device.client), time).await;
+            let is_of_device = |signed_in: &SignedIn| signed_in.user_id == device.user_id;
+            if !answer.as_ref().is_ok_and(is_of_device) {
+                self.devices.forget(asking.device_name);
+            }
+            return answer;
+        }
+        // A session that was taken back here is not gone on with, though Clerk has yet to be told.
+        let is_ending = |session: &SignedIn| match &device.standing {
+            Standing::Leaving(id) => *session.session_id == **id,
+            Standing::InUse(held) => *session.session_id == *held.id && held.state() != SessionState::Live,
+            Standing::Free | Standing::Unknown => false,
+        };
+        if sessions.iter().any(is_ending) {
+            return Err(Fault::unavailable("session_ending"));
+        }
+        let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
+        // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
+        // identifiers that are verified for its user.
+        let goes_by = |session: &SignedIn| {
+            session.identifiers.iter().any(|known| *device_name(known) == *asking.device_name)
+        };
+        of_user.filter(goes_by).ok_or_else(|| {
+            // Somebody else's hangs on it: it is no device of this user's.
+            self.devices.forget(asking.device_name);
+            fault
+        })
+    }
+}
+
+/// A turn for a further sign-in, which is counted like any other. The turn of the first is over.
+async fn another(asking: &Asking<'_>, permit: &mut SignInPermit) -> Result<(), Fault> {
+    permit.give_back();
+    asking.followed.store(true, Ordering::Relaxed);
+    match asking.pacing.permit(asking.wish).await {
+        Ok(next) => {
+            *permit = next;
+            permit.start();
+            Ok(())
+        }
+        Err(NoPermit { earliest }) => {
+            let retry_after = Some(earliest.max(Duration::from_secs(1)));
+            Err(Fault { retry_after, ..Fault::coded(Meaning::NoTurn, "sign_in_budget") })
+        }
+    }
+}
+
+fn is_gone(fault: &Fault) -> bool {
+    matches!(fault.meaning, Meaning::SessionGone | Meaning::NotFound)
+}

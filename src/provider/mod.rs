@@ -1,0 +1,165 @@
+//! The two roads from a password to a Clerk session: which calls they are is all that the roads differ in. When Clerk
+//! may be asked, what its answers mean for a credential, and what becomes of a session is the same for both.
+//!
+//! - *Frontend*: `sign_ins` with the password, as a browser would. Takes no secret. Each proof of a password is a
+//!   sign-in, and Clerk allows an address five of them in ten seconds.
+//! - *Backend*: the secret key finds the user and verifies the password; a ticket opens the session, once in days.
+
+mod backend;
+mod devices;
+mod frontend;
+mod opening;
+mod padding;
+mod people;
+mod removals;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::time::Instant;
+
+pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
+pub(crate) use self::devices::Devices;
+pub(crate) use self::frontend::Frontend;
+use crate::clerk_api::fapi::SignedIn;
+use crate::clerk_api::{Fault, TimeLeft};
+use crate::credentials::Credentials;
+use crate::kept::StoredSession;
+use crate::key::IdentifierKey;
+use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
+use crate::session::Road;
+use crate::sessions::{EndRequest, Session};
+
+/// The road that an engine takes.
+pub(crate) enum Roads {
+    Frontend(Frontend),
+    Backend(Arc<Backend>),
+}
+
+/// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
+pub(crate) const PAUSED: &str = "user_paused";
+
+/// Whose password is to be proven.
+pub(crate) struct Asking<'a> {
+    pub(crate) credentials: &'a Credentials,
+    /// What the identifier's device is known by, and what it is counted under.
+    pub(crate) device_name: &'a str,
+    pub(crate) identifier: IdentifierKey,
+    /// A guess, as far as anybody knows: what its user's other identifiers have failed counts against it (rule P3).
+    pub(crate) unproven: bool,
+    pub(crate) attempts: &'a Attempts,
+    /// The session at hand is to serve on: it only has to be proven anew.
+    pub(crate) renewal: bool,
+    /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
+    pub(crate) follows: bool,
+    /// To be set when one does.
+    pub(crate) followed: &'a AtomicBool,
+    /// For a further sign-in that follows from an answer (rule S5).
+    pub(crate) pacing: &'a Arc<SignInLimiter>,
+    pub(crate) wish: PermitRequest,
+}
+
+/// A password that is right.
+pub(crate) struct Proved {
+    pub(crate) user_id: Box<str>,
+    /// When it was shown, at the latest: what the life of the proof counts from.
+    pub(crate) at: Instant,
+    /// What else the user can sign in with, verified.
+    pub(crate) identifiers: Vec<String>,
+    /// The session that came with the proof.
+    pub(crate) session: Option<Opened>,
+}
+
+/// A session to go on with.
+pub(crate) enum Opened {
+    /// A sign-in has made it.
+    New(SignedIn),
+    /// A sign-in of before has made it, which has been kept.
+    Kept(StoredSession),
+}
+
+impl Roads {
+    pub(crate) fn name(&self) -> Road {
+        match self {
+            Self::Frontend(_) => Road::Frontend,
+            Self::Backend(_) => Road::Backend,
+        }
+    }
+
+    /// Asks Clerk whether the password is right.
+    pub(crate) async fn prove(
+        &self,
+        asking: Asking<'_>,
+        permit: &mut SignInPermit,
+        time: &mut TimeLeft,
+    ) -> Result<Proved, Fault> {
+        match self {
+            Self::Frontend(road) => road.prove(asking, permit, time).await,
+            Self::Backend(road) => road.prove(asking, time).await,
+        }
+    }
+
+    /// Opens a session for a user whose password has been proven.
+    pub(crate) async fn open(
+        &self,
+        proved: Proved,
+        organization: Option<&str>,
+        time: &mut TimeLeft,
+    ) -> Result<Opened, Fault> {
+        match (self, proved.session) {
+            (_, Some(session)) => Ok(session),
+            (Self::Backend(road), None) => road.open(&proved.user_id, organization, time).await,
+            // Not reached: on this road the proof is a session.
+            (Self::Frontend(_), None) => Err(Fault::unavailable("no_session")),
+        }
+    }
+
+    /// Remembers what the next sign-in of this credential can make use of.
+    pub(crate) fn remember(&self, device_name: &str, session: &Arc<Session>) {
+        if let Self::Frontend(road) = self {
+            road.devices.put(device_name, session);
+        }
+    }
+
+    /// Takes back what was remembered of a credential.
+    pub(crate) fn forget_device(&self, device_name: &str) {
+        if let Self::Frontend(road) = self {
+            road.devices.forget(device_name);
+        }
+    }
+
+    /// Ends a session at Clerk.
+    pub(crate) async fn end(&self, request: &EndRequest, mut time: TimeLeft) -> Result<(), Fault> {
+        match self {
+            Self::Frontend(road) => time.run(road.fapi.end(&request.session_id, &request.client)).await,
+            Self::Backend(road) => road.bapi.revoke(&request.session_id, &mut time).await,
+        }
+    }
+
+    /// Whether sessions outlive the entries that they are used by.
+    pub(crate) fn keeps_sessions(&self) -> bool {
+        matches!(self, Self::Backend(_))
+    }
+
+    pub(crate) fn backend(&self) -> Option<&Arc<Backend>> {
+        match self {
+            Self::Frontend(_) => None,
+            Self::Backend(road) => Some(road),
+        }
+    }
+
+    pub(crate) fn frontend(&self) -> Option<&Frontend> {
+        match self {
+            Self::Frontend(road) => Some(road),
+            Self::Backend(_) => None,
+        }
+    }
+
+    /// The budget of sign-ins.
+    pub(crate) fn sign_ins(&self) -> &Arc<SignInLimiter> {
+        match self {
+            Self::Frontend(road) => &road.pacing,
+            Self::Backend(road) => &road.sign_ins,
+        }
+    }
+}

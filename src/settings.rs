@@ -1,0 +1,16 @@
+//! What an engine is told once, when it is built.
+
+use std::time::Duration;
+
+/// The settings of an engine that are plain values.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) session_ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) upstream_timeout: Duration,
+    pub(crate) max_sessions: u64,
+    pub(crate) sign_in_rate: Option<(u32, Duration)>,
+    pub(crate) sign_in_wait: Duration,
+    pub(crate) proof_renewal: bool,
+    pub(crate) keep_warm: Option<Duration>,
+}
