@@ -61,12 +61,6 @@ const MAX_FLIGHTS: usize = 10_000;
 /// end, for the next one to join.
 const LANDING: Duration = Duration::from_millis(20);
 
-/// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
-const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// How long a session token lives, by default: <https://clerk.com/docs/guides/sessions/session-tokens>.
-const CLERK_TOKEN: Duration = Duration::from_secs(60);
-
 /// How much of the Backend API's budget proofs of passwords may take: a quarter, at two calls each, so that half of it
 /// is always left to tokens.
 fn proofs_of((calls, window): (u32, Duration)) -> (u32, Duration) {
@@ -267,16 +261,14 @@ impl Clerk {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (inner, sign_ins) = (&self.0, &self.0.sign_ins);
-        let tickets = sign_ins.road.backend();
-        // What a sign-in is good for: a proof of the password, or all of a Clerk session.
-        let life = if tickets.is_some() { CLERK_SESSION } else { inner.settings.session_ttl };
+        let life = sign_ins.road.sign_in_life(inner.settings.session_ttl);
         let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
         let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
         let users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
-        let active_users = inner.backend_rate.map(per_second).map(|rate| {
-            let life = tickets.and_then(|road| road.options.token_lifetime).unwrap_or(CLERK_TOKEN);
-            (rate * 0.75 * life.as_secs_f64()) as u64
-        });
+        let active_users = inner
+            .backend_rate
+            .map(per_second)
+            .map(|rate| (rate * 0.75 * sign_ins.road.token_life().as_secs_f64()) as u64);
         Stats {
             requests: inner.outcomes.all(),
             upstream: inner.calls.all(),
@@ -287,7 +279,7 @@ impl Clerk {
             attempts: sign_ins.attempts.len(),
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
-            sign_in_queue: sign_ins.pacing.waiting() + tickets.map_or(0, |road| road.sign_ins.waiting()),
+            sign_in_queue: sign_ins.pacing.waiting() + sign_ins.road.waiting(),
             ending: sign_ins.end_queue.outstanding(),
             not_ended: sign_ins.end_queue.dropped(),
             sign_in_circuit: sign_ins.circuit.state(),

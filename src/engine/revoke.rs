@@ -7,8 +7,7 @@ use super::Clerk;
 use crate::clerk_api::{Fault, TimeLeft};
 use crate::credentials::Credentials;
 use crate::engine::verdict::of_mint;
-use crate::kept::StoredSession;
-use crate::provider::Backend;
+use crate::provider::Taken;
 use crate::rejection::Rejection;
 use crate::sessions::{EndRequest, Fate, Proof, SessionState, Target};
 use crate::sync::now_or_later;
@@ -23,14 +22,7 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
-        if let Some(road) = sign_ins.road.frontend() {
-            road.devices.forget_user(user_id);
-        }
-        if let Some(road) = sign_ins.road.backend() {
-            road.forget_user(user_id);
-            let (sessions, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
-            self.end_kept(road, dropped, async move { sessions.take_user(&user_id).await });
-        }
+        self.end_taken(sign_ins.road.forget_user(user_id, dropped));
     }
 
     /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
@@ -44,13 +36,7 @@ impl Clerk {
                 sign_ins.sessions.void(&holding);
             }
         }
-        let dropped = HashSet::from([session_id.into()]);
-        if let Some(road) = sign_ins.road.backend() {
-            let (sessions, session_id) = (Arc::clone(&road.sessions), session_id.to_owned());
-            self.end_kept(road, dropped, async move {
-                sessions.take_session(&session_id).await.into_iter().collect()
-            });
-        }
+        self.end_taken(sign_ins.road.forget_session(session_id));
     }
 
     /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still
@@ -66,44 +52,24 @@ impl Clerk {
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
-        if let Some(road) = sign_ins.road.frontend() {
-            road.devices.forget_all();
-        }
-        if let Some(road) = sign_ins.road.backend() {
-            road.forget_all();
-            let sessions = Arc::clone(&road.sessions);
-            self.end_kept(road, dropped, async move { sessions.take_all().await });
-        }
+        self.end_taken(sign_ins.road.forget_all(dropped));
         sign_ins.proven.forget_all();
         sign_ins.standing.forget_all();
     }
 
-    /// Ends the sessions that were kept for later, and those that were dropped but aren't among them: a store may have
-    /// lost some.
-    fn end_kept(
-        &self,
-        road: &Arc<Backend>,
-        dropped: HashSet<Arc<str>>,
-        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
-    ) {
-        let sign_ins = &self.0.sign_ins;
-        let (end_queue, road) = (Arc::clone(&sign_ins.end_queue), Arc::clone(road));
-        let removal = road.removals.begin();
+    /// Ends sessions that a store has been told to forget.
+    fn end_taken(&self, taken: Option<Taken>) {
+        let Some(taken) = taken else { return };
+        let end_queue = Arc::clone(&self.0.sign_ins.end_queue);
         now_or_later(async move {
-            let mut ids = dropped;
-            ids.extend(taken.await.iter().map(|kept| kept.session_id().into()));
-            for session_id in ids {
-                road.forget_known(&session_id);
-                end_queue.push(EndRequest::by_id(session_id));
-            }
-            drop(removal);
+            taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
         });
         if tokio::runtime::Handle::try_current().is_ok() {
-            sign_ins.ender.start();
+            self.0.sign_ins.ender.start();
         }
     }
 
-    /// Where a store keeps sessions, `end_kept` sees to their ends; otherwise the last proof that leaves does.
+    /// Where a store keeps sessions, `end_taken` sees to their ends; otherwise the last proof that leaves does.
     fn revoked_state(&self) -> SessionState {
         if self.0.sign_ins.road.keeps_sessions() {
             SessionState::EndedElsewhere
@@ -142,7 +108,7 @@ impl Clerk {
         for proof in holding.user.proofs_on(&holding) {
             inner.sign_ins.expel(&proof);
         }
-        inner.sign_ins.forget_kept(&session);
+        inner.sign_ins.road.forget(&session);
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
         let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {

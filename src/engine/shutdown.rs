@@ -20,21 +20,9 @@ impl Clerk {
         inner.sign_ins.road.sign_ins().close();
         // A sign-in that has departed brings a session yet, which is then superseded and ended.
         inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
-        let mut sessions: Vec<_> =
+        let in_use: Vec<_> =
             inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
-        if let Some(road) = inner.sign_ins.road.backend() {
-            // What a store keeps for the next start isn't ended; what is lost with this process is.
-            sessions.clear();
-            if !road.sessions.outlives_process() {
-                sessions.extend(
-                    road.sessions
-                        .take_all()
-                        .await
-                        .iter()
-                        .map(|kept| EndRequest::by_id(kept.session_id().into())),
-                );
-            }
-        }
+        let sessions = inner.sign_ins.road.ended_by_shutdown(in_use).await;
         let left = inner.sign_ins.ender.end_all(sessions, deadline).await;
         _ = tokio::time::timeout_at(deadline, inner.sign_in_flights.all_landed()).await;
         _ = tokio::time::timeout_at(deadline, inner.openings.all_landed()).await;

@@ -7,6 +7,7 @@
 
 mod backend;
 mod devices;
+mod forget;
 mod frontend;
 mod opening;
 mod padding;
@@ -15,11 +16,14 @@ mod removals;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::backend::Known;
 pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
 pub(crate) use self::devices::Devices;
+pub(crate) use self::forget::Taken;
 pub(crate) use self::frontend::Frontend;
 use crate::clerk_api::fapi::SignedIn;
 use crate::clerk_api::{Fault, TimeLeft};
@@ -29,6 +33,12 @@ use crate::key::IdentifierKey;
 use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
 use crate::session::Road;
 use crate::sessions::{EndRequest, Session};
+
+/// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
+const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long a session token lives, by default: <https://clerk.com/docs/guides/sessions/session-tokens>.
+const CLERK_TOKEN: Duration = Duration::from_secs(60);
 
 /// The road that an engine takes.
 pub(crate) enum Roads {
@@ -136,9 +146,59 @@ impl Roads {
         }
     }
 
-    /// Whether sessions outlive the entries that they are used by.
+    /// Opens a session of a user for another organization, or for none.
+    pub(crate) async fn open_for(
+        &self,
+        user_id: &str,
+        organization: Option<&str>,
+        time: &mut TimeLeft,
+    ) -> Result<Opened, Fault> {
+        match self {
+            // One session mints for all organizations.
+            Self::Frontend(_) => Err(Fault::unavailable("no_session_for_organization")),
+            Self::Backend(road) => road.open_for(user_id, organization, time).await,
+        }
+    }
+
+    /// What this process knows of a session that was kept.
+    pub(crate) fn known(&self, session_id: &str) -> Known {
+        match self {
+            Self::Frontend(_) => Known::default(),
+            Self::Backend(road) => road.known(session_id),
+        }
+    }
+
+    /// Whether a device of this name is known, which a refusal may have been waiting for.
+    pub(crate) fn knows_device(&self, device_name: &str) -> bool {
+        matches!(self, Self::Frontend(road) if road.devices.get(device_name).is_some())
+    }
+
+    /// Whether sessions outlive the proofs that point at them.
     pub(crate) fn keeps_sessions(&self) -> bool {
         matches!(self, Self::Backend(_))
+    }
+
+    /// Whether all credentials of a user share one holding, with a session for each organization.
+    pub(crate) fn has_one_holding_per_user(&self) -> bool {
+        matches!(self, Self::Backend(_))
+    }
+
+    /// How long a sign-in is good for: a proof of the password, or all of a Clerk session.
+    pub(crate) fn sign_in_life(&self, session_ttl: Duration) -> Duration {
+        match self {
+            Self::Frontend(_) => session_ttl,
+            Self::Backend(_) => CLERK_SESSION,
+        }
+    }
+
+    /// How long a token lives.
+    pub(crate) fn token_life(&self) -> Duration {
+        self.backend().and_then(|road| road.options.token_lifetime).unwrap_or(CLERK_TOKEN)
+    }
+
+    /// How many sign-ins wait for a turn beside the proofs of passwords.
+    pub(crate) fn waiting(&self) -> usize {
+        self.backend().map_or(0, |road| road.sign_ins.waiting())
     }
 
     pub(crate) fn backend(&self) -> Option<&Arc<Backend>> {

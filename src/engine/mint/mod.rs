@@ -98,10 +98,12 @@ impl Minter {
         // First what only this holding can be short of, then what all share: no holding may keep others waiting.
         let deadline = self.clock.now() + self.timeout;
         let session = holding.session();
+        // With the secret key no session is touched, and each call has a budget and a deadline of its own.
+        let backend = self.road.backend();
         let own = tokio::time::timeout_at(deadline, async {
             let place = holding.mints.acquire().await;
-            let touches = self.road.backend().is_none()
-                && (access.template.is_some() || self.needs_touch(&session, organization));
+            let touches =
+                backend.is_none() && (access.template.is_some() || self.needs_touch(&session, organization));
             let active = if touches { Some(session.active_organization.lock().await) } else { None };
             (place, active)
         });
@@ -119,7 +121,7 @@ impl Minter {
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
         let now = self.clock.now();
-        let left = self.backoff.left(now).filter(|_| self.road.backend().is_none());
+        let left = self.backoff.left(now).filter(|_| backend.is_none());
         if left.is_some() {
             return Err(Fault { retry_after: left, ..Fault::coded(Meaning::RateLimited, "paused") }.into());
         }
@@ -129,7 +131,7 @@ impl Minter {
             .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
         let since = self.revocations.now();
         let calls = async {
-            if let Some(backend) = self.road.backend() {
+            if let Some(backend) = backend {
                 return self.mint_on_backend(backend, holding, access, organization).await;
             }
             let active = active.as_deref_mut();
@@ -142,14 +144,11 @@ impl Minter {
             };
             minted.inspect_err(|fault| gone(&session, fault)).map(|token| (token, Arc::clone(&session)))
         };
-        // With the key each call keeps to the time by itself, and its wait for a turn is no trouble of Clerk's.
-        let deadline = if self.road.backend().is_some() { deadline + 2 * self.timeout } else { deadline };
+        let deadline = if backend.is_some() { deadline + 2 * self.timeout } else { deadline };
         let minted = tokio::time::timeout_at(deadline, calls).await;
         let minted = minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")));
         match &minted {
-            Err(MintFault::Fault(fault))
-                if fault.meaning == Meaning::RateLimited && self.road.backend().is_none() =>
-            {
+            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::RateLimited && backend.is_none() => {
                 self.backoff.begin(fault.retry_after, self.clock.now());
                 pass.answered();
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Attempt, SignIns};
 use crate::clerk_api::Fault;
 use crate::provider::PAUSED;
-use crate::sessions::{EndRequest, Fate, Holding, Proof, Session, SessionState};
+use crate::sessions::{EndRequest, Fate, Holding, Proof, SessionState};
 use crate::sync::now_or_later;
 
 impl SignIns {
@@ -13,14 +13,14 @@ impl SignIns {
     /// same user has been proven for them, whose own time will come.
     pub(crate) fn expel(&self, proof: &Arc<Proof>) {
         if self.sessions.remove(proof, Fate::End) {
-            proof.holding.sessions().iter().for_each(|session| self.forget_kept(session));
+            proof.holding.sessions().iter().for_each(|session| self.road.forget(session));
         }
     }
 
     /// Ends the sessions of a holding that no proof points at.
     pub(crate) fn discard(&self, holding: &Arc<Holding>) {
         if self.sessions.abandon(holding) {
-            holding.sessions().iter().for_each(|session| self.forget_kept(session));
+            holding.sessions().iter().for_each(|session| self.road.forget(session));
         }
     }
 
@@ -28,7 +28,7 @@ impl SignIns {
     /// (rule K4).
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         let sessions = holding.sessions();
-        sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.forget_kept(it));
+        sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.road.forget(it));
         self.sessions.void(holding);
     }
 
@@ -36,31 +36,12 @@ impl SignIns {
     /// Guesses end nothing.
     pub(super) fn end_idle(&self, attempt: &Attempt, fault: &Fault) {
         let is_clerks = fault.meaning.is_verdict() && fault.code.as_deref() != Some(PAUSED);
-        let Some(road) = self.road.backend().filter(|_| is_clerks) else { return };
-        let Some(user) = self.proven.user_of(&attempt.key) else { return };
-        let (kept, end_queue) = (Arc::clone(&road.sessions), Arc::clone(&self.end_queue));
-        let removal = road.removals.begin();
+        let Some(user) = self.proven.user_of(&attempt.key).filter(|_| is_clerks) else { return };
+        let Some(taken) = self.road.take_unused(user) else { return };
+        let end_queue = Arc::clone(&self.end_queue);
         self.ender.start();
         now_or_later(async move {
-            for session in kept.take_user(&user.id).await {
-                if user.holding_with(session.session_id()).is_none() {
-                    end_queue.push(EndRequest::by_id(session.session_id().into()));
-                } else {
-                    kept.put(session).await;
-                }
-            }
-            drop(removal);
-        });
-    }
-
-    /// Sees to it that no later sign-in goes on with this session.
-    pub(crate) fn forget_kept(&self, session: &Arc<Session>) {
-        let Some(road) = self.road.backend() else { return };
-        let (road, session) = (Arc::clone(road), Arc::clone(session));
-        let removal = road.removals.begin();
-        now_or_later(async move {
-            road.forget(&session).await;
-            drop(removal);
+            taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
         });
     }
 }

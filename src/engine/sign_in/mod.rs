@@ -139,7 +139,7 @@ impl SignIns {
 
     fn has_device(&self, attempt: &Attempt) -> bool {
         let device_name = device_name(attempt.credentials.identifier());
-        self.road.frontend().is_some_and(|road| road.devices.get(&device_name).is_some())
+        self.road.knows_device(&device_name)
     }
 
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn

@@ -55,11 +55,7 @@ impl SignIns {
     ) -> OpenOutcome {
         let since = self.revocations.now();
         let mut time = TimeLeft::new(left, self.clock);
-        let opened = match self.road.backend() {
-            Some(road) => road.open_for(&holding.user.id, organization, &mut time).await,
-            None => Err(Fault::unavailable("no_session_for_organization")),
-        };
-        let result = match opened {
+        let result = match self.road.open_for(&holding.user.id, organization, &mut time).await {
             Err(fault) => Err(verdict::of_fault(&fault).into()),
             Ok(opened) => {
                 let session = self.session_of(&opened, organization);
@@ -193,7 +189,7 @@ impl SignIns {
         }
         let session = self.session_of(opened, organization);
         // By the Backend API a user's sessions are one set, whichever credential has opened them.
-        if self.road.backend().is_some()
+        if self.road.has_one_holding_per_user()
             && let Some(holding) = user.holding(|_| true)
             && self.sessions.add(&holding, &session).is_ok()
         {
@@ -244,7 +240,7 @@ impl SignIns {
 
     /// A session that a sign-in of before has made; its client is known if that sign-in was this process'.
     fn kept_session(&self, kept: &StoredSession) -> Arc<Session> {
-        let known = self.road.backend().map(|road| road.known(kept.session_id())).unwrap_or_default();
+        let known = self.road.known(kept.session_id());
         let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         Session::new(NewSession {
             id: kept.session_id().into(),

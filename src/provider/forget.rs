@@ -1,0 +1,120 @@
+//! Taking back what a provider keeps: known devices, kept sessions, what is known of a user.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::Roads;
+use super::backend::Backend;
+use crate::kept::StoredSession;
+use crate::sessions::{EndRequest, Session, User};
+use crate::sync::now_or_later;
+
+/// The ids of sessions to end, when a store has been told to forget them.
+pub(crate) type Taken = Pin<Box<dyn Future<Output = HashSet<Arc<str>>> + Send>>;
+
+impl Roads {
+    /// Forgets a user. `dropped` are the sessions that were in use, since a store may have lost some. `None` where no
+    /// store keeps sessions: each is ended with its last proof.
+    pub(crate) fn forget_user(&self, user_id: &str, dropped: HashSet<Arc<str>>) -> Option<Taken> {
+        match self {
+            Self::Frontend(road) => {
+                road.devices.forget_user(user_id);
+                None
+            }
+            Self::Backend(road) => {
+                road.forget_user(user_id);
+                let (store, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
+                Some(road.taken(dropped, async move { store.take_user(&user_id).await }))
+            }
+        }
+    }
+
+    /// The same of one session.
+    pub(crate) fn forget_session(&self, session_id: &str) -> Option<Taken> {
+        match self {
+            Self::Frontend(_) => None,
+            Self::Backend(road) => {
+                let (store, id) = (Arc::clone(&road.sessions), session_id.to_owned());
+                let taken = async move { store.take_session(&id).await.into_iter().collect() };
+                Some(road.taken(HashSet::from([session_id.into()]), taken))
+            }
+        }
+    }
+
+    /// The same of all users.
+    pub(crate) fn forget_all(&self, dropped: HashSet<Arc<str>>) -> Option<Taken> {
+        match self {
+            Self::Frontend(road) => {
+                road.devices.forget_all();
+                None
+            }
+            Self::Backend(road) => {
+                road.forget_all();
+                let store = Arc::clone(&road.sessions);
+                Some(road.taken(dropped, async move { store.take_all().await }))
+            }
+        }
+    }
+
+    /// Takes the sessions of a user that are kept and not in use.
+    pub(crate) fn take_unused(&self, user: Arc<User>) -> Option<Taken> {
+        let Self::Backend(road) = self else { return None };
+        let store = Arc::clone(&road.sessions);
+        let unused = async move {
+            let mut unused = Vec::new();
+            for session in store.take_user(&user.id).await {
+                if user.holding_with(session.session_id()).is_none() {
+                    unused.push(session);
+                } else {
+                    store.put(session).await;
+                }
+            }
+            unused
+        };
+        Some(road.taken(HashSet::new(), unused))
+    }
+
+    /// Sees to it that no later sign-in goes on with this session.
+    pub(crate) fn forget(&self, session: &Arc<Session>) {
+        let Self::Backend(road) = self else { return };
+        let (road, session) = (Arc::clone(road), Arc::clone(session));
+        let removal = road.removals.begin();
+        now_or_later(async move {
+            road.forget(&session).await;
+            drop(removal);
+        });
+    }
+
+    /// Which sessions a shutdown ends: those that were in use, or where a store keeps sessions, those that are lost with
+    /// this process.
+    pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
+        match self {
+            Self::Frontend(_) => in_use,
+            Self::Backend(road) if road.sessions.outlives_process() => Vec::new(),
+            Self::Backend(road) => {
+                let kept = road.sessions.take_all().await;
+                kept.iter().map(|kept| EndRequest::by_id(kept.session_id().into())).collect()
+            }
+        }
+    }
+}
+
+impl Backend {
+    fn taken(
+        self: &Arc<Self>,
+        dropped: HashSet<Arc<str>>,
+        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
+    ) -> Taken {
+        let road = Arc::clone(self);
+        let removal = road.removals.begin();
+        Box::pin(async move {
+            let mut ids = dropped;
+            ids.extend(taken.await.iter().map(|kept| Arc::from(kept.session_id())));
+            ids.iter().for_each(|id| road.forget_known(id));
+            drop(removal);
+            ids
+        })
+    }
+}
