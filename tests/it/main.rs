@@ -6,9 +6,9 @@
 
 mod common;
 mod crowd;
+mod stores;
 
 mod backend;
-mod defects;
 mod http;
 mod load;
 mod observe;
