@@ -197,7 +197,8 @@ pub(crate) async fn warm_up(fake: &FakeClerk) {
     fake.clear_log();
 }
 
-/// Makes the engine's device known to Clerk as that of this user. A wrong code comes first, which enrolls nothing.
+/// Makes the engine's device known to Clerk as that of a user of whom Clerk wants a code. A wrong code comes first, which
+/// enrolls nothing.
 pub(crate) async fn enroll(world: &World, pair: Pair) {
     enroll_as(world, pair, pair.0).await;
 }
@@ -206,9 +207,7 @@ pub(crate) async fn enroll(world: &World, pair: Pair) {
 pub(crate) async fn enroll_as(world: &World, (identifier, password): Pair, user: &str) {
     let credentials = Credentials::new(identifier, password).unwrap();
     let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
-    if enrollment.is_done() {
-        return;
-    }
+    assert!(!enrollment.is_done(), "a code is wanted");
     let factor = enrollment.factors()[0].clone();
     assert!(factor.is_sent() && factor.sent_to().is_some_and(|to| to.contains('*')), "{factor:?}");
     assert!(!enrollment.has_second_factor());
@@ -218,7 +217,7 @@ pub(crate) async fn enroll_as(world: &World, (identifier, password): Pair, user:
     assert!(!enrollment.is_done());
     let sent = world.fake.last_code(user).unwrap();
     enrollment.confirm(&factor, &format!(" {sent}\n")).await.unwrap();
-    assert!(enrollment.is_done());
+    assert!(enrollment.is_done(), "the device is enrolled");
 }
 
 /// After that, Clerk's budget of sign-ins is as it was before.

@@ -55,7 +55,7 @@ async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() 
     assert_eq!(world.get_for(new, "acme").await.status(), 200, "the new password does");
 }
 
-/// A right password is verified anew as well, and the request at hand waits for no more than that.
+/// A right password is verified anew as well, once, and the request at hand is served.
 #[tokio::test(start_paused = true)]
 async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_password_once() {
     let world = world().await;

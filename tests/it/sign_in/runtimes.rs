@@ -1,8 +1,8 @@
 //! A runtime that is dropped while one of its tasks is in the middle of a step.
 //!
 //! From the moment that a runtime closes, a task that is spawned on it is dropped at once, inside the spawning call. A step
-//! that began before goes on to its end. A step which spawns under a
-//! lock drops the new task under that lock, so the queues spawn under none.
+//! that began before goes on to its end. A step which spawns under a lock drops the new task under that lock, so the queues
+//! spawn under none.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;

@@ -1,4 +1,6 @@
-//! What requests wait for, and how long: a request waits for its turn at most `sign_in_wait` (rule P1), and once it has departed, or without a departure, at
+//! What requests wait for, and how long.
+//!
+//! A request waits for its turn at most `sign_in_wait` (rule P1), and once it has departed, or without a departure, at
 //! most `upstream_timeout` (rule S6). Both hold whatever it joins (rule K8).
 
 use std::time::Duration;
@@ -77,7 +79,7 @@ async fn without_budget() -> (World, Response<String>) {
     (world, response)
 }
 
-/// A renewal in the background may wait far longer than a request may.
+/// A renewal may wait far longer than a request may, so a request doesn't wait with it.
 #[tokio::test(start_paused = true)]
 async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() {
     let (world, before) = last_of_many().await;

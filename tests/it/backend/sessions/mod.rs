@@ -18,7 +18,7 @@ use tower_clerk::testing::Endpoint;
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Revokes a user, by an id, or a session, by another, or everything.
+/// A revocation by the id of a user or the id of a session, whichever it is about.
 type Revoke = fn(&World, &str, &str);
 
 const REVOCATIONS: [(&str, Revoke); 3] = [

@@ -81,7 +81,7 @@ async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() 
     assert_eq!(refused.kind(), RejectionKind::Misconfigured);
 }
 
-/// A setting of the instance is for the operator to change, so the log has that, and the answer only what a client can do.
+/// The instance's settings are the operator's to change, so advice on them is in the log and not in the answer.
 #[tokio::test(start_paused = true)]
 async fn a9_the_client_of_an_unknown_device_is_told_what_it_can_do_and_the_log_what_the_operator_can() {
     let world = world(&SharedDevices::default(), |fake| fake);
