@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(verify(&jwt, &signers()[1].keys, &EXPECTED).unwrap_err().kind(), BadSignature);
     }
 
-    /// D21: what a server's limit on headers lets through is read, and no more.
+    /// What a server's limit on headers lets through is read, and no more.
     #[test]
     fn a_token_is_read_up_to_its_longest_and_no_further() {
         for (part, most) in [(Part::Header, 2 * 1024), (Part::Whole, 16 * 1024)] {

@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
     }
 
-    /// D10.
+    /// Identifiers that Clerk knows nothing of are counted in a bounded place of their own.
     #[tokio::test(start_paused = true)]
     async fn p3_made_up_identifiers_push_out_no_count_of_an_account_that_is_there() {
         let attempts = Attempts::new();

@@ -317,6 +317,33 @@ mod tests {
         assert_eq!(bench.sessions.len(), 1);
     }
 
+    /// A sweep of the index would find a line that was left behind on purpose, and take it out.
+    #[tokio::test(start_paused = true)]
+    async fn k7_adding_a_session_costs_no_look_at_the_lines_of_the_others() {
+        let mut bench = Bench::new(10);
+        let held = bench.sign_in("a", MINUTE);
+        let first = held.holding.session();
+        let left_behind = bench.holding("b").session();
+        // A session takes itself out where it was listed first.
+        Arc::<SessionIndex>::default().list(&left_behind);
+        bench.sessions.index.list(&left_behind);
+        drop(left_behind);
+        let mut lines = 2;
+        assert_eq!((bench.sessions.len(), bench.lines().1), (1, lines));
+        let mut added = Vec::new();
+        for _ in 0..5_000 {
+            // One that is added beside another, and one that comes with a proof of its own.
+            let beside = bench.holding("a").session();
+            bench.sessions.add(&held.holding, &beside).unwrap();
+            let holding = bench.holding("c");
+            bench.sessions.insert(&bench.proof("c", &holding, MINUTE)).unwrap();
+            lines += 2;
+            assert_eq!(bench.lines().1, lines, "one of the lines was looked at");
+            added.push((beside, holding));
+        }
+        drop((first, added));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn k7_the_least_recently_used_goes_and_never_who_has_just_come() {
         let mut bench = Bench::new(2);

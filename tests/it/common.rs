@@ -12,8 +12,8 @@ use http::{HeaderMap, Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::testing::{Clock, FakeClerk, FakeClerkBuilder};
 use tower_clerk::{
-    Anonymous, Builder, Clerk, ClerkBasicAuthLayer, ClerkSession, Rejection, RejectionResponse,
-    Transport as _,
+    Anonymous, Builder, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials, Rejection, RejectionKind,
+    RejectionResponse, Transport as _,
 };
 
 pub(crate) type Pair = (&'static str, &'static str);
@@ -21,6 +21,12 @@ pub(crate) type Pair = (&'static str, &'static str);
 pub(crate) const JANE: Pair = ("jane@example.com", "correct horse battery staple");
 pub(crate) const BOB: Pair = ("bob@example.com", "hunter2hunter2");
 pub(crate) const CAROL: Pair = ("carol@example.com", "personal account only");
+
+/// A user whom Clerk lets in from known devices alone.
+pub(crate) const NEWDEVICE: Pair = ("newdevice@example.com", "trust me on a device");
+
+/// The same credential spelled in another way: Clerk takes it for the same user, the engine for another credential.
+pub(crate) const NEWDEVICE_RESPELLED: Pair = ("NewDevice@example.com", NEWDEVICE.1);
 
 /// A stand-in and an engine that asks it in process, by the same clock.
 #[derive(Clone)]
@@ -189,6 +195,35 @@ pub(crate) async fn warm_up(fake: &FakeClerk) {
     let keys = Request::get(fake.fapi_url() + "/.well-known/jwks.json").body(bytes::Bytes::new()).unwrap();
     assert_eq!(fake.send(keys).await.unwrap().status(), 200);
     fake.clear_log();
+}
+
+/// Makes the engine's device known to Clerk as that of a user of whom Clerk wants a code. A wrong code comes first, which
+/// enrolls nothing.
+pub(crate) async fn enroll(world: &World, pair: Pair) {
+    enroll_as(world, pair, pair.0).await;
+}
+
+/// The same for an identifier that Clerk has in another spelling: `user` is how the stand-in knows it.
+pub(crate) async fn enroll_as(world: &World, (identifier, password): Pair, user: &str) {
+    let credentials = Credentials::new(identifier, password).unwrap();
+    let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
+    assert!(!enrollment.is_done(), "a code is wanted");
+    let factor = enrollment.factors()[0].clone();
+    assert!(factor.is_sent() && factor.sent_to().is_some_and(|to| to.contains('*')), "{factor:?}");
+    assert!(!enrollment.has_second_factor());
+    enrollment.send_code(&factor).await.unwrap();
+    let wrong = enrollment.confirm(&factor, "000000").await.unwrap_err();
+    assert_eq!(wrong.kind(), RejectionKind::CredentialsRejected);
+    assert!(!enrollment.is_done());
+    let sent = world.fake.last_code(user).unwrap();
+    enrollment.confirm(&factor, &format!(" {sent}\n")).await.unwrap();
+    assert!(enrollment.is_done(), "the device is enrolled");
+}
+
+/// After that, Clerk's budget of sign-ins is as it was before.
+pub(crate) async fn rest() {
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    settle().await;
 }
 
 /// The session that the inner service saw.

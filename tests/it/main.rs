@@ -6,10 +6,10 @@
 
 mod common;
 mod crowd;
+mod stores;
 
 mod arrows;
 mod backend;
-mod defects;
 mod http;
 mod load;
 mod observe;

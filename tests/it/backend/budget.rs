@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::common::{World, basic, code};
-use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser};
+use crate::common::{BOB, CAROL, JANE, World, basic, code};
+use tower_clerk::Builder;
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -164,4 +165,25 @@ async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
         assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on what was revoked");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
+    let world = World::backend_with(|fake| fake, |engine: Builder| engine.session_ttl(6 * 3600 * SECOND));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    let limited = Fault::RateLimited { retry_after: RetryAfter::Seconds(30) };
+    world.fake.script(Endpoint::Users, limited);
+    assert_eq!(code(&world.get(BOB).await), "upstream_rate_limited");
+    let asked = world.fake.count(Endpoint::Backend);
+    for _ in 0..25 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let response = world.get(CAROL).await;
+        assert_eq!(code(&response), "upstream_rate_limited");
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(world.get(JANE).await.status(), 200);
+    }
+    assert_eq!(world.fake.count(Endpoint::Backend), asked, "nobody asks during the pause");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    assert_eq!(world.get(BOB).await.status(), 200);
 }

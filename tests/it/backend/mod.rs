@@ -4,4 +4,5 @@ mod accounts;
 mod both_roads;
 mod budget;
 mod key;
+mod passwords;
 mod sessions;

@@ -65,7 +65,7 @@ async fn an_axum_router_with_a_policy_for_each_route_signs_in_once() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// Rule A8 (D17). A nested router cuts the path, so that a selector by the path finds nothing there.
+/// A nested router cuts the path, so that a selector by the path finds nothing there.
 #[tokio::test(start_paused = true)]
 async fn a8_a_selector_that_finds_no_organization_lets_nobody_in_under_an_axum_nest() {
     let world = World::new();

@@ -4,3 +4,4 @@ mod bounds;
 mod flood;
 mod identities;
 mod life;
+mod organizations;

@@ -3,3 +3,4 @@
 mod ending;
 mod races;
 mod revocation;
+mod writes;

@@ -235,7 +235,7 @@ async fn p2_a_429_of_a_mint_pauses_minting_for_everybody_and_nothing_else() {
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
 }
 
-/// D16: the turn of the sixth is ten seconds and the length of an answer away.
+/// The turn of the sixth is ten seconds and the length of an answer away.
 #[tokio::test(start_paused = true)]
 async fn p1_an_idle_server_lets_eight_users_in_as_fast_as_one_can_type() {
     let world = World::new();

@@ -196,7 +196,7 @@ async fn k13_a_proven_password_that_has_to_rest_is_503_and_not_401() {
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
-/// D11: `\u{130}`, a capital I with a dot, is `i` to Clerk, which is written in Go; Rust makes two characters of it.
+/// `\u{130}`, a capital I with a dot, is `i` to Clerk, which is written in Go; Rust makes two characters of it.
 #[tokio::test(start_paused = true)]
 async fn p3_a_letter_that_rust_and_clerk_lower_differently_opens_no_second_count() {
     let world = World::unlimited();

@@ -9,3 +9,7 @@ mod faults;
 mod flights;
 mod guessing;
 mod outage;
+mod runtimes;
+mod transports;
+mod unknown_answers;
+mod waits;

@@ -4,4 +4,5 @@ mod keep_warm;
 mod keys;
 mod organizations;
 mod renewal;
+mod shared_sessions;
 mod templates;

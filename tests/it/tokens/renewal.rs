@@ -266,7 +266,7 @@ async fn s6_a_session_that_is_gone_and_the_sign_in_after_it_share_one_deadline()
     assert!(took <= secs(5), "{} after {took:?}", response.status());
 }
 
-/// D12: the wish of one layer is no refusal of the session's.
+/// The wish of one layer is no refusal of the session's.
 #[tokio::test(start_paused = true)]
 async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks_for_it() {
     let world = World::with(|fake| fake, |engine| engine.negative_ttl(secs(120)));

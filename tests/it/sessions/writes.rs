@@ -1,6 +1,5 @@
-//! D7: a store of devices that takes its time to write, as a disk does.
-//!
-//! A sign-in hands its device to the store while it holds the lock that mints, revocations and some hits take.
+//! A store of devices that takes its time to write, as a disk does: a sign-in hands its device over outside the lock that
+//! mints, revocations and some hits take.
 
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -120,18 +119,18 @@ async fn ends_meanwhile<T: Send + 'static>(
     (in_time, outcome.unwrap())
 }
 
-/// D7: a token is stored under that lock.
+/// A token is stored under that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s10_a_write_of_the_device_store_holds_up_no_mint() {
     let (world, gate) = world().await;
     let minting = world.clone();
     let mint = async move { minting.get_for(JANE, "globex").await.status() };
     let (in_time, status) = ends_meanwhile(&world, &gate, mint).await;
-    assert!(in_time, "D7: a mint waited for a write of the device store: {status}");
+    assert!(in_time, "a mint waited for a write of the device store: {status}");
     assert_eq!(status, 200);
 }
 
-/// D7: a revocation is made under that lock.
+/// A revocation is made under that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
     let (world, gate) = world().await;
@@ -139,10 +138,10 @@ async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
     let clerk = world.clerk.clone();
     let revocation = async move { clerk.revoke_session(&bob) };
     let (in_time, ()) = ends_meanwhile(&world, &gate, revocation).await;
-    assert!(in_time, "D7: a revocation waited for a write of the device store");
+    assert!(in_time, "a revocation waited for a write of the device store");
 }
 
-/// D7: a hit for an organization looks under that lock, once any organization was revoked.
+/// A hit for an organization looks under that lock, once any organization was revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s10_a_write_of_the_device_store_holds_up_no_hit() {
     let (world, gate) = world().await;
@@ -153,5 +152,5 @@ async fn s10_a_write_of_the_device_store_holds_up_no_hit() {
     let (in_time, status) = ends_meanwhile(&world, &gate, hit).await;
     // The other one is Carol's sign-in.
     assert_eq!((status.as_u16(), world.fake.count(Endpoint::Any)), (200, calls + 1), "it is a hit");
-    assert!(in_time, "D7: a hit waited for a write of the device store");
+    assert!(in_time, "a hit waited for a write of the device store");
 }

@@ -1,7 +1,5 @@
-//! D1: tokens of templates, where two credentials of one user share one Clerk session.
-//!
-//! Clerk mints a template's token for the organization that the *session* was touched for last (rule S8). Each credential
-//! keeps its own count of what that is.
+//! Tokens of templates, where two credentials of one user share one Clerk session: Clerk mints such a token for the
+//! organization that the *session* was touched for last, by whichever credential (rule S8).
 
 use std::time::Duration;
 
@@ -11,8 +9,9 @@ use tokio::task::JoinHandle;
 use tower_clerk::ClerkBasicAuthLayer;
 use tower_clerk::testing::Endpoint;
 
-use super::{NEWDEVICE, NEWDEVICE_RESPELLED, enroll};
-use crate::common::{Pair, World, ask, basic, in_time, session, settle};
+use crate::common::{
+    NEWDEVICE, NEWDEVICE_RESPELLED, Pair, World, ask, basic, enroll, in_time, rest, session, settle,
+};
 
 /// A layer, and the credentials that are shown to it.
 type Way = (ClerkBasicAuthLayer, Pair);
@@ -24,7 +23,8 @@ async fn world() -> World {
     world.fake.add_template("partner", Duration::from_secs(120), claims.as_object().unwrap().clone());
     world.fake.add_member(NEWDEVICE.0, "acme", "org:member");
     world.fake.add_member(NEWDEVICE.0, "globex", "org:admin");
-    enroll(&world).await;
+    enroll(&world, NEWDEVICE).await;
+    rest().await;
     world
 }
 
@@ -77,7 +77,7 @@ async fn two_at_once(ways: fn(&World) -> (Way, Way)) {
     let (acme, globex) = (acme.await.unwrap(), globex.await.unwrap());
     let got = partner(&acme);
     let member = (Some("acme".to_owned()), Some("org:member".to_owned()));
-    assert!(got == member, "D1: a request for acme got a token of another organization: {got:?}");
+    assert!(got == member, "a request for acme got a token of another organization: {got:?}");
     assert_eq!(partner(&globex).1.as_deref(), Some("org:admin"));
 }
 
@@ -89,28 +89,28 @@ async fn one_after_the_other(ways: fn(&World) -> (Way, Way)) {
     assert_eq!(partner(&globex).0.as_deref(), Some("globex"), "the other credential gets what it asks for");
     let personal = ask_for(&ways.0, None).await.unwrap();
     let got = partner(&personal);
-    assert!(got == (None, None), "D1: a request for no organization got a token of one: {got:?}");
+    assert!(got == (None, None), "a request for no organization got a token of one: {got:?}");
 }
 
-/// D1: the touches of two spellings of one identifier cross.
+/// The touches of two spellings of one identifier don't cross.
 #[tokio::test(start_paused = true)]
 async fn s8_a_template_token_is_never_of_another_organization_whichever_spelling_asks() {
     two_at_once(spellings).await;
 }
 
-/// D1: the same with a credential that one layer decodes and another one doesn't.
+/// The same with a credential that one layer decodes and another one doesn't.
 #[tokio::test(start_paused = true)]
 async fn s8_a_template_token_is_never_of_another_organization_whichever_decoding_asks() {
     two_at_once(decodings).await;
 }
 
-/// D1: one credential takes the session for personal, as it was before the other one touched it.
+/// A session that one credential knows as personal is touched anew after the other credential has touched it.
 #[tokio::test(start_paused = true)]
 async fn s7_a_personal_template_token_names_no_organization_whichever_spelling_was_touched() {
     one_after_the_other(spellings).await;
 }
 
-/// D1: the same with a credential that one layer decodes and another one doesn't.
+/// The same with a credential that one layer decodes and another one doesn't.
 #[tokio::test(start_paused = true)]
 async fn s7_a_personal_template_token_names_no_organization_whichever_decoding_was_touched() {
     one_after_the_other(decodings).await;

@@ -1,14 +1,12 @@
-//! D20: sessions of one user for several organizations, which the Backend API's side opens by ticket.
-//!
-//! A session that is gone at Clerk voids the proof of the password (rule K4): whoever changed it and signed out all other
-//! sessions did so to keep somebody out.
+//! Sessions of one user for several organizations, which are opened by ticket: one that is gone at Clerk voids the proof
+//! of the password (rule K4), since a change of the password may have been what ended it.
 
 use std::time::Duration;
 
 use tower_clerk::testing::Endpoint;
 
-use super::Store;
 use crate::common::{JANE, Pair, World, code, organization_of, session};
+use crate::stores::SharedSessions;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,7 +17,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(61);
 ///
 /// It was restarted, so that it doesn't have their clients, and each session serves one organization.
 async fn world() -> World {
-    let store = Store::default();
+    let store = SharedSessions::default();
     let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
     assert_eq!(first.get(JANE).await.status(), 200);
     let process = first.restarted(|engine| engine.session_store(store));
@@ -39,7 +37,7 @@ fn sign_out_everywhere(world: &World, password: &str) {
     assert_eq!(world.fake.live_sessions_of("jane"), 0);
 }
 
-/// D20: the session for the organization is replaced by a ticket, and the old password is good for that.
+/// A ticket needs no password, so the session for the organization is replaced only after a new proof.
 #[tokio::test(start_paused = true)]
 async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() {
     let world = world().await;
@@ -50,14 +48,14 @@ async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() 
     let tickets = world.fake.count(Endpoint::SignInTokens) - tickets;
     assert!(
         code(&response) == "credentials_rejected" && tickets == 0,
-        "D20: an old password opened a session: {}, {tickets} tickets",
+        "an old password opened a session: {}, {tickets} tickets",
         response.status()
     );
     let new: Pair = (JANE.0, "a new password");
     assert_eq!(world.get_for(new, "acme").await.status(), 200, "the new password does");
 }
 
-/// D20: a right password isn't asked for, either.
+/// A right password is verified anew as well, once, and the request at hand is served.
 #[tokio::test(start_paused = true)]
 async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_password_once() {
     let world = world().await;
@@ -69,13 +67,10 @@ async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_passwor
     assert_eq!(organization_of(&response), Some("acme"), "the request at hand is served");
     assert_ne!(session(&response).session_id(), gone);
     let proofs = world.fake.count(Endpoint::VerifyPassword) - proofs;
-    assert!(
-        proofs == 1,
-        "D20: a session that is gone was replaced without the password: asked {proofs} times"
-    );
+    assert!(proofs == 1, "a session that is gone was replaced without the password: asked {proofs} times");
 }
 
-/// D20: used for an organization alone, an old password goes on until the end of its proof, an hour later.
+/// Requests for an organization alone end the proof of an old password as well, long before the hour that it stands.
 #[tokio::test(start_paused = true)]
 async fn k4_an_old_password_is_out_within_a_tokens_life_of_the_sessions() {
     let world = world().await;
@@ -88,8 +83,5 @@ async fn k4_an_old_password_is_out_within_a_tokens_life_of_the_sessions() {
         }
         tokio::time::sleep(MINUTE / 4).await;
     }
-    assert!(
-        last <= TOKEN_LIFE,
-        "D20: an old password went on after all sessions were signed out: for {last:?}"
-    );
+    assert!(last <= TOKEN_LIFE, "an old password went on after all sessions were signed out: for {last:?}");
 }

@@ -1,7 +1,8 @@
-//! D3: a runtime that is dropped while one of its tasks is in the middle of a step.
+//! A runtime that is dropped while one of its tasks is in the middle of a step.
 //!
 //! From the moment that a runtime closes, a task that is spawned on it is dropped at once, inside the spawning call. A step
-//! that began before goes on to its end. So a step which spawns under a lock drops the new task under that lock.
+//! that began before goes on to its end. A step which spawns under a lock drops the new task under that lock, so the queues
+//! spawn under none.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -11,8 +12,8 @@ use tokio::runtime::Runtime;
 use tower_clerk::testing::{Clock, FakeClerk};
 use tower_clerk::{Access, Clerk, Credentials};
 
-use super::Store;
 use crate::common::{BOB, JANE, Pair, backend_builder, builder};
+use crate::stores::SharedSessions;
 
 /// How long the end of a runtime may take, in real time. It takes some milliseconds.
 const LONG: Duration = Duration::from_secs(3);
@@ -72,7 +73,7 @@ fn credentials((identifier, password): Pair) -> Credentials {
     Credentials::new(identifier, password).unwrap()
 }
 
-/// D3: the first that waits for a turn to sign in starts the task that gives turns.
+/// The first that waits for a turn to sign in starts the task that gives turns.
 #[test]
 fn a_runtime_ends_while_a_sign_in_joins_the_queue() {
     let ended = ends(|runtime, point| {
@@ -88,15 +89,15 @@ fn a_runtime_ends_while_a_sign_in_joins_the_queue() {
             clerk.enroll(&credentials(BOB)).await
         });
     });
-    assert!(ended, "D3: a runtime that was dropped while a sign-in joined the queue never ended");
+    assert!(ended, "a runtime that was dropped while a sign-in joined the queue never ended");
 }
 
-/// D3: the first that waits for a call to the Backend API starts the task that gives these turns.
+/// The first that waits for a call to the Backend API starts the task that gives these turns.
 #[test]
 fn a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
     let ended = ends(|runtime, point| {
         let point = Mutex::new(Some(point));
-        let store = Store::new(move || {
+        let store = SharedSessions::before_each_look(move || {
             if let Some(point) = point.lock().unwrap().take() {
                 point.pass();
             }
@@ -111,5 +112,5 @@ fn a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
             clerk.authenticate(&credentials(JANE), &Access::new().organization("acme")).await
         });
     });
-    assert!(ended, "D3: a runtime that was dropped while a call joined the queue never ended");
+    assert!(ended, "a runtime that was dropped while a call joined the queue never ended");
 }

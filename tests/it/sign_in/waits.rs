@@ -1,4 +1,4 @@
-//! D2 and D9: requests that wait for the wrong thing, or for too long.
+//! What requests wait for, and how long.
 //!
 //! A request waits for its turn at most `sign_in_wait` (rule P1), and once it has departed, or without a departure, at
 //! most `upstream_timeout` (rule S6). Both hold whatever it joins (rule K8).
@@ -79,7 +79,7 @@ async fn without_budget() -> (World, Response<String>) {
     (world, response)
 }
 
-/// D2: a request whose session turns out to be gone at Clerk joins the renewal that waits, and waits with it.
+/// A renewal may wait far longer than a request may, so a request doesn't wait with it.
 #[tokio::test(start_paused = true)]
 async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() {
     let (world, before) = last_of_many().await;
@@ -89,12 +89,12 @@ async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() 
     let status = response.status();
     assert!(
         status == 200 && took <= BOUND,
-        "D2: a request whose session was gone waited with a renewal for {took:?}: {status}"
+        "a request whose session was gone waited with a renewal for {took:?}: {status}"
     );
     assert_ne!(session(&response).session_id(), session(&before).session_id());
 }
 
-/// D2: after a revocation of its session, a request joins the renewal that waits, and gives up before it departs.
+/// After a revocation of its session, a request departs in the turn of requests, not in that of the renewal.
 #[tokio::test(start_paused = true)]
 async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_over() {
     let (world, before) = last_of_many().await;
@@ -103,12 +103,12 @@ async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_ove
     let status = response.status();
     assert!(
         status == 200 && took <= BOUND,
-        "D2: a request whose session was revoked waited with a renewal for {took:?}: {status}"
+        "a request whose session was revoked waited with a renewal for {took:?}: {status}"
     );
     assert_ne!(session(&response).session_id(), session(&before).session_id());
 }
 
-/// D2: where there is no turn in time, a request is told so at once, also where a renewal waits for that turn.
+/// The answer comes at once also where a renewal waits for that turn.
 #[tokio::test(start_paused = true)]
 async fn p1_a_request_whose_session_is_gone_is_told_at_once_that_there_is_no_turn() {
     let (world, before) = without_budget().await;
@@ -117,12 +117,12 @@ async fn p1_a_request_whose_session_is_gone_is_told_at_once_that_there_is_no_tur
     let (response, took) = timed(&world).await;
     assert!(
         took <= UPSTREAM_TIMEOUT,
-        "D2: without a turn in time, a request whose session was gone waited for {took:?}"
+        "without a turn in time, a request whose session was gone waited for {took:?}"
     );
     assert_eq!(code(&response), "upstream_rate_limited");
 }
 
-/// D2: and it is told when that turn is.
+/// The answer says when that turn is.
 #[tokio::test(start_paused = true)]
 async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is() {
     let (world, before) = without_budget().await;
@@ -132,13 +132,13 @@ async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is
     let retry_after = Duration::from_secs(retry_after.unwrap_or_default());
     assert!(
         took <= UPSTREAM_TIMEOUT && retry_after >= Duration::from_secs(290),
-        "D2: without a turn in time, a request whose session was revoked waited for {took:?}, and was told to come \
+        "without a turn in time, a request whose session was revoked waited for {took:?}, and was told to come \
          back after {retry_after:?}"
     );
     assert_eq!(code(&response), "upstream_rate_limited");
 }
 
-/// D2: the renewal of a user who was revoked keeps its turn in the proven share, and departs with the password.
+/// A revocation takes the renewal out of the queue, so that the password goes nowhere.
 #[tokio::test(start_paused = true)]
 async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
     let (world, before) = last_of_many().await;
@@ -150,11 +150,11 @@ async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
     let departed = sign_ins_of_jane(&world) - sign_ins;
     assert!(
         left == 1 && departed == 0,
-        "D2: the renewal of a user who was revoked kept its turn: {left} left the queue, {departed} departed"
+        "the renewal of a user who was revoked kept its turn: {left} left the queue, {departed} departed"
     );
 }
 
-/// D9: what the departure of the first sign-in leaves behind starts the clock of the second one before that departs.
+/// The departure of the first sign-in starts no clock of the second one.
 #[tokio::test(start_paused = true)]
 async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_departure() {
     let world = world(Duration::from_secs(10));
@@ -171,7 +171,7 @@ async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_departure() {
     let status = response.status();
     assert!(
         status == 200 && took <= BOUND,
-        "D9: a request that waited for its second turn was given up after {took:?}: {status}"
+        "a request that waited for its second turn was given up after {took:?}: {status}"
     );
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }

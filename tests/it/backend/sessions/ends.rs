@@ -1,0 +1,77 @@
+//! Which sessions are ended at Clerk, and which go on (rule K10).
+
+use std::time::Duration;
+
+use super::{HOUR, MINUTE, ended, sign_ins, world};
+use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
+use crate::stores::SharedSessions;
+use tower_clerk::Transport as _;
+
+/// Signs in as a browser would, past the engine.
+async fn browser_session(world: &World, (identifier, password): Pair) -> String {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("strategy", "password"), ("identifier", identifier), ("password", password)])
+        .finish();
+    let request = http::Request::post(world.fake.fapi_url() + "/v1/client/sign_ins?_is_native=1")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(bytes::Bytes::from(form))
+        .unwrap();
+    let answer = world.fake.send(request).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    answer["response"]["created_session_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_sessions_that_were_opened_here_are_used_and_ended() {
+    let world = World::backend();
+    let browser = browser_session(&world, JANE).await;
+    let response = world.get(JANE).await;
+    assert_ne!(session(&response).session_id(), browser);
+    world.clerk.revoke_user(session(&response).user_id());
+    assert_eq!(ended(&world).await, 1);
+    assert_eq!(world.fake.live_sessions_of("jane"), 1, "the browser's is the browser's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_expiry_eviction_and_shutdown_end_nothing_that_a_store_keeps() {
+    let store = SharedSessions::default();
+    let first = World::backend_with(
+        |fake| fake,
+        |engine| engine.session_store(store.clone()).max_sessions(1).proof_renewal(false),
+    );
+    for pair in [JANE, BOB, CAROL] {
+        assert_eq!(first.get(pair).await.status(), 200);
+    }
+    tokio::time::sleep(2 * HOUR).await;
+    assert_eq!(first.clerk.shutdown(Duration::from_secs(10)).await, 0);
+    assert_eq!(ended(&first).await, 0);
+    assert_eq!(first.fake.live_sessions(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_what_only_memory_keeps_is_ended_at_shutdown() {
+    let world = World::backend();
+    for pair in [JANE, BOB] {
+        assert_eq!(world.get(pair).await.status(), 200);
+    }
+    assert_eq!(world.clerk.shutdown(Duration::from_secs(10)).await, 0);
+    assert_eq!(world.fake.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_a_session_whose_organization_was_taken_from_it_is_ended_with_the_one_it_stands_beside() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    let process = first.restarted(|engine| engine.session_store(store.clone()).proof_renewal(false));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    assert_eq!(process.get_for(JANE, "acme").await.status(), 200);
+    assert_eq!(process.fake.live_sessions(), 2);
+    process.fake.remove_member("jane", "acme");
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(code(&process.get_for(JANE, "acme").await), "organization_forbidden");
+    tokio::time::sleep(3 * HOUR).await;
+    assert_eq!((ended(&process).await, process.fake.live_sessions()), (1, 1));
+    assert_eq!(process.get(JANE).await.status(), 200);
+    assert_eq!(sign_ins(&process), 2, "what is kept serves on");
+}

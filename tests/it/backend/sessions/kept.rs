@@ -1,0 +1,48 @@
+//! Sessions that a store keeps over restarts.
+
+use super::{HOUR, sign_ins, world};
+use crate::common::{BOB, CAROL, JANE, World, session};
+use crate::stores::SharedSessions;
+use tower_clerk::testing::{Clock, Endpoint};
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_proof_and_a_mint_suffice() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    for pair in [JANE, BOB, CAROL] {
+        assert_eq!(first.get(pair).await.status(), 200);
+    }
+    let ids: Vec<_> = first.fake.sessions().iter().map(|it| it.id().to_owned()).collect();
+    // Killed: nothing is ended, and the store is all that is left.
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    first.fake.clear_log();
+    for (pair, id) in [JANE, BOB, CAROL].into_iter().zip(&ids) {
+        assert_eq!(session(&again.get(pair).await).session_id(), id);
+    }
+    assert_eq!(sign_ins(&again), 0);
+    assert_eq!(again.fake.count(Endpoint::VerifyPassword), 3);
+    assert_eq!(again.fake.count(Endpoint::BackendTokens), 3);
+    assert_eq!(again.fake.live_sessions(), 3);
+}
+
+/// The engine goes by Clerk's clock as soon as an answer of Clerk's has told it.
+#[tokio::test(start_paused = true)]
+async fn k2_a_wall_clock_that_is_wrong_at_the_start_throws_no_kept_session_away() {
+    let store = SharedSessions::default();
+    let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
+    let id = session(&first.get(JANE).await).session_id().to_owned();
+    for (days, is_ahead) in [(10, true), (10, false)] {
+        let off = days * 24 * HOUR;
+        let wall = if is_ahead { first.clock.wall() + off } else { first.clock.wall() - off };
+        let wrong = World { clock: Clock::starting_at(wall), ..first.clone() };
+        let again = wrong.restarted(|engine| engine.session_store(store.clone()));
+        let response = again.get(JANE).await;
+        assert_eq!(session(&response).session_id(), id, "ahead: {is_ahead}");
+        assert_eq!(again.fake.count(Endpoint::SignIns), 1, "ahead: {is_ahead}");
+    }
+    // The session's end is Clerk's, seven days from its start, whatever this machine takes the time to be.
+    let behind = World { clock: Clock::starting_at(first.clock.wall() - 10 * 24 * HOUR), ..first.clone() };
+    let again = behind.restarted(|engine| engine.session_store(store.clone()));
+    tokio::time::sleep(7 * 24 * HOUR + HOUR).await;
+    assert_ne!(session(&again.get(JANE).await).session_id(), id);
+}

@@ -1,0 +1,90 @@
+//! Which sessions serve which organizations of a user.
+
+use super::{HOUR, MINUTE, sign_ins, world};
+use crate::common::{BOB, JANE, World, code, organization_of, session};
+use crate::stores::SharedSessions;
+
+#[tokio::test(start_paused = true)]
+async fn an_organization_of_the_layer_is_there_after_a_restart_without_a_sign_in() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    for organization in ["acme", "acme"] {
+        assert_eq!(organization_of(&first.get_for(JANE, organization).await), Some("acme"));
+    }
+    assert_eq!(sign_ins(&first), 1, "the session was opened for it");
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    first.fake.clear_log();
+    let response = again.get_for(JANE, "acme").await;
+    assert_eq!(organization_of(&response), Some("acme"));
+    assert!(session(&response).has_role("org:admin"));
+    assert_eq!(sign_ins(&again), 0);
+    // Another one, and none, are sessions of their own from there on: once, and never again.
+    for _ in 0..2 {
+        let process = first.restarted(|engine| engine.session_store(store.clone()));
+        for organization in ["acme", "globex"] {
+            assert_eq!(organization_of(&process.get_for(JANE, organization).await), Some(organization));
+        }
+        assert_eq!(organization_of(&process.get(JANE).await), None);
+        tokio::time::sleep(MINUTE).await;
+    }
+    assert_eq!(sign_ins(&again), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sign_in_serves_all_organizations_while_its_client_is_known() {
+    let world = World::backend();
+    for organization in ["acme", "globex", "acme"] {
+        assert_eq!(organization_of(&world.get_for(JANE, organization).await), Some(organization));
+    }
+    assert_eq!(organization_of(&world.get(JANE).await), None);
+    assert_eq!(sign_ins(&world), 1);
+}
+
+/// Whatever entry it is used by: another identifier's, or one that was made when the first had run out.
+#[tokio::test(start_paused = true)]
+async fn s7_one_sign_in_serves_all_identifiers_and_organizations_of_a_user_in_a_process() {
+    let world = World::backend();
+    for pair in [JANE, ("jane", JANE.1), ("JANE", JANE.1)] {
+        for organization in ["acme", "globex"] {
+            assert_eq!(organization_of(&world.get_for(pair, organization).await), Some(organization));
+        }
+        assert_eq!(organization_of(&world.get(pair).await), None);
+        tokio::time::sleep(3 * HOUR).await;
+    }
+    assert_eq!((sign_ins(&world), world.fake.live_sessions()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_an_organization_that_is_not_the_users_costs_no_sign_in() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    for organization in ["globex", "nowhere", "org_2pqaQ9F4o9MNRSlx8VeMRn5hZug"] {
+        assert_eq!(code(&first.get_for(BOB, organization).await), "organization_forbidden", "{organization}");
+    }
+    assert_eq!(first.get(BOB).await.status(), 200);
+    assert_eq!(sign_ins(&first), 1);
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    for _ in 0..3 {
+        assert_eq!(code(&again.get_for(BOB, "globex").await), "organization_forbidden");
+        assert_eq!(again.get(BOB).await.status(), 200);
+    }
+    assert_eq!(sign_ins(&again), 1);
+    assert_eq!(again.fake.live_sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    assert_eq!(first.get_for(BOB, "acme").await.status(), 200);
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    assert_eq!(again.get_for(BOB, "acme").await.status(), 200);
+    again.fake.remove_member("bob", "acme");
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(code(&again.get_for(BOB, "acme").await), "organization_forbidden");
+    assert_eq!(again.get(BOB).await.status(), 200, "the personal account goes on");
+    again.fake.add_member("bob", "acme", "org:admin");
+    tokio::time::sleep(2 * MINUTE).await;
+    let response = again.get_for(BOB, "acme").await;
+    assert!(session(&response).has_role("org:admin"));
+}

@@ -1,0 +1,48 @@
+//! Devices on a machine whose clock is wrong.
+
+use std::time::{Duration, SystemTime};
+
+use super::{HOUR, world};
+use crate::common::{NEWDEVICE, World, builder, enroll, rest};
+use crate::stores::SharedDevices;
+use tower_clerk::testing::{Clock, Endpoint, FakeClerk};
+use tower_clerk::{DeviceFile, DeviceStore};
+
+/// The engine goes by Clerk's clock as soon as an answer of Clerk's has told it.
+#[tokio::test(start_paused = true)]
+async fn k2_a_wall_clock_that_is_wrong_at_the_start_makes_no_device_look_old() {
+    let devices = SharedDevices::default();
+    let first = world(&devices, |fake| fake);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    let ahead = Clock::starting_at(first.clock.wall() + 40 * 24 * HOUR);
+    let clerk = builder(&first.fake, ahead).device_store(devices.clone()).build().unwrap();
+    let again = World { clock: ahead, fake: first.fake.clone(), clerk };
+    assert_eq!(again.get(NEWDEVICE).await.status(), 200);
+    assert_eq!(again.fake.count(Endpoint::PrepareSecondFactor), 1);
+    // What this process has kept of it since is dated by Clerk's clock.
+    let seen_at = devices.get(NEWDEVICE.0).unwrap().seen_at();
+    let off = seen_at.duration_since(first.clock.wall()).unwrap_or_else(|before| before.duration());
+    assert!(off < Duration::from_secs(5), "{off:?}");
+}
+
+/// A machine whose clock is ahead when the file is opened.
+#[tokio::test(start_paused = true)]
+async fn k2_a_file_that_is_opened_by_a_wrong_clock_keeps_its_devices() {
+    let path = std::env::temp_dir().join(format!("tower-clerk-clock-{}", std::process::id()));
+    // Files are opened by the machine's own clock, which is ahead of Clerk's.
+    let clock = Clock::starting_at(SystemTime::now() - 40 * 24 * HOUR);
+    let fake = FakeClerk::builder().clock(clock).build();
+    for round in 0..2 {
+        let clerk = builder(&fake, clock).device_store(DeviceFile::open(&path).unwrap()).build().unwrap();
+        let world = World { clock, fake: fake.clone(), clerk };
+        if round == 0 {
+            enroll(&world, NEWDEVICE).await;
+            rest().await;
+        }
+        assert_eq!(world.get(NEWDEVICE).await.status(), 200);
+        world.clerk.shutdown(Duration::from_secs(5)).await;
+        rest().await;
+    }
+    std::fs::remove_file(&path).unwrap();
+}

@@ -1,0 +1,29 @@
+//! Devices that Clerk knows (rule S10).
+
+mod calls;
+mod clock;
+mod enrolment;
+mod gone;
+mod known;
+mod other_users;
+mod processes;
+mod shared;
+
+use std::time::Duration;
+
+use crate::common::{World, builder};
+use crate::stores::SharedDevices;
+use tower_clerk::testing::FakeClerkBuilder;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An instance, and an engine whose devices are in a store that outlives it.
+fn world(devices: &SharedDevices, fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> World {
+    World::with(fake, |engine| engine.device_store(devices.clone()))
+}
+
+/// The process is killed and started again: nothing is ended, and nothing but the store is left.
+fn killed(world: &World, devices: &SharedDevices) -> World {
+    let clerk = builder(&world.fake, world.clock).device_store(devices.clone()).build().unwrap();
+    World { clock: world.clock, fake: world.fake.clone(), clerk }
+}

@@ -1,0 +1,99 @@
+//! Identifiers that pass to another user, or read like another user's.
+
+use std::time::Duration;
+
+use super::{killed, world};
+use crate::common::{JANE, NEWDEVICE, Pair, World, code, enroll, enroll_as, rest, session};
+use crate::stores::SharedDevices;
+use tower_clerk::DeviceStore;
+use tower_clerk::testing::{FakeClerkBuilder, FakeUser};
+
+#[tokio::test(start_paused = true)]
+async fn s10_an_answer_about_another_user_drops_the_device() {
+    let devices = SharedDevices::default();
+    let world = world(&devices, |fake| fake);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    world.clerk.shutdown(Duration::from_secs(5)).await;
+    let again = killed(&world, &devices);
+    again.fake.change_email("jane", "jane@example.com", "jane@elsewhere.example");
+    let other = FakeUser::new("jane@example.com").password(JANE.1);
+    let other = again.fake.add_user(other);
+    rest().await;
+    assert_eq!(session(&again.get(JANE).await).user_id(), other);
+    let kept = devices.get("jane@example.com").unwrap();
+    assert_eq!(kept.user_id(), other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_who_has_an_address_now_does_not_get_the_session_of_who_had_it() {
+    let devices = SharedDevices::default();
+    let first = world(&devices, FakeClerkBuilder::no_rate_limit);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    assert_eq!(first.get(NEWDEVICE).await.status(), 200);
+    first.fake.change_email(NEWDEVICE.0, NEWDEVICE.0, "elsewhere@example.com");
+    first.fake.add_user(FakeUser::new(NEWDEVICE.0).device_trust().password("the successor's"));
+    for world in [killed(&first, &devices), first] {
+        let response = world.get((NEWDEVICE.0, "the successor's")).await;
+        assert_eq!(code(&response), "account_action_required", "{}", response.body());
+    }
+}
+
+/// Of two users one has a name that is the other's number but for what stands between the digits.
+const NUMBER: Pair = ("+1 555 555 0123", "the one with the number");
+const NAME: Pair = ("1-555-555-0123", "the one with the name");
+
+/// Both users, the device of the one with the number enrolled. Returns that one's id.
+async fn number_and_name(world: &World) -> String {
+    let about = FakeUser::new("+15555550123").email("number@example.com").device_trust();
+    let number = world.fake.add_user(about.password(NUMBER.1));
+    world.fake.add_user(FakeUser::new(NAME.0).email("name@example.com").device_trust().password(NAME.1));
+    enroll_as(world, NUMBER, &number).await;
+    rest().await;
+    number
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_name_that_reads_like_a_number_does_not_get_that_numbers_session() {
+    let devices = SharedDevices::default();
+    let first = world(&devices, FakeClerkBuilder::no_rate_limit);
+    let number = number_and_name(&first).await;
+    assert_eq!(session(&first.get(NUMBER).await).user_id(), number);
+    rest().await;
+    // While a session of ours hangs on the device, and after a restart that knows nothing of it.
+    for world in [first.clone(), killed(&first, &devices)] {
+        let response = world.get(NAME).await;
+        assert_eq!(code(&response), "account_action_required", "{}", response.body());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_name_that_reads_like_a_number_takes_no_device_away() {
+    let world = world(&SharedDevices::default(), FakeClerkBuilder::no_rate_limit);
+    let number = number_and_name(&world).await;
+    assert_eq!(code(&world.get(NAME).await), "account_action_required");
+    assert_eq!(session(&world.get(NUMBER).await).user_id(), number);
+}
+
+/// Clerk may keep two identifiers apart that a folding of all letters takes for one: `\u{130}` is a capital I with a dot.
+#[tokio::test(start_paused = true)]
+async fn s10_an_identifier_that_folds_like_another_users_gets_neither_its_session_nor_its_device() {
+    for is_live in [true, false] {
+        let world = World::unlimited();
+        let (jane, other) =
+            (("inci@example.com", "the password of one"), ("\u{130}nci@example.com", "another"));
+        let jane_id = world.fake.add_user(FakeUser::new(jane.0).password(jane.1).device_trust());
+        // Whose sign-in from a client that Clerk has never seen is complete, or is not.
+        let user = FakeUser::new(other.0).password(other.1);
+        let other_id = world.fake.add_user(if is_live { user.device_trust() } else { user });
+        enroll(&world, jane).await;
+        if is_live {
+            assert_eq!(session(&world.get(jane).await).user_id(), jane_id);
+            assert_eq!(code(&world.get(other).await), "account_action_required");
+        } else {
+            assert_eq!(session(&world.get(other).await).user_id(), other_id);
+        }
+        rest().await;
+        assert_eq!(session(&world.get(jane).await).user_id(), jane_id);
+    }
+}
