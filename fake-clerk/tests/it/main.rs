@@ -9,6 +9,7 @@ mod backend_sessions;
 mod caller;
 mod door;
 mod faults;
+mod log;
 mod modules;
 mod races;
 mod scale;
