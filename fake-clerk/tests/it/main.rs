@@ -10,6 +10,7 @@ mod caller;
 mod door;
 mod faults;
 mod log;
+mod members;
 mod modules;
 mod races;
 mod scale;
