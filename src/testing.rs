@@ -40,8 +40,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
-    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeOrganization, FakeSession,
-    FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion,
+    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock, FakeOrganization,
+    FakeSession, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw,
+    TokenVersion,
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
@@ -62,7 +63,7 @@ impl Transport for FakeClerk {
     }
 }
 
-impl From<Clock> for fake_clerk::Clock {
+impl From<Clock> for FakeClock {
     /// The stand-in's clock that tells the same time, for [`FakeClerkBuilder::clock`].
     fn from(clock: Clock) -> Self {
         let now = clock.now();

@@ -108,7 +108,7 @@ mod program;
 mod server;
 
 pub use crate::accounts::{FakeOrganization, FakeUser};
-pub use crate::clock::Clock;
+pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;
 pub use crate::faults::{ConnectionFault, Fault, RetryAfter};

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use crate::accounts::demo;
-use crate::clock::{Clock, Now};
+use crate::clock::{FakeClock, Now};
 use crate::faults::Script;
 use crate::hold::Gates;
 use crate::log::Log;
@@ -36,7 +36,7 @@ pub struct FakeClerk {
 }
 
 pub(crate) struct Inner {
-    pub(crate) clock: Clock,
+    pub(crate) clock: FakeClock,
     pub(crate) world: Mutex<World>,
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
@@ -137,7 +137,7 @@ impl FakeClerk {
 
     /// The clock that the instance tells the time by, without its [skew](FakeClerkBuilder::clock_skew).
     #[must_use]
-    pub fn clock(&self) -> Clock {
+    pub fn clock(&self) -> FakeClock {
         self.inner.clock
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::FakeClock;
 use crate::settings::backend::{BackendLimit, GoneSession};
 
 /// The version of session tokens that an instance mints.
@@ -35,7 +35,7 @@ type CodeHook = Arc<dyn Fn(&str, &str) + Send + Sync>;
 #[derive(Clone)]
 #[must_use]
 pub struct FakeClerkBuilder {
-    pub(crate) clock: Clock,
+    pub(crate) clock: FakeClock,
     pub(crate) host: String,
     pub(crate) demo: bool,
     pub(crate) token_life: Duration,
@@ -68,7 +68,7 @@ pub struct FakeClerkBuilder {
 impl FakeClerkBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            clock: Clock::system(),
+            clock: FakeClock::system(),
             host: "clerk.fake-clerk.example".to_owned(),
             demo: true,
             token_life: Duration::from_secs(60),
@@ -103,8 +103,8 @@ impl FakeClerkBuilder {
 
     /// Tells the time by this clock: tokens, the `Date` header, limits, locks and lives of sessions.
     ///
-    /// It takes whatever turns into a [`Clock`], as the clock of the program under test may.
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+    /// It takes whatever turns into a [`FakeClock`], as the clock of the program under test may.
+    pub fn clock(mut self, clock: impl Into<FakeClock>) -> Self {
         self.clock = clock.into();
         self
     }
