@@ -12,6 +12,8 @@ mod faults;
 mod log;
 mod members;
 mod modules;
+#[cfg(feature = "program")]
+mod program;
 mod races;
 mod scale;
 mod sessions;
