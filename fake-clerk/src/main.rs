@@ -25,7 +25,6 @@
 //! used, and printed on stderr as the line that begins with `export`. With the key it printed:
 //!
 //! ```text
-//! $ export CLERK_SECRET_KEY=sk_test_G97nsmPISbyh6JfIj7vnDwDZTd7CAm894Kt8rzFIag
 //! $ curl 'http://127.0.0.1:4400/v1/users?username=jane' -H "Authorization: Bearer $CLERK_SECRET_KEY"
 //! ```
 
