@@ -8,8 +8,8 @@
 //! In process, [`FakeClerk::handle`] answers a request. It runs on any executor, as long as nothing is delayed:
 //! [`Fault::Delay`], [`Fault::DelayAnswer`] and [`verify_password_time`](FakeClerkBuilder::verify_password_time) need
 //! tokio's timer. Under `tokio::time::pause` a test lives through a day in a moment. `FakeClerk::serve` (feature
-//! `server`) puts the stand-in on a socket, and the program `fake-clerk` (feature `program`, also as the function `run`)
-//! makes it a server for clients in any language.
+//! `server`) puts the stand-in on a socket, and the program `fake-clerk` (feature `program`; in code, `run`) makes it a
+//! server for clients in any language.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -65,8 +65,8 @@
 //! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
 //!
 //! `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, `org:member` the first of them, in
-//! both organizations. Ids of these users, of the organizations and of the instance are the same at every start: `acme` is
-//! `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
+//! both organizations. Ids of these users, of the organizations and of the instance are the same at every start: `acme`
+//! is `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
 //!
 //! # What it isn't
 //!
