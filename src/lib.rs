@@ -5,9 +5,9 @@
 //!
 //! Some clients can send nothing but HTTP Basic. [`ClerkBasicAuthLayer`] lets the people and service accounts behind them
 //! live in [Clerk]: it takes the credentials of a request, exchanges them for a Clerk session through Clerk's Frontend
-//! API (or, with the instance's secret key, its Backend API), keeps that session and its short-lived JWT fresh, and hands both on as a [`ClerkSession`] in the request's
-//! extensions. It works in front of any `tower::Service<http::Request<B>>`, and [`Clerk`], the engine under it, without
-//! tower.
+//! API (or, with the instance's secret key, its Backend API), keeps that session and its short-lived JWT fresh, and hands
+//! both on as a [`ClerkSession`] in the request's extensions. It works in front of any
+//! `tower::Service<http::Request<B>>`, and [`Clerk`], the engine under it, without tower.
 //!
 //! ```no_run
 //! use axum::{Extension, Router, routing::get};
@@ -61,8 +61,9 @@
 //!
 //! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, what paces and
 //! protects them, and in `road` the calls that the two roads differ in) → `fapi`, `bapi`, `jwt`, `store` (this process),
-//! `kept` (what outlives it) → `api` (what both APIs have in common) → values. Arrows point one way. `flight` is one piece of work per key, shared;
-//! `testing` makes the crate `fake-clerk`, a Clerk of its own that shares no type with the client, a [`Transport`].
+//! `kept` (what outlives it) → `api` (what both APIs have in common) → values. Arrows point one way. `flight` is one piece
+//! of work per key, shared. `testing` re-exports `fake-clerk` and implements [`Transport`] for it; that crate shares no
+//! types with this one.
 //!
 //! # Testing your own app
 //!
@@ -102,6 +103,8 @@
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `testing` | `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
+//!
+//! `testing` follows `fake-clerk`, whose types it exports; minor releases of `fake-clerk` may break it.
 //!
 //! [tower]: https://docs.rs/tower
 //! [Clerk]: https://clerk.com

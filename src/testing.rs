@@ -8,8 +8,8 @@
 //!
 //! The stand-in is as strict as Clerk, which allows an address five sign-ins in ten seconds, and the engine keeps to
 //! that: the sixth sign-in of a test waits for ten seconds. [`unlimited`] starts a stand-in and an engine without
-//! either limit; [`engine`] does the same with a stand-in that you have set up, and lets you set the engine up too.
-//! [`basic`] writes the header.
+//! either limit; [`unlimited_builder`] does the same with a stand-in that you have set up, and lets you set the engine
+//! up too. [`basic`] writes the header.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,8 +40,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
-    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeOrganization, FakeSession,
-    FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion,
+    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock, FakeOrganization,
+    FakeSession, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw,
+    TokenVersion,
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
@@ -62,7 +63,7 @@ impl Transport for FakeClerk {
     }
 }
 
-impl From<Clock> for fake_clerk::Clock {
+impl From<Clock> for FakeClock {
     /// The stand-in's clock that tells the same time, for [`FakeClerkBuilder::clock`].
     fn from(clock: Clock) -> Self {
         let now = clock.now();
@@ -72,7 +73,8 @@ impl From<Clock> for fake_clerk::Clock {
 
 /// Starts a stand-in with its demo accounts, and an engine on it, neither of which limits sign-ins.
 ///
-/// For tests of an app. No sign-in waits or is refused for another one's sake, however many users a test has.
+/// For tests of an app. No limit of sign-ins applies. Failed attempts still count: after four wrong passwords a user is
+/// answered 429; use another user or a new engine.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,21 +87,18 @@ impl From<Clock> for fake_clerk::Clock {
 /// assert_eq!(fake.live_sessions(), 1);
 /// # Ok(()) }
 /// ```
-///
-/// # Panics
-///
-/// Never: the settings are good.
 #[must_use]
 pub fn unlimited() -> (FakeClerk, Clerk) {
     let fake = FakeClerk::new();
-    let clerk = engine(&fake).build().expect("the stand-in's address and the default settings are good");
+    let clerk = unlimited_builder(&fake).build().expect("the stand-in's address and the defaults are good");
     (fake, clerk)
 }
 
-/// Begins an engine on a stand-in, without a limit of sign-ins on either side.
+/// Lifts the stand-in's rate limits and returns a builder for an engine on it.
 ///
 /// The stand-in is asked in process and [stops limiting](FakeClerkBuilder::no_rate_limit) whatever it limited before.
-/// The engine tells the time by the stand-in's clock, and has defaults otherwise. For tests that set one of them up:
+/// The engine keeps to no limit of sign-ins and tells the time by the stand-in's clock; it has defaults otherwise. For
+/// tests that set one of them up:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -107,14 +106,29 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 /// use tower_clerk::testing::{self, FakeClerk};
 ///
 /// let fake = FakeClerk::builder().token_life(Duration::from_secs(5)).build();
-/// let clerk = testing::engine(&fake).session_ttl(Duration::from_secs(60)).build()?;
+/// let clerk = testing::unlimited_builder(&fake).session_ttl(Duration::from_secs(60)).build()?;
 /// # let _ = clerk;
 /// # Ok(()) }
 /// ```
 ///
-/// An engine with a [`secret_key`](Builder::secret_key) has a budget of calls to the Backend API besides, spread evenly
-/// over time. A large [`backend_rate`](Builder::backend_rate) lifts it.
-pub fn engine(fake: &FakeClerk) -> Builder {
+/// An engine with a [`secret_key`](Builder::secret_key) keeps to a budget of calls to the Backend API besides, spread
+/// evenly over time. A large [`backend_rate`](Builder::backend_rate) lifts it:
+///
+/// ```
+/// # fn main() -> Result<(), tower_clerk::ConfigError> {
+/// use std::time::Duration;
+/// use tower_clerk::testing::{self, FakeClerk};
+///
+/// let fake = FakeClerk::new();
+/// let clerk = testing::unlimited_builder(&fake)
+///     .secret_key(fake.secret_key())
+///     .backend_url(fake.backend_url())
+///     .backend_rate(10_000, Duration::from_secs(1))
+///     .build()?;
+/// # let _ = clerk;
+/// # Ok(()) }
+/// ```
+pub fn unlimited_builder(fake: &FakeClerk) -> Builder {
     fake.reconfigure(FakeClerkBuilder::no_rate_limit);
     Clerk::builder(fake.fapi_url())
         .transport(fake.clone())

@@ -1,11 +1,41 @@
 //! An API behind the layer, configured from the environment.
 //!
 //! `cargo run --example server` needs nothing: without `CLERK_PUBLISHABLE_KEY` it starts a stand-in for Clerk inside
-//! its own process and prints a `curl` line that works.
+//! its own process and prints a `curl` line that works. Other accounts than that line's are listed in
+//! `fake-clerk/README.md`.
+//!
+//! | route | for | answers |
+//! |---|---|---|
+//! | `GET /me` | signed-in users | the session as JSON: user, organization, claims, JWT |
+//! | `GET /optional` | everybody | the same, or `{"user_id":null}` without credentials |
+//! | `GET /orgs/{org}/me` | members of the organization in the path, by id or slug | as `/me`, for that organization |
+//! | `GET /healthz` | everybody | `ok` |
+//! | `GET /metrics` | everybody | the counts, as Prometheus reads them |
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `CLERK_PUBLISHABLE_KEY` | the instance, as Clerk's dashboard gives it | the stand-in |
+//! | `CLERK_FAPI_URL` | the instance by its Frontend API's address, which wins over the key | |
+//! | `CLERK_SECRET_KEY` | the instance's secret key: takes the Backend API's road | |
+//! | `CLERK_API_URL` | the Backend API's address | `https://api.clerk.com` |
+//! | `CLERK_ORGANIZATION` | id or slug of the organization that `/me` and `/optional` are for | the personal account |
+//! | `CLERK_JWT_TEMPLATE` | the JWT template that tokens are made from | session tokens |
+//! | `DEVICE_FILE` | the file of known devices, for instances with Device Trust | in memory |
+//! | `SESSION_STORE_FILE` | the file of sessions that outlive a restart; takes `CLERK_SECRET_KEY` | in memory |
+//! | `LISTEN_ADDR` | an IP address and a port; port 0 picks a free one | `127.0.0.1:3000` |
+//! | `SESSION_TTL_SECS` | how long a proof of a password counts | 3600 |
+//! | `NEGATIVE_TTL_SECS` | how long the first refusal of a credential counts | 10 |
+//! | `UPSTREAM_TIMEOUT_MS` | how long Clerk may take for an answer | 5000 |
+//! | `MAX_SESSIONS` | how many sessions are kept at most | 10000 |
+//! | `SIGN_IN_RATE` | the budget of sign-ins, as `5/10s`, or `off` | `5/10s` |
+//! | `RUST_LOG` | what is logged, to stderr | `warn` |
+//!
+//! An empty variable counts as unset. An unusable one ends the program: exit code 2, and a line that names it.
 
 mod settings;
 mod stores;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +62,9 @@ const END: Duration = Duration::from_secs(4);
 /// The histogram of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// The routes, as they are printed at the start.
+const ROUTES: [&str; 5] = ["/me", "/optional", "/orgs/{org}/me", "/healthz", "/metrics"];
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -46,7 +79,11 @@ async fn main() -> ExitCode {
     let listener = match TcpListener::bind(settings.listen_addr).await {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("LISTEN_ADDR: can't listen on {}: {error}", settings.listen_addr);
+            let advice = match error.kind() {
+                ErrorKind::AddrInUse => "; set LISTEN_ADDR (127.0.0.1:0 for a free port)",
+                _ => "",
+            };
+            eprintln!("LISTEN_ADDR: can't listen on {}: {error}{advice}", settings.listen_addr);
             return ExitCode::from(2);
         }
     };
@@ -77,12 +114,18 @@ async fn serve(
     let instance = match &settings.instance {
         Some(instance) => instance.clone(),
         None => {
-            let fake = FakeClerk::new().serve("127.0.0.1:0").await?;
+            let unlimited = settings.has_no_sign_in_rate();
+            let fake = if unlimited { FakeClerk::builder().no_rate_limit() } else { FakeClerk::builder() };
+            let fake = fake.build().serve("127.0.0.1:0").await?;
             let url = fake.url();
             println!(
                 "no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}"
             );
             println!("try: curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
+            eprintln!("other accounts: see fake-clerk/README.md");
+            if !unlimited {
+                eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
+            }
             stand_in = Some(fake);
             url
         }
@@ -92,6 +135,7 @@ async fn serve(
     }
     let clerk = stores.apply(settings.apply(Clerk::builder(instance))).build()?;
     eprintln!("{}", road(&clerk));
+    eprintln!("routes: {}", ROUTES.join(", "));
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
     let app = app(settings, &clerk, prometheus)?;

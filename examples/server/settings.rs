@@ -48,9 +48,12 @@ impl Settings {
             Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
         }
         let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-        let listen_addr: SocketAddr = listen_addr
-            .parse()
-            .map_err(|_| format!("LISTEN_ADDR: {listen_addr:?} is no address like 127.0.0.1:3000"))?;
+        let listen_addr: SocketAddr = listen_addr.parse().map_err(|_| {
+            format!(
+                "LISTEN_ADDR: {listen_addr:?} isn't an IP address and a port like 127.0.0.1:3000; host names \
+                     aren't looked up"
+            )
+        })?;
         let secret_key = variable("CLERK_SECRET_KEY")?.map(Zeroizing::new);
         if let Some(key) = &secret_key {
             let checked = Clerk::builder(NOWHERE).secret_key(&**key).backend_url(NOWHERE).build();
@@ -146,6 +149,11 @@ impl Settings {
             checked.map(drop).map_err(|error| format!("CLERK_JWT_TEMPLATE: {error}"))?;
         }
         Ok(())
+    }
+
+    /// Whether the engine is to keep to no limit of sign-ins.
+    pub(crate) fn has_no_sign_in_rate(&self) -> bool {
+        matches!(self.sign_in_rate, Some(SignInRate::Off))
     }
 
     pub(crate) fn apply(&self, mut builder: Builder) -> Builder {

@@ -12,18 +12,18 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use fake_clerk::{Clock, FakeClerk};
+/// use fake_clerk::{FakeClerk, FakeClock};
 ///
-/// let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+/// let clock = FakeClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
 /// let clerk = FakeClerk::builder().clock(clock).build();
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct FakeClock {
     wall: SystemTime,
     at: Instant,
 }
 
-impl Clock {
+impl FakeClock {
     /// A clock whose wall reading starts at the system's.
     #[must_use]
     pub fn system() -> Self {
@@ -65,7 +65,7 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
+impl Default for FakeClock {
     fn default() -> Self {
         Self::system()
     }
@@ -80,7 +80,7 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    pub(crate) fn read(clock: &Clock, skew: i64) -> Self {
+    pub(crate) fn read(clock: &FakeClock, skew: i64) -> Self {
         let instant = clock.now();
         let since = clock.wall_at(instant).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { instant, ms: millis(since) + skew * 1000 }
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_readings_follow_a_driven_clock() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let clock = Clock::starting_at(start);
+        let clock = FakeClock::starting_at(start);
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(90)).await;
         assert_eq!(clock.now() - before, Duration::from_secs(90));
@@ -124,7 +124,7 @@ mod tests {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
         let early = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(Clock::anchored(start, early).wall(), start + Duration::from_secs(5));
-        assert_eq!(Clock::starting_at(start).wall_at(early), start - Duration::from_secs(5));
+        assert_eq!(FakeClock::anchored(start, early).wall(), start + Duration::from_secs(5));
+        assert_eq!(FakeClock::starting_at(start).wall_at(early), start - Duration::from_secs(5));
     }
 }

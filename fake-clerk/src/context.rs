@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 pub(crate) enum ClientToken {
     Unchanged,
     New(Unsigned),
-    /// The client is no more.
+    /// The client was deleted.
     Gone,
 }
 

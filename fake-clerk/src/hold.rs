@@ -27,7 +27,6 @@ pub(crate) enum Moment {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use fake_clerk::{Endpoint, FakeClerk};
 /// # use bytes::Bytes;
-/// # ///
 /// let clerk = FakeClerk::new();
 /// let hold = clerk.hold(Endpoint::Jwks);
 /// let request = http::Request::get(clerk.fapi_url() + "/.well-known/jwks.json").body(Bytes::new()).unwrap();
@@ -106,7 +105,7 @@ impl Hold {
         lock(&self.gate.waiting).iter().filter(|go| !go.is_closed()).count()
     }
 
-    /// Lets the request go that has waited longest; whether there was one.
+    /// Lets the request go that has waited longest. Returns whether there was one.
     pub fn release_one(&self) -> bool {
         let mut waiting = lock(&self.gate.waiting);
         while let Some(go) = waiting.pop_front() {

@@ -5,9 +5,11 @@
 //! and errors, and it signs its tokens. A program that is a client of Clerk can be tested against it without an
 //! account or a network; and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without a wait.
 //!
-//! In process, [`FakeClerk::handle`] answers a request. It runs on whatever executor polls it, so a test under
-//! `tokio::time::pause` lives through a day in a moment. [`FakeClerk::serve`] puts the stand-in on a socket, and the
-//! program `fake-clerk` ([`run`]) makes it a server for clients in any language.
+//! In process, [`FakeClerk::handle`] answers a request. It runs on any executor, as long as nothing is delayed:
+//! [`Fault::Delay`], [`Fault::DelayAnswer`] and [`verify_password_time`](FakeClerkBuilder::verify_password_time) need
+//! tokio's timer. Under `tokio::time::pause` a test lives through a day in a moment. `FakeClerk::serve` (feature
+//! `server`) puts the stand-in on a socket, and the program `fake-clerk` (feature `program`; in code, `run`) makes it a
+//! server for clients in any language.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -63,7 +65,8 @@
 //! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
 //!
 //! `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, `org:member` the first of them, in
-//! both organizations. Ids are the same at every start.
+//! both organizations. Ids of these users, of the organizations and of the instance are the same at every start: `acme`
+//! is `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
 //!
 //! # What it isn't
 //!
@@ -108,7 +111,7 @@ mod program;
 mod server;
 
 pub use crate::accounts::{FakeOrganization, FakeUser};
-pub use crate::clock::Clock;
+pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;
 pub use crate::faults::{ConnectionFault, Fault, RetryAfter};

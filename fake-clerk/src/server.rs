@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -92,18 +93,41 @@ impl fmt::Debug for FakeClerkServer {
     }
 }
 
-async fn accept(clerk: FakeClerk, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+/// How long a listener that has failed is left alone.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+trait Accept {
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        Self::accept(self)
+    }
+}
+
+async fn accept(clerk: FakeClerk, listener: impl Accept, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = &mut stopped => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => drop(connections.spawn(connection(clerk.clone(), stream, peer))),
-                // Out of files, say. Others wait for this thread meanwhile.
-                Err(_) => tokio::task::yield_now().await,
-            },
-            // Takes connections that are over out of the set.
+            (stream, peer) = next_connection(&listener) => {
+                connections.spawn(connection(clerk.clone(), stream, peer));
+            }
+            // Takes connections that are over out of the set. What they held may be what the next one lacked, so the
+            // pause ends with it.
             Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn next_connection(listener: &impl Accept) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Out of file descriptors, for example. Asked at once, the system would say the same.
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
@@ -185,5 +209,36 @@ impl Body for AnswerBody {
             Some(bytes) if self.breaks_off.is_none() => http_body::SizeHint::with_exact(bytes.len() as u64),
             _ => http_body::SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A listener of a process that has no file descriptors left.
+    struct Exhausted(Arc<AtomicU32>);
+
+    impl Accept for Exhausted {
+        async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+            let asked = self.0.fetch_add(1, Ordering::Relaxed);
+            assert!(asked < 1000, "asked again and again without a pause");
+            Err(io::Error::other("too many open files"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_fails_is_asked_again_after_a_pause() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(accept(FakeClerk::new(), Exhausted(Arc::clone(&asked)), stopped));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((10..=101).contains(&asked), "asked {asked} times in ten seconds");
+        drop(stop);
+        task.await.unwrap();
     }
 }

@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime};
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode};
 use tokio::time::Instant;
-use tower_clerk::testing::{self, Clock, FakeClerk, FakeUser};
+use tower_clerk::testing::{self, Clock, Endpoint, FakeClerk, FakeUser};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
 use super::common::{ask, session};
 
 const PASSWORD: &str = "the same for all";
 
-async fn seven_sign_ins(fake: &FakeClerk, clerk: &Clerk) {
+/// Signs seven users in; how long that took.
+async fn seven_sign_ins(fake: &FakeClerk, clerk: &Clerk) -> Duration {
     let layer = ClerkBasicAuthLayer::new(clerk.clone());
     let start = Instant::now();
     for number in 0..7 {
@@ -21,21 +22,49 @@ async fn seven_sign_ins(fake: &FakeClerk, clerk: &Clerk) {
         let request = Request::get("/me").header(AUTHORIZATION, testing::basic(&user, PASSWORD));
         assert_eq!(ask(&layer, request.body(()).unwrap()).await.status(), StatusCode::OK, "{user}");
     }
-    assert!(start.elapsed().is_zero(), "sign-ins waited for {:?}", start.elapsed());
     assert_eq!(fake.live_sessions(), 7);
+    start.elapsed()
 }
 
 #[tokio::test(start_paused = true)]
 async fn seven_users_sign_in_one_after_another_without_a_wait() {
     let (fake, clerk) = testing::unlimited();
-    seven_sign_ins(&fake, &clerk).await;
+    assert_eq!(seven_sign_ins(&fake, &clerk).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_on_a_stand_in_lifts_the_limits_of_both() {
     let fake = FakeClerk::builder().sign_in_limit(1, Duration::from_secs(3600)).build();
-    let clerk = testing::engine(&fake).build().unwrap();
-    seven_sign_ins(&fake, &clerk).await;
+    let clerk = testing::unlimited_builder(&fake).build().unwrap();
+    assert_eq!(seven_sign_ins(&fake, &clerk).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_backend_rate_lifts_the_budget_of_the_other_road() {
+    let fake = FakeClerk::new();
+    let clerk = testing::unlimited_builder(&fake)
+        .secret_key(fake.secret_key())
+        .backend_url(fake.backend_url())
+        .backend_rate(10_000, Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let waited = seven_sign_ins(&fake, &clerk).await;
+    assert!(waited < Duration::from_millis(50), "sign-ins waited for {waited:?}");
+    assert_eq!(fake.count(Endpoint::VerifyPassword), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_attempts_count_without_a_limit_of_sign_ins() {
+    let (_fake, clerk) = testing::unlimited();
+    let layer = ClerkBasicAuthLayer::new(clerk);
+    let get = async |password: String| {
+        let request = Request::get("/me").header(AUTHORIZATION, testing::basic("jane", &password));
+        ask(&layer, request.body(()).unwrap()).await.status()
+    };
+    for number in 0..4 {
+        assert_eq!(get(format!("wrong {number}")).await, StatusCode::UNAUTHORIZED, "{number}");
+    }
+    assert_eq!(get("correct horse battery staple".to_owned()).await, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +72,7 @@ async fn an_engine_on_a_stand_in_tells_the_time_by_its_clock() {
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
     let fake = FakeClerk::builder().clock(clock).build();
     tokio::time::advance(Duration::from_secs(90)).await;
-    let layer = ClerkBasicAuthLayer::new(testing::engine(&fake).build().unwrap());
+    let layer = ClerkBasicAuthLayer::new(testing::unlimited_builder(&fake).build().unwrap());
     let request = Request::get("/me")
         .header(AUTHORIZATION, testing::basic("carol@example.com", "personal account only"));
     let response = ask(&layer, request.body(()).unwrap()).await;

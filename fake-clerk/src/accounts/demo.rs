@@ -29,11 +29,16 @@ pub(crate) fn users() -> Vec<FakeUser> {
     ]
 }
 
+/// The id of a demo organization, the same at every start.
+pub(crate) fn organization_id(slug: &str) -> String {
+    ids::derived("org", slug)
+}
+
 pub(crate) fn organizations() -> Vec<FakeOrganization> {
     let organization = |slug: &str, name: &str| {
         // Roles belong to the instance on Clerk, so both organizations know the same ones.
         FakeOrganization::new(slug)
-            .id(ids::derived("org", slug))
+            .id(organization_id(slug))
             .name(name)
             .role("org:admin", ["org:invoices:read", "org:invoices:manage"])
             .role("org:member", ["org:invoices:read"])

@@ -7,7 +7,7 @@ use crate::state::{Client, Session, SessionStatus};
 /// How many sessions that are over stay listed on a client.
 const OVER_SESSIONS: usize = 4;
 
-/// Opens a session of a user on a client; its id. An organization that the user has left meanwhile is left out.
+/// Opens a session of a user on a client. Returns its id. An organization that the user has left meanwhile is left out.
 pub(crate) fn open(
     context: &mut Context<'_>,
     client: &mut Client,

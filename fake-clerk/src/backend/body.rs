@@ -87,8 +87,8 @@ pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
     Ok((number("limit", 10, 1..=500)?, number("offset", 0, 0..=usize::MAX)?))
 }
 
-/// Refuses parameters of the query that the stand-in doesn't have. Clerk has more filters: one that were passed over
-/// would find everybody.
+/// Refuses parameters of the query that the stand-in doesn't have. Clerk has more filters; ignoring one would return every
+/// user.
 pub(crate) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
     let unknown = call.query.iter().find(|(name, _)| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| Err(ApiError::unknown_param(name)))

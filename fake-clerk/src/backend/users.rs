@@ -40,8 +40,7 @@ pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     Ok(Reply::plain(shown))
 }
 
-/// The users, by number, of whom some may pass the filters and all others don't; `None` where the filters tell no such
-/// few.
+/// The users an index finds for the filters, by number; `None` if no filter has an index.
 fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTreeMap<usize, &'s User>> {
     let found: Vec<&User> = filters.iter().find_map(|(name, values)| match *name {
         _ if values.is_empty() => None,

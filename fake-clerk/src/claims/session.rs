@@ -37,7 +37,7 @@ pub(crate) fn session_token(
     if let Some(user) = state.users.get(&session.user) {
         claims.extend(user.account.claims.clone());
     }
-    // Whatever the custom claims are, they don't replace the token's own.
+    // Custom claims never replace the token's own.
     claims.extend(registered(session, wanted, wanted.life.unwrap_or(settings.token_life), now));
     claims.insert("sid".to_owned(), json!(session.id));
     claims.insert("sts".to_owned(), json!(session.status(now.instant).as_str()));

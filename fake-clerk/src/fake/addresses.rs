@@ -6,15 +6,11 @@ use crate::ids;
 
 /// Addresses. Clerk lets any number of users have one address as long as it is unverified, so a program that looks users
 /// up by address must check more than the address.
-///
-/// # Panics
-///
-/// These methods panic when there is no such user or address: that is a mistake in the test.
 impl FakeClerk {
     /// Adds a user whose verified identifiers others may have too, and returns the id.
     ///
-    /// Clerk doesn't allow this; a program that looks users up had better not rely on it. Sign-ins go to the user who
-    /// was added first. [`add_user`](Self::add_user) allows addresses to be shared only as long as they are
+    /// Clerk forbids this, but a program that looks users up must not rely on that. Sign-ins go to the user who was
+    /// added first. [`add_user`](Self::add_user) allows addresses to be shared only as long as they are
     /// unverified.
     ///
     /// ```
@@ -28,8 +24,11 @@ impl FakeClerk {
         self.change(|state, _, now| state.add_user(user, now))
     }
 
-    /// Makes an e-mail address of a user verified, or unverified: then no sign-in is possible with it, and look-ups
-    /// find it all the same.
+    /// Sets whether an e-mail address is verified. An unverified one can't sign in, but look-ups find it.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user or address.
     pub fn set_email_verified(&self, user: &str, address: &str, verified: bool) {
         self.change_user(user, |user, _, _| {
             let mut emails = user.account.emails.iter_mut();
@@ -38,7 +37,11 @@ impl FakeClerk {
         });
     }
 
-    /// Gives a user another e-mail address in the place of one, verified if that was.
+    /// Replaces an e-mail address; the new one keeps the old one's verification.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user or address.
     pub fn change_email(&self, user: &str, from: &str, to: impl Into<String>) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, _| {

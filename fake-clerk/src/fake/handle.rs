@@ -26,7 +26,7 @@ impl FakeClerk {
     ///
     /// # Errors
     ///
-    /// When a scripted [`Fault`] breaks the connection. Whatever Clerk itself refuses is an answer.
+    /// When a scripted [`Fault`] breaks the connection. A request that Clerk would refuse is an `Ok` response.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

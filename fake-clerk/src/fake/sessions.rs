@@ -27,7 +27,7 @@ impl FakeClerk {
         })
     }
 
-    /// How many sessions of a user are live.
+    /// How many sessions of a user are live; 0 if there is no such user, where the methods of accounts panic.
     #[must_use]
     pub fn live_sessions_of(&self, user: &str) -> usize {
         self.change(|state, _, now| {
@@ -36,7 +36,7 @@ impl FakeClerk {
         })
     }
 
-    /// Revokes a session, as an administrator does; whether it was live.
+    /// Revokes a session, as an administrator does. Returns whether it was live.
     pub fn revoke_session(&self, session: &str) -> bool {
         self.change(|state, _, now| match state.sessions.get_mut(session) {
             Some(session) if session.is_live(now.instant) => {

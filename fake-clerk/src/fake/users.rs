@@ -9,8 +9,6 @@ use crate::{ids, totp};
 
 /// Accounts. Users are named by id or by any identifier, organizations by id or slug.
 ///
-/// # Panics
-///
 /// These methods panic when there is no such user or organization: that is a mistake in the test.
 impl FakeClerk {
     pub(crate) fn change_user<T>(
@@ -25,7 +23,11 @@ impl FakeClerk {
         })
     }
 
-    /// Adds a user and returns the id.
+    /// Adds a user and returns the id. One with the id of another takes its place.
+    ///
+    /// # Panics
+    ///
+    /// When another user signs in with one of the identifiers.
     pub fn add_user(&self, user: FakeUser) -> String {
         self.change(|state, _, now| {
             let taken = state.users.taken_identifier(&user);
@@ -34,35 +36,57 @@ impl FakeClerk {
         })
     }
 
-    /// Adds an organization and returns the id.
+    /// Adds an organization and returns the id. One with the id of another takes its place.
+    ///
+    /// # Panics
+    ///
+    /// When another organization has the slug, or when it is none: a slug has lower-case letters, digits and dashes.
     pub fn add_organization(&self, organization: FakeOrganization) -> String {
         self.change(|state, _, now| {
-            let id = organization.id.clone();
+            let (id, slug) = (organization.id.clone(), &organization.slug);
+            let is_of_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            let is_slug = !slug.is_empty() && slug.chars().all(is_of_slug);
+            assert!(is_slug, "{slug:?} is no slug: one has lower-case letters, digits and dashes only");
+            let owner = state.organizations.id_of(slug);
+            assert!(owner.is_none_or(|owner| owner == id), "another organization has the slug {slug:?}");
             state.organizations.add(organization, now);
             id
         })
     }
 
     /// Makes a user a member of an organization, or gives a member another role.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user or organization, or when the organization doesn't have the role.
     pub fn add_member(&self, user: &str, organization: &str, role: &str) {
-        self.remove_member(user, organization);
         self.change(|state, _, now| {
-            let (user, organization) = found(state, user, organization);
-            if let Some(user) = state.users.get_mut(&user) {
-                user.memberships.push(Membership {
-                    id: ids::random("orgmem"),
-                    organization: organization.clone(),
-                    role: role.to_owned(),
-                    created: now.instant,
-                });
+            let (user, id) = found(state, user, organization);
+            let Some(organization) = state.organizations.get_mut(&id) else { return };
+            let (slug, roles) = (&organization.about.slug, &organization.about.roles);
+            let known = || roles.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ");
+            let has_role = roles.iter().any(|(key, _)| key == role);
+            assert!(has_role, "{slug} has no role {role:?}: it has {}", known());
+            let Some(user) = state.users.get_mut(&user) else { return };
+            if let Some(membership) = user.memberships.iter_mut().find(|it| it.organization == id) {
+                role.clone_into(&mut membership.role);
+                return;
             }
-            if let Some(organization) = state.organizations.get_mut(&organization) {
-                organization.members += 1;
-            }
+            organization.members += 1;
+            user.memberships.push(Membership {
+                id: ids::random("orgmem"),
+                organization: id,
+                role: role.to_owned(),
+                created: now.instant,
+            });
         });
     }
 
     /// Ends a membership. Sessions that had the organization active go on without it.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user or organization.
     pub fn remove_member(&self, user: &str, organization: &str) {
         self.change(|state, _, _| {
             let (user, organization) = found(state, user, organization);
@@ -82,6 +106,10 @@ impl FakeClerk {
     }
 
     /// Changes a password. As on Clerk, sessions that are there go on.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn set_password(&self, user: &str, password: impl Into<String>) {
         self.change_user(user, |user, _, now| {
             user.account.password = Some(password.into());
@@ -90,28 +118,48 @@ impl FakeClerk {
     }
 
     /// Bans a user, which revokes all sessions.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn ban(&self, user: &str) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, now| state.ban(&id, now));
     }
 
     /// Lifts a ban. Sessions that it revoked stay so.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn unban(&self, user: &str) {
         self.change_user(user, |user, _, _| user.account.banned = false);
     }
 
     /// Locks a user for as long as wrong passwords would, or without an end if the instance has no lock-out. Sessions
     /// go on.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn lock(&self, user: &str) {
         self.change_user(user, |user, settings, now| user.lock(settings, now));
     }
 
     /// Takes a lock off, and forgets the failures.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn unlock(&self, user: &str) {
         self.change_user(user, |user, _, _| user.unlock());
     }
 
     /// Makes sign-ins demand a code from an authenticator app, or not; see [`totp_code`](Self::totp_code).
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn require_second_factor(&self, user: &str, required: bool) {
         self.change_user(user, |user, _, _| match required {
             true if user.account.totp.is_none() => user.account.totp = Some(totp::secret()),
@@ -121,23 +169,39 @@ impl FakeClerk {
     }
 
     /// Makes the next sign-in end in `needs_new_password`, or not.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn require_new_password(&self, user: &str, required: bool) {
         self.change_user(user, |user, _, _| user.account.new_password = required);
     }
 
     /// Lets sessions of this user begin `pending`, with a task: `choose-organization`, `setup-mfa`,
     /// `reset-password`. A touch that names an organization resolves the first of these.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn pending_task(&self, user: &str, task: impl Into<String>) {
         self.change_user(user, |user, _, _| user.tasks.push(task.into()));
     }
 
     /// Deletes a user with all sessions.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     pub fn delete_user(&self, user: &str) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, _| state.remove_user(&id));
     }
 
     /// The code of the user's authenticator app at this moment; `None` without one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     #[must_use]
     pub fn totp_code(&self, user: &str) -> Option<String> {
         self.change_user(user, |user, _, now| {
@@ -146,6 +210,10 @@ impl FakeClerk {
     }
 
     /// The code that was mailed to the user last. `424242` does as well, as for Clerk's test addresses.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
     #[must_use]
     pub fn last_code(&self, user: &str) -> Option<String> {
         self.change_user(user, |user, _, _| user.last_code.clone())

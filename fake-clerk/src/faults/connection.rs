@@ -7,8 +7,8 @@ use http::Response;
 
 /// A connection that breaks off in place of an answer, because a [`Fault`](crate::Fault) says so.
 ///
-/// A client in process turns it into its HTTP client's error for such a connection;
-/// [`serve`](crate::FakeClerk::serve) lets the connection itself go wrong.
+/// A client in process turns it into its HTTP client's error for such a connection; over a socket (feature `server`)
+/// the connection itself goes wrong.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ConnectionFault {

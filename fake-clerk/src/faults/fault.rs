@@ -19,7 +19,7 @@ use crate::tokens::TokenFlaw;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request reaches Clerk after so long, and is answered as usual.
+    /// The request reaches Clerk after this delay, and is answered as usual.
     Delay(Duration),
     /// The request is never answered.
     Hang,
@@ -38,7 +38,7 @@ pub enum Fault {
     Html(u16),
     /// 307 to another host.
     Redirect,
-    /// The answer comes so late.
+    /// The answer is delayed by this long.
     DelayAnswer(Duration),
     /// The connection is closed before the answer.
     Reset,
@@ -70,7 +70,7 @@ pub enum Fault {
 pub enum RetryAfter {
     /// Seconds, as Clerk sends it.
     Seconds(u64),
-    /// The date so long from now, as the proxies before it may.
+    /// An HTTP date this far ahead, as a proxy in front of Clerk may send.
     Date(Duration),
     /// This very text.
     Raw(String),

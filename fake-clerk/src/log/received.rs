@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,24 +13,64 @@ use crate::request::Call;
 /// The largest form or JSON body that is kept.
 const MAX_FORM: usize = 64 * 1024;
 
-/// Parameters and headers that `Debug` doesn't show.
-const SECRET: [&str; 10] = [
-    "password",
-    "code",
-    "ticket",
-    "token",
-    "expired_token",
-    "authorization",
-    "cookie",
-    "signature",
-    "__clerk_db_jwt",
-    "proof_token",
+/// The parameters and headers whose values `Debug` shows. Any other may be a secret, if only by a mistake of the client.
+const HARMLESS: [&str; 41] = [
+    // Forms.
+    "strategy",
+    "identifier",
+    "transfer",
+    "oidc_prompt",
+    "timezone",
+    "locale",
+    "email_address_id",
+    "phone_number_id",
+    "passkey_id",
+    "sign_out_of_other_sessions",
+    "active_organization_id",
+    "organization_id",
+    "intent",
+    "tab_state",
+    "force_origin",
+    "algorithm",
+    // Queries and JSON.
+    "_is_native",
+    "_method",
+    "_clerk_js_version",
+    "_clerk_session_id",
+    "__clerk_api_version",
+    "email_address",
+    "phone_number",
+    "username",
+    "user_id",
+    "client_id",
+    "org_id",
+    "status",
+    "limit",
+    "offset",
+    "expires_in_seconds",
+    "bypass_client_trust",
+    // Headers.
+    "accept",
+    "accept-encoding",
+    "clerk-api-version",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "user-agent",
 ];
+
+/// The longest name of a parameter that `Debug` shows.
+const MAX_NAME: usize = 40;
+
+/// Stands for whatever `Debug` doesn't show.
+const MASK: &str = "***";
 
 /// A request that a [`FakeClerk`](crate::FakeClerk) received.
 ///
-/// Its `Debug` shows neither passwords nor tokens, so that a failed assertion doesn't either; the accessors give
-/// everything.
+/// Its `Debug` shows the values of parameters and headers that are known to be harmless, and `***` for all others, so
+/// that a failed assertion shows no password and no token. The accessors give everything.
 #[derive(Clone)]
 pub struct ReceivedRequest {
     method: Method,
@@ -94,7 +134,8 @@ impl ReceivedRequest {
         self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// All parameters of the form, in their order. A form of more than 64 KiB isn't kept.
+    /// All parameters of the form, in their order. A form of more than 64 KiB isn't kept, and a body of another
+    /// content type is none.
     #[must_use]
     pub fn form_params(&self) -> &[(String, String)] {
         &self.form
@@ -146,40 +187,48 @@ impl ReceivedRequest {
 
 impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = |pairs: &[(String, String)]| {
-            let mask = |(name, value): &(String, String)| {
-                (name.clone(), if is_secret(name) { "***".to_owned() } else { value.clone() })
-            };
-            pairs.iter().map(mask).collect::<Vec<_>>()
-        };
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = self.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let pair = |(name, value): &(String, String)| (shown_name(name), shown_value(name, value).to_owned());
+        let query: Vec<_> = self.query.iter().map(pair).collect();
+        // In a form that isn't escaped, the part of a password behind its `&` is the name of a parameter.
+        let is_known = |name: &str| self.endpoint.parameters().contains(&name);
+        let form = self.form.iter().map(|parameter| match is_known(&parameter.0) {
+            true => pair(parameter),
+            false => (MASK.to_owned(), MASK.to_owned()),
+        });
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = self.headers.iter().map(|(name, value)| pair(&(name.to_string(), text(value))));
         f.debug_struct("ReceivedRequest")
             .field("method", &self.method)
             .field("host", &self.host)
             .field("path", &self.path)
-            .field("query", &masked(&self.query))
-            .field("form", &masked(&self.form))
-            .field("json", &self.json.as_ref().map(masked_json))
-            .field("headers", &masked(&headers.collect::<Vec<_>>()))
+            .field("query", &query)
+            .field("form", &form.collect::<Vec<_>>())
+            .field("json", &self.json.as_ref().map(|json| masked("", json)))
+            .field("headers", &headers.collect::<Vec<_>>())
             .field("status", &self.status)
             .finish_non_exhaustive()
     }
 }
 
-fn is_secret(name: &str) -> bool {
-    SECRET.contains(&name.to_ascii_lowercase().as_str())
+/// The name of a parameter or header, if it can be one and not a piece of something else.
+fn shown_name(name: &str) -> String {
+    let is_name =
+        name.len() <= MAX_NAME && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'-'));
+    if is_name { name.to_owned() } else { MASK.to_owned() }
 }
 
-fn masked_json(value: &Value) -> Value {
+fn shown_value<'v>(name: &str, value: &'v str) -> &'v str {
+    if HARMLESS.contains(&name) { value } else { MASK }
+}
+
+/// JSON that is the value of a parameter of this name, without secrets.
+fn masked(name: &str, value: &Value) -> Value {
     match value {
         Value::Object(object) => {
-            let mask = |(name, value): (&String, &Value)| {
-                (name.clone(), if is_secret(name) { Value::from("***") } else { masked_json(value) })
-            };
-            object.iter().map(mask).collect()
+            object.iter().map(|(name, value)| (shown_name(name), masked(name, value))).collect()
         }
-        Value::Array(items) => items.iter().map(masked_json).collect(),
-        other => other.clone(),
+        Value::Array(items) => items.iter().map(|item| masked(name, item)).collect(),
+        plain if HARMLESS.contains(&name) => plain.clone(),
+        _ => Value::from(MASK),
     }
 }

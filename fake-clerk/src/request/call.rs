@@ -3,13 +3,16 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request};
 use serde_json::Value;
 
 use crate::endpoint::{Endpoint, MAX_REQUEST};
 use crate::errors::ApiError;
+
+/// The content type of forms.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 pub(crate) struct Call {
     pub(crate) endpoint: Endpoint,
@@ -81,8 +84,8 @@ impl Call {
         let (mut form, mut json) = (Vec::new(), None);
         match body.len() <= MAX_REQUEST {
             true if endpoint.is_backend() => json = serde_json::from_slice(&body).ok(),
-            true => form = pairs(&body),
-            false => {}
+            true if has_content_type(&parts.headers, FORM) => form = pairs(&body),
+            _ => {}
         }
         Self {
             endpoint,
@@ -146,4 +149,10 @@ impl Call {
             cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
         pairs.find(|(known, _)| known.trim() == name).map(|(_, value)| value.trim())
     }
+}
+
+/// Whether the body is said to be of a type, with whatever parameters.
+pub(crate) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)
 }

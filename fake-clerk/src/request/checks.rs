@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use crate::clock::Now;
 use crate::endpoint::{Endpoint, MAX_REQUEST};
 use crate::errors::ApiError;
-use crate::request::call::Call;
+use crate::request::call::{Call, FORM, has_content_type};
 use crate::request::version::is_version;
 use crate::settings::FakeClerkBuilder;
 
@@ -74,7 +74,7 @@ impl Call {
         if self.body.is_empty() {
             return Ok(());
         }
-        self.check_content_type("application/x-www-form-urlencoded")?;
+        self.check_content_type(FORM)?;
         for (name, value) in &self.form {
             // A sign-in by password that the instance doesn't offer has no such parameter.
             let off = name == "password" && !settings.passwords && self.endpoint != Endpoint::ResetPassword;
@@ -89,10 +89,11 @@ impl Call {
     }
 
     pub(crate) fn check_content_type(&self, expected: &str) -> Result<(), ApiError> {
-        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-        let kind = kind.unwrap_or_default();
-        let bare = kind.split(';').next().unwrap_or_default().trim();
-        if bare.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ApiError::content_type(kind, expected)) }
+        if has_content_type(&self.headers, expected) {
+            return Ok(());
+        }
+        let actual = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        Err(ApiError::content_type(actual.unwrap_or_default(), expected))
     }
 
     /// Whether the body spells U+FFFD, which decoding puts in the place of bytes that aren't UTF-8.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::FakeClock;
 use crate::settings::backend::{BackendLimit, GoneSession};
 
 /// The version of session tokens that an instance mints.
@@ -23,8 +23,8 @@ type CodeHook = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// Sets a [`FakeClerk`](crate::FakeClerk) up.
 ///
-/// The defaults are those of a new Clerk instance, except Device Trust, which only accounts that say so have:
-/// on an instance where it is on for all, no program signs in with a password.
+/// The defaults are those of a new Clerk instance, except Device Trust, which is off unless an account asks for it: on
+/// an instance where it is on for all, no program signs in with a password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +35,7 @@ type CodeHook = Arc<dyn Fn(&str, &str) + Send + Sync>;
 #[derive(Clone)]
 #[must_use]
 pub struct FakeClerkBuilder {
-    pub(crate) clock: Clock,
+    pub(crate) clock: FakeClock,
     pub(crate) host: String,
     pub(crate) demo: bool,
     pub(crate) token_life: Duration,
@@ -68,7 +68,7 @@ pub struct FakeClerkBuilder {
 impl FakeClerkBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            clock: Clock::system(),
+            clock: FakeClock::system(),
             host: "clerk.fake-clerk.example".to_owned(),
             demo: true,
             token_life: Duration::from_secs(60),
@@ -103,8 +103,8 @@ impl FakeClerkBuilder {
 
     /// Tells the time by this clock: tokens, the `Date` header, limits, locks and lives of sessions.
     ///
-    /// It takes whatever turns into a [`Clock`], as the clock of the program under test may.
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+    /// Accepts anything that converts into a clock.
+    pub fn clock(mut self, clock: impl Into<FakeClock>) -> Self {
         self.clock = clock.into();
         self
     }
@@ -200,7 +200,7 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Locks a user after so many wrong attempts, for so long (10, 1 h).
+    /// Locks a user for `duration` after `max_attempts` wrong attempts (10, 1 h).
     pub fn lockout(mut self, max_attempts: u32, duration: Duration) -> Self {
         self.lockout = Some((max_attempts, duration));
         self
@@ -244,7 +244,7 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Sets the instance's clock off by so many seconds: its `Date`, its tokens, its timestamps.
+    /// Skews the instance's clock by `seconds`: its `Date`, its tokens, its timestamps.
     pub fn clock_skew(mut self, seconds: i64) -> Self {
         self.clock_skew = seconds;
         self

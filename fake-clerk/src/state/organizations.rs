@@ -25,21 +25,21 @@ pub(crate) struct Organization {
 #[derive(Default)]
 pub(crate) struct Organizations {
     by_id: HashMap<String, Organization>,
-    /// Ids by slug. Of several organizations with one slug, the first has it.
+    /// Ids by slug.
     by_slug: HashMap<String, String>,
 }
 
 impl Organizations {
-    /// Adds an organization, in the place of one with the same id.
+    /// Adds an organization, in the place of one with the same id, whose members it takes over.
     pub(crate) fn add(&mut self, about: FakeOrganization, now: Now) {
         let (id, slug) = (about.id.clone(), about.slug.clone());
-        let organization = Organization { about, created: now.instant, members: 0 };
-        if let Some(former) = self.by_id.insert(id.clone(), organization)
-            && self.by_slug.get(&former.about.slug) == Some(&id)
-        {
+        let former = self.by_id.remove(&id);
+        if let Some(former) = &former {
             self.by_slug.remove(&former.about.slug);
         }
-        self.by_slug.entry(slug).or_insert(id);
+        let members = former.map_or(0, |former| former.members);
+        self.by_id.insert(id.clone(), Organization { about, created: now.instant, members });
+        self.by_slug.insert(slug, id);
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Organization> {

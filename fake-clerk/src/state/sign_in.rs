@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::clock::Now;
 use crate::ids;
 
-/// How long an attempt may be gone on with.
+/// How long an attempt can be continued.
 const LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

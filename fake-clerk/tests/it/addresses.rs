@@ -1,6 +1,6 @@
 //! Addresses that aren't one verified user's.
 
-use fake_clerk::{FakeClerk, FakeOrganization, FakeUser};
+use fake_clerk::{FakeClerk, FakeUser};
 
 use super::caller::{Caller, JANE, Server};
 
@@ -93,21 +93,4 @@ async fn nothing_of_a_deleted_user_is_left_to_another_one_with_the_same_id() {
     );
     clerk.add_user(user());
     assert_eq!(states(&mut caller).await.0, "needs_client_trust");
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_organizations_with_one_slug_the_first_has_it() {
-    let clerk = FakeClerk::builder().empty().build();
-    clerk.add_user(FakeUser::new("ada@example.com").password("difference engine"));
-    let first = clerk.add_organization(FakeOrganization::new("acme"));
-    let second = clerk.add_organization(FakeOrganization::new("acme"));
-    clerk.add_member("ada@example.com", "acme", "org:admin");
-    clerk.add_member("ada@example.com", &second, "org:member");
-    let mut caller = Caller::new(&clerk);
-    let session = caller.session("ada@example.com", "difference engine").await;
-    for (named, expected) in [("acme", &first), (second.as_str(), &second)] {
-        let form = [("active_organization_id", named)];
-        let body = caller.post(&format!("{session}/touch"), &form).await.ok();
-        assert_eq!(body["response"]["last_active_organization_id"], expected.as_str());
-    }
 }

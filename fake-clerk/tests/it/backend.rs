@@ -95,7 +95,7 @@ async fn a_password_is_right_or_wrong_or_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_count_towards_the_lock_where_they_do() {
+async fn password_checks_count_towards_the_lock_if_enabled() {
     let lock = Duration::from_secs(600);
     let clerk = FakeClerk::builder().verify_password_counts(true).lockout(3, lock).build();
     let server = Server::new(&clerk);

@@ -143,3 +143,12 @@ async fn what_isnt_utf_8_is_named() {
     assert_eq!(got.refusal(), (422, "form_param_value_invalid"));
     assert_eq!(got.body["errors"][0]["meta"]["param_name"], "password");
 }
+
+#[test]
+fn a_request_is_answered_outside_of_tokio() {
+    let clerk = FakeClerk::new();
+    let keys = Request::get(clerk.fapi_url() + "/.well-known/jwks.json").body(Bytes::new()).unwrap();
+    let mut answer = std::pin::pin!(clerk.handle(keys));
+    let polled = answer.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    assert!(matches!(polled, std::task::Poll::Ready(Ok(response)) if response.status() == 200));
+}

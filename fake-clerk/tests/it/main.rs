@@ -9,7 +9,11 @@ mod backend_sessions;
 mod caller;
 mod door;
 mod faults;
+mod log;
+mod members;
 mod modules;
+#[cfg(feature = "program")]
+mod program;
 mod races;
 mod scale;
 mod sessions;

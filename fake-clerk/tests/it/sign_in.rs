@@ -109,7 +109,7 @@ async fn a_right_password_takes_the_count_of_wrong_ones_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn enumeration_protection_makes_wrong_and_unknown_one() {
+async fn enumeration_protection_gives_one_answer_to_wrong_and_unknown() {
     let clerk = FakeClerk::builder().enumeration_protection(true).build();
     for identifier in ["jane", "nobody@example.com", "sso@example.com"] {
         let got = Caller::new(&clerk).sign_in(identifier, "wrong").await;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::caller::part;
 
 /// Everything that the server sends on a connection for one request.
-async fn exchange(address: SocketAddr, request: &str) -> String {
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -18,7 +18,7 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn sign_in(address: SocketAddr) -> String {
+pub(crate) fn sign_in(address: SocketAddr) -> String {
     let body = "strategy=password&identifier=jane&password=correct+horse+battery+staple";
     format!(
         "POST /v1/client/sign_ins?_is_native=1 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

@@ -164,7 +164,7 @@ async fn whether_a_ticket_passes_the_second_factor_is_the_instances_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_sign_in_may_not_by_ticket_and_keeps_it() {
+async fn a_refused_ticket_sign_in_leaves_the_ticket_valid() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     for (address, refusal) in
         [("banned@example.com", (403, "user_banned")), ("locked@example.com", (403, "user_locked"))]

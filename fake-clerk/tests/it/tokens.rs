@@ -3,7 +3,9 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use fake_clerk::{Clock, Endpoint, FakeClerk, FakeOrganization, FakeUser, Fault, TokenFlaw, TokenVersion};
+use fake_clerk::{
+    Endpoint, FakeClerk, FakeClock, FakeOrganization, FakeUser, Fault, TokenFlaw, TokenVersion,
+};
 use serde_json::{Value, json};
 use tokio::time::advance;
 
@@ -42,7 +44,7 @@ async fn jane_at_acme(clerk: &FakeClerk) -> (Caller, String, Value) {
 #[tokio::test(start_paused = true)]
 async fn version_2_packs_the_organization() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let clerk = FakeClerk::builder().clock(Clock::starting_at(wall)).build();
+    let clerk = FakeClerk::builder().clock(FakeClock::starting_at(wall)).build();
     let (_, _, jwt) = jane_at_acme(&clerk).await;
     let (header, claims) = (part(&jwt, 0), part(&jwt, 1));
     assert_eq!(header["alg"], "RS256");
@@ -174,7 +176,7 @@ async fn a_session_minter_wants_the_token_before() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_wrong_is_wrong_everywhere() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let clerk = FakeClerk::builder().clock(Clock::starting_at(wall)).clock_skew(-90).build();
+    let clerk = FakeClerk::builder().clock(FakeClock::starting_at(wall)).clock_skew(-90).build();
     let got = Caller::new(&clerk).sign_in("jane", JANE).await;
     let date = httpdate::parse_http_date(got.header("date").unwrap()).unwrap();
     assert_eq!(date, wall - Duration::from_secs(90));

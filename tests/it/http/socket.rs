@@ -157,7 +157,10 @@ async fn s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address() {
         child.env(name, &address);
     }
     child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
-    let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap();
+    let output = output.unwrap_or_else(|error| {
+        panic!("this test's program can't be run again, as it can't once it was rebuilt meanwhile: {error}")
+    });
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
     assert!(text.contains("1 passed"), "{text}");

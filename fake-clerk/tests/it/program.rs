@@ -1,0 +1,101 @@
+//! The program, as a shell starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use fake_clerk::FakeClerk;
+
+use super::socket::{exchange, sign_in};
+
+fn program(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fake-clerk"));
+    for name in ["FAKE_CLERK_ADDR", "FAKE_CLERK_LIMITS", "CLERK_SECRET_KEY"] {
+        command.env_remove(name);
+    }
+    command.env("FAKE_CLERK_ADDR", "127.0.0.1:0").envs(settings.iter().copied());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// One line on stderr and code 2, which settings that it can't use must come to.
+fn refused(settings: &[(&str, &str)]) -> String {
+    let Output { status, stdout, stderr } = program(settings).output().unwrap();
+    let text = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice(), text.lines().count()), (Some(2), &[][..], 1), "{text}");
+    text.trim_end().to_owned()
+}
+
+/// A running program; killed when dropped.
+struct Running {
+    child: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Running {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let mut child = program(settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("fake clerk listening on http://");
+        let address = address.unwrap_or_else(|| panic!("it printed {line:?}")).parse().unwrap();
+        Self { child, address }
+    }
+
+    fn stderr(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn what_it_cant_use_is_named_with_what_to_do() {
+    let text = refused(&[("FAKE_CLERK_ADDR", "4400")]);
+    assert!(text.starts_with("FAKE_CLERK_ADDR: ") && text.ends_with("must be like 127.0.0.1:4400"), "{text}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = refused(&[("FAKE_CLERK_ADDR", &taken.local_addr().unwrap().to_string())]);
+    assert!(text.ends_with("set FAKE_CLERK_ADDR (127.0.0.1:0 for a free port)"), "{text}");
+    assert_eq!(refused(&[("FAKE_CLERK_LIMITS", "none")]), "FAKE_CLERK_LIMITS: must be off or unset");
+    let text = refused(&[("CLERK_SECRET_KEY", "hunter2")]);
+    assert_eq!(text, "CLERK_SECRET_KEY: must begin with sk_test_ or sk_live_");
+}
+
+#[test]
+fn it_prints_what_a_user_at_a_shell_needs() {
+    let clerk = FakeClerk::new();
+    let running = Running::start(&[("CLERK_SECRET_KEY", ""), ("FAKE_CLERK_LIMITS", "")]);
+    let text = running.stderr();
+    assert!(text.contains(&format!("\nexport CLERK_SECRET_KEY={}\n", clerk.secret_key())), "{text}");
+    // The README has their ids, for commands that work as typed.
+    for slug in ["acme", "globex"] {
+        let (_, id) =
+            text.split_once(&format!("{slug} is ")).unwrap_or_else(|| panic!("no {slug} in {text}"));
+        let id: String = id.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
+        assert!(include_str!("../../README.md").contains(&format!("| `{slug}` | `{id}` |")), "{slug}: {id}");
+    }
+    // A key from outside may be a real one.
+    let running = Running::start(&[("CLERK_SECRET_KEY", "sk_test_given")]);
+    assert!(!running.stderr().contains("sk_test_given"));
+}
+
+#[tokio::test]
+async fn its_limits_can_be_turned_off() {
+    for (limits, expected) in [("", "HTTP/1.1 429"), ("off", "HTTP/1.1 200")] {
+        let running = Running::start(&[("FAKE_CLERK_LIMITS", limits)]);
+        for _ in 0..5 {
+            let answer = exchange(running.address, &sign_in(running.address)).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        let answer = exchange(running.address, &sign_in(running.address)).await;
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
