@@ -59,11 +59,11 @@
 //!
 //! # Layout
 //!
-//! `layer` (HTTP) → `clerk` (policy: what happens in which order) → `exchange` (sign-ins and mints, what paces and
-//! protects them, and in `road` the calls that the two roads differ in) → `fapi`, `bapi`, `jwt`, `store` (this process),
-//! `kept` (what outlives it) → `api` (what both APIs have in common) → values. Arrows point one way. `flight` is one piece
-//! of work per key, shared. `testing` re-exports `fake-clerk` and implements [`Transport`] for it; that crate shares no
-//! types with this one.
+//! `layer` and `testing` (what a program touches) → `engine` (what happens in which order) → `provider` (what the Frontend
+//! and the Backend API differ in) → `sessions` (what this process holds), `kept` (what outlives it) → `clerk_api` (how
+//! Clerk's APIs are called), `jwt` → `limits` (queues, failures, circuits) → values. Imports run in this direction alone, and
+//! a test reads them. `testing` re-exports `fake-clerk` and implements [`Transport`] for it; that crate shares no types with
+//! this one.
 //!
 //! # Testing your own app
 //!

@@ -98,16 +98,32 @@ impl<R> ClerkBasicAuthLayer<R> {
         }))
     }
 
-    /// Takes the organization from the request: an id or a slug, the personal account, or none of the two.
+    /// Reads the organization from the request: an id or a slug, the personal account, or neither.
     ///
-    /// The selector returns a [`RequestOrganization`], or an `Option` of an id or slug. `None` refuses the request
-    /// with 403 `organization_forbidden`; the personal account has to be asked for as
-    /// [`RequestOrganization::Personal`]. A name that has the shape of neither id nor slug is answered 403, too. Neither
-    /// costs a call to Clerk, and both come before the password is looked at: return the name of an organization that you
-    /// don't know instead of `None`, and Clerk refuses it like any organization that the user isn't a member of.
+    /// The selector returns a [`RequestOrganization`], or an owned `Option` of an id or slug (`Option<String>`). `None` is
+    /// answered 403 `organization_forbidden`; a session for no organization takes
+    /// [`RequestOrganization::Personal`]. A name that is neither an id nor a slug is answered 403, too.
     ///
-    /// The selector sees the request as it stands where the layer is. A nested router has cut the path by then: axum
-    /// leaves the whole one in the extensions, as `axum::extract::OriginalUri`.
+    /// Both answers come without a call to Clerk, and before the password is checked. If your selector looks organizations
+    /// up, return an unknown name as it is: with `None`, a 403 would tell anybody without a password which names you know.
+    ///
+    /// The selector sees the request as it stands where the layer is. A nested router has cut the path by then; axum leaves
+    /// the whole one in the extensions:
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use axum::extract::OriginalUri;
+    /// use tower_clerk::ClerkBasicAuthLayer;
+    ///
+    /// // For a router that is nested at `/orgs/{org}`.
+    /// let nested = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
+    ///     let uri = parts.extensions.get::<OriginalUri>()?;
+    ///     Some(uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
+    /// });
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
+    /// And without a nested router:
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;

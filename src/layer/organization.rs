@@ -3,9 +3,9 @@
 /// The organization that a request is for, as [`organization_from`](crate::ClerkBasicAuthLayer::organization_from)
 /// reads it from the request.
 ///
-/// A request without an organization is refused unless the personal account is asked for by name:
-/// `None` converts to [`Refused`](Self::Refused), never to [`Personal`](Self::Personal). A selector that finds nothing,
-/// because a router has cut the path or a header is missing, therefore lets nobody in.
+/// `None` converts to [`Refused`](Self::Refused), never to [`Personal`](Self::Personal): a selector that finds nothing,
+/// because a router has cut the path or a header is missing, makes no session. Requests that the layer lets pass as
+/// [`Anonymous`](crate::Anonymous) (optional, exempt, a preflight) still pass, without one.
 ///
 /// ```
 /// use tower_clerk::RequestOrganization;
@@ -20,7 +20,8 @@ pub enum RequestOrganization {
     Named(String),
     /// The user's personal account: the session is for no organization.
     Personal,
-    /// Neither of the two: the request is answered 403 `organization_forbidden`, without a call to Clerk.
+    /// Neither of the two: a request with credentials is answered 403 `organization_forbidden`, without a call to Clerk,
+    /// and one without them 401 as ever.
     Refused,
 }
 

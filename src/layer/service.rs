@@ -92,7 +92,9 @@ impl<S, R> ClerkBasicAuth<S, R> {
             // The policy itself names no organization where it has a selector.
             Some(RequestOrganization::Personal) | None => &policy.access,
             Some(RequestOrganization::Refused) => {
-                return self.reject(Rejection::new(RejectionKind::OrganizationForbidden));
+                tracing::debug!("the request names no organization: the layer's selector found none");
+                let rejection = Rejection::new(RejectionKind::OrganizationForbidden);
+                return self.reject(rejection.detail_of("the request names no organization"));
             }
         };
         if let Some(held) = self.clerk.held(&key, access) {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use super::holding::Holding;
 use super::session::Session;
 use crate::sync::lock;
 
-/// Finds the session that a revocation names. A session takes itself out when it is dropped, so nothing has to be swept.
+/// Finds the session that a revocation names. Sessions are taken out when the last proof of their holding leaves, or when
+/// they are dropped, so nothing has to be swept.
 #[derive(Debug, Default)]
 pub(crate) struct SessionIndex(Mutex<HashMap<Arc<str>, Weak<Session>>>);
 
@@ -18,6 +20,11 @@ impl SessionIndex {
 
     pub(super) fn get(&self, id: &str) -> Option<Arc<Session>> {
         lock(&self.0).get(id).and_then(Weak::upgrade)
+    }
+
+    /// The last proof of a holding has left. The cache frees it somewhat later.
+    pub(super) fn unlist_all(&self, holding: &Holding) {
+        holding.sessions().iter().for_each(|session| self.unlist(session));
     }
 
     /// Called by a session that is being dropped; another one may have been listed under its id since.

@@ -1,8 +1,8 @@
 //! The proof of a password: what a credential is found by, and how long it stands.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -28,34 +28,31 @@ pub(crate) struct Proof {
     start: Instant,
     /// Nanoseconds.
     end: AtomicU64,
-    /// The end of the Clerk session, which no proof outlives: nanoseconds.
-    latest: u64,
     /// Renewing the proof ahead of its end.
     pub(crate) renewal: Turnstile,
     over: AtomicBool,
-    ended: Notify,
+    /// For a renewal that waits. Most proofs never have one, so it takes no room before.
+    ended: OnceLock<Box<Notify>>,
 }
 
 impl Proof {
-    /// A proof that counts from `start`, for a session that ends at Clerk at `latest`.
+    /// A proof that counts from `start`. It never outlives its session.
     pub(crate) fn new(
         key: CredentialKey,
         holding: Arc<Holding>,
         start: Instant,
         life: ProofLife,
-        latest: Option<Instant>,
+        session_end: Option<Instant>,
     ) -> Arc<Self> {
-        let after_start = |at: Instant| nanos(at.saturating_duration_since(start));
-        let latest = latest.map_or(u64::MAX, after_start);
+        let end = session_end.map_or(life.end, |end| end.min(life.end));
         Arc::new(Self {
             key,
             holding,
             start,
-            end: AtomicU64::new(after_start(life.end).min(latest)),
-            latest,
+            end: AtomicU64::new(nanos(end.saturating_duration_since(start))),
             renewal: Turnstile::new(life.renew),
             over: AtomicBool::new(false),
-            ended: Notify::new(),
+            ended: OnceLock::new(),
         })
     }
 
@@ -70,8 +67,8 @@ impl Proof {
 
     /// The password has been proven anew, without a new session.
     pub(crate) fn renew(&self, life: ProofLife) {
-        let end = nanos(life.end.saturating_duration_since(self.start)).min(self.latest);
-        self.end.fetch_max(end, Ordering::Relaxed);
+        let end = self.holding.session().end.map_or(life.end, |end| end.min(life.end));
+        self.end.fetch_max(nanos(end.saturating_duration_since(self.start)), Ordering::Relaxed);
         if let Some(renew) = life.renew {
             self.renewal.open_at(renew);
         }
@@ -80,14 +77,19 @@ impl Proof {
     /// Nothing is handed on by it any more, whoever still holds it.
     pub(crate) fn mark_over(&self) {
         self.over.store(true, Ordering::Release);
-        self.ended.notify_waiters();
+        // Either a renewal sees the store, or this sees the renewal.
+        fence(Ordering::SeqCst);
+        if let Some(ended) = self.ended.get() {
+            ended.notify_waiters();
+        }
     }
 
     /// Waits until nothing is handed on by it any more.
     pub(crate) async fn ended(&self) {
-        let mut ended = pin!(self.ended.notified());
+        let mut ended = pin!(self.ended.get_or_init(Box::default).notified());
         // Listening begins before the look, so that no end is missed in between.
         ended.as_mut().enable();
+        fence(Ordering::SeqCst);
         if !self.is_over() {
             ended.await;
         }

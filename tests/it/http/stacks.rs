@@ -113,6 +113,10 @@ async fn a8_the_personal_account_is_had_by_its_name_alone() {
         }
     }
     assert_eq!(code(&ask(&of(RequestOrganization::Refused), Request::new(())).await), "credentials_missing");
+    // Where the layer is optional, a request without credentials passes, without a session.
+    let optional = of(RequestOrganization::Refused).optional();
+    assert_eq!(ask(&optional, Request::new(())).await.body(), "nobody");
+    assert_eq!(code(&ask(&optional, basic(JANE)).await), "organization_forbidden");
 }
 
 #[tokio::test(start_paused = true)]
