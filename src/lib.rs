@@ -132,6 +132,7 @@ mod organization;
 mod packed;
 mod provider;
 mod rejection;
+mod scope;
 mod session;
 mod sessions;
 mod settings;

@@ -1,8 +1,22 @@
 //! The organizations of a user.
 
+use crate::scope::OrganizationName;
+
 /// An organization that the user is a member of.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
     pub(crate) id: Box<str>,
     pub(crate) slug: Option<Box<str>>,
+}
+
+impl Membership {
+    /// The id of an organization among these, by whichever name.
+    pub(crate) fn find<'a>(memberships: &'a [Self], organization: &OrganizationName) -> Option<&'a str> {
+        let is_it = |it: &&Self| match organization {
+            OrganizationName::Id(id) => it.id == *id,
+            OrganizationName::Slug(slug) => it.slug.as_deref() == Some(&**slug),
+            OrganizationName::Malformed => false,
+        };
+        memberships.iter().find(is_it).map(|it| &*it.id)
+    }
 }

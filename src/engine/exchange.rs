@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{Clerk, Inner};
-use crate::access::{Access, OrganizationRef};
+use crate::access::Access;
 use crate::clerk_api::Meaning;
 use crate::counters::Outcome;
 use crate::credentials::Credentials;
@@ -18,8 +18,9 @@ use crate::engine::verdict::{of_mint, unavailable};
 use crate::flight::{Join, Purpose};
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
+use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused, TokenKey};
+use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
@@ -37,7 +38,7 @@ impl Clerk {
         access: &Access,
     ) -> Result<ClerkSession, Rejection> {
         let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
-        let attempt = Attempt::new(key, credentials, source, access.organization.clone());
+        let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone());
         // A session that is live already needs a token at most.
         let mut how = Outcome::Minted;
         let result = self.exchange_for(&attempt, access, &mut how).await;
@@ -59,7 +60,7 @@ impl Clerk {
         if inner.sign_ins.closed.load(Ordering::Acquire) {
             return Err(unavailable("shut_down"));
         }
-        if access.organization.as_deref().is_some_and(|name| OrganizationRef::parse(name).is_none()) {
+        if access.scope.organization == Some(OrganizationName::Malformed) {
             return Err(Rejection::new(RejectionKind::OrganizationForbidden));
         }
         // A further sign-in may follow from an answer once: a session that turned out to be over, or a revocation
@@ -193,8 +194,8 @@ impl Inner {
             }
             return Ok(session);
         }
-        let kind = TokenKey::of(access);
-        if let Some(refused) = holding.refused(&kind, now) {
+        let kind = &access.scope;
+        if let Some(refused) = holding.refused(kind, now) {
             return Err(refused.into());
         }
         // A token just minted would live no longer: what is held tells as much without another mint.
@@ -236,7 +237,7 @@ impl Inner {
         last_use: Instant,
         already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
     ) -> Join<Result<Arc<HeldToken>, MintFault>> {
-        let key = (Arc::as_ptr(holding).addr(), TokenKey::of(access));
+        let key = (Arc::as_ptr(holding).addr(), access.scope.clone());
         self.mint_flights.join(key, Purpose::Request, already, |_| {
             let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
             let road = self.sign_ins.road.name().name();
@@ -252,7 +253,7 @@ impl Inner {
                         _ => {}
                     }
                     let now = engine.clock.now();
-                    holding.refuse(TokenKey::of(&access), why, now, engine.settings.negative_ttl);
+                    holding.refuse(access.scope.clone(), why, now, engine.settings.negative_ttl);
                 }
                 if let Ok(token) = &minted {
                     engine.keep_warm(&holding, &access, token, last_use);

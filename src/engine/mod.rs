@@ -37,8 +37,9 @@ use crate::key::{CredentialKey, PassThrough, Strategy};
 use crate::limits::{Attempts, Budget, CallLimiter, Circuit, Denials, SignInLimiter, WarnThrottle};
 use crate::provider::{Backend, BackendParts, Devices, Frontend, Roads};
 use crate::rejection::Rejection;
+use crate::scope::{OrganizationName, Scope};
 use crate::session::ClerkSession;
-use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, TokenKey, Users};
+use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
 
 use self::builder::{BackendSetup, Setup};
@@ -102,10 +103,10 @@ struct Inner {
 }
 
 /// A mint is for one holding, by its address, and one kind of token: a flight keeps its holding.
-type MintKey = (usize, TokenKey);
+type MintKey = (usize, Scope);
 
 /// A session is opened for a user and an organization, as it was asked for.
-type OpeningKey = (Box<str>, Option<Box<str>>);
+type OpeningKey = (Box<str>, Option<OrganizationName>);
 
 impl Clerk {
     /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its

@@ -12,7 +12,7 @@ use crate::engine::sign_in::SignInFault;
 use crate::engine::verdict::unavailable;
 use crate::flight::{Join, Purpose};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::sessions::{Holding, Refused, TokenKey};
+use crate::sessions::{Holding, Refused};
 
 impl Clerk {
     /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
@@ -26,18 +26,17 @@ impl Clerk {
         let inner = &self.0;
         let timeout = inner.settings.upstream_timeout;
         let left = deadline.saturating_duration_since(inner.clock.now());
-        let key = (holding.user.id.clone(), access.organization.clone());
+        let key = (holding.user.id.clone(), access.scope.organization.clone());
         let join = inner.openings.join(
             key,
             Purpose::Request,
             || None,
             |_| {
                 let (sign_ins, holding) = (Arc::clone(&inner.sign_ins), Arc::clone(holding));
-                let organization = access.organization.clone();
+                let organization = access.scope.organization.clone();
                 let road = sign_ins.road.name().name();
                 let span = tracing::debug_span!("open_session", user_id = &*holding.user.id, road);
-                async move { sign_ins.open_for(&holding, organization.as_deref(), left).await }
-                    .instrument(span)
+                async move { sign_ins.open_for(&holding, organization.as_ref(), left).await }.instrument(span)
             },
         );
         let seat = match join {
@@ -54,7 +53,7 @@ impl Clerk {
             Err(SignInFault::Rejected(rejection)) => {
                 if rejection.kind() == RejectionKind::OrganizationForbidden {
                     let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
-                    holding.refuse(TokenKey::of(access), Refused::Forbidden, now, ttl);
+                    holding.refuse(access.scope.clone(), Refused::Forbidden, now, ttl);
                 }
                 Err(rejection)
             }

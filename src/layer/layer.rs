@@ -11,10 +11,11 @@ use super::organization::RequestOrganization;
 use super::policy::{AuthorizationHeader, Policy};
 use super::reject::{EmptyBody, ProblemJson, challenge};
 use super::service::ClerkBasicAuth;
-use crate::access::{Access, OrganizationRef, is_template_name};
+use crate::access::Access;
 use crate::credentials::Decoding;
 use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
+use crate::scope::{OrganizationName, TemplateName};
 
 /// Puts HTTP Basic in front of a service, checked by Clerk.
 ///
@@ -89,11 +90,12 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// When it has the shape of neither.
     pub fn organization(self, id_or_slug: impl Into<String>) -> Result<Self, ConfigError> {
         let name = id_or_slug.into();
-        if OrganizationRef::parse(&name).is_none() {
+        let organization = OrganizationName::parse(&name);
+        if organization == OrganizationName::Malformed {
             return Err(ConfigError::Organization { organization: name });
         }
         Ok(self.with(|policy| {
-            policy.access.organization = Some(name.into());
+            policy.access.scope.organization = Some(organization);
             policy.organization = None;
         }))
     }
@@ -148,7 +150,7 @@ impl<R> ClerkBasicAuthLayer<R> {
         T: Into<RequestOrganization>,
     {
         self.with(|policy| {
-            policy.access.organization = None;
+            policy.access.scope.organization = None;
             policy.organization = Some(Arc::new(move |parts| selector(parts).into()));
         })
     }
@@ -161,10 +163,10 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// When the name can be no template's: `[A-Za-z0-9_-]{1,128}`.
     pub fn template(self, name: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
-        if !is_template_name(&name) {
-            return Err(ConfigError::Template { template: name });
+        match TemplateName::parse(&name) {
+            TemplateName::Malformed => Err(ConfigError::Template { template: name }),
+            template => Ok(self.with(|policy| policy.access.scope.template = Some(template))),
         }
-        Ok(self.with(|policy| policy.access.template = Some(name.into())))
     }
 
     /// The least life that a token has left when it is handed on: 10 s by default, or a fifth of its whole life

@@ -31,6 +31,7 @@ use crate::credentials::Credentials;
 use crate::kept::StoredSession;
 use crate::key::IdentifierKey;
 use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
+use crate::scope::OrganizationName;
 use crate::session::Road;
 use crate::sessions::{EndRequest, Session};
 
@@ -113,7 +114,7 @@ impl Roads {
     pub(crate) async fn open(
         &self,
         proved: Proved,
-        organization: Option<&str>,
+        organization: Option<&OrganizationName>,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         match (self, proved.session) {
@@ -150,7 +151,7 @@ impl Roads {
     pub(crate) async fn open_for(
         &self,
         user_id: &str,
-        organization: Option<&str>,
+        organization: Option<&OrganizationName>,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         match self {

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use super::Opened;
 use super::backend::{Backend, Known};
-use crate::access::OrganizationRef;
 use crate::clerk_api::fapi::{Proof, SignedIn};
 use crate::clerk_api::{Fault, Meaning, TimeLeft};
 use crate::kept::StoredSession;
 use crate::limits::{NoPermit, PermitRequest, Share};
 use crate::membership::Membership;
+use crate::scope::OrganizationName;
 use crate::sessions::Session;
 
 /// A session that ends sooner is replaced.
@@ -28,7 +28,7 @@ impl Backend {
     pub(super) async fn open(
         &self,
         user_id: &str,
-        organization: Option<&str>,
+        organization: Option<&OrganizationName>,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         if organization.is_some() {
@@ -44,18 +44,18 @@ impl Backend {
     pub(crate) async fn open_for(
         &self,
         user_id: &str,
-        organization: Option<&str>,
+        organization: Option<&OrganizationName>,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         if let Some(kept) = self.kept(user_id, organization).await {
             return Ok(Opened::Kept(kept));
         }
         // Whether the user is a member is asked before a sign-in is spent on it.
-        let id = match organization.map(OrganizationRef::parse) {
+        let id = match organization {
             None => None,
             Some(organization) => {
                 let memberships = self.bapi.memberships(user_id, time).await?;
-                let id = organization.and_then(|organization| member_of(&memberships, organization));
+                let id = Membership::find(&memberships, organization);
                 let not_a_member = || Fault::coded(Meaning::OrganizationForbidden, "not_a_member");
                 Some(id.ok_or_else(not_a_member)?.to_owned())
             }
@@ -102,9 +102,9 @@ impl Backend {
     }
 
     /// A session of this user that was opened before, as far as is known here.
-    async fn kept(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
+    async fn kept(&self, user_id: &str, organization: Option<&OrganizationName>) -> Option<StoredSession> {
         self.removals.settled().await;
-        let kept = self.sessions.get(user_id, organization).await?;
+        let kept = self.sessions.get(user_id, organization.map(OrganizationName::as_str)).await?;
         let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         (left > TOO_SHORT).then_some(kept)
     }
@@ -118,23 +118,19 @@ impl Backend {
         self.opened.invalidate(session_id);
     }
 
-    async fn keep(&self, signed_in: &SignedIn, organization: Option<&str>) {
+    async fn keep(&self, signed_in: &SignedIn, organization: Option<&OrganizationName>) {
         let (client, memberships) = (Arc::clone(&signed_in.client), signed_in.memberships.clone());
         let known = Known { client: Some(client), memberships: Some(memberships) };
         self.opened.insert(signed_in.session_id.clone(), Arc::new(known));
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.now());
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());
         let expire_at: SystemTime = self.time.now() + life;
-        let session = StoredSession::new(&signed_in.user_id, organization, &signed_in.session_id, expire_at);
+        let session = StoredSession::new(
+            &signed_in.user_id,
+            organization.map(OrganizationName::as_str),
+            &signed_in.session_id,
+            expire_at,
+        );
         self.sessions.put(session).await;
     }
-}
-
-/// The id of an organization that the user is a member of.
-fn member_of<'a>(memberships: &'a [Membership], organization: OrganizationRef<'_>) -> Option<&'a str> {
-    let is_it = |membership: &&Membership| match organization {
-        OrganizationRef::Id(id) => &*membership.id == id,
-        OrganizationRef::Slug(slug) => membership.slug.as_deref() == Some(slug),
-    };
-    memberships.iter().find(is_it).map(|membership| &*membership.id)
 }

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::revocations::Target;
 use super::session::{Session, SessionState};
-use super::tokens::{HeldToken, TokenKey, Tokens};
+use super::tokens::{HeldToken, Tokens};
 use super::users::User;
 use crate::access::Access;
+use crate::scope::{OrganizationName, Scope};
 use crate::sync::lock;
 
 /// Refusals remembered per holding (rule K11).
@@ -47,7 +48,7 @@ pub(crate) struct Holding {
     /// Places for mints.
     pub(crate) mints: Semaphore,
     sessions: Mutex<Vec<Arc<Session>>>,
-    refusals: Mutex<Vec<(TokenKey, Instant, Refused)>>,
+    refusals: Mutex<Vec<(Scope, Instant, Refused)>>,
     /// The last proof has left, so that no other can join. Changed under the user's lock.
     over: AtomicBool,
 }
@@ -89,7 +90,7 @@ impl Holding {
     }
 
     /// The session whose active organization is this one, or none.
-    pub(crate) fn session_for(&self, organization: Option<&str>) -> Option<Arc<Session>> {
+    pub(crate) fn session_for(&self, organization: Option<&OrganizationName>) -> Option<Arc<Session>> {
         let is_it = |it: &&Arc<Session>| it.is_for(organization) && it.state() == SessionState::Live;
         lock(&self.sessions).iter().find(is_it).cloned()
     }
@@ -130,12 +131,12 @@ impl Holding {
     }
 
     /// Why there is no token of this kind, if that was found out a moment ago.
-    pub(crate) fn refused(&self, kind: &TokenKey, now: Instant) -> Option<Refused> {
+    pub(crate) fn refused(&self, kind: &Scope, now: Instant) -> Option<Refused> {
         let refusals = lock(&self.refusals);
         refusals.iter().find(|(refused, until, _)| refused == kind && *until > now).map(|(.., why)| *why)
     }
 
-    pub(crate) fn refuse(&self, kind: TokenKey, why: Refused, now: Instant, ttl: Duration) {
+    pub(crate) fn refuse(&self, kind: Scope, why: Refused, now: Instant, ttl: Duration) {
         let mut refusals = lock(&self.refusals);
         refusals.retain(|(refused, until, _)| *until > now && *refused != kind);
         if refusals.len() >= MAX_REFUSALS {

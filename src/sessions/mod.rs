@@ -19,5 +19,5 @@ pub(crate) use self::holding::{Holding, Refused};
 pub(crate) use self::proof::{Proof, ProofLife};
 pub(crate) use self::revocations::{Generation, Revocations, Target};
 pub(crate) use self::session::{Active, NewSession, Session, SessionState};
-pub(crate) use self::tokens::{Freshness, HeldToken, TokenKey};
+pub(crate) use self::tokens::{Freshness, HeldToken};
 pub(crate) use self::users::{Fate, User, Users};

@@ -9,6 +9,7 @@ use super::index::SessionIndex;
 use super::users::User;
 use crate::client_token::ClientSlot;
 use crate::membership::Membership;
+use crate::scope::OrganizationName;
 
 /// The organization that Clerk has as a session's active one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(crate) struct Session {
     pub(crate) client: Arc<ClientSlot>,
     memberships: Box<[Membership]>,
     /// The organization that it was opened for, as it was asked for, and that tokens made with the secret key name.
-    opened_for: Option<Box<str>>,
+    opened_for: Option<OrganizationName>,
     /// It was, but Clerk has taken the organization from it.
     lost_organization: AtomicBool,
     /// When it ends at Clerk, where Clerk has said so.
@@ -69,7 +70,7 @@ pub(crate) struct NewSession {
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
     pub(crate) memberships: Box<[Membership]>,
-    pub(crate) opened_for: Option<Box<str>>,
+    pub(crate) opened_for: Option<OrganizationName>,
     pub(crate) end: Option<Instant>,
     pub(crate) choose_organization: bool,
     pub(crate) active_organization: Option<Box<str>>,
@@ -110,28 +111,22 @@ impl Session {
         _ = self.listed.set(Arc::downgrade(index));
     }
 
-    pub(crate) fn opened_for(&self) -> Option<&str> {
-        self.opened_for.as_deref()
+    pub(crate) fn opened_for(&self) -> Option<&OrganizationName> {
+        self.opened_for.as_ref()
     }
 
     /// Whether tokens that are made with the secret key name this organization, or none.
-    pub(super) fn is_for(&self, organization: Option<&str>) -> bool {
-        self.opened_for.as_deref() == organization && !self.lost_organization.load(Ordering::Relaxed)
+    pub(super) fn is_for(&self, organization: Option<&OrganizationName>) -> bool {
+        self.opened_for.as_ref() == organization && !self.lost_organization.load(Ordering::Relaxed)
     }
 
     pub(crate) fn lose_organization(&self) {
         self.lost_organization.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the user was a member of this organization at sign-in.
-    pub(crate) fn is_member(&self, id: &str) -> bool {
-        self.memberships.iter().any(|membership| &*membership.id == id)
-    }
-
-    /// The id of an organization that the user was a member of at sign-in, by its slug.
-    pub(crate) fn membership_by_slug(&self, slug: &str) -> Option<&str> {
-        let has_slug = |it: &&Membership| it.slug.as_deref() == Some(slug);
-        self.memberships.iter().find(has_slug).map(|it| &*it.id)
+    /// The id of an organization that the user was a member of at sign-in.
+    pub(crate) fn member_of(&self, organization: &OrganizationName) -> Option<&str> {
+        Membership::find(&self.memberships, organization)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::revocations::{Generation, Revocations};
 use super::turnstile::Turnstile;
 use crate::access::Access;
+use crate::scope::Scope;
 use crate::session::ClerkSession;
 
 /// Tokens kept beside the plain one per session (rule K7); the least recently used goes first.
@@ -17,30 +18,6 @@ pub(crate) const MAX_SCOPED_TOKENS: usize = 16;
 
 /// The default of the least life a token is handed on with (rule K2).
 const MIN_TOKEN_LIFE: Duration = Duration::from_secs(10);
-
-/// What a token is for, as it was asked for. An id and a slug of one organization are two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct TokenKey {
-    pub(crate) organization: Option<Box<str>>,
-    pub(crate) template: Option<Box<str>>,
-}
-
-impl TokenKey {
-    pub(crate) fn of(access: &Access) -> Self {
-        Self { organization: access.organization.clone(), template: access.template.clone() }
-    }
-
-    pub(crate) fn access(&self) -> Access {
-        let mut access = Access::new();
-        access.organization.clone_from(&self.organization);
-        access.template.clone_from(&self.template);
-        access
-    }
-
-    fn is(&self, access: &Access) -> bool {
-        self.organization == access.organization && self.template == access.template
-    }
-}
 
 /// A verified token and how long it is good for, on the monotonic clock.
 #[derive(Debug)]
@@ -150,7 +127,7 @@ pub(crate) struct Tokens {
 #[derive(Clone, Debug, Default)]
 struct Held {
     plain: Option<Arc<HeldToken>>,
-    scoped: Vec<(TokenKey, Arc<HeldToken>)>,
+    scoped: Vec<(Scope, Arc<HeldToken>)>,
 }
 
 impl Tokens {
@@ -163,10 +140,10 @@ impl Tokens {
         revocations: &Revocations,
     ) -> Option<(ClerkSession, bool)> {
         let held = self.held.load();
-        let token = if access.is_plain() {
+        let token = if access.scope.is_plain() {
             held.plain.as_ref()?
         } else {
-            let (_, token) = held.scoped.iter().find(|(key, _)| key.is(access))?;
+            let (_, token) = held.scoped.iter().find(|(key, _)| *key == access.scope)?;
             token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             if token.is_revoked(revocations) {
                 return None;
@@ -196,7 +173,7 @@ impl Tokens {
     }
 
     /// The accesses that good tokens are held for, beside the plain one.
-    pub(crate) fn scopes(&self, now: Instant) -> Vec<TokenKey> {
+    pub(crate) fn scopes(&self, now: Instant) -> Vec<Scope> {
         let held = self.held.load();
         held.scoped.iter().filter(|(_, token)| now < token.good_until).map(|(key, _)| key.clone()).collect()
     }
@@ -204,20 +181,20 @@ impl Tokens {
     /// The token held for this access, good or not.
     pub(crate) fn held(&self, access: &Access) -> Option<Arc<HeldToken>> {
         let held = self.held.load();
-        if access.is_plain() {
+        if access.scope.is_plain() {
             return held.plain.clone();
         }
-        held.scoped.iter().find(|(key, _)| key.is(access)).map(|(_, token)| Arc::clone(token))
+        held.scoped.iter().find(|(key, _)| *key == access.scope).map(|(_, token)| Arc::clone(token))
     }
 
     /// Drops the token for this access.
     pub(crate) fn forget(&self, access: &Access) {
         self.held.rcu(|held| {
             let mut next = Held::clone(held);
-            if access.is_plain() {
+            if access.scope.is_plain() {
                 next.plain = None;
             }
-            next.scoped.retain(|(key, _)| !key.is(access));
+            next.scoped.retain(|(key, _)| *key != access.scope);
             next
         });
     }
@@ -228,26 +205,26 @@ impl Tokens {
         token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.held.rcu(|held| {
             let mut next = Held::clone(held);
-            if access.is_plain() {
+            if access.scope.is_plain() {
                 if next.plain.as_ref().is_none_or(|held| held.gives_way_to(token, now)) {
                     next.plain = Some(Arc::clone(token));
                 }
                 return next;
             }
-            if let Some((_, held)) = next.scoped.iter_mut().find(|(key, _)| key.is(access)) {
+            if let Some((_, held)) = next.scoped.iter_mut().find(|(key, _)| *key == access.scope) {
                 if held.gives_way_to(token, now) {
                     *held = Arc::clone(token);
                 }
                 return next;
             }
             if next.scoped.len() >= MAX_SCOPED_TOKENS {
-                let last_used = |(_, token): &(TokenKey, Arc<HeldToken>)| token.used.load(Ordering::Relaxed);
+                let last_used = |(_, token): &(Scope, Arc<HeldToken>)| token.used.load(Ordering::Relaxed);
                 let oldest = (0..next.scoped.len()).min_by_key(|at| last_used(&next.scoped[*at]));
                 if let Some(oldest) = oldest {
                     next.scoped.swap_remove(oldest);
                 }
             }
-            next.scoped.push((TokenKey::of(access), Arc::clone(token)));
+            next.scoped.push((access.scope.clone(), Arc::clone(token)));
             next
         });
     }

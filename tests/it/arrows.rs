@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
         "membership",
         "organization",
         "rejection",
+        "scope",
         "session",
         "settings",
         "token",

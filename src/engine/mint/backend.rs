@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::calls::{named, personal};
 use super::verified::{Subject, Verified};
 use super::{MintFault, Minter, gone};
-use crate::access::{Access, OrganizationRef};
+use crate::access::Access;
 use crate::clerk_api::{Fault, Meaning, TimeLeft};
 use crate::provider::Backend;
+use crate::scope::OrganizationName;
 use crate::sessions::{Holding, Session, SessionState};
 
 /// A Frontend API that doesn't answer is left alone for so long.
@@ -26,13 +27,14 @@ impl Minter {
         backend: &Backend,
         holding: &Holding,
         access: &Access,
-        organization: Option<OrganizationRef<'_>>,
+        template: Option<&str>,
     ) -> Result<(Verified, Arc<Session>), MintFault> {
+        let organization = access.scope.organization.as_ref();
         let first = holding.session();
-        if self.frontend_serves(backend, &first, access, organization) {
+        if template.is_none() && self.frontend_serves(backend, &first, organization) {
             // A third of the time, so that there is some left for the other way, and for a turn on it.
             let last = holding.last_token(access);
-            let by_client = self.mint_session_token(&first, access, organization, None, last.as_deref());
+            let by_client = self.mint_session_token(&first, organization, None, last.as_deref());
             let minted = tokio::time::timeout(self.timeout / 3, by_client).await;
             match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
                 Err(MintFault::Fault(fault))
@@ -49,8 +51,8 @@ impl Minter {
                 }
             }
         }
-        let session = holding.session_for(access.organization.as_deref()).ok_or(MintFault::NoSession)?;
-        let minted = self.mint_by_key(backend, &session, access, organization).await;
+        let session = holding.session_for(organization).ok_or(MintFault::NoSession)?;
+        let minted = self.mint_by_key(backend, &session, organization, template).await;
         // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more, also
         // if the user should come back.
         if matches!(minted, Err(MintFault::Forbidden)) && organization.is_some() {
@@ -65,16 +67,14 @@ impl Minter {
         &self,
         backend: &Backend,
         session: &Session,
-        access: &Access,
-        organization: Option<OrganizationRef<'_>>,
+        organization: Option<&OrganizationName>,
     ) -> bool {
         let is_known = match organization {
             // Clerk resolves slugs by a touch alone; the key knows the user's organizations.
-            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_some(),
+            Some(slug @ OrganizationName::Slug(_)) => session.member_of(slug).is_some(),
             _ => true,
         };
         is_known
-            && access.template.is_none()
             && backend.options.token_lifetime.is_none()
             && session.client.current().is_some()
             && !session.choose_organization.load(Ordering::Relaxed)
@@ -93,8 +93,8 @@ impl Minter {
         &self,
         backend: &Backend,
         session: &Session,
-        access: &Access,
-        organization: Option<OrganizationRef<'_>>,
+        organization: Option<&OrganizationName>,
+        template: Option<&str>,
     ) -> Result<Verified, MintFault> {
         let subject = Subject::of(session);
         let mut time = TimeLeft::new(self.timeout, self.clock);
@@ -102,7 +102,7 @@ impl Minter {
             return Err(MintFault::ActionRequired);
         }
         // A template's token need not name the organization: the session's own tells that the user is still a member.
-        let plain = if access.template.is_none() || organization.is_some() {
+        let plain = if template.is_none() || organization.is_some() {
             let minted = self.by_key(backend, session, None, &mut time).await?;
             let (token, life) = self.verified(minted, subject, true).await?;
             match organization {
@@ -110,8 +110,8 @@ impl Minter {
                 Some(organization) => {
                     let id = token.claims().organization().map(|it| it.id().to_owned()).unwrap_or_default();
                     let asked = match organization {
-                        OrganizationRef::Id(id) => id,
-                        OrganizationRef::Slug(_) => &id,
+                        OrganizationName::Id(id) => id,
+                        _ => &*id,
                     };
                     named(token.claims().organization(), organization, asked)?;
                 }
@@ -120,12 +120,9 @@ impl Minter {
         } else {
             None
         };
-        let Some(template) = access.template.as_deref() else {
+        let Some(template) = template else {
             return plain.map(|(token, life)| (token, life, None)).ok_or(MintFault::Forbidden);
         };
-        if !crate::access::is_template_name(template) {
-            return Err(MintFault::Misconfigured(super::calls::UNUSABLE_TEMPLATE));
-        }
         let member = plain.and_then(|(token, _)| token.claims().organization().cloned());
         let minted = self.by_key(backend, session, Some(template), &mut time).await?;
         let (token, life) = self.verified(minted, subject, false).await?;

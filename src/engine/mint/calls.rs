@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use super::verified::{Subject, Verified};
 use super::{MintFault, Minter};
-use crate::access::{Access, OrganizationRef};
 use crate::clerk_api::fapi::MintFor;
 use crate::clerk_api::{Fault, Meaning, Minted};
 use crate::organization::Organization;
+use crate::scope::OrganizationName;
 use crate::sessions::{Active, HeldToken, Session};
 use crate::token::VerifiedToken;
 
@@ -18,20 +18,19 @@ pub(super) const MISSING_TEMPLATE: &str =
 impl Minter {
     /// Whether the organization has to be made the session's active one to get a token of it: a slug that only Clerk
     /// can resolve, or a session that waits for its user to choose one.
-    pub(super) fn needs_touch(&self, session: &Session, organization: Option<OrganizationRef<'_>>) -> bool {
+    pub(super) fn needs_touch(&self, session: &Session, organization: Option<&OrganizationName>) -> bool {
         match organization {
             None => false,
             Some(_) if session.choose_organization.load(Ordering::Relaxed) => true,
-            Some(OrganizationRef::Id(_)) => false,
-            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_none(),
+            Some(OrganizationName::Id(_)) => false,
+            Some(slug) => session.member_of(slug).is_none(),
         }
     }
 
     pub(super) async fn mint_session_token(
         &self,
         session: &Session,
-        access: &Access,
-        organization: Option<OrganizationRef<'_>>,
+        organization: Option<&OrganizationName>,
         active: Option<&mut Active>,
         last: Option<&HeldToken>,
     ) -> Result<Verified, MintFault> {
@@ -46,13 +45,11 @@ impl Minter {
             return Ok((token, life, None));
         };
         let known = match organization {
-            OrganizationRef::Id(id) => Some(id),
-            OrganizationRef::Slug(slug) => session.membership_by_slug(slug),
+            OrganizationName::Id(id) => Some(&**id),
+            slug => session.member_of(slug),
         };
         let (id, minted) = match (active, known) {
-            (Some(active), _) => {
-                self.touch(session, active, access.organization.as_deref().unwrap_or_default()).await?
-            }
+            (Some(active), _) => self.touch(session, active, organization.as_str()).await?,
             (None, Some(id)) => (id.into(), self.mint_for(session, last, MintFor::Organization(id)).await?),
             (None, None) => return Err(MintFault::Forbidden),
         };
@@ -130,14 +127,10 @@ impl Minter {
     pub(super) async fn mint_template(
         &self,
         session: &Session,
-        access: &Access,
-        organization: Option<OrganizationRef<'_>>,
+        organization: Option<&OrganizationName>,
         template: &str,
         active: Option<&mut Active>,
     ) -> Result<Verified, MintFault> {
-        if !crate::access::is_template_name(template) {
-            return Err(MintFault::Misconfigured(UNUSABLE_TEMPLATE));
-        }
         let subject = Subject::of(session);
         let Some(active) = active else { return Err(MintFault::lost("no_critical_section")) };
         let member = match organization {
@@ -147,7 +140,7 @@ impl Minter {
             // Touched each time, also where it is the active one as far as is known: the token may say nothing of the
             // organization, and then the touch alone tells that the user is still a member.
             organization => {
-                let name = access.organization.as_deref().unwrap_or_default();
+                let name = organization.map_or("", OrganizationName::as_str);
                 let (id, minted) = self.touch(session, active, name).await?;
                 let (token, _) = self.verified(minted, subject, true).await?;
                 match organization {
@@ -183,13 +176,14 @@ impl Minter {
 /// The token must name the organization asked for, by the id it was resolved to and by the slug it was asked by.
 pub(super) fn named(
     organization: Option<&Organization>,
-    asked: OrganizationRef<'_>,
+    asked: &OrganizationName,
     id: &str,
 ) -> Result<(), MintFault> {
     let fits = organization.is_some_and(|organization| {
         let by_slug = match asked {
-            OrganizationRef::Id(_) => true,
-            OrganizationRef::Slug(slug) => organization.slug().is_none_or(|named| named == slug),
+            OrganizationName::Id(_) => true,
+            OrganizationName::Slug(slug) => organization.slug().is_none_or(|named| named == &**slug),
+            OrganizationName::Malformed => false,
         };
         organization.id() == id && by_slug
     });

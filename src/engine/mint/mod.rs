@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub(crate) use self::fault::MintFault;
-use crate::access::{Access, OrganizationRef};
+use crate::access::Access;
 use crate::clerk_api::fapi::Fapi;
 use crate::clerk_api::{Fault, Meaning};
 use crate::clock::{ClerkTime, Clock};
@@ -20,6 +20,7 @@ use crate::jitter::Jitter;
 use crate::jwt::Jwks;
 use crate::limits::{CallKind, Circuit, CircuitState, SharedBackoff};
 use crate::provider::Roads;
+use crate::scope::{OrganizationName, TemplateName};
 use crate::sessions::{HeldToken, Holding, Revocations, Session, SessionState, Target};
 
 /// Mints at a time, over all sessions (rule P2).
@@ -90,9 +91,13 @@ impl Minter {
         holding: &Arc<Holding>,
         access: &Access,
     ) -> Result<Arc<HeldToken>, MintFault> {
-        let organization = match access.organization.as_deref().map(OrganizationRef::parse) {
-            Some(None) => return Err(MintFault::Forbidden),
-            Some(organization) => organization,
+        let organization = access.scope.organization.as_ref();
+        if organization == Some(&OrganizationName::Malformed) {
+            return Err(MintFault::Forbidden);
+        }
+        let template = match &access.scope.template {
+            Some(TemplateName::Malformed) => return Err(MintFault::Misconfigured(calls::UNUSABLE_TEMPLATE)),
+            Some(TemplateName::Usable(name)) => Some(&**name),
             None => None,
         };
         // First what only this holding can be short of, then what all share: no holding may keep others waiting.
@@ -103,17 +108,13 @@ impl Minter {
         let own = tokio::time::timeout_at(deadline, async {
             let place = holding.mints.acquire().await;
             let touches =
-                backend.is_none() && (access.template.is_some() || self.needs_touch(&session, organization));
+                backend.is_none() && (template.is_some() || self.needs_touch(&session, organization));
             let active = if touches { Some(session.active_organization.lock().await) } else { None };
             (place, active)
         });
         let Ok((Ok(_own), mut active)) = own.await else { return Err(MintFault::lost("session_busy")) };
         let now = self.clock.now();
-        let is_unknown = match organization {
-            Some(OrganizationRef::Id(id)) => !session.is_member(id),
-            Some(OrganizationRef::Slug(slug)) => session.membership_by_slug(slug).is_none(),
-            None => false,
-        };
+        let is_unknown = organization.is_some_and(|organization| session.member_of(organization).is_none());
         if is_unknown && !holding.user.may_ask_for_unknown(now) {
             let fault = Fault::coded(Meaning::RateLimited, "too_many_unknown_organizations");
             return Err(fault.into());
@@ -132,14 +133,14 @@ impl Minter {
         let since = self.revocations.now();
         let calls = async {
             if let Some(backend) = backend {
-                return self.mint_on_backend(backend, holding, access, organization).await;
+                return self.mint_on_backend(backend, holding, access, template).await;
             }
             let active = active.as_deref_mut();
-            let minted = match &access.template {
-                Some(template) => self.mint_template(&session, access, organization, template, active).await,
+            let minted = match template {
+                Some(template) => self.mint_template(&session, organization, template, active).await,
                 None => {
                     let last = holding.last_token(access);
-                    self.mint_session_token(&session, access, organization, active, last.as_deref()).await
+                    self.mint_session_token(&session, organization, active, last.as_deref()).await
                 }
             };
             minted.inspect_err(|fault| gone(&session, fault)).map(|token| (token, Arc::clone(&session)))

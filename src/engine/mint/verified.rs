@@ -12,6 +12,7 @@ use crate::clerk_api::{Fault, Meaning, Minted};
 use crate::clock::unix_seconds;
 use crate::jwt::{Expected, kid, verify};
 use crate::organization::Organization;
+use crate::scope::Scope;
 use crate::session::ClerkSession;
 use crate::sessions::{Generation, HeldToken, Holding, Session};
 use crate::token::VerifiedToken;
@@ -50,13 +51,20 @@ impl Minter {
         since: Generation,
     ) -> Result<(), MintFault> {
         let (token, life) = self.verified(minted, Subject::of(session), true).await?;
-        let access = match (token.claims().organization(), session.opened_for()) {
-            (None, _) => Some(Access::default()),
-            (Some(named), Some(asked)) if named.id() == asked || named.slug() == Some(asked) => {
-                Some(Access::new().organization(asked))
+        // It is for what the session was opened for, if it says so.
+        let organization = match (token.claims().organization(), session.opened_for()) {
+            (None, _) => Some(None),
+            (Some(named), Some(asked))
+                if [Some(named.id()), named.slug()].contains(&Some(asked.as_str())) =>
+            {
+                Some(Some(asked.clone()))
             }
             (Some(_), _) => None,
         };
+        let access = organization.map(|organization| {
+            let scope = Scope { organization, template: None };
+            Access { scope, ..Access::default() }
+        });
         if let Some(access) = access {
             let held = self.held(session, token, life, None, &access, since);
             holding.tokens.put(&access, &Arc::new(held), self.clock.now());

@@ -28,6 +28,7 @@ use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
 use crate::provider::{Proved, Roads};
 use crate::rejection::Rejection;
+use crate::scope::OrganizationName;
 use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
 use crate::settings::Settings;
 use crate::sync::lock;
@@ -66,7 +67,7 @@ pub(crate) struct Attempt {
     pub(crate) credentials: Credentials,
     pub(crate) source: Option<u64>,
     /// The organization that the session is wanted for first.
-    pub(crate) organization: Option<Box<str>>,
+    pub(crate) organization: Option<OrganizationName>,
     /// It follows from an answer already, so that no other may follow from it (rule S5).
     pub(crate) follows: bool,
     /// Another sign-in has followed from the answer to this one.
@@ -78,7 +79,7 @@ impl Attempt {
         key: CredentialKey,
         credentials: Credentials,
         source: Option<u64>,
-        organization: Option<Box<str>>,
+        organization: Option<OrganizationName>,
     ) -> Self {
         Self { key, credentials, source, organization, follows: false, followed: Arc::default() }
     }
@@ -201,7 +202,7 @@ impl SignIns {
     ) -> SignInOutcome {
         let at = proved.at;
         let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
-        let opened = self.road.open(proved, attempt.organization.as_deref(), &mut time).await;
+        let opened = self.road.open(proved, attempt.organization.as_ref(), &mut time).await;
         self.tell(pass, opened.as_ref().err());
         let deadline = self.clock.now() + time.left();
         let result = match opened {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Attempt, OpenOutcome, SignInFault, SignIns};
+use crate::access::Access;
 use crate::clerk_api::fapi::SignedIn;
 use crate::clerk_api::{Fault, Meaning, TimeLeft};
 use crate::client_token::ClientSlot;
@@ -14,7 +15,9 @@ use crate::engine::verdict;
 use crate::kept::StoredSession;
 use crate::key::{device_name, normalize_identifier};
 use crate::limits::Repeats;
+use crate::membership::Membership;
 use crate::provider::Opened;
+use crate::scope::OrganizationName;
 use crate::sessions::{Generation, Holding, NewSession, Proof, ProofLife, Session, Target, User};
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
@@ -50,7 +53,7 @@ impl SignIns {
     pub(crate) async fn open_for(
         &self,
         holding: &Arc<Holding>,
-        organization: Option<&str>,
+        organization: Option<&OrganizationName>,
         left: Duration,
     ) -> OpenOutcome {
         let since = self.revocations.now();
@@ -100,7 +103,7 @@ impl SignIns {
         // One that can't be had in time is had when it is asked for.
         let tokens = async {
             for scope in old.holding.tokens.scopes(now) {
-                _ = self.minter.mint(&proof.holding, &scope.access()).await;
+                _ = self.minter.mint(&proof.holding, &Access { scope, ..Access::default() }).await;
             }
         };
         _ = tokio::time::timeout_at(deadline, tokens).await;
@@ -147,7 +150,7 @@ impl SignIns {
     ) -> Result<Arc<Proof>, SignInFault> {
         self.ender.start();
         let Proven { opened, identifiers, at } = proven;
-        let (holding, session) = self.holding_of(&opened, attempt.organization.as_deref());
+        let (holding, session) = self.holding_of(&opened, attempt.organization.as_ref());
         self.vouch(attempt, &holding.user, &identifiers);
         let signed_in = match opened {
             Opened::New(signed_in) => Some(signed_in),
@@ -175,7 +178,11 @@ impl SignIns {
 
     /// The holding that a proof points at: one in use that has the session already, or is the user's anyway, or a new
     /// one. There is one live object per Clerk session.
-    fn holding_of(&self, opened: &Opened, organization: Option<&str>) -> (Arc<Holding>, Arc<Session>) {
+    fn holding_of(
+        &self,
+        opened: &Opened,
+        organization: Option<&OrganizationName>,
+    ) -> (Arc<Holding>, Arc<Session>) {
         let id = match opened {
             Opened::New(signed_in) => &*signed_in.session_id,
             Opened::Kept(kept) => kept.session_id(),
@@ -205,7 +212,7 @@ impl SignIns {
         })
     }
 
-    fn session_of(&self, opened: &Opened, organization: Option<&str>) -> Arc<Session> {
+    fn session_of(&self, opened: &Opened, organization: Option<&OrganizationName>) -> Arc<Session> {
         match opened {
             Opened::New(signed_in) => self.new_session(signed_in, organization),
             Opened::Kept(kept) => self.kept_session(kept),
@@ -213,7 +220,7 @@ impl SignIns {
     }
 
     /// The session that a sign-in has made.
-    fn new_session(&self, signed_in: &SignedIn, organization: Option<&str>) -> Arc<Session> {
+    fn new_session(&self, signed_in: &SignedIn, organization: Option<&OrganizationName>) -> Arc<Session> {
         let left = signed_in.timing.left;
         let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
             !tasks.is_empty() && tasks.iter().all(|task| &**task == "choose-organization")
@@ -221,17 +228,18 @@ impl SignIns {
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.at(left));
         let end = signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
         // What was asked for, by id or slug, if that is what Clerk has made active.
-        let is_active = |asked: &&str| {
-            let active = signed_in.active_organization.as_deref();
-            let slug = signed_in.memberships.iter().find(|it| Some(&*it.id) == active);
-            active == Some(asked) || slug.is_some_and(|it| it.slug.as_deref() == Some(asked))
+        let active = signed_in.active_organization.as_deref();
+        let is_active = |asked: &&OrganizationName| {
+            active.is_some()
+                && (active == Some(asked.as_str())
+                    || active == Membership::find(&signed_in.memberships, asked))
         };
         Session::new(NewSession {
             id: Arc::from(&*signed_in.session_id),
             user: self.users.of(&signed_in.user_id),
             client: Arc::clone(&signed_in.client),
             memberships: signed_in.memberships.clone(),
-            opened_for: organization.filter(is_active).map(Into::into),
+            opened_for: organization.filter(is_active).cloned(),
             end,
             choose_organization,
             active_organization: signed_in.active_organization.clone(),
@@ -247,7 +255,7 @@ impl SignIns {
             user: self.users.of(kept.user_id()),
             client: known.client.unwrap_or_else(|| Arc::new(ClientSlot::none())),
             memberships: known.memberships.unwrap_or_default(),
-            opened_for: kept.organization().map(Into::into),
+            opened_for: kept.organization().map(OrganizationName::parse),
             end: Some(self.clock.now() + left),
             choose_organization: false,
             active_organization: None,
