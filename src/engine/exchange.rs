@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::deadline::Deadline;
 use super::{Clerk, Inner};
 use crate::access::Access;
 use crate::clerk_api::Meaning;
@@ -24,9 +24,6 @@ use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
-
-/// A turn that comes with the last moment of the wait is taken all the same.
-const TURN_SLACK: Duration = Duration::from_secs(1);
 
 impl Clerk {
     /// Asks Clerk for what isn't held, and counts how it ended.
@@ -63,35 +60,25 @@ impl Clerk {
         if access.scope.organization == Some(OrganizationName::Malformed) {
             return Err(Rejection::new(RejectionKind::OrganizationForbidden));
         }
-        // A further sign-in may follow from an answer once: a session that turned out to be over, or a revocation
-        // that came in between (rules S5, K4).
-        let mut again = false;
-        // What is left of the one deadline for the further sign-in (rule S6).
-        let mut left = None;
+        let mut deadline = Deadline::new(inner.clock, &inner.settings);
         loop {
             let now = inner.clock.now();
-            let (proof, deadline) = match inner.sign_ins.sessions.get(&attempt.key, now) {
-                Some(proof) => (proof, now + left.unwrap_or(inner.settings.upstream_timeout)),
+            let (proof, end) = match inner.sign_ins.sessions.get(&attempt.key, now) {
+                Some(proof) => (proof, deadline.end()),
                 None => {
-                    let SignInOutcome { result, deadline } = self.sign_in(attempt, how, left).await?;
-                    // One may follow, whatever from (rule S5).
-                    again |= attempt.followed.load(Ordering::Relaxed);
-                    let spent = left
-                        .map_or(Duration::ZERO, |left| inner.settings.upstream_timeout.saturating_sub(left));
-                    match result {
-                        Ok(proof) => (proof, deadline - spent),
+                    let outcome = self.sign_in(attempt, how, &deadline).await?;
+                    deadline.has_followed(attempt.followed.load(Ordering::Relaxed));
+                    match outcome.result {
+                        Ok(proof) => (proof, deadline.within(outcome.deadline)),
                         Err(SignInFault::Rejected(rejection)) => return Err(rejection),
-                        Err(SignInFault::Superseded) if !again => {
-                            again = true;
-                            left = Some(deadline.saturating_duration_since(inner.clock.now()));
-                            continue;
-                        }
+                        // A revocation has come in between (rules S5, K9).
+                        Err(SignInFault::Superseded) if deadline.follow_up(outcome.deadline) => continue,
                         Err(SignInFault::Superseded) => return Err(unavailable("revoked_meanwhile")),
                     }
                 }
             };
             let holding = &proof.holding;
-            let fault = match tokio::time::timeout_at(deadline, inner.token(holding, access)).await {
+            let fault = match tokio::time::timeout_at(end, inner.token(holding, access)).await {
                 Ok(Ok(session)) if !proof.is_over() => {
                     // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
                     if proof.renewal.is_open(now) && proof.renewal.pass(now) {
@@ -110,15 +97,13 @@ impl Clerk {
             };
             match &fault {
                 // The user is signed in, but not for this organization: another session is opened for it.
-                MintFault::NoSession if !again => {
-                    again = true;
-                    left = Some(self.open_for(holding, access, deadline).await?);
+                MintFault::NoSession if deadline.follow_up(end) => {
+                    let end = self.open_for(holding, access, end).await?;
+                    deadline.continue_until(end);
                     continue;
                 }
-                // The password is at hand, so it may open another session.
-                MintFault::Gone | MintFault::Superseded if !again => {
-                    again = true;
-                    left = Some(deadline.saturating_duration_since(inner.clock.now()));
+                // The password is at hand, so it may open another session (rule K4).
+                MintFault::Gone | MintFault::Superseded if deadline.follow_up(end) => {
                     inner.drop_if_gone(&proof, &fault);
                     continue;
                 }
@@ -135,12 +120,12 @@ impl Clerk {
         }
     }
 
-    /// Signs in, or joins who does. `left` is what the request has left for it once it departs.
+    /// Signs in, or joins a sign-in that is under way.
     async fn sign_in(
         &self,
         attempt: &Attempt,
         how: &mut Outcome,
-        left: Option<Duration>,
+        deadline: &Deadline,
     ) -> Result<SignInOutcome, Rejection> {
         let inner = &self.0;
         if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()) {
@@ -153,7 +138,7 @@ impl Clerk {
             Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
         };
         let join = inner.sign_in_flights.join(attempt.key, Purpose::Request, already, |passengers| {
-            let attempt = Attempt { follows: left.is_some(), ..attempt.again() };
+            let attempt = Attempt { follows: deadline.follows(), ..attempt.again() };
             let sign_ins = Arc::clone(&inner.sign_ins);
             let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
             async move { sign_ins.fly(attempt, &passengers.departure(), passengers.gone()).await }
@@ -163,13 +148,7 @@ impl Clerk {
             Join::Ready(outcome) => Ok(outcome),
             Join::Seat(seat, led) => {
                 *how = if led { Outcome::SignedIn } else { Outcome::Joined };
-                // The queue itself sends those away whose turn comes too late; this is for one that waits for another's.
-                let turn_by = inner.clock.now() + inner.settings.sign_in_wait + TURN_SLACK;
-                // What follows from an answer has what is left of the request's time. Otherwise a second turn may have to
-                // be waited for (rules P1, S5).
-                let time = left
-                    .unwrap_or(inner.settings.sign_in_wait + TURN_SLACK + inner.settings.upstream_timeout);
-                match seat.outcome_within(turn_by, time).await {
+                match seat.outcome_within(deadline.turn_by(), deadline.after_departure()).await {
                     Some(outcome) => outcome.map_err(|_| unavailable("sign_in_lost")),
                     None => Err(unavailable("timeout")),
                 }

@@ -2,6 +2,7 @@
 
 mod background;
 pub(crate) mod builder;
+mod deadline;
 mod ender;
 mod enroll;
 mod exchange;
@@ -44,7 +45,7 @@ use crate::settings::Settings;
 
 use self::builder::{BackendSetup, Setup};
 use self::ender::Ender;
-use self::mint::{MintFault, Minter, MinterParts};
+use self::mint::{MintFault, MintLimits, Minter};
 use self::proven::Proven;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
 use self::standing::Standing;
@@ -159,7 +160,7 @@ impl Clerk {
         let jwks = Arc::new(Jwks::new(Box::new(fetch_keys), clock, timeout));
         // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
         let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
-        let minter = Arc::new(Minter::new(MinterParts {
+        let minter = Arc::new(Minter {
             fapi: Arc::clone(&fapi),
             road: Arc::clone(&road),
             jwks: Arc::clone(&jwks),
@@ -169,7 +170,9 @@ impl Clerk {
             timeout: timeout - LANDING,
             jitter: Arc::clone(&jitter),
             revocations: Arc::clone(&revocations),
-        }));
+            limits: MintLimits::default(),
+            warned_of_clock: AtomicBool::new(false),
+        });
         let end_queue = EndQueue::new(road.keeps_sessions());
         let sign_ins = Arc::new(SignIns {
             road: Arc::clone(&road),

@@ -1,7 +1,6 @@
 //! A session for another organization, beside those at hand: by the Backend API each session is for one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -16,13 +15,13 @@ use crate::sessions::{Holding, Refused};
 
 impl Clerk {
     /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
-    /// (rule K8). Returns what is left of the request's time.
+    /// (rule K8). Returns the end of the request's time: the wait for a turn is not counted.
     pub(super) async fn open_for(
         &self,
         holding: &Arc<Holding>,
         access: &Access,
         deadline: Instant,
-    ) -> Result<Duration, Rejection> {
+    ) -> Result<Instant, Rejection> {
         let inner = &self.0;
         let timeout = inner.settings.upstream_timeout;
         let left = deadline.saturating_duration_since(inner.clock.now());
@@ -49,7 +48,7 @@ impl Clerk {
             Err(_) => return Err(unavailable("timeout")),
         };
         match outcome.result {
-            Ok(()) => Ok(outcome.deadline.saturating_duration_since(inner.clock.now())),
+            Ok(()) => Ok(outcome.deadline),
             Err(SignInFault::Rejected(rejection)) => {
                 if rejection.kind() == RejectionKind::OrganizationForbidden {
                     let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);

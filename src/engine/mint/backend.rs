@@ -78,7 +78,7 @@ impl Minter {
             && backend.options.token_lifetime.is_none()
             && session.client.current().is_some()
             && !session.choose_organization.load(Ordering::Relaxed)
-            && self.backoff.left(self.clock.now()).is_none()
+            && self.limits.backoff.left(self.clock.now()).is_none()
     }
 
     fn rest_frontend(&self, fault: &Fault) {
@@ -86,7 +86,7 @@ impl Minter {
             Meaning::RateLimited => fault.retry_after,
             _ => Some(REST),
         };
-        self.backoff.begin(pause, self.clock.now());
+        self.limits.backoff.begin(pause, self.clock.now());
     }
 
     async fn mint_by_key(

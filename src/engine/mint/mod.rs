@@ -28,58 +28,41 @@ const MAX_MINTS: usize = 32;
 
 /// Brings tokens, verified.
 pub(crate) struct Minter {
-    fapi: Arc<Fapi>,
-    road: Arc<Roads>,
-    jwks: Arc<Jwks>,
-    clock: Clock,
-    time: Arc<ClerkTime>,
-    issuer: Box<str>,
-    /// For all the calls of one mint.
-    timeout: Duration,
-    jitter: Arc<Jitter>,
-    revocations: Arc<Revocations>,
-    circuit: Arc<Circuit>,
-    places: Semaphore,
-    /// Of mints by the Frontend API.
-    backoff: SharedBackoff,
-    warned_of_clock: AtomicBool,
-}
-
-/// What it takes.
-pub(crate) struct MinterParts {
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) road: Arc<Roads>,
     pub(crate) jwks: Arc<Jwks>,
     pub(crate) clock: Clock,
     pub(crate) time: Arc<ClerkTime>,
     pub(crate) issuer: Box<str>,
+    /// For all the calls of one mint.
     pub(crate) timeout: Duration,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) revocations: Arc<Revocations>,
+    pub(crate) limits: MintLimits,
+    pub(crate) warned_of_clock: AtomicBool,
 }
 
-impl Minter {
-    pub(crate) fn new(parts: MinterParts) -> Self {
-        let MinterParts { fapi, road, jwks, clock, time, issuer, timeout, jitter, revocations } = parts;
+/// What limits mints.
+pub(crate) struct MintLimits {
+    circuit: Arc<Circuit>,
+    places: Semaphore,
+    /// Of mints by the Frontend API.
+    backoff: SharedBackoff,
+}
+
+impl Default for MintLimits {
+    fn default() -> Self {
         Self {
-            fapi,
-            road,
-            jwks,
-            clock,
-            time,
-            issuer,
-            timeout,
-            jitter,
-            revocations,
             circuit: Arc::default(),
             places: Semaphore::new(MAX_MINTS),
             backoff: SharedBackoff::new(CallKind::Mint),
-            warned_of_clock: AtomicBool::new(false),
         }
     }
+}
 
+impl Minter {
     pub(crate) fn circuit(&self) -> CircuitState {
-        self.circuit.state()
+        self.limits.circuit.state()
     }
 
     /// Brings a new token of the kind that `access` asks for, and stores it with its holding.
@@ -119,14 +102,15 @@ impl Minter {
             let fault = Fault::coded(Meaning::RateLimited, "too_many_unknown_organizations");
             return Err(fault.into());
         }
-        let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
+        let place = tokio::time::timeout_at(deadline, self.limits.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
         let now = self.clock.now();
-        let left = self.backoff.left(now).filter(|_| backend.is_none());
+        let left = self.limits.backoff.left(now).filter(|_| backend.is_none());
         if left.is_some() {
             return Err(Fault { retry_after: left, ..Fault::coded(Meaning::RateLimited, "paused") }.into());
         }
         let pass = self
+            .limits
             .circuit
             .enter(address(holding), now)
             .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
@@ -150,7 +134,7 @@ impl Minter {
         let minted = minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")));
         match &minted {
             Err(MintFault::Fault(fault)) if fault.meaning == Meaning::RateLimited && backend.is_none() => {
-                self.backoff.begin(fault.retry_after, self.clock.now());
+                self.limits.backoff.begin(fault.retry_after, self.clock.now());
                 pass.answered();
             }
             Err(MintFault::Fault(fault)) if fault.is_outage() => {
