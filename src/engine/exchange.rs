@@ -20,7 +20,7 @@ use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, Proof, Refused};
+use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, Refused};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
@@ -216,7 +216,7 @@ impl Inner {
         last_use: Instant,
         already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
     ) -> Join<Result<Arc<HeldToken>, MintFault>> {
-        let key = (Arc::as_ptr(holding).addr(), access.scope.clone());
+        let key = (HoldingKey(Arc::clone(holding)), access.scope.clone());
         self.mint_flights.join(key, Purpose::Request, already, |_| {
             let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
             let road = self.sign_ins.road.name().name();

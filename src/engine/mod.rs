@@ -40,7 +40,7 @@ use crate::provider::{Backend, BackendParts, Devices, Frontend, Roads};
 use crate::rejection::Rejection;
 use crate::scope::{OrganizationName, Scope};
 use crate::session::ClerkSession;
-use crate::sessions::{EndQueue, HeldToken, Proof, Revocations, Sessions, Users};
+use crate::sessions::{EndQueue, HeldToken, HoldingKey, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
 
 use self::builder::{BackendSetup, Setup};
@@ -103,11 +103,11 @@ struct Inner {
     clock: Clock,
 }
 
-/// A mint is for one holding, by its address, and one kind of token: a flight keeps its holding.
-type MintKey = (usize, Scope);
+/// A mint is for one holding and one kind of token.
+type MintKey = (HoldingKey, Scope);
 
-/// A session is opened for a user and an organization, as it was asked for.
-type OpeningKey = (Box<str>, Option<OrganizationName>);
+/// A session is opened for a holding and an organization, as it was asked for.
+type OpeningKey = (HoldingKey, Option<OrganizationName>);
 
 impl Clerk {
     /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its
@@ -126,6 +126,8 @@ impl Clerk {
         let fapi = Arc::new(Fapi::new(caller(instance, transport)));
         let sign_in_pacing = SignInLimiter::new(budget, clock);
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
+        // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
+        let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
         let (road, pacing) = match backend {
             None => {
                 let devices = Arc::new(Devices::new(devices, Arc::clone(&time)));
@@ -140,6 +142,7 @@ impl Clerk {
                     fapi: Arc::clone(&fapi),
                     sessions,
                     sign_ins: sign_in_pacing,
+                    revocations: Arc::clone(&revocations),
                     options,
                     secret: Arc::clone(&secret),
                     clock,
@@ -158,8 +161,6 @@ impl Clerk {
             Box::pin(async move { fapi.jwks().await }) as FetchFuture
         };
         let jwks = Arc::new(Jwks::new(Box::new(fetch_keys), clock, timeout));
-        // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
-        let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
         let minter = Arc::new(Minter {
             fapi: Arc::clone(&fapi),
             road: Arc::clone(&road),

@@ -11,7 +11,7 @@ use crate::engine::sign_in::SignInFault;
 use crate::engine::verdict::unavailable;
 use crate::flight::{Join, Purpose};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::sessions::{Holding, Refused};
+use crate::sessions::{Holding, HoldingKey, Refused};
 
 impl Clerk {
     /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
@@ -25,7 +25,7 @@ impl Clerk {
         let inner = &self.0;
         let timeout = inner.settings.upstream_timeout;
         let left = deadline.saturating_duration_since(inner.clock.now());
-        let key = (holding.user.id.clone(), access.scope.organization.clone());
+        let key = (HoldingKey(Arc::clone(holding)), access.scope.organization.clone());
         let join = inner.openings.join(
             key,
             Purpose::Request,

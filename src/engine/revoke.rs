@@ -93,7 +93,9 @@ impl Clerk {
 
     /// Ends the session of these credentials, here and at Clerk.
     ///
-    /// The credentials stay good: the next request with them signs in anew.
+    /// The credentials stay good: the next request with them signs in anew. By the Backend API, a session that is kept
+    /// for the next sign-in, while no request is served by it, is not ended: [`revoke_user`](Self::revoke_user) ends
+    /// those too.
     ///
     /// # Errors
     ///
@@ -101,19 +103,27 @@ impl Clerk {
     pub async fn end(&self, credentials: &Credentials) -> Result<(), Rejection> {
         let inner = &self.0;
         let key = self.key_of_credentials(credentials);
-        let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) else { return Ok(()) };
-        let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
-        session.advance(SessionState::EndedElsewhere);
-        // The others of the set are ended in the background, as is whatever else points at this session.
-        for proof in holding.user.proofs_on(&holding) {
-            inner.sign_ins.expel(&proof);
+        let mut sessions = Vec::new();
+        // A renewal may put another proof in the place of this one, until it sees that the session was ended.
+        while let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) {
+            let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
+            session.advance(SessionState::EndedElsewhere);
+            // The others of the set are ended in the background, as is whatever else points at this session.
+            for proof in holding.user.proofs_on(&holding).into_iter().chain([proof]) {
+                inner.sign_ins.expel(&proof);
+            }
+            inner.sign_ins.road.forget(&session);
+            sessions.push(session);
         }
-        inner.sign_ins.road.forget(&session);
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
         let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {
-            let time = TimeLeft::new(timeout, sign_ins.clock);
-            sign_ins.road.end(&EndRequest::of(&session), time).await
+            let mut ended = Ok(());
+            for session in sessions {
+                let time = TimeLeft::new(timeout, sign_ins.clock);
+                ended = sign_ins.road.end(&EndRequest::of(&session), time).await.and(ended);
+            }
+            ended
         });
         let ended = ended.await.unwrap_or_else(|_| Err(Fault::unavailable("end_lost")));
         ended.map_err(|fault| of_mint(&fault.into()))

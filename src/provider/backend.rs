@@ -23,6 +23,7 @@ use crate::kept::SessionStore;
 use crate::key::KeySecret;
 use crate::limits::SignInLimiter;
 use crate::membership::Membership;
+use crate::sessions::Revocations;
 
 /// What the builder says about this road.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +45,7 @@ pub(crate) struct Backend {
     pub(super) opened: Cache<Box<str>, Arc<Known>>,
     /// The budget of sign-ins, which on this road only tickets draw on.
     pub(crate) sign_ins: Arc<SignInLimiter>,
+    pub(super) revocations: Arc<Revocations>,
     people: People,
     padding: Padding,
     pub(crate) options: BackendOptions,
@@ -58,6 +60,7 @@ pub(crate) struct BackendParts {
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) sign_ins: Arc<SignInLimiter>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) options: BackendOptions,
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) clock: Clock,
@@ -82,6 +85,7 @@ impl Backend {
             fapi,
             sessions,
             sign_ins,
+            revocations,
             options,
             secret,
             clock,
@@ -101,6 +105,7 @@ impl Backend {
             removals,
             opened,
             sign_ins,
+            revocations,
             people,
             padding,
             options,

@@ -87,15 +87,17 @@ impl Roads {
         });
     }
 
-    /// Which sessions a shutdown ends: those that were in use, or where a store keeps sessions, those that are lost with
-    /// this process.
+    /// Which sessions a shutdown ends: none where a store keeps them beyond this process, and otherwise those that were
+    /// in use and those that a store has.
     pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
         match self {
             Self::Frontend(_) => in_use,
             Self::Backend(road) if road.sessions.outlives_process() => Vec::new(),
             Self::Backend(road) => {
-                let kept = road.sessions.take_all().await;
-                kept.iter().map(|kept| EndRequest::by_id(kept.session_id().into())).collect()
+                let mut ids: HashSet<Arc<str>> =
+                    in_use.into_iter().map(|request| request.session_id).collect();
+                ids.extend(road.sessions.take_all().await.iter().map(|kept| Arc::from(kept.session_id())));
+                ids.into_iter().map(EndRequest::by_id).collect()
             }
         }
     }

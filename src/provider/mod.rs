@@ -33,7 +33,7 @@ use crate::key::IdentifierKey;
 use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
 use crate::scope::OrganizationName;
 use crate::session::Road;
-use crate::sessions::{EndRequest, Session};
+use crate::sessions::{EndRequest, Generation, Session, Sharing};
 
 /// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
 const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -115,11 +115,12 @@ impl Roads {
         &self,
         proved: Proved,
         organization: Option<&OrganizationName>,
+        since: Generation,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         match (self, proved.session) {
             (_, Some(session)) => Ok(session),
-            (Self::Backend(road), None) => road.open(&proved.user_id, organization, time).await,
+            (Self::Backend(road), None) => road.open(&proved.user_id, organization, since, time).await,
             // Not reached: on this road the proof is a session.
             (Self::Frontend(_), None) => Err(Fault::unavailable("no_session")),
         }
@@ -152,12 +153,13 @@ impl Roads {
         &self,
         user_id: &str,
         organization: Option<&OrganizationName>,
+        since: Generation,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         match self {
             // One session mints for all organizations.
             Self::Frontend(_) => Err(Fault::unavailable("no_session_for_organization")),
-            Self::Backend(road) => road.open_for(user_id, organization, time).await,
+            Self::Backend(road) => road.open_for(user_id, organization, since, time).await,
         }
     }
 
@@ -179,9 +181,12 @@ impl Roads {
         matches!(self, Self::Backend(_))
     }
 
-    /// Whether all credentials of a user share one holding, with a session for each organization.
-    pub(crate) fn has_one_holding_per_user(&self) -> bool {
-        matches!(self, Self::Backend(_))
+    /// Which credentials of a user share a holding.
+    pub(crate) fn sharing(&self) -> Sharing {
+        match self {
+            Self::Frontend(_) => Sharing::OneSession,
+            Self::Backend(_) => Sharing::AllSessions,
+        }
     }
 
     /// How long a sign-in is good for: a proof of the password, or all of a Clerk session.

@@ -15,7 +15,7 @@ use crate::kept::StoredSession;
 use crate::limits::{NoPermit, PermitRequest, Share};
 use crate::membership::Membership;
 use crate::scope::OrganizationName;
-use crate::sessions::Session;
+use crate::sessions::{Generation, Session, Target};
 
 /// A session that ends sooner is replaced.
 const TOO_SHORT: Duration = Duration::from_secs(60);
@@ -29,22 +29,26 @@ impl Backend {
         &self,
         user_id: &str,
         organization: Option<&OrganizationName>,
+        since: Generation,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         if organization.is_some() {
-            match self.open_for(user_id, organization, time).await {
+            match self.open_for(user_id, organization, since, time).await {
                 Err(fault) if fault.meaning == Meaning::OrganizationForbidden => {}
                 answer => return answer,
             }
         }
-        self.open_for(user_id, None, time).await
+        self.open_for(user_id, None, since, time).await
     }
 
     /// A session of this user for this organization or for none: what is kept, or a new one.
+    ///
+    /// One that was revoked since its flight has started is not kept, so that no other flight goes on with it.
     pub(crate) async fn open_for(
         &self,
         user_id: &str,
         organization: Option<&OrganizationName>,
+        since: Generation,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         if let Some(kept) = self.kept(user_id, organization).await {
@@ -92,6 +96,18 @@ impl Backend {
         // For what it was opened it is kept, and else for none.
         let opened_for = organization.filter(|_| signed_in.active_organization.as_deref() == id.as_deref());
         self.keep(&signed_in, opened_for).await;
+        // Still with the permit of this user: the next flight looks into the store after this. A revocation that comes
+        // later finds the session there.
+        let concerns = |target: &Target| match target {
+            Target::User(id) => **id == *user_id,
+            Target::Session(id) => *id == signed_in.session_id,
+            Target::Organization(_) | Target::All => false,
+        };
+        if self.revocations.store_unless_revoked(since, concerns, || ()).is_none() {
+            self.forget_known(&signed_in.session_id);
+            self.sessions.remove(user_id, &signed_in.session_id).await;
+        }
+        drop(permit);
         Ok(Opened::New(signed_in))
     }
 

@@ -1,5 +1,6 @@
 //! What proofs point at: a Clerk session, or the sessions of a user, with the tokens minted for them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,23 +96,36 @@ impl Holding {
         lock(&self.sessions).iter().find(is_it).cloned()
     }
 
+    pub(crate) fn session_with(&self, id: &str) -> Option<Arc<Session>> {
+        lock(&self.sessions).iter().find(|session| *session.id == *id).cloned()
+    }
+
     pub(crate) fn has_session(&self, id: &str) -> bool {
         lock(&self.sessions).iter().any(|session| *session.id == *id)
     }
 
-    /// Adds a session for another organization, in the place of one for the same. The oldest of too many goes.
-    pub(super) fn add(&self, session: Arc<Session>) {
+    /// Adds a session for another organization, in the place of one for the same. The oldest of too many goes. Returns
+    /// the session that had to go: its tokens are dropped, and it is marked as one to end if another has replaced it.
+    pub(super) fn add(&self, session: Arc<Session>) -> Option<Arc<Session>> {
         let mut sessions = lock(&self.sessions);
-        let organization = session.opened_for();
-        match sessions.iter().position(|known| known.is_for(organization)) {
-            Some(at) => sessions[at] = session,
-            None => {
-                if sessions.len() >= MAX_SESSIONS {
-                    sessions.remove(1);
-                }
-                sessions.push(session);
-            }
+        if sessions.iter().any(|known| known.id == session.id) {
+            return None;
         }
+        let organization = session.opened_for();
+        let displaced = match sessions.iter().position(|known| known.is_for(organization)) {
+            Some(at) => {
+                let replaced = std::mem::replace(&mut sessions[at], session);
+                replaced.advance(SessionState::Ending);
+                Some(replaced)
+            }
+            None => {
+                let oldest = (sessions.len() >= MAX_SESSIONS).then(|| sessions.remove(1));
+                sessions.push(session);
+                oldest
+            }
+        };
+        drop(sessions);
+        displaced.inspect(|displaced| self.tokens.forget_session(&displaced.id))
     }
 
     /// Whether a revocation is about one of its sessions, or its user.
@@ -143,5 +157,23 @@ impl Holding {
             refusals.remove(0);
         }
         refusals.push((kind, now + ttl, why));
+    }
+}
+
+/// A holding as a key. It equals itself alone, and as long as the key is kept, its address is that of no other.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldingKey(pub(crate) Arc<Holding>);
+
+impl PartialEq for HoldingKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for HoldingKey {}
+
+impl Hash for HoldingKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }

@@ -15,9 +15,9 @@ mod users;
 
 pub(crate) use self::cache::Sessions;
 pub(crate) use self::end_queue::{EndQueue, EndRequest};
-pub(crate) use self::holding::{Holding, Refused};
+pub(crate) use self::holding::{Holding, HoldingKey, Refused};
 pub(crate) use self::proof::{Proof, ProofLife};
 pub(crate) use self::revocations::{Generation, Revocations, Target};
 pub(crate) use self::session::{Active, NewSession, Session, SessionState};
 pub(crate) use self::tokens::{Freshness, HeldToken};
-pub(crate) use self::users::{Fate, User, Users};
+pub(crate) use self::users::{Fate, Sharing, User, Users};

@@ -199,6 +199,17 @@ impl Tokens {
         });
     }
 
+    /// Drops the tokens of a session.
+    pub(super) fn forget_session(&self, session_id: &str) {
+        let is_of = |token: &Arc<HeldToken>| token.session.session_id() == session_id;
+        self.held.rcu(|held| {
+            let mut next = Held::clone(held);
+            next.plain = next.plain.filter(|token| !is_of(token));
+            next.scoped.retain(|(_, token)| !is_of(token));
+            next
+        });
+    }
+
     /// Takes a new token in, unless the one that is held still serves and was issued later: answers can overtake each
     /// other, and Clerk's edge may mint from older claims.
     pub(crate) fn put(&self, access: &Access, token: &Arc<HeldToken>, now: Instant) {

@@ -33,6 +33,24 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct HoldingIsOver;
 
+/// Which proofs of a user share a holding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Those of one Clerk session.
+    OneSession,
+    /// All of them, with a session for each organization.
+    AllSessions,
+}
+
+/// A proof that has joined a holding.
+pub(super) struct Joined {
+    pub(super) proof: Arc<Proof>,
+    /// The user's oldest proof where there are too many now, to be removed.
+    pub(super) oldest: Option<Arc<Proof>>,
+    /// The session that had to go.
+    pub(super) displaced: Option<Arc<Session>>,
+}
+
 /// One user: shared by the sessions and the proven marks that are the user's, and gone with the last of them.
 ///
 /// The lock of `proofs` is the one under which a proof joins a holding and the last proof leaves it: a holding whose last
@@ -63,33 +81,56 @@ impl User {
         self.revoked.load(Ordering::Acquire)
     }
 
-    /// Joins a proof to its holding. Returns the user's oldest proof where there are too many now, to be removed.
+    /// Joins a proof to a holding in use that has the session already, or that the user's sessions share, or else to
+    /// `own`. There is one live object per Clerk session, since the choice and the joining are under one lock.
     ///
     /// # Errors
     ///
-    /// The last proof of the holding has left, so its sessions are being ended.
-    pub(super) fn join(&self, proof: &Arc<Proof>) -> Result<Option<Arc<Proof>>, HoldingIsOver> {
+    /// The session is being ended.
+    pub(super) fn join(
+        &self,
+        session: &Arc<Session>,
+        own: &Arc<Holding>,
+        sharing: Sharing,
+        prove: impl FnOnce(Arc<Holding>) -> Arc<Proof>,
+    ) -> Result<Joined, HoldingIsOver> {
         let mut proofs = lock(&self.proofs);
-        if proof.holding.is_over() {
+        if session.state() != SessionState::Live {
             return Err(HoldingIsOver);
         }
+        let known: Vec<_> =
+            proofs.iter().filter_map(Weak::upgrade).filter(|known| !known.is_over()).collect();
+        let find = |fits: &dyn Fn(&Holding) -> bool| {
+            let mut in_use = known.iter().map(|proof| &proof.holding).filter(|holding| !holding.is_over());
+            in_use.find(|holding| fits(holding)).cloned()
+        };
+        let holding = find(&|holding| holding.has_session(&session.id))
+            .or_else(|| if sharing == Sharing::AllSessions { find(&|_| true) } else { None })
+            .or_else(|| (!own.is_over()).then(|| Arc::clone(own)))
+            .unwrap_or_else(|| Holding::new(Arc::clone(session)));
+        let displaced = holding.add(Arc::clone(session));
+        let proof = prove(holding);
         proofs.retain(|known| known.upgrade().is_some_and(|known| !known.is_over()));
-        proofs.push(Arc::downgrade(proof));
-        Ok((proofs.len() > MAX_PROOFS).then(|| proofs.remove(0).upgrade()).flatten())
+        proofs.push(Arc::downgrade(&proof));
+        let oldest = (proofs.len() > MAX_PROOFS).then(|| proofs.remove(0).upgrade()).flatten();
+        Ok(Joined { proof, oldest, displaced })
     }
 
-    /// Adds a session to a holding that is in use.
+    /// Adds a session to a holding that is in use. Returns the session that had to go.
     ///
     /// # Errors
     ///
     /// The last proof of the holding has left.
-    pub(super) fn add_session(&self, holding: &Holding, session: &Arc<Session>) -> Result<(), HoldingIsOver> {
+    pub(super) fn add_session(
+        &self,
+        holding: &Holding,
+        session: &Arc<Session>,
+    ) -> Result<Option<Arc<Session>>, HoldingIsOver> {
         let _proofs = lock(&self.proofs);
         if holding.is_over() {
             return Err(HoldingIsOver);
         }
-        holding.add(Arc::clone(session));
-        Ok(())
+        Ok(holding.add(Arc::clone(session)))
     }
 
     /// A proof leaves its holding. The last one takes the holding's sessions along: they are ended, or where sessions

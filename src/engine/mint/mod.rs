@@ -157,9 +157,14 @@ impl Minter {
             target => holding.concerns(target),
         };
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
-            holding.tokens.put(access, &held, self.clock.now());
+            // Another session may have taken the place of this one meanwhile.
+            let is_had = holding.has_session(&minted_for.id);
+            if is_had {
+                holding.tokens.put(access, &held, self.clock.now());
+            }
+            is_had
         });
-        stored.map(|()| held).ok_or(MintFault::Superseded)
+        if stored == Some(true) { Ok(held) } else { Err(MintFault::Superseded) }
     }
 }
 

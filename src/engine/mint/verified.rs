@@ -14,7 +14,7 @@ use crate::jwt::{Expected, kid, verify};
 use crate::organization::Organization;
 use crate::scope::Scope;
 use crate::session::ClerkSession;
-use crate::sessions::{Generation, HeldToken, Holding, Session};
+use crate::sessions::{Generation, HeldToken, Session};
 use crate::token::VerifiedToken;
 
 /// Leeway against Clerk's own clock, as Clerk's SDKs have it (`clockSkewInMs` 5000), and against ours.
@@ -42,16 +42,15 @@ pub(super) struct Subject<'a> {
 }
 
 impl Minter {
-    /// Takes the token that a sign-in brought along, where it fits a plain access: it names no organization.
-    pub(crate) async fn take_plain(
+    /// Verifies the token that a sign-in brought along, and says what it is good for: no organization, or the one that
+    /// the session was opened for.
+    pub(crate) async fn brought_along(
         &self,
-        holding: &Holding,
         session: &Session,
         minted: Minted,
         since: Generation,
-    ) -> Result<(), MintFault> {
+    ) -> Result<Option<(Access, Arc<HeldToken>)>, MintFault> {
         let (token, life) = self.verified(minted, Subject::of(session), true).await?;
-        // It is for what the session was opened for, if it says so.
         let organization = match (token.claims().organization(), session.opened_for()) {
             (None, _) => Some(None),
             (Some(named), Some(asked))
@@ -61,15 +60,12 @@ impl Minter {
             }
             (Some(_), _) => None,
         };
-        let access = organization.map(|organization| {
+        Ok(organization.map(|organization| {
             let scope = Scope { organization, template: None };
-            Access { scope, ..Access::default() }
-        });
-        if let Some(access) = access {
+            let access = Access { scope, ..Access::default() };
             let held = self.held(session, token, life, None, &access, since);
-            holding.tokens.put(&access, &Arc::new(held), self.clock.now());
-        }
-        Ok(())
+            (access, Arc::new(held))
+        }))
     }
 
     pub(super) fn held(

@@ -202,7 +202,7 @@ impl SignIns {
     ) -> SignInOutcome {
         let at = proved.at;
         let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
-        let opened = self.road.open(proved, attempt.organization.as_ref(), &mut time).await;
+        let opened = self.road.open(proved, attempt.organization.as_ref(), since, &mut time).await;
         self.tell(pass, opened.as_ref().err());
         let deadline = self.clock.now() + time.left();
         let result = match opened {

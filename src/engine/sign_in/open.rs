@@ -18,7 +18,9 @@ use crate::limits::Repeats;
 use crate::membership::Membership;
 use crate::provider::Opened;
 use crate::scope::OrganizationName;
-use crate::sessions::{Generation, Holding, NewSession, Proof, ProofLife, Session, Target, User};
+use crate::sessions::{
+    Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session, SessionState, Target, User,
+};
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
 const PROOF_JITTER: f64 = 0.05;
@@ -35,6 +37,17 @@ pub(super) struct Proven {
     pub(super) at: Instant,
 }
 
+/// A session that a proof is to be stored for.
+struct Candidate {
+    session: Arc<Session>,
+    /// One in use that has the session, or one of its own. Another one may be chosen when the proof is stored.
+    holding: Arc<Holding>,
+    /// What the sign-in brought along.
+    token: Option<(Access, Arc<HeldToken>)>,
+    /// What the life of the proof counts from.
+    at: Instant,
+}
+
 impl SignIns {
     /// Makes a proof of a finished sign-in, and stores it.
     pub(super) async fn open(
@@ -44,9 +57,8 @@ impl SignIns {
         since: Generation,
         time: Duration,
     ) -> Result<Arc<Proof>, SignInFault> {
-        let proof = self.opened(attempt, proven, since, time).await?;
-        self.settle(attempt, &proof, since)?;
-        Ok(proof)
+        let candidate = self.opened(attempt, proven, since, time).await?;
+        self.settle(attempt, &candidate, since)
     }
 
     /// Opens a session of the same user for another organization, or for none.
@@ -58,7 +70,7 @@ impl SignIns {
     ) -> OpenOutcome {
         let since = self.revocations.now();
         let mut time = TimeLeft::new(left, self.clock);
-        let result = match self.road.open_for(&holding.user.id, organization, &mut time).await {
+        let result = match self.road.open_for(&holding.user.id, organization, since, &mut time).await {
             Err(fault) => Err(verdict::of_fault(&fault).into()),
             Ok(opened) => {
                 let session = self.session_of(&opened, organization);
@@ -69,11 +81,14 @@ impl SignIns {
                 let stored = self
                     .revocations
                     .store_unless_revoked(since, concerns, || self.sessions.add(holding, &session).is_ok());
-                if stored != Some(true) {
-                    self.discard(&Holding::new(session));
-                    Err(SignInFault::Superseded)
-                } else {
-                    Ok(())
+                match stored {
+                    Some(true) => Ok(()),
+                    // The holding has been given up. The session is kept for the next sign-in.
+                    Some(false) => Err(SignInFault::Superseded),
+                    None => {
+                        self.discard(&Holding::new(session));
+                        Err(SignInFault::Superseded)
+                    }
                 }
             }
         };
@@ -91,8 +106,8 @@ impl SignIns {
         deadline: Instant,
     ) -> Result<Arc<Proof>, SignInFault> {
         let left = deadline.saturating_duration_since(self.clock.now());
-        let proof = match self.opened(attempt, proven, since, left).await {
-            Ok(proof) => proof,
+        let candidate = match self.opened(attempt, proven, since, left).await {
+            Ok(candidate) => candidate,
             // The user has something to do first: no session of theirs serves on.
             Err(fault) => {
                 self.expel(old);
@@ -103,42 +118,59 @@ impl SignIns {
         // One that can't be had in time is had when it is asked for.
         let tokens = async {
             for scope in old.holding.tokens.scopes(now) {
-                _ = self.minter.mint(&proof.holding, &Access { scope, ..Access::default() }).await;
+                _ = self.minter.mint(&candidate.holding, &Access { scope, ..Access::default() }).await;
             }
         };
         _ = tokio::time::timeout_at(deadline, tokens).await;
-        self.settle(attempt, &proof, since)?;
+        // A caller has ended the credential's session meanwhile: it is over, and its time was not up.
+        if old.is_over() && self.clock.now() < old.end() {
+            self.give_up(&candidate);
+            return Err(SignInFault::Superseded);
+        }
+        let proof = self.settle(attempt, &candidate, since)?;
+        // Or in this very moment: either the caller has found the new proof, or this finds the old session ended.
+        if old.holding.session().state() == SessionState::EndedElsewhere {
+            self.expel(&proof);
+            return Err(SignInFault::Superseded);
+        }
         Ok(proof)
     }
 
-    /// Stores a proof, unless its user or session was revoked before it could be, or the last proof of the holding has
-    /// left meanwhile; then the sessions are ended.
-    fn settle(&self, attempt: &Attempt, proof: &Arc<Proof>, since: Generation) -> Result<(), SignInFault> {
-        let holding = &proof.holding;
+    /// Stores a proof, unless its user or session was revoked before it could be, or the session is being ended. Then it
+    /// is given up.
+    fn settle(
+        &self,
+        attempt: &Attempt,
+        candidate: &Candidate,
+        since: Generation,
+    ) -> Result<Arc<Proof>, SignInFault> {
+        let Candidate { session, holding, token, at } = candidate;
         let concerns = |target: &Target| holding.concerns(target);
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
-            let joined = self.sessions.insert(proof).is_ok();
-            if joined {
-                self.proven.mark(proof.key, &holding.user, self.clock.now());
+            let prove = |holding| Proof::new(attempt.key, holding, *at, self.proof_life(*at), session.end);
+            let proof = self.sessions.insert(session, holding, self.road.sharing(), prove).ok()?;
+            if let Some((access, token)) = token {
+                proof.holding.tokens.put(access, token, self.clock.now());
             }
-            joined
+            self.proven.mark(proof.key, &session.user, self.clock.now());
+            Some(proof)
         });
-        if stored != Some(true) {
-            self.discard(holding);
+        let Some(proof) = stored.flatten() else {
+            self.give_up(candidate);
             return Err(SignInFault::Superseded);
-        }
+        };
         // Not under the lock of the revocations: a store may write to a disk. A revocation that came in between has not
         // found the device, so it is taken back.
-        let (session, device_name) = (holding.session(), device_name(attempt.credentials.identifier()));
-        self.road.remember(&device_name, &session);
-        let revokes_user = |target: &Target| matches!(target, Target::User(id) if *id == holding.user.id);
+        let device_name = device_name(attempt.credentials.identifier());
+        self.road.remember(&device_name, session);
+        let revokes_user = |target: &Target| matches!(target, Target::User(id) if *id == session.user.id);
         if self.revocations.store_unless_revoked(since, revokes_user, || ()).is_none() {
             self.road.forget_device(&device_name);
         }
         self.pacing.set_proven(self.proven.len());
         let road = self.road.name().name();
-        tracing::debug!(user_id = &*holding.user.id, session_id = &*session.id, road, "signed in");
-        Ok(())
+        tracing::debug!(user_id = &*session.user.id, session_id = &*session.id, road, "signed in");
+        Ok(proof)
     }
 
     async fn opened(
@@ -147,11 +179,17 @@ impl SignIns {
         proven: Proven,
         since: Generation,
         time: Duration,
-    ) -> Result<Arc<Proof>, SignInFault> {
+    ) -> Result<Candidate, SignInFault> {
         self.ender.start();
         let Proven { opened, identifiers, at } = proven;
-        let (holding, session) = self.holding_of(&opened, attempt.organization.as_ref());
-        self.vouch(attempt, &holding.user, &identifiers);
+        let session = self.session_of(&opened, attempt.organization.as_ref());
+        // Most likely the holding to join. The last word is had when the proof is stored.
+        let in_use = session.user.holding_with(&session.id);
+        let holding = in_use.unwrap_or_else(|| Holding::new(Arc::clone(&session)));
+        let session = holding.session_with(&session.id).unwrap_or(session);
+        let mut candidate = Candidate { session, holding, token: None, at };
+        let session = &candidate.session;
+        self.vouch(attempt, &session.user, &identifiers);
         let signed_in = match opened {
             Opened::New(signed_in) => Some(signed_in),
             Opened::Kept(_) => None,
@@ -160,7 +198,7 @@ impl SignIns {
         if pending.is_some() && !session.choose_organization.load(Ordering::Relaxed) {
             let rejection = verdict::of_fault(&Fault::coded(Meaning::ActionRequired, "pending"));
             self.remember(attempt.key, &rejection, Repeats::Lengthen);
-            self.discard(&holding);
+            self.give_up(&candidate);
             return Err(rejection.into());
         }
         self.denials.forget(&attempt.key);
@@ -168,48 +206,20 @@ impl SignIns {
         // What the sign-in brought along saves a mint where it fits. Of a pending session it never does; and one that
         // can't be verified now is no reason to lose the session: the request mints another.
         if let Some(minted) = token.filter(|_| !session.choose_organization.load(Ordering::Relaxed)) {
-            let taken = self.minter.take_plain(&holding, &session, minted, since);
-            if !matches!(tokio::time::timeout(time, taken).await, Ok(Ok(()))) {
-                tracing::debug!("the token that a sign-in brought along could not be taken");
+            let verified = self.minter.brought_along(session, minted, since);
+            match tokio::time::timeout(time, verified).await {
+                Ok(Ok(token)) => candidate.token = token,
+                _ => tracing::debug!("the token that a sign-in brought along could not be taken"),
             }
         }
-        Ok(Proof::new(attempt.key, holding, at, self.proof_life(at), session.end))
+        Ok(candidate)
     }
 
-    /// The holding that a proof points at: one in use that has the session already, or is the user's anyway, or a new
-    /// one. There is one live object per Clerk session.
-    fn holding_of(
-        &self,
-        opened: &Opened,
-        organization: Option<&OrganizationName>,
-    ) -> (Arc<Holding>, Arc<Session>) {
-        let id = match opened {
-            Opened::New(signed_in) => &*signed_in.session_id,
-            Opened::Kept(kept) => kept.session_id(),
-        };
-        let user = self.user_of(opened);
-        let known = |holding: &Holding| holding.sessions().into_iter().find(|session| *session.id == *id);
-        if let Some(holding) = user.holding_with(id)
-            && let Some(session) = known(&holding)
-        {
-            return (holding, session);
+    /// Ends the session of a candidate, unless a proof that stands is served by it.
+    fn give_up(&self, candidate: &Candidate) {
+        if candidate.session.user.holding_with(&candidate.session.id).is_none() {
+            self.discard(&candidate.holding);
         }
-        let session = self.session_of(opened, organization);
-        // By the Backend API a user's sessions are one set, whichever credential has opened them.
-        if self.road.has_one_holding_per_user()
-            && let Some(holding) = user.holding(|_| true)
-            && self.sessions.add(&holding, &session).is_ok()
-        {
-            return (holding, session);
-        }
-        (Holding::new(Arc::clone(&session)), session)
-    }
-
-    fn user_of(&self, opened: &Opened) -> Arc<User> {
-        self.users.of(match opened {
-            Opened::New(signed_in) => &signed_in.user_id,
-            Opened::Kept(kept) => kept.user_id(),
-        })
     }
 
     fn session_of(&self, opened: &Opened, organization: Option<&OrganizationName>) -> Arc<Session> {

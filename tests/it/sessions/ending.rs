@@ -236,3 +236,22 @@ async fn an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
         assert_eq!(alive(), before, "trouble: {trouble}");
     }
 }
+
+/// Either way the caller has been told that the session is over.
+#[tokio::test(start_paused = true)]
+async fn k10_a_renewal_that_is_under_way_when_its_session_is_ended_leaves_none_in_its_place() {
+    let world = World::with(|fake| fake, |engine| engine.session_ttl(TTL));
+    world.get(JANE).await;
+    tokio::time::advance(TTL.mul_f64(0.905)).await;
+    world.get(JANE).await;
+    let hold = world.fake.hold_answer(Endpoint::SignIns);
+    world.get(JANE).await;
+    crate::common::in_time(hold.arrived(1)).await;
+    let renewed = world.fake.sessions().last().unwrap().id().to_owned();
+    let credentials = tower_clerk::Credentials::new(JANE.0, JANE.1).unwrap();
+    world.clerk.end(&credentials).await.unwrap();
+    hold.release();
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!((world.clerk.stats().sessions, world.fake.live_sessions()), (0, 0));
+    assert_ne!(session(&world.get(JANE).await).session_id(), renewed);
+}

@@ -1,5 +1,6 @@
 //! The Backend API's road: sessions that outlive their entries, and the tokens made for them.
 
+mod displaced;
 mod ends;
 mod gone;
 mod kept;

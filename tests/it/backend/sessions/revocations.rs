@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{REVOCATIONS, ended, world};
-use crate::common::{JANE, session, settle};
+use crate::common::{JANE, Pair, World, ask, basic, in_time, session, settle};
 use crate::stores::SharedSessions;
 use tower_clerk::SessionStore as _;
 use tower_clerk::testing::Endpoint;
@@ -100,4 +100,56 @@ async fn k9_a_revocation_while_a_session_is_opened_beside_another_leaves_none_be
     assert_eq!(ended(&process).await, 2);
     assert_eq!(process.fake.live_sessions(), 0);
     assert!(store.take_user(JANE_ID).await.is_empty());
+}
+
+/// The flight that has opened it can't be found by the revocation; the next one must not find its session in the store.
+#[tokio::test(start_paused = true)]
+async fn k9_a_session_that_was_opened_before_a_revocation_is_not_kept_after_it() {
+    let world = World::backend();
+    let (keys, hold) = (world.fake.hold(Endpoint::Jwks), world.fake.hold_answer(Endpoint::SignIns));
+    let spawn = |pair: Pair| {
+        let world = world.clone();
+        tokio::spawn(async move { world.get(pair).await })
+    };
+    let before = spawn(JANE);
+    in_time(hold.arrived(1)).await;
+    let old = world.fake.sessions().last().unwrap().id().to_owned();
+    world.clerk.revoke_user(JANE_ID);
+    let after = spawn(("jane", JANE.1));
+    settle().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    hold.release();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    keys.release();
+    for response in [before.await.unwrap(), after.await.unwrap()] {
+        assert_ne!(session(&response).session_id(), old);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let status = world.fake.sessions().iter().find(|it| it.id() == old).unwrap().status();
+    assert_eq!(format!("{status:?}"), "Revoked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_a_request_from_after_a_revocation_joins_no_opening_from_before_it() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    let claims = serde_json::Map::new();
+    first.fake.add_template("partner", Duration::from_secs(120), claims);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    let world = first.restarted(|engine| engine.session_store(store.clone()));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    let hold = world.fake.hold(Endpoint::UserMemberships);
+    let go = || {
+        let layer = world.layer().template("partner").unwrap().organization("acme").unwrap();
+        tokio::spawn(async move { ask(&layer, basic(JANE)).await })
+    };
+    let before = go();
+    in_time(hold.arrived(1)).await;
+    world.clerk.revoke_user(JANE_ID);
+    assert_eq!(world.get(JANE).await.status(), 200);
+    let after = go();
+    settle().await;
+    hold.release();
+    before.await.unwrap();
+    assert_eq!(after.await.unwrap().status(), 200);
 }

@@ -1,0 +1,114 @@
+//! Sessions whose place in a user's set is taken by another one.
+
+use std::time::Duration;
+
+use crate::common::{BOB, JANE, Pair, World, session};
+use crate::stores::SharedSessions;
+use tower_clerk::testing::FakeOrganization;
+use tower_clerk::{Builder, MemorySessions, SessionStore, StoreFuture, StoredSession};
+
+/// Jane's username.
+const JANE_BY_NAME: Pair = ("jane", JANE.1);
+
+/// A store that loses everything.
+struct Nowhere;
+
+impl SessionStore for Nowhere {
+    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn outlives_process(&self) -> bool {
+        false
+    }
+}
+
+/// The store has lost Jane's first session when another of her credentials opens a second one. Returns the first.
+async fn replaced(engine: impl FnOnce(Builder) -> Builder) -> (World, String) {
+    let world = World::backend_with(|fake| fake, engine);
+    let first = session(&world.get(JANE).await).session_id().to_owned();
+    world.get(BOB).await;
+    world.get_for(JANE, "acme").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_ne!(session(&world.get(JANE_BY_NAME).await).session_id(), first);
+    (world, first)
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_a_session_that_is_replaced_is_ended_and_none_of_its_tokens_is_served() {
+    let (world, first) = replaced(|engine| engine.session_store(MemorySessions::with_limit(1))).await;
+    for pair in [JANE, JANE_BY_NAME] {
+        assert_ne!(session(&world.get(pair).await).session_id(), first);
+        assert_ne!(session(&world.get_for(pair, "acme").await).session_id(), first);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let status = world.fake.sessions().iter().find(|it| it.id() == first).unwrap().status();
+    assert_eq!(format!("{status:?}"), "Revoked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_revoking_a_user_ends_every_session_also_of_a_store_that_loses_some() {
+    for nowhere in [false, true] {
+        let (world, _) = replaced(|engine| match nowhere {
+            true => engine.session_store(Nowhere),
+            false => engine.session_store(MemorySessions::with_limit(1)),
+        })
+        .await;
+        world.clerk.revoke_user("user_2pqaQ9F4o9MNRSlx8VeMRn5hZug");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.fake.live_sessions_of("jane"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k10_a_shutdown_ends_sessions_in_use_that_the_store_has_lost() {
+    let (world, _) = replaced(|engine| engine.session_store(Nowhere)).await;
+    assert_eq!(world.clerk.shutdown(Duration::from_secs(10)).await, 0);
+    assert_eq!(world.fake.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k9_a_session_that_was_pushed_out_by_others_is_found_by_a_revocation() {
+    let store = SharedSessions::default();
+    let first = World::backend_with(
+        |fake| fake.no_rate_limit().backend_limit(100_000, Duration::from_secs(10)),
+        |engine| engine.session_store(store.clone()).unlimited_sign_ins(),
+    );
+    let names: Vec<_> = (0..18).map(|at| format!("organization-{at}")).collect();
+    for name in &names {
+        first.fake.add_organization(FakeOrganization::new(name));
+        first.fake.add_member("jane", name, "org:member");
+    }
+    first.get(JANE).await;
+    // Without the sessions' clients, each organization's token is of a session of its own.
+    let world = first.restarted(|engine| engine.session_store(store.clone()).unlimited_sign_ins());
+    world.get(JANE).await;
+    let id = session(&world.get_for(JANE, &names[0]).await).session_id().to_owned();
+    for name in &names[1..] {
+        assert_eq!(world.get_for(JANE, name).await.status(), 200);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(session(&world.get_for(JANE, &names[0]).await).session_id(), id);
+    }
+    world.clerk.revoke_session(&id);
+    assert_ne!(session(&world.get_for(JANE, &names[0]).await).session_id(), id);
+}
