@@ -81,3 +81,36 @@ impl SessionStore for SharedSessions {
         self.kept.take_all()
     }
 }
+
+/// A store that finds nothing and keeps nothing.
+pub(crate) struct Nowhere;
+
+impl SessionStore for Nowhere {
+    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
+        Box::pin(async { None })
+    }
+
+    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn outlives_process(&self) -> bool {
+        false
+    }
+}

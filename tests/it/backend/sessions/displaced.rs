@@ -3,45 +3,12 @@
 use std::time::Duration;
 
 use crate::common::{BOB, JANE, Pair, World, session};
-use crate::stores::SharedSessions;
+use crate::stores::{Nowhere, SharedSessions};
 use tower_clerk::testing::FakeOrganization;
-use tower_clerk::{Builder, MemorySessions, SessionStore, StoreFuture, StoredSession};
+use tower_clerk::{Builder, MemorySessions};
 
 /// Jane's username.
 const JANE_BY_NAME: Pair = ("jane", JANE.1);
-
-/// A store that loses everything.
-struct Nowhere;
-
-impl SessionStore for Nowhere {
-    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
-    }
-
-    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
-        Box::pin(async {})
-    }
-
-    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
-    }
-
-    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn outlives_process(&self) -> bool {
-        false
-    }
-}
 
 /// The store has lost Jane's first session when another of her credentials opens a second one. Returns the first.
 async fn replaced(engine: impl FnOnce(Builder) -> Builder) -> (World, String) {

@@ -4,37 +4,8 @@ use std::time::Duration;
 
 use super::{MINUTE, REVOCATIONS, ended, sign_ins};
 use crate::common::{JANE, World, rejection, session};
-use crate::stores::SharedSessions;
+use crate::stores::{Nowhere, SharedSessions};
 use tower_clerk::{SessionStore, StoreFuture, StoredSession};
-
-/// A store that is out of reach: it finds nothing and keeps nothing.
-struct Nowhere;
-
-impl SessionStore for Nowhere {
-    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
-    }
-
-    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
-        Box::pin(async {})
-    }
-
-    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
-    }
-
-    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-}
 
 /// A store on another machine, where a change takes a while.
 #[derive(Clone, Default)]
