@@ -25,7 +25,8 @@ pub(crate) struct HeldToken {
     pub(crate) session: ClerkSession,
     good_until: Instant,
     life: Duration,
-    renew_at: Instant,
+    /// Milliseconds after the request for it left: there is one of these per token, and a token lives a day at most.
+    renew_after: u32,
     /// Minting the next one ahead of this one's end.
     pub(crate) renewal: Turnstile,
     /// Handed on since it was last asked.
@@ -54,11 +55,13 @@ impl HeldToken {
         since: Generation,
     ) -> Self {
         let renewal = Turnstile::new(Some(renew_at));
+        let renew_after = renew_at.saturating_duration_since(good_until - life);
         Self {
             session,
             good_until,
             life,
-            renew_at,
+            // Never before the turnstile opens.
+            renew_after: u32::try_from(renew_after.as_millis() + 1).unwrap_or(u32::MAX),
             renewal,
             in_use: AtomicBool::new(false),
             since,
@@ -99,7 +102,7 @@ impl HeldToken {
     }
 
     pub(crate) fn renew_at(&self) -> Instant {
-        self.renew_at
+        self.minted_at() + Duration::from_millis(self.renew_after.into())
     }
 
     /// Whether it was handed on since this was last asked.
