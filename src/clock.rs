@@ -53,7 +53,7 @@ impl Clock {
         self.wall_at(self.now())
     }
 
-    /// What the wall reading was, or will be, at a monotonic instant.
+    /// The wall reading at a monotonic instant, past or to come.
     #[must_use]
     pub fn wall_at(&self, instant: Instant) -> SystemTime {
         match instant.checked_duration_since(self.at) {
@@ -85,7 +85,7 @@ pub(crate) struct ClerkTime {
     told: Mutex<Told>,
 }
 
-/// What answers have told.
+/// The clock readings that answers have told.
 #[derive(Debug, Default)]
 struct Told {
     reading: Option<Clock>,

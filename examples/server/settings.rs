@@ -1,4 +1,4 @@
-//! What the environment asks for. Nothing is guessed: an unusable value is an error that names its variable.
+//! The settings that the environment asks for. Nothing is guessed: an unusable value is an error that names its variable.
 
 use std::env;
 use std::net::SocketAddr;

@@ -55,7 +55,7 @@ impl FakeClock {
         self.wall_at(self.now())
     }
 
-    /// What the wall reading was, or will be, at a monotonic instant.
+    /// The wall reading at a monotonic instant, past or to come.
     #[must_use]
     pub fn wall_at(&self, instant: Instant) -> SystemTime {
         match instant.checked_duration_since(self.at) {

@@ -64,7 +64,7 @@ pub async fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What the environment asks for.
+/// The settings that the environment asks for.
 struct Settings {
     address: String,
     limits: bool,

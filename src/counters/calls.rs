@@ -46,12 +46,12 @@ impl Calls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamCalls {
-    /// What was asked: of the Frontend API `sign_in`, `ticket_sign_in`, `prepare_second_factor`,
+    /// The kind of the call: of the Frontend API `sign_in`, `ticket_sign_in`, `prepare_second_factor`,
     /// `attempt_second_factor`, `client`, `token`, `template_token`, `touch`, `session`, `end`, `environment`, `jwks`;
     /// of the Backend API `find_user`, `user`, `verify_password`, `memberships`, `ticket`, `backend_token`,
     /// `backend_template_token`, `backend_session`, `revoke`, `backend_jwks`.
     pub operation: &'static str,
-    /// What came: `ok`, `refused`, `rate_limited`, `failed`.
+    /// Its answer: `ok`, `refused`, `rate_limited`, `failed`.
     pub result: &'static str,
     /// How many.
     pub count: u64,

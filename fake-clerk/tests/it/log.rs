@@ -1,4 +1,4 @@
-//! What a failed assertion shows of the requests.
+//! The requests, as a failed assertion shows them.
 
 use bytes::Bytes;
 use fake_clerk::FakeClerk;

@@ -209,7 +209,7 @@ impl Fapi {
     }
 }
 
-/// What an answer says of the client token (rule S1).
+/// The client token's fate by an answer (rule S1): kept, replaced or dropped.
 pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
     match header(headers, AUTHORIZATION) {
         None => TokenUpdate::Same,
