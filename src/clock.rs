@@ -130,6 +130,18 @@ impl ClerkTime {
         self.at(self.clock.now())
     }
 
+    /// The latest instant that a time in the past can have been: now, if it is still to come. `None` is before any
+    /// instant that this machine can tell.
+    pub(crate) fn instant_of(&self, time: SystemTime) -> Option<Instant> {
+        let Clock { wall, at } = lock(&self.told).reading.unwrap_or(self.clock);
+        let now = self.clock.now();
+        let instant = match time.duration_since(wall) {
+            Ok(after) => at.checked_add(after).unwrap_or(now),
+            Err(before) => at.checked_sub(before.duration())?,
+        };
+        Some((instant + DATE_LEEWAY).min(now))
+    }
+
     pub(crate) fn at(&self, instant: Instant) -> SystemTime {
         lock(&self.told).reading.unwrap_or(self.clock).wall_at(instant)
     }

@@ -9,10 +9,10 @@ use tracing::Instrument as _;
 use super::Clerk;
 use crate::access::Access;
 use crate::credentials::Credentials;
-use crate::engine::mint::MintFault;
 use crate::engine::sign_in::Attempt;
 use crate::flight::{Join, Purpose};
 use crate::limits::{CallKind, RENEWAL_PAUSE};
+use crate::provider::MintFault;
 use crate::sessions::{Holding, Proof};
 
 impl Clerk {

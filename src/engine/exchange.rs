@@ -12,15 +12,15 @@ use crate::access::Access;
 use crate::clerk_api::Meaning;
 use crate::counters::Outcome;
 use crate::credentials::Credentials;
-use crate::engine::mint::MintFault;
 use crate::engine::sign_in::{Attempt, SignInFault, SignInOutcome};
 use crate::engine::verdict::{of_mint, unavailable};
 use crate::flight::{Join, Purpose};
 use crate::key::CredentialKey;
+use crate::provider::MintFault;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, Refused};
+use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, Refused};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
@@ -79,7 +79,7 @@ impl Clerk {
             };
             let holding = &proof.holding;
             let fault = match tokio::time::timeout_at(end, inner.token(holding, access)).await {
-                Ok(Ok(session)) if !proof.is_over() => {
+                Ok(Ok(session)) if proof.state() == ProofState::Live => {
                     // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
                     if proof.renewal.is_open(now) && proof.renewal.pass(now) {
                         self.renew_proof(Arc::clone(&proof), attempt.credentials.clone());

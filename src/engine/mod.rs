@@ -36,7 +36,9 @@ use crate::flight::Flights;
 use crate::jwt::{FetchFuture, Jwks};
 use crate::key::{CredentialKey, PassThrough, Strategy};
 use crate::limits::{Attempts, Budget, CallLimiter, Circuit, Denials, SignInLimiter, WarnThrottle};
-use crate::provider::{Backend, BackendParts, Devices, Frontend, Roads};
+use crate::provider::{
+    Backend, Devices, Frontend, KeptSessions, MintFault, Padding, Passwords, Roads, Verifier,
+};
 use crate::rejection::Rejection;
 use crate::scope::{OrganizationName, Scope};
 use crate::session::ClerkSession;
@@ -45,7 +47,7 @@ use crate::settings::Settings;
 
 use self::builder::{BackendSetup, Setup};
 use self::ender::Ender;
-use self::mint::{MintFault, MintLimits, Minter};
+use self::mint::{MintLimits, Minter};
 use self::proven::Proven;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
 use self::standing::Standing;
@@ -137,21 +139,15 @@ impl Clerk {
             Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
                 let bapi = Bapi::new(caller(base, transport), key, CallLimiter::new(rate, clock));
                 let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
-                let road = Backend::new(BackendParts {
-                    bapi: Arc::new(bapi),
-                    fapi: Arc::clone(&fapi),
-                    sessions,
-                    sign_ins: sign_in_pacing,
-                    revocations: Arc::clone(&revocations),
-                    options,
-                    secret: Arc::clone(&secret),
-                    clock,
-                    time: Arc::clone(&time),
-                    jitter: Arc::clone(&jitter),
-                    timeout,
-                    max_sessions: settings.max_sessions,
-                });
-                (Roads::Backend(Arc::new(road)), SignInLimiter::new(proofs, clock))
+                let padding = Padding::new(timeout / 2, clock, Arc::clone(&jitter));
+                let secret = Arc::clone(&secret);
+                let passwords =
+                    Passwords::new(Arc::new(bapi), padding, secret, clock, options.ignore_second_factor);
+                let kept = KeptSessions::new(sessions, settings.max_sessions, Arc::clone(&time));
+                let (fapi, revocations) = (Arc::clone(&fapi), Arc::clone(&revocations));
+                let lifetime = options.token_lifetime;
+                let road = Backend::new(passwords, kept, fapi, sign_in_pacing, revocations, lifetime);
+                (Roads::Backend(road), SignInLimiter::new(proofs, clock))
             }
         };
         let road = Arc::new(road);
@@ -162,17 +158,13 @@ impl Clerk {
         };
         let jwks = Arc::new(Jwks::new(Box::new(fetch_keys), clock, timeout));
         let minter = Arc::new(Minter {
-            fapi: Arc::clone(&fapi),
             road: Arc::clone(&road),
-            jwks: Arc::clone(&jwks),
+            verifier: Verifier::new(Arc::clone(&jwks), issuer.into(), clock, Arc::clone(&time)),
             clock,
-            time: Arc::clone(&time),
-            issuer: issuer.into(),
             timeout: timeout - LANDING,
             jitter: Arc::clone(&jitter),
             revocations: Arc::clone(&revocations),
             limits: MintLimits::default(),
-            warned_of_clock: AtomicBool::new(false),
         });
         let end_queue = EndQueue::new(road.keeps_sessions());
         let sign_ins = Arc::new(SignIns {

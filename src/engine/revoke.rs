@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Clerk;
 use crate::clerk_api::{Fault, TimeLeft};
@@ -37,6 +38,27 @@ impl Clerk {
             }
         }
         self.end_taken(sign_ins.road.forget_session(session_id));
+    }
+
+    /// Asks for a user's passwords again: credentials that were last proven before this time, by Clerk's clock, let nobody
+    /// in until Clerk has accepted them anew. For when a password was changed or a second factor added.
+    ///
+    /// No session is ended by it. A credential that Clerk still accepts goes on as before; the session of one that it
+    /// refuses is ended, as with any refusal. Clerk dates its answers to the second, so a credential that was proven up to
+    /// two seconds later may be asked for again as well.
+    ///
+    /// ```no_run
+    /// # fn example(clerk: tower_clerk::Clerk, changed_at: std::time::SystemTime) {
+    /// // Clerk's webhook says `password_last_updated_at`.
+    /// clerk.expire_proofs("user_2pqaQ9F4o9MNRSlx8VeMRn5hZug", changed_at);
+    /// # }
+    /// ```
+    pub fn expire_proofs(&self, user_id: &str, before: SystemTime) {
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        // Nothing that is held was proven before the first instant that this machine can tell.
+        let Some(before) = sign_ins.time.instant_of(before) else { return };
+        sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
+        sign_ins.users.expire_proofs(user_id, before);
     }
 
     /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still

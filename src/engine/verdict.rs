@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use crate::clerk_api::{Fault, Meaning, Refusal};
 use crate::limits::{CLERK_WINDOW, Failure};
+use crate::provider::MintFault;
 use crate::rejection::{Rejection, RejectionKind};
-
-use super::mint::MintFault;
 
 /// Sent as `Retry-After` where Clerk said nothing: when a short trouble may be over.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);

@@ -1,28 +1,15 @@
 //! The Backend API's road: the secret key finds the user and verifies the password, a ticket opens the session.
-//!
-//! Nothing of this knows a device, so Device Trust has no say; nor have Clerk's allow and block lists, its check for
-//! compromised passwords, a password that must be chosen anew, or Clerk Protect: they belong to sign-ins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-
-use super::padding::Padding;
-use super::people::People;
-use super::removals::Removals;
-use super::{Asking, PAUSED, Proved};
-use crate::clerk_api::bapi::{Account, Bapi};
+use super::kept_sessions::KeptSessions;
+use super::passwords::Passwords;
+use crate::clerk_api::bapi::Bapi;
 use crate::clerk_api::fapi::Fapi;
-use crate::clerk_api::{Fault, Meaning, Refusal, TimeLeft};
-use crate::client_token::ClientSlot;
-use crate::clock::{ClerkTime, Clock};
-use crate::jitter::Jitter;
-use crate::kept::SessionStore;
+use crate::clock::Clock;
 use crate::key::KeySecret;
-use crate::limits::SignInLimiter;
-use crate::membership::Membership;
+use crate::limits::{CallKind, SharedBackoff, SignInLimiter};
 use crate::sessions::Revocations;
 
 /// What the builder says about this road.
@@ -36,170 +23,43 @@ pub(crate) struct BackendOptions {
 
 /// See the [module's documentation](self).
 pub(crate) struct Backend {
+    pub(super) passwords: Passwords,
+    pub(super) kept: KeptSessions,
     pub(crate) bapi: Arc<Bapi>,
     pub(super) fapi: Arc<Fapi>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
-    /// What the store is being told to forget.
-    pub(crate) removals: Arc<Removals>,
-    /// What this process knows of the sessions that it has opened, by id: bounded like the sessions themselves.
-    pub(super) opened: Cache<Box<str>, Arc<Known>>,
     /// The budget of sign-ins, which on this road only tickets draw on.
-    pub(crate) sign_ins: Arc<SignInLimiter>,
+    pub(super) sign_ins: Arc<SignInLimiter>,
     pub(super) revocations: Arc<Revocations>,
-    people: People,
-    padding: Padding,
-    pub(crate) options: BackendOptions,
+    /// Of mints by the Frontend API.
+    pub(super) frontend_mints: SharedBackoff,
+    pub(super) token_lifetime: Option<Duration>,
     pub(super) secret: Arc<KeySecret>,
     pub(super) clock: Clock,
-    pub(super) time: Arc<ClerkTime>,
-}
-
-/// What a road of this kind is made of.
-pub(crate) struct BackendParts {
-    pub(crate) bapi: Arc<Bapi>,
-    pub(crate) fapi: Arc<Fapi>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
-    pub(crate) sign_ins: Arc<SignInLimiter>,
-    pub(crate) revocations: Arc<Revocations>,
-    pub(crate) options: BackendOptions,
-    pub(crate) secret: Arc<KeySecret>,
-    pub(crate) clock: Clock,
-    pub(crate) time: Arc<ClerkTime>,
-    pub(crate) jitter: Arc<Jitter>,
-    /// For all the calls of one exchange.
-    pub(crate) timeout: Duration,
-    pub(crate) max_sessions: u64,
-}
-
-/// A session that this process has opened. The Frontend API mints for it as long as its client is known.
-#[derive(Clone, Default)]
-pub(crate) struct Known {
-    pub(crate) client: Option<Arc<ClientSlot>>,
-    pub(crate) memberships: Option<Box<[Membership]>>,
 }
 
 impl Backend {
-    pub(crate) fn new(parts: BackendParts) -> Self {
-        let BackendParts {
-            bapi,
-            fapi,
-            sessions,
-            sign_ins,
-            revocations,
-            options,
-            secret,
-            clock,
-            time,
-            jitter,
-            timeout,
-            max_sessions,
-        } = parts;
-        let opened =
-            Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
-        let (people, padding) = (People::new(Arc::clone(&secret)), Padding::new(timeout / 2, clock, jitter));
-        let removals = Arc::default();
+    pub(crate) fn new(
+        passwords: Passwords,
+        kept: KeptSessions,
+        fapi: Arc<Fapi>,
+        sign_ins: Arc<SignInLimiter>,
+        revocations: Arc<Revocations>,
+        token_lifetime: Option<Duration>,
+    ) -> Self {
+        let (bapi, secret) = (Arc::clone(&passwords.bapi), Arc::clone(&passwords.secret));
+        let clock = passwords.clock;
+        let frontend_mints = SharedBackoff::new(CallKind::Mint);
         Self {
+            passwords,
+            kept,
             bapi,
             fapi,
-            sessions,
-            removals,
-            opened,
             sign_ins,
             revocations,
-            people,
-            padding,
-            options,
+            frontend_mints,
+            token_lifetime,
             secret,
             clock,
-            time,
         }
     }
-
-    /// Two calls: who it is, as they are now, and whether the password is theirs.
-    pub(super) async fn prove(&self, asking: Asking<'_>, time: &mut TimeLeft) -> Result<Proved, Fault> {
-        let (identifier, key) = (asking.credentials.identifier(), asking.identifier);
-        let password = asking.credentials.password();
-        let at = self.clock.now();
-        let found = self.people.find(&self.bapi, identifier, key, time).await?;
-        // Whose it is is known now, and with it what other identifiers of that user have failed.
-        let is_paused = found.as_ref().is_some_and(|account| {
-            let user = self.secret.user(&account.id);
-            asking.attempts.is_of(key, user, self.clock.now()) && asking.unproven
-        });
-        let verified = match self.verified(found, is_paused, password, time).await {
-            // Deleted in between: whoever goes by this identifier now is looked up once more.
-            Err(fault) if fault.meaning == Meaning::NotFound => {
-                self.people.forget(key);
-                let found = self.people.look_up(&self.bapi, identifier, key, time).await?;
-                self.verified(found, false, password, time).await
-            }
-            answer => answer,
-        };
-        let account = verified.map_err(|fault| match fault.meaning {
-            Meaning::NotFound => refused(Refusal::Unidentified, "resource_not_found"),
-            _ => fault,
-        })?;
-        let user_id = account.id.clone();
-        Ok(Proved { user_id, at, identifiers: account.into_identifiers(), session: None })
-    }
-
-    /// Whether this password is that of this account, and enough. Whoever is refused without a look at the password
-    /// waits for as long as the look would have taken: nobody, somebody without a password, and somebody who is locked
-    /// out must not come back sooner than somebody who mistyped.
-    async fn verified(
-        &self,
-        account: Option<Account>,
-        is_paused: bool,
-        password: &str,
-        time: &mut TimeLeft,
-    ) -> Result<Account, Fault> {
-        let since = self.clock.now();
-        let refusal = match &account {
-            None => Some((Refusal::Unidentified, "unknown_identifier")),
-            Some(_) if is_paused => Some((Refusal::Credentials, PAUSED)),
-            Some(account) if account.banned => Some((Refusal::Barred, "user_banned")),
-            // Not asked: whether Clerk counts such a question is written nowhere.
-            Some(account) if account.locked => Some((Refusal::Locked, "user_locked")),
-            Some(account) if !account.password_enabled => Some((Refusal::NotByPassword, "no_password_set")),
-            Some(_) => None,
-        };
-        let account = match (account, refusal) {
-            (Some(account), None) => account,
-            (_, refusal) => {
-                self.padding.pad(since).await;
-                let (refusal, code) = refusal.unwrap_or((Refusal::Unidentified, "unknown_identifier"));
-                return Err(refused(refusal, code));
-            }
-        };
-        match self.bapi.verify_password(&account.id, password, time).await {
-            Ok(()) => self.padding.took(self.clock.now() - since),
-            Err(fault) if fault.meaning == Meaning::Refused(Refusal::Credentials) => {
-                self.padding.took(self.clock.now() - since);
-                return Err(fault);
-            }
-            Err(fault) => {
-                if matches!(fault.meaning, Meaning::Refused(_)) {
-                    self.padding.pad(since).await;
-                }
-                return Err(fault);
-            }
-        }
-        if account.two_factor_enabled && !self.options.ignore_second_factor {
-            return Err(Fault::coded(Meaning::SecondFactor, "two_factor_enabled"));
-        }
-        Ok(account)
-    }
-
-    pub(crate) fn forget_user(&self, user_id: &str) {
-        self.people.forget_user(user_id);
-    }
-
-    pub(crate) fn forget_all(&self) {
-        self.opened.invalidate_all();
-        self.people.forget_all();
-    }
-}
-
-fn refused(refusal: Refusal, code: &str) -> Fault {
-    Fault::coded(Meaning::Refused(refusal), code)
 }

@@ -6,8 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Roads;
-use super::backend::Backend;
-use crate::kept::StoredSession;
 use crate::sessions::{EndRequest, Session, User};
 use crate::sync::now_or_later;
 
@@ -24,9 +22,9 @@ impl Roads {
                 None
             }
             Self::Backend(road) => {
-                road.forget_user(user_id);
-                let (store, user_id) = (Arc::clone(&road.sessions), user_id.to_owned());
-                Some(road.taken(dropped, async move { store.take_user(&user_id).await }))
+                road.passwords.forget_user(user_id);
+                let (store, user_id) = (Arc::clone(&road.kept.store), user_id.to_owned());
+                Some(road.kept.taken(dropped, async move { store.take_user(&user_id).await }))
             }
         }
     }
@@ -36,9 +34,9 @@ impl Roads {
         match self {
             Self::Frontend(_) => None,
             Self::Backend(road) => {
-                let (store, id) = (Arc::clone(&road.sessions), session_id.to_owned());
+                let (store, id) = (Arc::clone(&road.kept.store), session_id.to_owned());
                 let taken = async move { store.take_session(&id).await.into_iter().collect() };
-                Some(road.taken(HashSet::from([session_id.into()]), taken))
+                Some(road.kept.taken(HashSet::from([session_id.into()]), taken))
             }
         }
     }
@@ -51,9 +49,10 @@ impl Roads {
                 None
             }
             Self::Backend(road) => {
-                road.forget_all();
-                let store = Arc::clone(&road.sessions);
-                Some(road.taken(dropped, async move { store.take_all().await }))
+                road.passwords.forget_all();
+                road.kept.forget_clients();
+                let store = Arc::clone(&road.kept.store);
+                Some(road.kept.taken(dropped, async move { store.take_all().await }))
             }
         }
     }
@@ -61,7 +60,7 @@ impl Roads {
     /// Takes the sessions of a user that are kept and not in use.
     pub(crate) fn take_unused(&self, user: Arc<User>) -> Option<Taken> {
         let Self::Backend(road) = self else { return None };
-        let store = Arc::clone(&road.sessions);
+        let store = Arc::clone(&road.kept.store);
         let unused = async move {
             let mut unused = Vec::new();
             for session in store.take_user(&user.id).await {
@@ -73,16 +72,16 @@ impl Roads {
             }
             unused
         };
-        Some(road.taken(HashSet::new(), unused))
+        Some(road.kept.taken(HashSet::new(), unused))
     }
 
     /// Sees to it that no later sign-in goes on with this session.
     pub(crate) fn forget(&self, session: &Arc<Session>) {
         let Self::Backend(road) = self else { return };
-        let (road, session) = (Arc::clone(road), Arc::clone(session));
-        let removal = road.removals.begin();
+        let (kept, session) = (road.kept.clone(), Arc::clone(session));
+        let removal = kept.removals.begin();
         now_or_later(async move {
-            road.forget(&session).await;
+            kept.forget(&session).await;
             drop(removal);
         });
     }
@@ -92,31 +91,13 @@ impl Roads {
     pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
         match self {
             Self::Frontend(_) => in_use,
-            Self::Backend(road) if road.sessions.outlives_process() => Vec::new(),
+            Self::Backend(road) if road.kept.store.outlives_process() => Vec::new(),
             Self::Backend(road) => {
                 let mut ids: HashSet<Arc<str>> =
                     in_use.into_iter().map(|request| request.session_id).collect();
-                ids.extend(road.sessions.take_all().await.iter().map(|kept| Arc::from(kept.session_id())));
+                ids.extend(road.kept.store.take_all().await.iter().map(|kept| Arc::from(kept.session_id())));
                 ids.into_iter().map(EndRequest::by_id).collect()
             }
         }
-    }
-}
-
-impl Backend {
-    fn taken(
-        self: &Arc<Self>,
-        dropped: HashSet<Arc<str>>,
-        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
-    ) -> Taken {
-        let road = Arc::clone(self);
-        let removal = road.removals.begin();
-        Box::pin(async move {
-            let mut ids = dropped;
-            ids.extend(taken.await.iter().map(|kept| Arc::from(kept.session_id())));
-            ids.iter().for_each(|id| road.forget_known(id));
-            drop(removal);
-            ids
-        })
     }
 }

@@ -21,7 +21,8 @@ pub(crate) struct Frontend {
     pub(crate) pacing: Arc<SignInLimiter>,
     /// Of `GET /v1/client`, which is no sign-in.
     look_ups: SharedBackoff,
-    clock: Clock,
+    pub(super) mints: SharedBackoff,
+    pub(super) clock: Clock,
 }
 
 impl Frontend {
@@ -31,7 +32,8 @@ impl Frontend {
         pacing: Arc<SignInLimiter>,
         clock: Clock,
     ) -> Self {
-        Self { fapi, devices, pacing, look_ups: SharedBackoff::new(CallKind::LookUp), clock }
+        let (look_ups, mints) = (SharedBackoff::new(CallKind::LookUp), SharedBackoff::new(CallKind::Mint));
+        Self { fapi, devices, pacing, look_ups, mints, clock }
     }
 
     pub(super) async fn prove(

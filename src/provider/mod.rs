@@ -9,8 +9,11 @@ mod backend;
 mod devices;
 mod forget;
 mod frontend;
+mod kept_sessions;
+mod mint;
 mod opening;
 mod padding;
+mod passwords;
 mod people;
 mod removals;
 
@@ -20,20 +23,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::backend::Known;
-pub(crate) use self::backend::{Backend, BackendOptions, BackendParts};
+pub(crate) use self::backend::{Backend, BackendOptions};
 pub(crate) use self::devices::Devices;
 pub(crate) use self::forget::Taken;
 pub(crate) use self::frontend::Frontend;
+pub(crate) use self::kept_sessions::KeptSessions;
+pub(crate) use self::mint::{MintFault, MintRequest, NewToken, TokenLife, Verifier};
+pub(crate) use self::padding::Padding;
+pub(crate) use self::passwords::Passwords;
 use crate::clerk_api::fapi::SignedIn;
 use crate::clerk_api::{Fault, TimeLeft};
+use crate::client_token::ClientSlot;
 use crate::credentials::Credentials;
 use crate::kept::StoredSession;
 use crate::key::IdentifierKey;
 use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
 use crate::scope::OrganizationName;
 use crate::session::Road;
-use crate::sessions::{EndRequest, Generation, Session, Sharing};
+use crate::sessions::{EndRequest, Generation, Session, Sharing, User};
 
 /// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
 const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -44,7 +51,7 @@ const CLERK_TOKEN: Duration = Duration::from_secs(60);
 /// The road that an engine takes.
 pub(crate) enum Roads {
     Frontend(Frontend),
-    Backend(Arc<Backend>),
+    Backend(Backend),
 }
 
 /// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
@@ -106,7 +113,7 @@ impl Roads {
     ) -> Result<Proved, Fault> {
         match self {
             Self::Frontend(road) => road.prove(asking, permit, time).await,
-            Self::Backend(road) => road.prove(asking, time).await,
+            Self::Backend(road) => road.passwords.prove(asking, time).await,
         }
     }
 
@@ -114,13 +121,14 @@ impl Roads {
     pub(crate) async fn open(
         &self,
         proved: Proved,
+        user: &User,
         organization: Option<&OrganizationName>,
         since: Generation,
         time: &mut TimeLeft,
     ) -> Result<Opened, Fault> {
         match (self, proved.session) {
             (_, Some(session)) => Ok(session),
-            (Self::Backend(road), None) => road.open(&proved.user_id, organization, since, time).await,
+            (Self::Backend(road), None) => road.open(user, organization, since, time).await,
             // Not reached: on this road the proof is a session.
             (Self::Frontend(_), None) => Err(Fault::unavailable("no_session")),
         }
@@ -151,7 +159,7 @@ impl Roads {
     /// Opens a session of a user for another organization, or for none.
     pub(crate) async fn open_for(
         &self,
-        user_id: &str,
+        user: &User,
         organization: Option<&OrganizationName>,
         since: Generation,
         time: &mut TimeLeft,
@@ -159,15 +167,15 @@ impl Roads {
         match self {
             // One session mints for all organizations.
             Self::Frontend(_) => Err(Fault::unavailable("no_session_for_organization")),
-            Self::Backend(road) => road.open_for(user_id, organization, since, time).await,
+            Self::Backend(road) => road.open_for(user, organization, since, time).await,
         }
     }
 
-    /// What this process knows of a session that was kept.
-    pub(crate) fn known(&self, session_id: &str) -> Known {
+    /// The client of a session that was kept, if this process has opened it.
+    pub(crate) fn known_client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {
         match self {
-            Self::Frontend(_) => Known::default(),
-            Self::Backend(road) => road.known(session_id),
+            Self::Frontend(_) => None,
+            Self::Backend(road) => road.kept.client(session_id),
         }
     }
 
@@ -199,7 +207,7 @@ impl Roads {
 
     /// How long a token lives.
     pub(crate) fn token_life(&self) -> Duration {
-        self.backend().and_then(|road| road.options.token_lifetime).unwrap_or(CLERK_TOKEN)
+        self.backend().and_then(|road| road.token_lifetime).unwrap_or(CLERK_TOKEN)
     }
 
     /// How many sign-ins wait for a turn beside the proofs of passwords.
@@ -207,7 +215,7 @@ impl Roads {
         self.backend().map_or(0, |road| road.sign_ins.waiting())
     }
 
-    pub(crate) fn backend(&self) -> Option<&Arc<Backend>> {
+    pub(crate) fn backend(&self) -> Option<&Backend> {
         match self {
             Self::Frontend(_) => None,
             Self::Backend(road) => Some(road),

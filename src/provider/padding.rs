@@ -19,7 +19,7 @@ const TIMES: usize = 64;
 const FIRST: Duration = Duration::from_millis(250);
 
 /// The times that Clerk took to verify passwords lately.
-pub(super) struct Padding {
+pub(crate) struct Padding {
     times: Mutex<VecDeque<Duration>>,
     /// No refusal is held back longer, or it would be no refusal any more but a timeout.
     longest: Duration,
@@ -28,7 +28,7 @@ pub(super) struct Padding {
 }
 
 impl Padding {
-    pub(super) fn new(longest: Duration, clock: Clock, jitter: Arc<Jitter>) -> Self {
+    pub(crate) fn new(longest: Duration, clock: Clock, jitter: Arc<Jitter>) -> Self {
         Self { times: Mutex::default(), longest, clock, jitter }
     }
 

@@ -67,6 +67,11 @@ impl Sessions {
         })
     }
 
+    /// The proof of a credential, in whichever state, unless its time is up.
+    pub(crate) fn find(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
+        self.cache.get(key).filter(|proof| !proof.has_ended(now))
+    }
+
     /// The live proof of a credential. No lock, no upstream call.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
         self.cache.get(key).filter(|proof| proof.is_live(now))
@@ -196,12 +201,12 @@ impl Sessions {
                     return next;
                 }
             };
-            if proof.is_live(now) {
+            if !proof.has_ended(now) {
                 lock(&self.expiry).queue.push(&proof, self.most);
             } else {
                 // A proof that was renewed between the look and the removal stays.
                 self.cache.entry(proof.key).and_compute_with(|entry| match entry {
-                    Some(entry) if Arc::ptr_eq(entry.value(), &proof) && !proof.is_live(now) => Op::Remove,
+                    Some(entry) if Arc::ptr_eq(entry.value(), &proof) && proof.has_ended(now) => Op::Remove,
                     _ => Op::Nop,
                 });
             }
@@ -285,8 +290,7 @@ mod tests {
                 id: format!("sess_{}", self.made).into(),
                 user: self.users.of(user),
                 client: Arc::new(ClientSlot::new(ClientToken::new("token"))),
-                memberships: Box::default(),
-                opened_for: None,
+                organization: None,
                 end: None,
                 choose_organization: false,
                 active_organization: None,
@@ -319,7 +323,7 @@ mod tests {
         tokio::time::sleep(MINUTE / 2 + TICK).await;
         assert!(first.is_over() && !short.is_over());
         // Renewed ahead of its end.
-        short.renew(ProofLife { end: Instant::now() + MINUTE, renew: None });
+        short.renew(Instant::now(), ProofLife { end: Instant::now() + MINUTE, renew: None });
         tokio::time::sleep(MINUTE / 2).await;
         assert_eq!((short.is_over(), bench.sessions.len(), bench.end_queue.outstanding()), (false, 2, 1));
         tokio::time::sleep(MINUTE / 2 + TICK).await;

@@ -19,8 +19,8 @@ use crate::sync::lock;
 /// Refusals remembered per holding (rule K11).
 const MAX_REFUSALS: usize = 64;
 
-/// Sessions of one user, each for an organization, beside the first.
-const MAX_SESSIONS: usize = 17;
+/// Sessions of one user by the Backend API, each for another organization.
+const MAX_SESSIONS: usize = 16;
 
 /// Mints under way per holding: one user that asks for many organizations must not take the places of all others.
 const MAX_MINTS: usize = 4;
@@ -90,9 +90,14 @@ impl Holding {
         Arc::clone(&lock(&self.sessions)[0])
     }
 
-    /// The session whose active organization is this one, or none.
+    /// The live session that is for this organization, or for none. A slug is looked up in the user's memberships.
     pub(crate) fn session_for(&self, organization: Option<&OrganizationName>) -> Option<Arc<Session>> {
-        let is_it = |it: &&Arc<Session>| it.is_for(organization) && it.state() == SessionState::Live;
+        let id = match organization {
+            None => None,
+            Some(OrganizationName::Id(id)) => Some(id.clone()),
+            Some(slug) => Some(self.user.member_of(slug)?),
+        };
+        let is_it = |it: &&Arc<Session>| it.is_for(id.as_deref()) && it.state() == SessionState::Live;
         lock(&self.sessions).iter().find(is_it).cloned()
     }
 
@@ -111,8 +116,8 @@ impl Holding {
         if sessions.iter().any(|known| known.id == session.id) {
             return None;
         }
-        let organization = session.opened_for();
-        let displaced = match sessions.iter().position(|known| known.is_for(organization)) {
+        let organization = session.organization().map(Box::<str>::from);
+        let displaced = match sessions.iter().position(|known| known.is_for(organization.as_deref())) {
             Some(at) => {
                 let replaced = std::mem::replace(&mut sessions[at], session);
                 replaced.advance(SessionState::Ending);
@@ -133,7 +138,7 @@ impl Holding {
         match target {
             Target::User(id) => *id == self.user.id,
             Target::Session(id) => self.has_session(id),
-            Target::Organization(_) => false,
+            Target::Organization(_) | Target::Proofs(..) => false,
             Target::All => true,
         }
     }

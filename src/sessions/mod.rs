@@ -16,7 +16,7 @@ mod users;
 pub(crate) use self::cache::Sessions;
 pub(crate) use self::end_queue::{EndQueue, EndRequest};
 pub(crate) use self::holding::{Holding, HoldingKey, Refused};
-pub(crate) use self::proof::{Proof, ProofLife};
+pub(crate) use self::proof::{Proof, ProofLife, ProofState};
 pub(crate) use self::revocations::{Generation, Revocations, Target};
 pub(crate) use self::session::{Active, NewSession, Session, SessionState};
 pub(crate) use self::tokens::{Freshness, HeldToken};

@@ -23,6 +23,8 @@ pub(crate) enum Target {
     User(Box<str>),
     Session(Box<str>),
     Organization(Box<str>),
+    /// What a user has proven before an instant.
+    Proofs(Box<str>, Instant),
     All,
 }
 

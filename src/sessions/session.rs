@@ -8,8 +8,6 @@ use tokio::time::Instant;
 use super::index::SessionIndex;
 use super::users::User;
 use crate::client_token::ClientSlot;
-use crate::membership::Membership;
-use crate::scope::OrganizationName;
 
 /// The organization that Clerk has as a session's active one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +46,9 @@ pub(crate) struct Session {
     pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
-    memberships: Box<[Membership]>,
-    /// The organization that it was opened for, as it was asked for, and that tokens made with the secret key name.
-    opened_for: Option<OrganizationName>,
-    /// It was, but Clerk has taken the organization from it.
+    /// The id of the organization that it was opened for, and that tokens made with the secret key name.
+    organization: Option<Box<str>>,
+    /// Clerk has taken the organization from it.
     lost_organization: AtomicBool,
     /// When it ends at Clerk, where Clerk has said so.
     pub(crate) end: Option<Instant>,
@@ -69,8 +66,7 @@ pub(crate) struct NewSession {
     pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
-    pub(crate) memberships: Box<[Membership]>,
-    pub(crate) opened_for: Option<OrganizationName>,
+    pub(crate) organization: Option<Box<str>>,
     pub(crate) end: Option<Instant>,
     pub(crate) choose_organization: bool,
     pub(crate) active_organization: Option<Box<str>>,
@@ -82,8 +78,7 @@ impl Session {
             id: new.id,
             user: new.user,
             client: new.client,
-            memberships: new.memberships,
-            opened_for: new.opened_for,
+            organization: new.organization,
             lost_organization: AtomicBool::new(false),
             end: new.end,
             choose_organization: AtomicBool::new(new.choose_organization),
@@ -111,22 +106,18 @@ impl Session {
         _ = self.listed.set(Arc::downgrade(index));
     }
 
-    pub(crate) fn opened_for(&self) -> Option<&OrganizationName> {
-        self.opened_for.as_ref()
+    /// The id of the organization that it was opened for.
+    pub(crate) fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
     }
 
-    /// Whether tokens that are made with the secret key name this organization, or none.
-    pub(super) fn is_for(&self, organization: Option<&OrganizationName>) -> bool {
-        self.opened_for.as_ref() == organization && !self.lost_organization.load(Ordering::Relaxed)
+    /// Whether tokens that are made with the secret key name the organization of this id, or none.
+    pub(super) fn is_for(&self, organization: Option<&str>) -> bool {
+        self.organization() == organization && !self.lost_organization.load(Ordering::Relaxed)
     }
 
     pub(crate) fn lose_organization(&self) {
         self.lost_organization.store(true, Ordering::Relaxed);
-    }
-
-    /// The id of an organization that the user was a member of at sign-in.
-    pub(crate) fn member_of(&self, organization: &OrganizationName) -> Option<&str> {
-        Membership::find(&self.memberships, organization)
     }
 }
 

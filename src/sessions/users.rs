@@ -11,6 +11,8 @@ use super::end_queue::EndQueue;
 use super::holding::Holding;
 use super::proof::Proof;
 use super::session::{Session, SessionState};
+use crate::membership::Membership;
+use crate::scope::OrganizationName;
 use crate::sync::lock;
 
 /// Proofs per user. Each spelling of an identifier is a credential of its own, so one user could otherwise fill the cache.
@@ -61,6 +63,8 @@ pub(crate) struct User {
     /// Counts revocations: a mark made before one is worth nothing.
     revoked: AtomicU64,
     proofs: Mutex<Vec<Weak<Proof>>>,
+    /// The user's organizations, as of the last answer that listed them.
+    memberships: Mutex<Box<[Membership]>>,
     /// Since when how many unknown organizations were asked for.
     unknown: Mutex<Option<(Instant, u32)>>,
 }
@@ -75,6 +79,15 @@ impl User {
         };
         *asked += 1;
         *asked <= MAX_UNKNOWN
+    }
+
+    /// The id of an organization that the user is known to be a member of.
+    pub(crate) fn member_of(&self, organization: &OrganizationName) -> Option<Box<str>> {
+        Membership::find(&lock(&self.memberships), organization).map(Into::into)
+    }
+
+    pub(crate) fn set_memberships(&self, memberships: Box<[Membership]>) {
+        *lock(&self.memberships) = memberships;
     }
 
     pub(crate) fn revocations(&self) -> u64 {
@@ -185,6 +198,11 @@ impl User {
         self.proofs().into_iter().filter(|proof| Arc::ptr_eq(&proof.holding, holding)).collect()
     }
 
+    /// Passwords that were last proven before then must be proven again.
+    fn expire_proofs(&self, before: Instant) {
+        self.proofs().iter().for_each(|proof| proof.expire(before));
+    }
+
     /// Voids the user's marks, and returns the proofs that are held.
     fn revoke(&self) -> Vec<Arc<Proof>> {
         self.revoked.fetch_add(1, Ordering::AcqRel);
@@ -217,6 +235,7 @@ impl Users {
             id: id.into(),
             revoked: AtomicU64::new(0),
             proofs: Mutex::default(),
+            memberships: Mutex::default(),
             unknown: Mutex::default(),
         });
         register.by_id.insert(id.into(), Arc::downgrade(&user));
@@ -227,6 +246,14 @@ impl Users {
     pub(crate) fn revoke(&self, id: &str) -> Vec<Arc<Proof>> {
         let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
         user.map(|user| user.revoke()).unwrap_or_default()
+    }
+
+    /// Passwords of a user that were last proven before then must be proven again.
+    pub(crate) fn expire_proofs(&self, id: &str, before: Instant) {
+        let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
+        if let Some(user) = user {
+            user.expire_proofs(before);
+        }
     }
 
     /// Voids what is known of everybody.

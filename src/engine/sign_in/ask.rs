@@ -109,7 +109,7 @@ impl SignIns {
         if !answer.as_ref().is_err_and(|fault| unjudged.contains(&fault.meaning)) {
             claim.used();
         }
-        Ok(Asked { answer, permit, pass, since, time })
+        Ok(Asked { answer, permit, pass, since, departed: now, time })
     }
 
     /// What speaks against asking Clerk about this credential now.
@@ -179,6 +179,8 @@ pub(super) struct Asked {
     /// To be told how it ended.
     pub(super) pass: Pass,
     pub(super) since: Generation,
+    /// When the password was shown, at the earliest.
+    pub(super) departed: Instant,
     pub(super) time: TimeLeft,
 }
 

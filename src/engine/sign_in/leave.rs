@@ -32,10 +32,13 @@ impl SignIns {
         self.sessions.void(holding);
     }
 
-    /// Clerk has refused a credential that it had accepted before: what is kept for its user, and is not in use, is ended.
-    /// Guesses end nothing.
+    /// Clerk has refused a credential that it had accepted before: its proof is dropped, and what is kept for its user,
+    /// and is not in use, is ended. Guesses end nothing.
     pub(super) fn end_idle(&self, attempt: &Attempt, fault: &Fault) {
         let is_clerks = fault.meaning.is_verdict() && fault.code.as_deref() != Some(PAUSED);
+        if is_clerks && let Some(proof) = self.sessions.find(&attempt.key, self.clock.now()) {
+            self.expel(&proof);
+        }
         let Some(user) = self.proven.user_of(&attempt.key).filter(|_| is_clerks) else { return };
         let Some(taken) = self.road.take_unused(user) else { return };
         let end_queue = Arc::clone(&self.end_queue);

@@ -156,7 +156,7 @@ impl SignIns {
         }
         match self.ask(&attempt, Purpose::Request, departure, gone).await {
             Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
-            Ok(Asked { answer, permit, pass, since, time }) => match answer {
+            Ok(Asked { answer, permit, pass, since, time, .. }) => match answer {
                 Ok(proved) => {
                     permit.proved();
                     drop(permit);
@@ -202,7 +202,8 @@ impl SignIns {
     ) -> SignInOutcome {
         let at = proved.at;
         let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
-        let opened = self.road.open(proved, attempt.organization.as_ref(), since, &mut time).await;
+        let user = self.users.of(&user_id);
+        let opened = self.road.open(proved, &user, attempt.organization.as_ref(), since, &mut time).await;
         self.tell(pass, opened.as_ref().err());
         let deadline = self.clock.now() + time.left();
         let result = match opened {

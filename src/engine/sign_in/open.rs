@@ -70,7 +70,7 @@ impl SignIns {
     ) -> OpenOutcome {
         let since = self.revocations.now();
         let mut time = TimeLeft::new(left, self.clock);
-        let result = match self.road.open_for(&holding.user.id, organization, since, &mut time).await {
+        let result = match self.road.open_for(&holding.user, organization, since, &mut time).await {
             Err(fault) => Err(verdict::of_fault(&fault).into()),
             Ok(opened) => {
                 let session = self.session_of(&opened, organization);
@@ -145,7 +145,10 @@ impl SignIns {
         since: Generation,
     ) -> Result<Arc<Proof>, SignInFault> {
         let Candidate { session, holding, token, at } = candidate;
-        let concerns = |target: &Target| holding.concerns(target);
+        let concerns = |target: &Target| match target {
+            Target::Proofs(user, before) => *user == session.user.id && at < before,
+            target => holding.concerns(target),
+        };
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
             let prove = |holding| Proof::new(attempt.key, holding, *at, self.proof_life(*at), session.end);
             let proof = self.sessions.insert(session, holding, self.road.sharing(), prove).ok()?;
@@ -206,7 +209,7 @@ impl SignIns {
         // What the sign-in brought along saves a mint where it fits. Of a pending session it never does; and one that
         // can't be verified now is no reason to lose the session: the request mints another.
         if let Some(minted) = token.filter(|_| !session.choose_organization.load(Ordering::Relaxed)) {
-            let verified = self.minter.brought_along(session, minted, since);
+            let verified = self.minter.brought_along(session, attempt.organization.as_ref(), minted, since);
             match tokio::time::timeout(time, verified).await {
                 Ok(Ok(token)) => candidate.token = token,
                 _ => tracing::debug!("the token that a sign-in brought along could not be taken"),
@@ -237,19 +240,18 @@ impl SignIns {
         });
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.at(left));
         let end = signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
-        // What was asked for, by id or slug, if that is what Clerk has made active.
+        // The one that was asked for, by id or slug, if Clerk has made that one active.
         let active = signed_in.active_organization.as_deref();
-        let is_active = |asked: &&OrganizationName| {
-            active.is_some()
-                && (active == Some(asked.as_str())
-                    || active == Membership::find(&signed_in.memberships, asked))
+        let is_active = |asked: &OrganizationName| {
+            active == Some(asked.as_str()) || active == Membership::find(&signed_in.memberships, asked)
         };
+        let user = self.users.of(&signed_in.user_id);
+        user.set_memberships(signed_in.memberships.clone());
         Session::new(NewSession {
             id: Arc::from(&*signed_in.session_id),
-            user: self.users.of(&signed_in.user_id),
+            user,
             client: Arc::clone(&signed_in.client),
-            memberships: signed_in.memberships.clone(),
-            opened_for: organization.filter(is_active).cloned(),
+            organization: active.filter(|_| organization.is_some_and(is_active)).map(Into::into),
             end,
             choose_organization,
             active_organization: signed_in.active_organization.clone(),
@@ -258,14 +260,13 @@ impl SignIns {
 
     /// A session that a sign-in of before has made; its client is known if that sign-in was this process'.
     fn kept_session(&self, kept: &StoredSession) -> Arc<Session> {
-        let known = self.road.known(kept.session_id());
+        let client = self.road.known_client(kept.session_id());
         let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         Session::new(NewSession {
             id: kept.session_id().into(),
             user: self.users.of(kept.user_id()),
-            client: known.client.unwrap_or_else(|| Arc::new(ClientSlot::none())),
-            memberships: known.memberships.unwrap_or_default(),
-            opened_for: kept.organization().map(OrganizationName::parse),
+            client: client.unwrap_or_else(|| Arc::new(ClientSlot::none())),
+            organization: kept.organization().map(Into::into),
             end: Some(self.clock.now() + left),
             choose_organization: false,
             active_organization: None,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::ask::{Asked, Purpose};
 use super::open::Proven;
 use super::{Attempt, SignInFault, SignInOutcome, SignIns};
 use crate::flight::Departure;
 use crate::provider::Proved;
-use crate::sessions::{Generation, Proof};
+use crate::sessions::{Generation, Proof, Target};
 
 /// After a renewal that found no room or no Clerk, the next one is tried no sooner.
 const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ impl SignIns {
         let asked = self.ask(&attempt, Purpose::Renewal { time }, departure, held.ended()).await;
         let mut deadline = self.clock.now();
         let result = match asked {
-            Ok(Asked { answer, permit, pass, since, time }) => {
+            Ok(Asked { answer, permit, pass, since, departed, time }) => {
                 self.tell(pass, answer.as_ref().err());
                 let proved = match answer {
                     Ok(proved) => Ok(Some(proved)),
@@ -51,7 +53,7 @@ impl SignIns {
                             }
                             proved => {
                                 let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
-                                self.proven_anew(&attempt, held, &identifiers, since)
+                                self.proven_anew(&attempt, held, &identifiers, since, departed)
                             }
                         }
                     }
@@ -81,15 +83,19 @@ impl SignIns {
         held: &Arc<Proof>,
         identifiers: &[String],
         since: Generation,
+        at: Instant,
     ) -> Result<Arc<Proof>, SignInFault> {
         let holding = &held.holding;
         self.vouch(attempt, &holding.user, identifiers);
         let now = self.clock.now();
         let renewed = self.revocations.store_unless_revoked(
             since,
-            |target| holding.concerns(target),
+            |target| match target {
+                Target::Proofs(user, before) => *user == holding.user.id && at < *before,
+                target => holding.concerns(target),
+            },
             || {
-                held.renew(self.proof_life(now));
+                held.renew(at, self.proof_life(at));
                 self.proven.mark(held.key, &holding.user, now);
             },
         );

@@ -1,6 +1,7 @@
 //! How sessions end, and what meets on the way.
 
 mod ending;
+mod expired_proofs;
 mod one_object;
 mod races;
 mod revocation;

@@ -88,3 +88,20 @@ async fn a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
     let response = again.get_for(BOB, "acme").await;
     assert!(session(&response).has_role("org:admin"));
 }
+
+/// An organization by its id and by its slug is one organization.
+#[tokio::test(start_paused = true)]
+async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    let by_slug = first.get_for(JANE, "acme").await;
+    let id = session(&by_slug).organization().unwrap().id().to_owned();
+    // Without the session's client, each organization's token is of a session of its own.
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    let by_id = again.get_for(JANE, &id).await;
+    for name in ["acme", &*id, "acme"] {
+        let response = again.get_for(JANE, name).await;
+        assert_eq!(session(&response).session_id(), session(&by_id).session_id(), "{name}");
+    }
+    assert_eq!((sign_ins(&again), again.fake.live_sessions()), (1, 1));
+}

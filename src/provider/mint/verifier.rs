@@ -1,20 +1,16 @@
 //! What is checked of a token before it is handed on, and how long it is good for (rules S9, K2).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{MintFault, Minter};
-use crate::access::Access;
+use super::MintFault;
 use crate::clerk_api::{Fault, Meaning, Minted};
-use crate::clock::unix_seconds;
-use crate::jwt::{Expected, kid, verify};
-use crate::organization::Organization;
-use crate::scope::Scope;
-use crate::session::ClerkSession;
-use crate::sessions::{Generation, HeldToken, Session};
+use crate::clock::{ClerkTime, Clock, unix_seconds};
+use crate::jwt::{Expected, Jwks, kid, verify};
+use crate::sessions::Session;
 use crate::token::VerifiedToken;
 
 /// Leeway against Clerk's own clock, as Clerk's SDKs have it (`clockSkewInMs` 5000), and against ours.
@@ -28,70 +24,55 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// (`expires_in_seconds` of the Backend API, at most 315,360,000).
 const ABSURD_LIFE: u64 = 315_360_000;
 
-/// Renewals begin up to this part of the time until then early.
-const RENEWAL_JITTER: f64 = 0.1;
-
 /// A wall clock this far from Clerk's is worth a warning: verifiers downstream will stumble over it.
 const CLOCK_OFF: Duration = Duration::from_secs(30);
 
-/// Who a token must be about.
+/// How long a verified token is good for, from the instant its request left.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
-    user_id: &'a str,
-    session_id: &'a str,
+pub(crate) struct TokenLife {
+    pub(crate) left: Instant,
+    pub(crate) life: Duration,
 }
 
-impl Minter {
-    /// Verifies the token that a sign-in brought along, and says what it is good for: no organization, or the one that
-    /// the session was opened for.
-    pub(crate) async fn brought_along(
-        &self,
-        session: &Session,
-        minted: Minted,
-        since: Generation,
-    ) -> Result<Option<(Access, Arc<HeldToken>)>, MintFault> {
-        let (token, life) = self.verified(minted, Subject::of(session), true).await?;
-        let organization = match (token.claims().organization(), session.opened_for()) {
-            (None, _) => Some(None),
-            (Some(named), Some(asked))
-                if [Some(named.id()), named.slug()].contains(&Some(asked.as_str())) =>
-            {
-                Some(Some(asked.clone()))
-            }
-            (Some(_), _) => None,
-        };
-        Ok(organization.map(|organization| {
-            let scope = Scope { organization, template: None };
-            let access = Access { scope, ..Access::default() };
-            let held = self.held(session, token, life, None, &access, since);
-            (access, Arc::new(held))
-        }))
+/// Verifies the tokens of one instance that Clerk has sent.
+pub(crate) struct Verifier {
+    jwks: Arc<Jwks>,
+    issuer: Box<str>,
+    clock: Clock,
+    time: Arc<ClerkTime>,
+    warned_of_clock: AtomicBool,
+}
+
+impl Verifier {
+    pub(crate) fn new(jwks: Arc<Jwks>, issuer: Box<str>, clock: Clock, time: Arc<ClerkTime>) -> Self {
+        Self { jwks, issuer, clock, time, warned_of_clock: AtomicBool::new(false) }
     }
 
-    pub(super) fn held(
+    /// Verifies a session's own token.
+    pub(crate) async fn session_token(
         &self,
+        minted: Minted,
         session: &Session,
-        token: VerifiedToken,
-        Life { left, life }: Life,
-        organization: Option<Organization>,
-        access: &Access,
-        since: Generation,
-    ) -> HeldToken {
-        // Three quarters of its life, and before it would be too old to hand on.
-        let usable = life.saturating_sub(HeldToken::least_life(life, access));
-        let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
-        let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&session.id, self.road.name(), token, organization);
-        HeldToken::new(session, left + life, life, renew_at, since)
+    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
+        self.verified(minted, session, true).await
+    }
+
+    /// Verifies a token of a JWT template, which need not name the session.
+    pub(super) async fn template_token(
+        &self,
+        minted: Minted,
+        session: &Session,
+    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
+        self.verified(minted, session, false).await
     }
 
     /// Verifies a token by Clerk's own clock where the answer told it, and finds how long it is good for.
-    pub(super) async fn verified(
+    async fn verified(
         &self,
         minted: Minted,
-        subject: Subject<'_>,
-        session_token: bool,
-    ) -> Result<(VerifiedToken, Life), MintFault> {
+        session: &Session,
+        session_id_required: bool,
+    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
         let Minted { jwt, timing } = minted;
         let unverified = |_| untrusted("token_not_verified");
         let kid = kid(&jwt).map_err(unverified)?;
@@ -105,9 +86,9 @@ impl Minter {
         };
         let expected = Expected {
             issuer: &self.issuer,
-            subject: Some(subject.user_id),
-            session_id: Some(subject.session_id),
-            session_id_required: session_token,
+            subject: Some(&session.user.id),
+            session_id: Some(&session.id),
+            session_id_required,
             allow_pending: false,
             now,
             leeway,
@@ -129,7 +110,7 @@ impl Minter {
         // All these times are whole seconds, cut off: up to one of them has passed already.
         let life = Duration::from_secs(seconds).min(LONGEST_LIFE);
         let life = life.saturating_sub(Duration::from_secs(1)).max(life / 2);
-        Ok((token, Life { left: timing.left, life }))
+        Ok((token, TokenLife { left: timing.left, life }))
     }
 
     fn compare(&self, date: SystemTime, wall: SystemTime) {
@@ -143,21 +124,6 @@ impl Minter {
         }
     }
 }
-
-impl<'a> Subject<'a> {
-    pub(super) fn of(session: &'a Session) -> Self {
-        Self { user_id: &session.user.id, session_id: &session.id }
-    }
-}
-
-/// How long a verified token is good for, from the instant its request left.
-pub(super) struct Life {
-    left: Instant,
-    life: Duration,
-}
-
-/// A verified token, its life, and the organization where the token doesn't say it.
-pub(super) type Verified = (VerifiedToken, Life, Option<Organization>);
 
 /// An answer came, but the token in it can't be relied on: no sign of Clerk being away.
 fn untrusted(code: &str) -> MintFault {
