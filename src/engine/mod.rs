@@ -147,7 +147,7 @@ impl Clerk {
                 let (fapi, revocations) = (Arc::clone(&fapi), Arc::clone(&revocations));
                 let lifetime = options.token_lifetime;
                 let road = Backend::new(passwords, kept, fapi, sign_in_pacing, revocations, lifetime);
-                (Roads::Backend(road), SignInLimiter::new(proofs, clock))
+                (Roads::Backend(Box::new(road)), SignInLimiter::new(proofs, clock))
             }
         };
         let road = Arc::new(road);

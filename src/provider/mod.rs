@@ -51,7 +51,7 @@ const CLERK_TOKEN: Duration = Duration::from_secs(60);
 /// The road that an engine takes.
 pub(crate) enum Roads {
     Frontend(Frontend),
-    Backend(Backend),
+    Backend(Box<Backend>),
 }
 
 /// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
