@@ -238,7 +238,7 @@ async fn a_second_factor_is_ignored_only_by_its_dangerous_name() {
     for skipped in [true, false] {
         let world = World::backend_with(
             |fake| fake.tickets_skip_second_factor(skipped),
-            tower_clerk::Builder::dangerously_ignore_second_factors,
+            tower_clerk::ClerkBuilder::dangerously_ignore_second_factors,
         );
         // Whether a ticket does without one is Clerk's business: nobody gets in where it doesn't.
         let expected = if skipped { "" } else { "second_factor_required" };

@@ -5,14 +5,15 @@ use std::time::Duration;
 use crate::common::{BOB, CAROL, JANE, World, ask, basic, code};
 use crate::crowd::{Diary, come, live, people};
 use tokio::time::Instant;
+use tower_clerk::ClerkBuilder;
+use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Endpoint, Fault, RetryAfter};
-use tower_clerk::{Builder, Outcome};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(10 * 60);
 const WINDOW: Duration = Duration::from_secs(10);
 
-fn world(engine: impl FnOnce(Builder) -> Builder) -> World {
+fn world(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> World {
     let world = World::with(
         |fake| fake.token_life(Duration::from_secs(300)),
         |builder| engine(builder.session_ttl(TTL)),

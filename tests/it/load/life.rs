@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::World;
 use crate::crowd::{Diary, live, people};
-use tower_clerk::CircuitState;
+use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, Fault};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ impl Life {
             assert!(stats.mint_flights <= 10, "{stats:?}");
             assert!(stats.ending <= 5, "{stats:?}");
             assert_eq!((stats.denials, stats.attempts, stats.not_ended), (0, 0, 0), "{stats:?}");
-            assert_eq!(stats.proven, users as u64);
+            assert_eq!(stats.trusted_credentials, users as u64);
             assert_eq!(
                 (stats.sign_in_circuit, stats.mint_circuit),
                 (CircuitState::Closed, CircuitState::Closed)

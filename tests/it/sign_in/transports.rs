@@ -8,7 +8,8 @@ use crate::common::{JANE, World, ask, basic};
 use bytes::Bytes;
 use http::Request;
 use tower_clerk::testing::FakeClerk;
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, MAX_BODY, Transport, TransportError, TransportFuture};
+use tower_clerk::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
 /// Refuses to connect, or breaks off, a number of times.
 struct Unreachable {

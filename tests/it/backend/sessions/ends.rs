@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{HOUR, MINUTE, ended, sign_ins, world};
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
 use crate::stores::SharedSessions;
-use tower_clerk::Transport as _;
+use tower_clerk::transport::Transport as _;
 
 /// Signs in as a browser would, past the engine.
 async fn browser_session(world: &World, (identifier, password): Pair) -> String {

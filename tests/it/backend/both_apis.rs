@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
 use http::Response;
+use tower_clerk::ClerkApi;
+use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
-use tower_clerk::{Outcome, Road};
 
 const WRONG: &str = "not the password";
 
@@ -37,8 +38,8 @@ async fn every_demo_account_answers_alike_on_both_roads() {
         (("expired@example.com", WRONG), (401, "credentials_rejected")),
     ] {
         let [frontend, backend] = both(pair).await;
-        assert_eq!(told(&frontend), expected, "{} on the frontend road", pair.0);
-        assert_eq!(told(&backend), expected, "{} on the backend road", pair.0);
+        assert_eq!(told(&frontend), expected, "{} on the frontend api", pair.0);
+        assert_eq!(told(&backend), expected, "{} on the backend api", pair.0);
         if expected.0 != 200 {
             assert_eq!(crate::common::wire(&frontend), crate::common::wire(&backend), "{}", pair.0);
         }
@@ -58,11 +59,11 @@ async fn the_roads_differ_where_clerk_does() {
 
 #[tokio::test(start_paused = true)]
 async fn the_road_is_seen_in_the_session_and_in_the_counts() {
-    for (world, road) in [(World::new(), Road::Frontend), (World::backend(), Road::Backend)] {
+    for (world, api) in [(World::new(), ClerkApi::Frontend), (World::backend(), ClerkApi::Backend)] {
         let response = world.get(JANE).await;
-        assert_eq!(session(&response).road(), road);
-        assert_eq!(world.clerk.stats().road, road);
-        assert!(format!("{:?}", session(&response)).contains(&format!("{road:?}")));
+        assert_eq!(session(&response).via(), api);
+        assert_eq!(world.clerk.stats().api, api);
+        assert!(format!("{:?}", session(&response)).contains(&format!("{api:?}")));
     }
     let stats = World::new().clerk.stats();
     assert_eq!((stats.users_per_address, stats.active_users), (Some(1_800), None));
