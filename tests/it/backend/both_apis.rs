@@ -19,7 +19,7 @@ fn told(response: &Response<String>) -> (u16, &'static str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_demo_account_answers_alike_on_both_roads() {
+async fn s3_every_demo_account_is_answered_alike_by_both_providers() {
     for (pair, expected) in [
         (JANE, (200, "")),
         (("jane", JANE.1), (200, "")),
@@ -48,7 +48,7 @@ async fn every_demo_account_answers_alike_on_both_roads() {
 
 /// The list of the README.
 #[tokio::test(start_paused = true)]
-async fn the_roads_differ_where_clerk_does() {
+async fn s3_the_providers_differ_where_clerk_does() {
     let [frontend, backend] = both(("newdevice@example.com", "trust me on a device")).await;
     assert_eq!(told(&frontend), (403, "account_action_required"));
     assert_eq!(told(&backend), (200, ""), "Device Trust has no say where nobody signs in from a device");
@@ -58,7 +58,7 @@ async fn the_roads_differ_where_clerk_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_road_is_seen_in_the_session_and_in_the_counts() {
+async fn o4_the_provider_is_seen_in_the_session_and_in_the_counts() {
     for (world, api) in [(World::new(), ClerkApi::Frontend), (World::backend(), ClerkApi::Backend)] {
         let response = world.get(JANE).await;
         assert_eq!(session(&response).via(), api);
@@ -73,7 +73,7 @@ async fn the_road_is_seen_in_the_session_and_in_the_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_guesses_are_stopped_alike_on_both_roads() {
+async fn p3_guesses_are_stopped_alike_by_both_providers() {
     let mut told_by = Vec::new();
     for world in [World::unlimited(), World::backend()] {
         let mut answers = Vec::new();
@@ -162,7 +162,7 @@ async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {
 
 /// Answers in a time that tells nothing of whether there is such an account: the distributions overlap.
 #[tokio::test(start_paused = true)]
-async fn an_unknown_identifier_takes_as_long_as_a_wrong_password() {
+async fn p3_an_unknown_identifier_takes_as_long_as_a_wrong_password() {
     let hashing = Duration::from_millis(180);
     let world = World::backend_with(
         |fake| FakeClerkBuilder::no_rate_limit(fake).verify_password_time(hashing),

@@ -137,7 +137,7 @@ async fn c6_a_redirect_takes_the_key_nowhere() {
 }
 
 #[test]
-fn a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_built() {
+fn c6_a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_built() {
     let built = |clerk: tower_clerk::ClerkBuilder| clerk.build().map(drop).unwrap_err();
     let clerk = || Clerk::builder(PK_TEST);
     assert!(matches!(built(clerk().secret_key("")), ConfigError::SecretKey(SecretKeyError::Empty)));

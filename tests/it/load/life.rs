@@ -88,7 +88,7 @@ impl Life {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_request() {
+async fn k3_a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_request() {
     let life = Life {
         users: 100,
         hours: 2,
@@ -101,7 +101,7 @@ async fn a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_reque
 
 /// Tokens of 60 s are renewed on use between the 40th and the 50th second: whoever comes every few seconds never waits.
 #[tokio::test(start_paused = true)]
-async fn busy_users_never_wait_for_tokens_of_a_minute_either() {
+async fn k3_busy_users_never_wait_for_tokens_of_a_minute_either() {
     let life = Life {
         users: 15,
         hours: 1,

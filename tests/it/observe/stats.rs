@@ -154,7 +154,7 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
 }
 
 #[test]
-fn c6_no_metric_of_the_backend_road_shows_a_key_a_ticket_or_a_user() {
+fn c6_no_metric_of_the_backend_provider_shows_a_key_a_ticket_or_a_user() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
@@ -184,6 +184,33 @@ fn c6_no_metric_of_the_backend_road_shows_a_key_a_ticket_or_a_user() {
             {
                 let mut lines = text.lines().filter(|line| !line.starts_with('#'));
                 assert!(!lines.any(|line| line.contains(secret)), "{secret} in {text}");
+            }
+        });
+    });
+}
+
+/// A call to Clerk takes so long that its latency can be recorded at once.
+#[test]
+fn o2_requests_reach_the_recorder_when_they_are_published_and_latencies_at_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            for _ in 0..3 {
+                assert_eq!(world.get(JANE).await.status(), 200);
+            }
+            let before = handle.render();
+            assert!(!before.contains("tower_clerk_requests_total"), "{before}");
+            assert!(before.contains("tower_clerk_upstream_seconds"), "{before}");
+            world.clerk.publish_metrics();
+            let text = handle.render();
+            let hits = text.lines().find(|line| line.contains("outcome=\"hit\"")).unwrap();
+            assert!(hits.ends_with(" 2"), "{hits}");
+            for gauge in ["sessions", "denials", "sign_in_flights", "mint_flights", "sign_in_queue"] {
+                assert!(text.contains(&format!("tower_clerk_{gauge} ")), "no {gauge} in {text}");
             }
         });
     });

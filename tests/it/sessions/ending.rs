@@ -203,7 +203,7 @@ async fn k10_a_sign_in_that_waits_for_its_turn_never_departs_after_a_shutdown() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
+async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
     let before = alive();
     for trouble in [false, true] {
         let world = World::with(

@@ -155,7 +155,7 @@ async fn k4_a_banned_user_is_out_at_the_tokens_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
+async fn s3_an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
     let world = World::with(|fake| fake.session_minter(true), |engine| engine);
     let first = world.get(JANE).await;
     tokio::time::advance(secs(60)).await;
