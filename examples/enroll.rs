@@ -1,14 +1,16 @@
-//! Signs an account in by hand, once, so that Clerk's Device Trust knows the server as one of the account's devices.
+//! Signs an account in interactively, once, so that Clerk's Device Trust knows the server as one of the account's
+//! devices.
 //!
 //! ```text
 //! $ export CLERK_PUBLISHABLE_KEY=pk_live_… DEVICE_FILE=/var/lib/my-server/devices
 //! $ cargo run --example enroll newdevice@example.com
 //! ```
 //!
-//! Clerk's code comes by e-mail or text message, or from the account's authenticator app.
+//! Clerk sends the code by e-mail or text message, or the account's authenticator app shows it.
 //!
-//! `DEVICE_FILE` is the server's, which may be running meanwhile. Run it as the server's user. Password and codes are
-//! read from the terminal, or line by line from what is piped in; everything but the last line goes to stderr.
+//! `DEVICE_FILE` is the server's device file; the server may be running. Run the example as the server's user. It
+//! reads the password and the codes from the terminal, or line by line from stdin if that is not a terminal. Only the
+//! last line of output goes to stdout.
 
 #[path = "enroll/terminal.rs"]
 mod terminal;
@@ -25,7 +27,7 @@ use tower_clerk::store::{DeviceFile, DeviceInbox, DeviceStore, KnownDevice, Stor
 use tower_clerk::{Clerk, Credentials, Rejection, RejectionKind};
 use tracing_subscriber::EnvFilter;
 
-/// How often a code may be mistyped. Clerk allows as many in ten seconds.
+/// Maximum number of attempts at a code, which is Clerk's limit in 10 s.
 const TRIES: u32 = 3;
 
 #[tokio::main]
@@ -51,7 +53,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The instance, and the file that the device goes to. An unusable value is an error that names its variable.
+/// Reads the instance and the path of the device file. An error starts with the name of its variable.
 fn settings() -> Result<(String, PathBuf), String> {
     let mut instance = None;
     for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
@@ -67,18 +69,18 @@ fn settings() -> Result<(String, PathBuf), String> {
     let file = env::var_os("DEVICE_FILE").filter(|path| !path.is_empty());
     let file = PathBuf::from(file.ok_or("DEVICE_FILE: must be set, to the device file of the server")?);
     match DeviceFile::open(&file) {
-        // It isn't held while somebody looks for a code: a server that starts meanwhile would have to do without it.
+        // Closed right away: a server that starts while the user looks for the code must be able to open it.
         Ok(_) => Ok((instance, file)),
         Err(error) if error.kind() == StoreErrorKind::InUse => Ok((instance, file)),
-        Err(error) => Err(format!("DEVICE_FILE: {}", said(&error))),
+        Err(error) => Err(format!("DEVICE_FILE: {}", with_source(&error))),
     }
 }
 
 async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
     let terminal = Terminal::new();
     eprintln!(
-        "Enrolling makes the server a device that Clerk knows for this account. Whoever reaches the server with the \
-         account's password then passes Device Trust, until 30 days after the last good sign-in."
+        "Enrolling makes the server a device that Clerk knows for this account. Requests to the server with the \
+         account's password then pass Device Trust, until 30 days after the last successful sign-in."
     );
     let identifier = match env::args().nth(1) {
         Some(identifier) => identifier,
@@ -103,7 +105,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
         confirm(&mut enrollment, &terminal).await?;
     }
     let (identifier, device) = enrolled.take().ok_or("Clerk has let the account in, but named no device")?;
-    if keep(file, &identifier, &device)? {
+    if store_device(file, &identifier, &device)? {
         eprintln!("The device is in {}.", file.display());
     } else {
         eprintln!(
@@ -115,7 +117,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
     Ok(identifier)
 }
 
-/// Has a code sent, where that is how it goes, and asks for it.
+/// Requests a code, if the factor sends one, and prompts for it.
 async fn confirm(enrollment: &mut Enrollment, terminal: &Terminal) -> Result<(), Box<dyn Error>> {
     let factor = choose(enrollment.factors(), terminal).await?;
     enrollment.send_code(&factor).await.map_err(|error| advice(&error))?;
@@ -161,22 +163,22 @@ fn shown(factor: &EnrollmentFactor) -> String {
     }
 }
 
-/// Puts the device where the server finds it. `false` where that is running, and is about to fetch it.
-fn keep(file: &Path, identifier: &str, device: &KnownDevice) -> Result<bool, String> {
+/// Stores the device where the server finds it. `false` if the server is running and will fetch it from the inbox.
+fn store_device(file: &Path, identifier: &str, device: &KnownDevice) -> Result<bool, String> {
     let open = || match DeviceFile::open(file) {
         Ok(devices) => Ok(Some(devices)),
         Err(error) if error.kind() == StoreErrorKind::InUse => Ok(None),
-        Err(error) => Err(said(&error)),
+        Err(error) => Err(with_source(&error)),
     };
     match open()? {
         Some(devices) => devices.put(identifier, device.clone()),
         None => {
-            let inbox = DeviceInbox::at(file).map_err(|error| said(&error))?;
-            inbox.hand_in(identifier, device).map_err(|error| said(&error))?;
+            let inbox = DeviceInbox::at(file).map_err(|error| with_source(&error))?;
+            inbox.hand_in(identifier, device).map_err(|error| with_source(&error))?;
             return Ok(false);
         }
     }
-    // A store goes on in memory when its file can't be written to.
+    // A store whose file can't be written to continues in memory, so check the file.
     match open()? {
         Some(devices) if devices.get(identifier).is_none() => {
             Err(format!("{} could not be written to: see whether there is room", file.display()))
@@ -185,7 +187,7 @@ fn keep(file: &Path, identifier: &str, device: &KnownDevice) -> Result<bool, Str
     }
 }
 
-/// The device, out of the engine.
+/// Captures the device that the enrollment stores.
 #[derive(Clone, Default)]
 struct Enrolled(Arc<Mutex<Option<(String, KnownDevice)>>>);
 
@@ -211,7 +213,7 @@ impl DeviceStore for Enrolled {
     fn clear(&self) {}
 }
 
-/// What to do about a rejection.
+/// Suggests what to do about a rejection.
 fn advice(rejection: &Rejection) -> String {
     let what = match rejection.kind() {
         RejectionKind::CredentialsRejected => {
@@ -235,8 +237,8 @@ fn advice(rejection: &Rejection) -> String {
     }
 }
 
-/// With what the system said, if anything.
-fn said(error: &StoreError) -> String {
+/// Formats an error with its source, if it has one.
+fn with_source(error: &StoreError) -> String {
     match error.source() {
         Some(source) => format!("{error} ({source})"),
         None => error.to_string(),

@@ -1,13 +1,13 @@
-//! A Clerk that runs on a laptop: the stand-in of `tower_clerk::testing`, as a program. It is the program of the package
-//! `fake-clerk`.
+//! Runs the stand-in of `tower_clerk::testing` as a program: a Clerk instance on a laptop. It is the same program as
+//! the `fake-clerk` package's.
 //!
 //! ```text
 //! $ cargo run --example fake_clerk
 //! fake clerk listening on http://127.0.0.1:4400
 //! ```
 //!
-//! In another shell: a sign-in, a token for the organization `acme`, another organization, and the end of the session.
-//! The client token is in the answer's header `authorization`.
+//! In another shell, sign in, mint a token for the organization `acme`, switch to another organization, and end the
+//! session. The client token is in the response's `authorization` header.
 //!
 //! ```text
 //! $ curl -i -o answer 'http://127.0.0.1:4400/v1/client/sign_ins?_is_native=1' \
@@ -19,11 +19,12 @@
 //! $ curl -X POST "$SESSION/end?_is_native=1" -H "Authorization: $TOKEN"
 //! ```
 //!
-//! The accounts are listed in the documentation of the library `fake_clerk`. Codes that Clerk would mail are printed on
-//! stderr; `424242` does as well. `FAKE_CLERK_ADDR` says where it listens, and `FAKE_CLERK_LIMITS=off` lifts the limits.
+//! The documentation of the library `fake_clerk` lists the accounts. Codes that Clerk would mail are printed to
+//! stderr; `424242` is valid as well. `FAKE_CLERK_ADDR` sets the address to listen on, and `FAKE_CLERK_LIMITS=off`
+//! lifts the rate limits.
 //!
-//! The Backend API is at the same address. `CLERK_SECRET_KEY` sets the key that it asks for; otherwise a fixed key is
-//! used, and printed on stderr as the line that begins with `export`. With the key it printed:
+//! The Backend API is at the same address. `CLERK_SECRET_KEY` sets its secret key; by default a fixed key is used and
+//! printed to stderr in a line that starts with `export`. After that line was run in the shell:
 //!
 //! ```text
 //! $ curl 'http://127.0.0.1:4400/v1/users?username=jane' -H "Authorization: Bearer $CLERK_SECRET_KEY"

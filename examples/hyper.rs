@@ -1,7 +1,7 @@
 //! The layer in front of a plain hyper service, without axum.
 //!
-//! `cargo run --example hyper` runs against a stand-in for Clerk inside this process; with `CLERK_PUBLISHABLE_KEY`
-//! set, against that instance.
+//! `cargo run --example hyper` uses a stand-in for Clerk inside this process. With `CLERK_PUBLISHABLE_KEY` set, it
+//! uses that instance instead.
 
 use std::convert::Infallible;
 use std::env;

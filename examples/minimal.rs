@@ -1,7 +1,7 @@
-//! The shortest way: one layer in front of an axum route.
+//! The smallest example: one layer in front of an axum route.
 //!
-//! `cargo run --example minimal`, then `curl -u 'jane:correct horse battery staple' http://127.0.0.1:3000/`. With
-//! `CLERK_PUBLISHABLE_KEY` set it asks your own instance in place of the stand-in.
+//! Run `cargo run --example minimal`, then `curl -u 'jane:correct horse battery staple' http://127.0.0.1:3000/`. With
+//! `CLERK_PUBLISHABLE_KEY` set, it uses your own instance instead of the stand-in.
 
 use std::env;
 

@@ -1,18 +1,19 @@
-//! What a caller of the engine wants of a session.
+//! The session and the token that a caller asks the engine for.
 
 use std::time::Duration;
 
 use crate::scope::{OrganizationName, Scope, TemplateName};
 
-/// What a session is wanted for: an organization, a JWT template, a least life of its token.
+/// The session and the token that [`Clerk::authenticate`](crate::Clerk::authenticate) is asked for.
 ///
-/// The default asks for the user's personal account and Clerk's own session token.
+/// It names an organization, a JWT template and a minimum life of the token, each of them optional. A layer makes an
+/// `Access` from its own settings, so you need this type only to use the engine without a layer.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_clerk::Access;
 ///
-/// let access = Access::default().organization("acme").min_token_life(Duration::from_secs(20));
+/// let access = Access::new().organization("acme").min_token_life(Duration::from_secs(20));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -22,35 +23,39 @@ pub struct Access {
 }
 
 impl Access {
-    /// The user's personal account and Clerk's own session token.
+    /// Creates an access to the user's personal account, with Clerk's own session token.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for a session in this organization, by id (`org_…`) or slug.
+    /// Asks for a session in an organization, given by its id (`org_…`) or slug.
     ///
-    /// A user who isn't a member of it is answered [`OrganizationForbidden`](crate::RejectionKind), and so is
-    /// what has the shape of neither.
+    /// A user who isn't a member of it is answered
+    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden). A name that has neither the form of an
+    /// id nor of a slug (`[a-z0-9_-]{1,256}`) is answered the same, without a call to Clerk.
     #[must_use]
     pub fn organization(mut self, id_or_slug: impl Into<String>) -> Self {
         self.scope.organization = Some(OrganizationName::parse(&id_or_slug.into()));
         self
     }
 
-    /// Asks for a token of this JWT template in place of Clerk's own session token.
+    /// Asks for a token of a JWT template instead of Clerk's own session token
+    /// (<https://clerk.com/docs/guides/sessions/jwt-templates>).
     ///
-    /// A template that cannot be minted is an error; the session token never takes its place (rule S8).
+    /// A token that can't be minted is an error: the session token never takes its place. A name that doesn't match
+    /// `[A-Za-z0-9_-]{1,128}` is answered [`Misconfigured`](crate::RejectionKind::Misconfigured).
     #[must_use]
     pub fn template(mut self, name: impl Into<String>) -> Self {
         self.scope.template = Some(TemplateName::parse(&name.into()));
         self
     }
 
-    /// The least life that a token has left when it is handed on.
+    /// Sets the minimum life that a token has left when it is returned: 10 s by default, or a fifth of its whole life
+    /// if that is less.
     ///
-    /// By default 10 s, or a fifth of the token's whole life where that is less. Where Clerk's tokens live
-    /// shorter than asked for here, requests are answered [`Misconfigured`](crate::RejectionKind::Misconfigured).
+    /// If Clerk's tokens live shorter than this, the answer is
+    /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
     #[must_use]
     pub fn min_token_life(mut self, life: Duration) -> Self {
         self.min_token_life = Some(life);

@@ -1,4 +1,4 @@
-//! What a verified token says, with Clerk's two versions of claims made one.
+//! The claims of a verified token, the same for both versions of Clerk's claims.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,10 +10,11 @@ use crate::packed::Packed;
 
 mod wire;
 
-/// What a verified token says of its session.
+/// The claims of a verified session token.
 ///
-/// Clerk's own claims, in version 1 or 2. They are those of one token: the next one of the same session may name
-/// another role. Claims that the instance adds are read with `deserialize` on the session.
+/// These are Clerk's own claims, in version 1 or 2 (<https://clerk.com/docs/guides/sessions/session-tokens>). They
+/// belong to one token: the next token of the same session may have another role. To read the claims that an instance
+/// adds, use [`ClerkSession::custom_claims`](crate::ClerkSession::custom_claims).
 ///
 /// ```
 /// use tower_clerk::Claims;
@@ -36,7 +37,7 @@ pub struct Claims {
     version: u8,
 }
 
-// Where each string stands in `text`, in the order in which `wire` puts them there.
+// The index of each string in `text`, in the order in which `wire` packs them.
 const SUB: usize = 0;
 const SID: usize = 1;
 const ISS: usize = 2;
@@ -47,88 +48,89 @@ const PLA: usize = 6;
 const FEA: usize = 7;
 
 impl Claims {
-    /// The user's id, `user_…`.
+    /// The id of the user (`sub`), `user_…`.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.text.get(SUB).unwrap_or_default()
     }
 
-    /// The session's id, `sess_…`. Tokens of a JWT template have none.
+    /// The id of the session (`sid`), `sess_…`. Tokens of a JWT template have none.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.text.get(SID)
     }
 
-    /// The address of the instance that issued the token.
+    /// The address of the instance that issued the token (`iss`).
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.text.get(ISS).unwrap_or_default()
     }
 
-    /// When the token was issued, in seconds since the Unix epoch by Clerk's clock.
+    /// The time when the token was issued (`iat`), in seconds since the Unix epoch by Clerk's clock.
     #[must_use]
     pub fn issued_at(&self) -> u64 {
         self.issued_at
     }
 
-    /// When the token ends, in seconds since the Unix epoch by Clerk's clock.
+    /// The time when the token expires (`exp`), in seconds since the Unix epoch by Clerk's clock.
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         self.expires_at
     }
 
-    /// From when on the token counts, in seconds since the Unix epoch by Clerk's clock.
+    /// The time when the token becomes valid (`nbf`), in seconds since the Unix epoch by Clerk's clock.
     #[must_use]
     pub fn not_before(&self) -> Option<u64> {
         self.not_before
     }
 
-    /// The organization that the token is for.
+    /// The organization that the token is for, or `None` for the personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
         self.organization.as_ref()
     }
 
-    /// The session's status, `active` or `pending`, where the instance tells (`sts`).
+    /// The status of the session (`sts`), `active` or `pending`, if the token has it.
     ///
-    /// A pending session is one whose user has yet to do something, such as to choose an organization.
+    /// The user of a pending session has a task to complete, such as choosing an organization.
     #[must_use]
     pub fn status(&self) -> Option<&str> {
         self.text.get(STS)
     }
 
-    /// The origin that the token was made for (`azp`). Tokens of a sign-in by a server have none.
+    /// The origin that the token was issued for (`azp`). Tokens of a sign-in by a server have none.
     #[must_use]
     pub fn authorized_party(&self) -> Option<&str> {
         self.text.get(AZP)
     }
 
-    /// How many minutes ago the first and the second factor were verified (`fva`); -1 where none was.
+    /// The minutes since the first and the second factor were verified (`fva`), or -1 for a factor that was not.
     ///
-    /// As of [`issued_at`](Self::issued_at).
+    /// The ages are as of [`issued_at`](Self::issued_at).
     #[must_use]
     pub fn factor_verification_age(&self) -> Option<(i64, i64)> {
         self.factor_verification_age
     }
 
-    /// Who acts in the user's name (`act`), where somebody impersonates them.
+    /// The id of the actor (`act.sub`), if the session is an impersonation of the user.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         self.text.get(ACT)
     }
 
-    /// What is paid for, and by whom: `u:free`, `o:pro` (`pla`).
+    /// The plan of the user (`u:free`) or of the organization (`o:pro`), as the token names it (`pla`).
     #[must_use]
     pub fn plan(&self) -> Option<&str> {
         self.text.get(PLA)
     }
 
-    /// What user (`u:`), organization (`o:`) or both (`ou:`, `uo:`) have paid for (`fea`), as the token lists it.
+    /// The features of the user (`u:`), the organization (`o:`) or both (`ou:`, `uo:`), as the token lists them
+    /// (`fea`).
     pub fn features(&self) -> impl Iterator<Item = &str> {
         self.text.get(FEA).into_iter().flat_map(|list| list.split(',')).map(str::trim)
     }
 
-    /// The version of Clerk's claims that the token has: 1 or 2. It changes nothing of what is read here.
+    /// The version of the token's claims, 1 or 2. Tokens of version 1 have no plan and no features.
     #[must_use]
     pub fn version(&self) -> u8 {
         self.version
@@ -150,10 +152,11 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// Reads a payload's own claims into a type of the caller's.
+/// Deserializes a whole payload.
 pub(crate) fn deserialize<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ClaimsError> {
     serde_json::from_slice(payload).map_err(|error| {
-        // "missing field `x`" shows a name from the program. Other messages of serde show values of the token.
+        // "missing field `x`" shows a field of the program's type. Other messages of serde may show values of the
+        // token.
         let message = error.to_string();
         match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
             Some((field, _)) => Kind::MissingField(field.into()).into(),
@@ -162,9 +165,10 @@ pub(crate) fn deserialize<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Clai
     })
 }
 
-/// Claims that cannot be read.
+/// A token whose claims cannot be read.
 ///
-/// It names claims, never their values, so it may be logged.
+/// [`ClerkSession::custom_claims`](crate::ClerkSession::custom_claims) returns it if the payload doesn't fit the type.
+/// It names claims but never shows their values, so it is safe to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimsError {
     kind: Kind,
@@ -189,10 +193,10 @@ impl From<Kind> for ClaimsError {
 impl fmt::Display for ClaimsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::NotAnObject => f.write_str("the token's payload is no JSON object, or has a claim twice"),
+            Kind::NotAnObject => f.write_str("the token's payload is not a JSON object, or repeats a claim"),
             Kind::Missing(claim) => write!(f, "the token has no claim `{claim}`"),
             Kind::WrongType(claim) => write!(f, "the token's claim `{claim}` is not what it should be"),
-            Kind::TooManyPermissions => f.write_str("the token names more permissions than can be held"),
+            Kind::TooManyPermissions => f.write_str("the token has too many permissions"),
             Kind::MissingField(field) => {
                 write!(f, "the token has no claim `{field}`, which the type asks for")
             }
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn no_organization_without_an_id() {
+    fn claims_without_an_organization_id_have_no_organization() {
         for claims in [
             json!({}),
             json!({"org_role": "org:admin", "org_slug": "acme", "org_permissions": ["org:a:read"]}),
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_need_must_be_there() {
+    fn required_claims_must_be_present() {
         for claim in ["sub", "iss", "iat", "exp"] {
             for missing in [json!(null), json!("")] {
                 if missing == json!("") && matches!(claim, "iat" | "exp") {
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_read_must_be_of_its_type() {
+    fn claims_must_have_the_right_type() {
         for claims in [
             json!({"sub": 7}),
             json!({"sid": []}),
@@ -356,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn times_may_have_a_fraction_but_no_absurd_size() {
+    fn times_may_have_a_fraction_but_must_be_in_range() {
         let claims = read(&with(&json!({"iat": 1.0, "exp": 1_767_225_660.9, "nbf": 0}))).unwrap();
         assert_eq!(
             (claims.issued_at(), claims.expires_at(), claims.not_before()),
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_says_a_thing_twice_is_refused() {
+    fn a_payload_that_is_not_an_object_or_repeats_a_claim_is_refused() {
         for payload in [
             "",
             "null",
@@ -412,7 +416,7 @@ mod tests {
         assert_eq!(error.to_string(), "the token has no claim `email`, which the type asks for");
     }
 
-    /// A million sessions hold one each.
+    // Each stored session holds one.
     #[test]
     fn claims_stay_small() {
         assert!(size_of::<Organization>() <= 40, "{}", size_of::<Organization>());

@@ -1,4 +1,4 @@
-//! The client token: what tells Clerk's Frontend API which client, and so which sessions, a call is about.
+//! The client token, which tells Clerk's Frontend API which client, and so which sessions, a call is about.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::sync::lock;
 
-/// An opaque bearer secret, sent back verbatim (rule S1). Clerk makes it a JWT; nothing here reads it.
+/// An opaque bearer secret, sent back verbatim (rule S1). It is a JWT, but this crate never parses it.
 pub(crate) struct ClientToken(Zeroizing<Box<str>>);
 
 impl ClientToken {
@@ -33,30 +33,30 @@ impl fmt::Debug for ClientToken {
     }
 }
 
-/// What an answer said of the client token.
+/// The change of the client token that an answer brings.
 #[derive(Debug)]
 pub(crate) enum TokenUpdate {
-    /// Nothing: the one in use stays.
+    /// No change.
     Same,
-    /// A newer one.
+    /// A new token.
     New(ClientToken),
-    /// An empty one: the client is gone.
+    /// An empty token: the client is gone.
     Gone,
 }
 
-/// The client token of one client, as it stands now.
+/// The current client token of one client.
 ///
-/// Clerk rotates it, and answers can overtake each other: a newer one takes its place only if the stored one is
-/// still the one that the request carried (rule S1).
+/// Clerk rotates the token, and answers can overtake each other. A new token is taken only if the current one is still
+/// the one that the request carried (rule S1).
 pub(crate) struct ClientSlot {
     held: Mutex<Option<Arc<ClientToken>>>,
-    keeper: OnceLock<Keeper>,
+    on_change: OnceLock<OnChange>,
     ended: Ended,
 }
 
-/// The session on a client that Clerk has said last to be over.
+/// The session of a client that Clerk last reported as ended.
 ///
-/// It is named, since the answer to one end may come when another session has been opened on the client already.
+/// Stored by id, because the answer to an end may arrive after another session was opened on the client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended(Arc<Mutex<Option<Box<str>>>>);
 
@@ -70,38 +70,38 @@ impl Ended {
     }
 }
 
-/// Told of each change, with what was held before.
-type Keeper = Box<dyn Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync>;
+/// Called on each change, with the token before and after it.
+type OnChange = Box<dyn Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync>;
 
 impl ClientSlot {
     pub(crate) fn new(token: ClientToken) -> Self {
         Self::of(Arc::new(token))
     }
 
-    /// Of a token that others hold, too.
+    /// A slot for a token that is shared with other slots.
     pub(crate) fn of(token: Arc<ClientToken>) -> Self {
-        Self { held: Mutex::new(Some(token)), keeper: OnceLock::new(), ended: Ended::default() }
+        Self { held: Mutex::new(Some(token)), on_change: OnceLock::new(), ended: Ended::default() }
     }
 
-    /// Of a session whose client nobody here knows.
+    /// A slot without a token, for a session whose client is unknown.
     pub(crate) fn none() -> Self {
-        Self { held: Mutex::default(), keeper: OnceLock::new(), ended: Ended::default() }
+        Self { held: Mutex::default(), on_change: OnceLock::new(), ended: Ended::default() }
     }
 
-    /// Has each change told, once and for all.
+    /// Sets the callback for changes. Only the first call has an effect.
     pub(crate) fn keep(
         &self,
-        keeper: impl Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync + 'static,
+        on_change: impl Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync + 'static,
     ) {
-        _ = self.keeper.set(Box::new(keeper));
+        _ = self.on_change.set(Box::new(on_change));
     }
 
-    /// Which session on it is over, for those who outlive the slot.
+    /// The session that ended last. The handle outlives the slot.
     pub(crate) fn ended(&self) -> Ended {
         self.ended.clone()
     }
 
-    /// The token to send, or `None` where the client is gone.
+    /// The token to send, or `None` if the client is gone.
     pub(crate) fn current(&self) -> Option<Arc<ClientToken>> {
         lock(&self.held).clone()
     }
@@ -111,7 +111,7 @@ impl ClientSlot {
         self.update(carried, TokenUpdate::New(ClientToken::new(to)));
     }
 
-    /// Takes over what a *successful* answer said. The token of an error answer belongs to another client.
+    /// Applies the change of a *successful* answer. The token of an error answer belongs to another client.
     pub(crate) fn update(&self, carried: &Arc<ClientToken>, update: TokenUpdate) {
         let mut held = lock(&self.held);
         if !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, carried)) {
@@ -122,8 +122,8 @@ impl ClientSlot {
             TokenUpdate::New(token) => *held = Some(Arc::new(token)),
             TokenUpdate::Gone => *held = None,
         }
-        if let Some(keeper) = self.keeper.get() {
-            keeper(carried, held.as_ref());
+        if let Some(on_change) = self.on_change.get() {
+            on_change(carried, held.as_ref());
         }
     }
 }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s1_an_answer_that_was_overtaken_changes_nothing() {
+    fn s1_an_overtaken_answer_changes_nothing() {
         let slot = ClientSlot::new(ClientToken::new("first"));
         let first = slot.current().unwrap();
         slot.update(&first, TokenUpdate::New(ClientToken::new("second")));

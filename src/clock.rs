@@ -1,4 +1,4 @@
-//! One clock with two readings, so that a test can drive both.
+//! A clock with a monotonic and a wall reading, so that a test can drive both.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -7,12 +7,15 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// Tells the time twice over: monotonic for lives and deadlines, wall-clock for what is dated.
+/// The clock of an engine, with a monotonic reading and a wall reading.
 ///
-/// Both readings come from `tokio::time::Instant`, so a test under `tokio::time::pause` drives them
-/// together: a session of a day passes in no time, and the tokens in it are dated accordingly.
-/// The wall reading is an anchor, taken once, plus the monotonic time since; a step of the system's clock
-/// while the program runs doesn't move it.
+/// Lifetimes and deadlines use the monotonic reading; dates, such as those in tokens, use the wall reading. An engine
+/// uses [`Clock::system`] by default. Pass another clock to [`ClerkBuilder::clock`](crate::ClerkBuilder::clock) in
+/// tests, and on a machine whose clock is known to be wrong.
+///
+/// Both readings come from `tokio::time::Instant`, so a test under `tokio::time::pause` drives them together: a session
+/// of a day passes in no time, and its tokens are dated accordingly. The wall reading is an anchor, taken once, plus
+/// the monotonic time since then. A step of the system's clock while the program runs does not change it.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -29,31 +32,31 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose wall reading starts at the system's.
+    /// A clock whose wall reading starts at the system's time.
     #[must_use]
     pub fn system() -> Self {
         Self::starting_at(SystemTime::now())
     }
 
-    /// A clock whose wall reading is `wall` now, and goes on from there.
+    /// A clock whose wall reading is `wall` now and advances from there.
     #[must_use]
     pub fn starting_at(wall: SystemTime) -> Self {
         Self { wall, at: Instant::now() }
     }
 
-    /// The monotonic reading.
+    /// The current monotonic reading.
     #[must_use]
     pub fn now(&self) -> Instant {
         Instant::now()
     }
 
-    /// The wall reading.
+    /// The current wall reading.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         self.wall_at(self.now())
     }
 
-    /// The wall reading at a monotonic instant, past or to come.
+    /// The wall reading at a monotonic instant, which may be in the past or in the future.
     #[must_use]
     pub fn wall_at(&self, instant: Instant) -> SystemTime {
         match instant.checked_duration_since(self.at) {
@@ -62,7 +65,7 @@ impl Clock {
         }
     }
 
-    /// Seconds since the Unix epoch by the wall reading; 0 before it.
+    /// The current wall reading in seconds since the Unix epoch, or 0 if it is before the epoch.
     #[must_use]
     pub fn unix(&self) -> u64 {
         unix_seconds(self.wall())
@@ -75,65 +78,65 @@ impl Default for Clock {
     }
 }
 
-/// Clerk's time, from the `Date` of its answers; this machine's until one has arrived.
+/// Clerk's time, from the `Date` of its answers. Until an answer arrives, it is the local time.
 ///
-/// Dates that Clerk or another process has set are compared with it and not with a machine's clock, which may be wrong at
-/// boot (rule K2).
+/// Dates that Clerk or another process has set are compared with this time and not with the local clock, which may be
+/// wrong at boot (rule K2).
 #[derive(Debug)]
 pub(crate) struct ClerkTime {
     clock: Clock,
-    told: Mutex<Told>,
+    reported: Mutex<Reported>,
 }
 
-/// The clock readings that answers have told.
+/// The clock readings that answers have reported.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     reading: Option<Clock>,
-    /// Another reading, from one answer alone.
+    /// A different reading, reported by one answer only.
     doubt: Option<Clock>,
 }
 
-/// Clerk dates an answer to the second, at some time between the request's start and its arrival.
+/// `Date` has whole seconds, and is set at some time between the start of the request and the arrival of its answer.
 const DATE_LEEWAY: Duration = Duration::from_secs(2);
 
 impl ClerkTime {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, told: Mutex::default() }
+        Self { clock, reported: Mutex::default() }
     }
 
-    /// Takes in the `Date` of a good answer that was not cached on the way; its request left at this instant.
+    /// Takes the `Date` of a successful, uncached answer whose request was sent at `left`.
     ///
-    /// Once a date has been seen, it takes two answers that agree to move the time: one may have been dated by a proxy
+    /// Once a date is known, two answers must agree to change the time: a single answer may have its date from a proxy
     /// whose clock is wrong.
     pub(crate) fn tell(&self, date: SystemTime, left: Instant) {
-        let mut told = lock(&self.told);
+        let mut reported = lock(&self.reported);
         let is_right = |reading: &Clock| {
             reading.wall_at(left) <= date + DATE_LEEWAY && date <= reading.wall() + DATE_LEEWAY
         };
         let dated = Clock { wall: date, at: left };
-        let known = told.reading;
+        let known = reported.reading;
         if is_right(&known.unwrap_or(self.clock)) {
-            *told = Told { reading: known.or(Some(self.clock)), doubt: None };
-        } else if known.is_none() || told.doubt.as_ref().is_some_and(is_right) {
-            *told = Told { reading: Some(dated), doubt: None };
+            *reported = Reported { reading: known.or(Some(self.clock)), doubt: None };
+        } else if known.is_none() || reported.doubt.as_ref().is_some_and(is_right) {
+            *reported = Reported { reading: Some(dated), doubt: None };
         } else {
-            told.doubt = Some(dated);
+            reported.doubt = Some(dated);
         }
     }
 
-    /// Whether an answer has told it.
+    /// Whether an answer has reported the time.
     pub(crate) fn is_told(&self) -> bool {
-        lock(&self.told).reading.is_some()
+        lock(&self.reported).reading.is_some()
     }
 
     pub(crate) fn now(&self) -> SystemTime {
         self.at(self.clock.now())
     }
 
-    /// The latest instant that a time in the past can have been: now, if it is still to come. `None` is before any
-    /// instant that this machine can tell.
+    /// The latest instant that a past time can have been, or the current instant if the time is in the future. `None`
+    /// if the time is before every instant that this machine can represent.
     pub(crate) fn instant_of(&self, time: SystemTime) -> Option<Instant> {
-        let Clock { wall, at } = lock(&self.told).reading.unwrap_or(self.clock);
+        let Clock { wall, at } = lock(&self.reported).reading.unwrap_or(self.clock);
         let now = self.clock.now();
         let instant = match time.duration_since(wall) {
             Ok(after) => at.checked_add(after).unwrap_or(now),
@@ -143,7 +146,7 @@ impl ClerkTime {
     }
 
     pub(crate) fn at(&self, instant: Instant) -> SystemTime {
-        lock(&self.told).reading.unwrap_or(self.clock).wall_at(instant)
+        lock(&self.reported).reading.unwrap_or(self.clock).wall_at(instant)
     }
 }
 
@@ -166,14 +169,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k2_clerks_date_corrects_a_wall_clock_that_is_wrong_and_no_other() {
+    async fn k2_clerks_date_corrects_a_wrong_wall_clock_only() {
         let second = Duration::from_secs(1);
         let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
         let time = ClerkTime::new(clock);
         assert!(!time.is_told());
         let left = clock.now();
         tokio::time::advance(3 * second).await;
-        // Within what the answer's way and its whole seconds explain.
+        // Both dates are within the round trip and the whole seconds of `Date`.
         for date in [clock.wall_at(left) - 2 * second, clock.wall() + 2 * second] {
             time.tell(date, left);
             assert!(time.is_told());
@@ -185,7 +188,7 @@ mod tests {
             tokio::time::advance(3 * second).await;
             time.tell(date, left);
             assert_eq!((time.at(left), time.now()), (date, date + 3 * second));
-            // The next answer finds it right.
+            // The next answer confirms the time.
             tokio::time::advance(10 * second).await;
             time.tell(date + 14 * second, clock.now());
             assert_eq!(time.at(left), date);
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k2_one_answer_alone_does_not_move_a_time_that_was_told() {
+    async fn k2_one_answer_does_not_change_a_known_time() {
         let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
         let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + 100_000 * day);
         let time = ClerkTime::new(clock);

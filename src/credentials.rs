@@ -1,4 +1,4 @@
-//! What an `Authorization` field holds (RFC 7617), read without copying the secret.
+//! Reads credentials from an `Authorization` field (RFC 7617), without copying the secret.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ mod malformed;
 
 pub use malformed::{MalformedCredentials, MalformedReason};
 
-/// The longest Basic token that is read.
+/// The longest accepted Basic token.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// What fits into a token of `MAX_TOKEN`.
+/// The longest `identifier:password` that fits into `MAX_TOKEN`.
 const MAX_PAIR: usize = MAX_TOKEN / 4 * 3;
 
-/// What an `Authorization` field holds, before any decoding. Borrowed from the header: no copy of the secret.
+/// The content of an `Authorization` field before decoding. Borrowed from the header, so the secret is not copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Presented<'h> {
-    /// There is no such field.
+    /// There is no `Authorization` field.
     None,
-    /// Another scheme than Basic.
+    /// A scheme other than Basic.
     Other,
     /// A Basic token.
     Basic(BasicToken<'h>),
@@ -31,22 +31,22 @@ pub(crate) enum Presented<'h> {
 
 /// Finds the Basic token among the headers.
 ///
-/// Nothing is decoded or allocated here, because this runs on each request. What only decoding can find wrong
-/// [`BasicToken::decode`] finds, and as such a token never becomes a session, none is ever found under it.
+/// Decodes and allocates nothing, because it runs for each request. Errors inside the token are left to
+/// [`BasicToken::decode`]: a token that fails there never gets a session, so no session is ever found under it.
 ///
 /// # Errors
 ///
-/// More than one field, and a Basic field whose length or padding is wrong.
+/// Returns an error if there is more than one field, or if the length or the padding of a Basic token is wrong.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedCredentials> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
         return Ok(Presented::None);
     };
-    // A proxy in front may have judged one field and we the other.
+    // A proxy in front may have checked one field, and this crate would check the other.
     if fields.next().is_some() {
         return Err(MalformedReason::SeveralFields.into());
     }
-    // RFC 9110 section 11.4: a scheme, compared without case, then one space or more.
+    // RFC 9110 section 11.4: a case-insensitive scheme, then one or more spaces.
     let Some((scheme, mut token)) = field.as_bytes().split_first_chunk::<5>() else {
         return Ok(Presented::Other);
     };
@@ -62,7 +62,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedC
     BasicToken::new(token).map(Presented::Basic)
 }
 
-/// A Basic token without its `=`: one credential has one such spelling, if it decodes at all.
+/// A Basic token without its `=`. Each pair of identifier and password has exactly one such token that decodes to it.
 #[derive(Clone, Copy)]
 pub(crate) struct BasicToken<'h>(&'h [u8]);
 
@@ -77,7 +77,7 @@ impl<'h> BasicToken<'h> {
         };
         let is_padded = token.len() != padded.len();
         if token.last() == Some(&b'=') || (is_padded && !padded.len().is_multiple_of(4)) {
-            return Err(MalformedReason::TimingEqualizer.into());
+            return Err(MalformedReason::Padding.into());
         }
         if token.is_empty() {
             return Err(MalformedReason::NoToken.into());
@@ -85,23 +85,23 @@ impl<'h> BasicToken<'h> {
         Ok(Self(token))
     }
 
-    /// The token as it stood in the header, without its `=`.
+    /// The token in the header, without its `=`.
     pub(crate) fn as_bytes(&self) -> &'h [u8] {
         self.0
     }
 
-    /// Decodes the token and checks what is in it.
+    /// Decodes the token and checks its content.
     ///
     /// # Errors
     ///
-    /// The token isn't canonical base64 of UTF-8 (RFC 7617 section 2.1 leaves other charsets to luck), or what
-    /// it holds makes no [`Credentials`].
+    /// Returns an error if the token is not canonical base64 of UTF-8 (RFC 7617 section 2.1 leaves other charsets
+    /// undefined), or if its content does not make [`Credentials`].
     pub(crate) fn decode(self, decoding: Decoding) -> Result<Credentials, MalformedCredentials> {
         let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(self.0.len())]);
-        // The error is dropped, for it names a byte of the token.
+        // The error of base64 is dropped, because it shows a byte of the token.
         let len = STANDARD_NO_PAD.decode_slice(self.0, &mut bytes).map_err(|_| MalformedReason::NotBase64)?;
         let pair = str::from_utf8(&bytes[..len]).map_err(|_| MalformedReason::NotUtf8)?;
-        // RFC 7617 section 2: the identifier has no colon, the password may have some.
+        // RFC 7617 section 2: the identifier has no colon; the password may have colons.
         let (identifier, password) = pair.split_once(':').ok_or(MalformedReason::NoColon)?;
         match decoding {
             Decoding::Plain => Credentials::checked(identifier, password),
@@ -122,21 +122,21 @@ impl fmt::Debug for BasicToken<'_> {
     }
 }
 
-/// How identifier and password are written inside a Basic token.
+/// The encoding of identifier and password inside a Basic token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoding {
-    /// As they are: `user+tag@x.io` has a plus in it (RFC 7617).
+    /// Verbatim: the plus in `user+tag@x.io` is a plus (RFC 7617).
     Plain,
-    /// Each form-encoded, as OAuth wants it at token endpoints (RFC 6749 section 2.3.1).
+    /// Form-encoded, as OAuth requires it at token endpoints (RFC 6749 section 2.3.1).
     Form,
 }
 
-/// Undoes `application/x-www-form-urlencoded`.
+/// Decodes `application/x-www-form-urlencoded`.
 ///
-/// By hand, as `form_urlencoded` lets a broken sequence stand and replaces what isn't UTF-8: two tokens would
-/// become one credential.
+/// Written by hand, because `form_urlencoded` passes broken sequences through and replaces invalid UTF-8: two tokens
+/// would become one credential.
 fn form_decoded(part: &str) -> Result<Zeroizing<Vec<u8>>, MalformedCredentials> {
-    // Never longer than the part, so the buffer never moves and leaves no copy behind.
+    // The result is never longer than the part, so the buffer never moves and leaves no copy behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
     let mut rest = part.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -165,10 +165,11 @@ fn hex(digit: u8) -> Result<u8, MalformedCredentials> {
     }
 }
 
-/// An identifier (a mail address, a phone number, a user name) and the password to it.
+/// An identifier (an email address, a phone number or a user name) and its password.
 ///
-/// The layer reads them from the `Authorization` header; make them yourself to sign in without a request. Both
-/// are wiped from memory when this is dropped, and neither shows in `Debug`.
+/// The layer reads credentials from the `Authorization` header. Create them yourself to authenticate without a request,
+/// with [`Clerk::authenticate`](crate::Clerk::authenticate). Identifier and password are wiped from memory on drop, and
+/// `Debug` shows neither.
 ///
 /// ```
 /// use tower_clerk::Credentials;
@@ -180,21 +181,24 @@ fn hex(digit: u8) -> Result<u8, MalformedCredentials> {
 /// ```
 #[derive(Clone)]
 pub struct Credentials {
-    /// `identifier:password`, as it stands in a token.
+    /// `identifier:password`, as in a token.
     pair: Zeroizing<String>,
     colon: usize,
 }
 
 impl Credentials {
-    /// Takes an identifier and a password, as a header could carry them.
+    /// Creates credentials from an identifier and a password.
     ///
-    /// The rules are those of a header, so that a direct caller and a request with the same credentials share
-    /// one session.
+    /// The rules are those of an `Authorization` header, so that a direct caller and a request with the same
+    /// credentials share one session.
     ///
     /// # Errors
     ///
-    /// One of the two is empty or has a control character in it (C0, DEL, or C1: U+0080 to U+009F), the
-    /// identifier has a colon, or both together are longer than a token of 8 KiB can hold.
+    /// Returns an error if
+    /// - the identifier or the password is empty,
+    /// - either has a control character (C0, DEL, or C1: U+0080 to U+009F),
+    /// - the identifier has a colon, or
+    /// - both are together longer than 6,143 bytes, the most that a Basic token of 8 KiB can hold.
     ///
     /// ```
     /// use tower_clerk::Credentials;
@@ -219,11 +223,11 @@ impl Credentials {
         if password.is_empty() {
             return Err(MalformedReason::EmptyPassword.into());
         }
-        // Form-decoding can bring one in. `a:b` and `c` would then share a pair with `a` and `b:c`.
+        // Form decoding can produce a colon. `a:b` with `c` would then be the same pair as `a` with `b:c`.
         if identifier.contains(':') {
             return Err(MalformedReason::ColonInIdentifier.into());
         }
-        // RFC 7617 section 2 forbids them.
+        // RFC 7617 section 2 forbids control characters.
         if identifier.chars().chain(password.chars()).any(char::is_control) {
             return Err(MalformedReason::ControlCharacter.into());
         }
@@ -232,7 +236,7 @@ impl Credentials {
         if len > MAX_PAIR {
             return Err(MalformedReason::TooLong.into());
         }
-        // All the room at once: a buffer that grows leaves copies behind.
+        // Allocated at its full size, because a growing buffer leaves copies behind.
         let mut pair = Zeroizing::new(String::with_capacity(len));
         pair.push_str(identifier);
         pair.push(':');
@@ -240,18 +244,18 @@ impl Credentials {
         Ok(Self { pair, colon })
     }
 
-    /// Who wants to sign in, as it was given: neither trimmed nor lower-cased.
+    /// The identifier as it was given, neither trimmed nor lower-cased.
     #[must_use]
     pub fn identifier(&self) -> &str {
         &self.pair[..self.colon]
     }
 
-    /// For the sign-in request, and nothing else.
+    /// Only for the sign-in request.
     pub(crate) fn password(&self) -> &str {
         &self.pair[self.colon + 1..]
     }
 
-    /// The token that a header with these credentials would carry under [`Decoding::Plain`], without its `=`.
+    /// The token of a header with these credentials under [`Decoding::Plain`], without its `=`.
     pub(crate) fn token(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(STANDARD_NO_PAD.encode(self.pair.as_bytes()).into_bytes())
     }
@@ -313,7 +317,7 @@ mod tests {
         {
             assert_eq!(token(field.as_bytes()), Ok(Some(b"YTpi".to_vec())), "{field:?}");
         }
-        // A tab before the token belongs to it, and no token has one.
+        // A tab before the token is part of the token, which makes it invalid.
         let field = headers(&[b"Basic \tYTpi"]);
         let Ok(Presented::Basic(token)) = presented(&field) else { panic!("not Basic") };
         assert_eq!(token.decode(Decoding::Plain).unwrap_err().reason(), MalformedReason::NotBase64);
@@ -335,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_padding_is_none_or_what_makes_a_multiple_of_four() {
+    fn c1_padding_is_absent_or_makes_the_length_a_multiple_of_four() {
         for (field, expected) in
             [("YQ==", "YQ"), ("YQ", "YQ"), ("YWI=", "YWI"), ("YWI", "YWI"), ("YWJj", "YWJj")]
         {
@@ -346,7 +350,7 @@ mod tests {
             ["YQ=", "YWI==", "YWJj=", "YWJj==", "Y===", "YWJjY===", "YWJj====", "=", "==", "===", "===="]
         {
             let field = format!("Basic {field}");
-            assert_eq!(token(field.as_bytes()), Err(MalformedReason::TimingEqualizer), "{field}");
+            assert_eq!(token(field.as_bytes()), Err(MalformedReason::Padding), "{field}");
         }
     }
 
@@ -358,7 +362,7 @@ mod tests {
 
     #[test]
     fn c2_only_canonical_base64_of_the_standard_alphabet_is_decoded() {
-        // Bits left over at the end, the other alphabet, an impossible length, white space, a comma.
+        // Stray bits at the end, the URL-safe alphabet, an impossible length, white space, a comma.
         for token in ["YTpiYx", "YTpiY2N", "YTp_", "YTp-", "YTpiY", "YT pi", "YTpi,YTpi", "YTpé"] {
             let error = BasicToken::new(token.as_bytes()).unwrap().decode(Decoding::Plain).unwrap_err();
             assert_eq!(error.reason(), MalformedReason::NotBase64, "{token}");
@@ -366,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_what_is_not_utf_8_is_refused() {
+    fn c2_credentials_that_are_not_utf_8_are_refused() {
         for decoding in [Decoding::Plain, Decoding::Form] {
             assert_eq!(decoded(b"ad\xE4:secret", decoding), Err(MalformedReason::NotUtf8));
         }
@@ -428,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_another_scheme_is_no_basic_whatever_its_size() {
+    fn c5_another_scheme_is_not_basic_whatever_its_size() {
         let large = format!("Bearer {}", "x".repeat(64 * 1024));
         for field in
             ["", "B", "Bearer x", "Digest a=b, c=d", "Basically x", "Basic,x y", "Basic\tYTpi", &large]
@@ -438,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_nothing_shows_a_secret() {
+    fn c6_debug_shows_no_secret() {
         let field = headers(&[b"Basic YWRhOnMzY3IzdA=="]);
         let token = presented(&field).unwrap();
         let Presented::Basic(basic) = token else { panic!("not Basic") };
@@ -447,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_credentials_keep_the_rules_of_a_header() {
+    fn direct_credentials_follow_the_rules_of_a_header() {
         for (identifier, password, reason) in [
             ("", "secret", MalformedReason::EmptyIdentifier),
             ("ada", "", MalformedReason::EmptyPassword),
@@ -465,7 +469,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_client_encodes_is_what_we_read(
+        fn encoded_credentials_are_decoded_unchanged(
             identifier in "[^:\\p{Cc}]{1,40}",
             password in "[^\\p{Cc}]{1,80}",
         ) {
@@ -478,7 +482,7 @@ mod tests {
         }
 
         #[test]
-        fn c2_two_spellings_of_a_credential_make_one_token(
+        fn c2_all_spellings_of_a_credential_make_one_token(
             pair in "[a-z]{1,9}:[ -~]{1,20}",
             upper in prop::array::uniform5(any::<bool>()),
             spaces in 1usize..6,
@@ -510,8 +514,11 @@ mod tests {
         }
 
         #[test]
-        fn c2_a_token_that_is_accepted_is_the_only_one_of_its_credentials(
-            token in prop_oneof!["[A-Za-z0-9+/=]{1,16}", "[a-z:]{2,9}:?[ -~]{0,9}".prop_map(|s| STANDARD_NO_PAD.encode(s))],
+        fn c2_an_accepted_token_is_the_only_one_of_its_credentials(
+            token in prop_oneof![
+                "[A-Za-z0-9+/=]{1,16}",
+                "[a-z:]{2,9}:?[ -~]{0,9}".prop_map(|s| STANDARD_NO_PAD.encode(s)),
+            ],
         ) {
             if let Ok(token) = BasicToken::new(token.as_bytes())
                 && let Ok(credentials) = token.decode(Decoding::Plain)

@@ -1,8 +1,8 @@
-//! One piece of work per key at a time, in a task of its own, shared by all who want its outcome (rule K8).
+//! Single flight: one task per key at a time, whose outcome all callers share (rule K8).
 //!
-//! A caller that goes away neither cancels the work nor makes another repeat it, which is what happens when a
-//! cache's own loading runs in its first caller: moka starts over when that caller is dropped, and panics when 200
-//! in a row are. A piece of work that panics tells all its callers so and leaves nothing behind.
+//! A caller that is dropped neither cancels the work nor makes another caller repeat it. moka's own `get_with` runs the
+//! work in its first caller instead: it starts over when that caller is dropped, and panics after 200 such callers in a
+//! row. If the work panics, all waiters get [`FlightLost`], and the next caller starts a new flight.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -25,7 +25,6 @@ pub(crate) struct SingleFlight<K, V, S = RandomState> {
     most: usize,
 }
 
-/// Where each flight's outcome will come from.
 type InFlight<K, V, S> = HashMap<K, Arc<Flight<V>>, S>;
 
 #[derive(Debug)]
@@ -34,42 +33,41 @@ struct Flight<V> {
     priority: Priority,
 }
 
-/// How far a flight has come.
 #[derive(Clone, Debug)]
 enum Progress<V> {
-    /// It waits for its turn, if it needs one.
+    /// The flight waits for its permit, if it needs one.
     Waiting,
-    /// It asks Clerk since then.
+    /// The call to Clerk started at this instant.
     Started(Instant),
     Done(V),
 }
 
-/// What a flight is started for.
+/// Why a flight was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
     /// A request waits for it.
     Request,
-    /// It prepares for later requests, and may wait for long. A request never waits for it to start: it takes its place
-    /// (rule K8).
+    /// It prepares for later requests, and may wait long for its permit. A request doesn't wait for it to start, but
+    /// replaces it (rule K8).
     Background,
 }
 
-/// The flight ended without an outcome: it panicked, or the runtime was shut down.
+/// The flight ended without an outcome: its task panicked, or its runtime was shut down.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FlightLost;
 
-/// What became of a request to join.
+/// The result of [`SingleFlight::join`].
 #[derive(Debug)]
 pub(crate) enum Join<V> {
-    /// A waiter in a flight; whether this caller started it.
+    /// A waiter for a flight, and whether this caller started the flight.
     Waiter(Waiter<V>, bool),
-    /// The outcome was there already.
+    /// The outcome was available already.
     Ready(V),
-    /// As many flights as are allowed are under way.
+    /// There is no room for another flight.
     Full,
 }
 
-/// A caller's claim to the outcome.
+/// A caller's handle to the outcome of a flight.
 #[derive(Debug)]
 pub(crate) struct Waiter<V>(watch::Receiver<Progress<V>>);
 
@@ -87,8 +85,8 @@ impl<V: Clone> Waiter<V> {
         }
     }
 
-    /// Waits for the outcome: until `start_by` for the start, and from the start on for `time`. `None` where that
-    /// was not enough.
+    /// Waits for the flight to start until `start_by`, and then for its outcome for `time` from that start. Returns
+    /// `None` if either wait times out.
     pub(crate) async fn outcome_within(
         mut self,
         start_by: Instant,
@@ -107,7 +105,7 @@ impl<V: Clone> Waiter<V> {
     }
 }
 
-/// Publishes that a flight starts.
+/// Tells the waiters that their flight starts.
 #[derive(Debug)]
 pub(crate) struct Start<V>(Arc<Flight<V>>);
 
@@ -133,11 +131,11 @@ where
         Self { in_flight: Mutex::new(HashMap::default()), finished: Notify::new(), most }
     }
 
-    /// Joins the key's flight, or starts one.
+    /// Joins the key's flight, or starts one that runs `run`.
     ///
-    /// `already` is asked under the lock when there is no flight to join: a caller that looked before a flight finished
-    /// and joins after it must find what that flight brought, not start another. A flight stores its outcome
-    /// before it ends.
+    /// If there is no flight to join, `already` is called under the lock. It must return the outcome of a flight that
+    /// finished after this caller last looked, or the caller would start the same work again. For this to work, a
+    /// flight stores its outcome before it finishes.
     pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: K,
@@ -176,7 +174,8 @@ where
         let work = run(waiters);
         tokio::spawn(async move {
             let outcome = work.await;
-            // Off the list first: who has heard this outcome and asks again must not meet the same flight.
+            // Leave the map first, so that a waiter that gets this outcome and joins again doesn't join the same
+            // flight.
             let flight = Arc::clone(&finish.0.flight);
             drop(finish);
             flight.progress.send_replace(Progress::Done(outcome));
@@ -184,10 +183,10 @@ where
         Join::Waiter(Waiter(receiver), true)
     }
 
-    /// Waits until none is under way.
+    /// Waits until no flight is under way.
     pub(crate) async fn all_finished(&self) {
         loop {
-            // Listening begins before the look, so that no finish is missed in between.
+            // Listen before the check, so that no finish is missed in between.
             let mut finished = pin!(self.finished.notified());
             finished.as_mut().enable();
             if self.len() == 0 {
@@ -197,13 +196,13 @@ where
         }
     }
 
-    /// How many are under way.
+    /// How many flights are under way.
     pub(crate) fn len(&self) -> usize {
         lock(&self.in_flight).len()
     }
 }
 
-/// Those who wait for a flight, as the flight sees them.
+/// The waiters of a flight, as its own work sees them.
 pub(crate) struct Waiters<K: Hash + Eq, V, S: BuildHasher> {
     running: Arc<SingleFlight<K, V, S>>,
     key: K,
@@ -215,13 +214,13 @@ impl<K: Hash + Eq, V, S: BuildHasher> Waiters<K, V, S> {
         Start(Arc::clone(&self.flight))
     }
 
-    /// Waits until nobody waits any more, and then takes the flight off the list, so that nobody can join it:
-    /// who calls this gives the work up.
+    /// Waits until the flight has no waiters, and then removes it from the map, so that no caller can join it. The work
+    /// must stop after that.
     pub(crate) async fn gone(&self) {
         loop {
             self.flight.progress.closed().await;
             let mut in_flight = lock(&self.running.in_flight);
-            // Somebody may have joined since; joining happens under this lock.
+            // A caller may have joined since. Joining happens under this lock.
             if self.flight.progress.receiver_count() == 0 {
                 self.leave(&mut in_flight);
                 return;
@@ -230,7 +229,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Waiters<K, V, S> {
     }
 
     fn leave(&self, in_flight: &mut InFlight<K, V, S>) {
-        // A flight that was given up may have been followed by another of the same key.
+        // The key may have a newer flight, if this one was given up or replaced.
         if in_flight.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
             in_flight.remove(&self.key);
             self.running.finished.notify_waiters();
@@ -238,7 +237,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Waiters<K, V, S> {
     }
 }
 
-/// Takes the flight off the list when its task ends, however it ends.
+/// Removes the flight from the map when its task ends, even by a panic.
 struct Finish<K: Hash + Eq, V, S: BuildHasher>(Waiters<K, V, S>);
 
 impl<K: Hash + Eq, V, S: BuildHasher> Drop for Finish<K, V, S> {
@@ -294,9 +293,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn k8_the_leader_going_away_harms_no_joiner() {
+    async fn k8_the_first_caller_can_be_dropped_without_harm_to_the_others() {
         let (running, go) = (running(), Arc::new(Notify::new()));
-        let leader = {
+        let first = {
             let go = go.clone();
             waiter(running.join(
                 1,
@@ -314,14 +313,14 @@ mod tests {
             || None,
             |_| async { unreachable!("a flight is under way") },
         ));
-        drop(leader);
+        drop(first);
         tokio::task::yield_now().await;
         go.notify_one();
         assert_eq!(joiner.outcome().await, Ok(5));
     }
 
     #[tokio::test]
-    async fn k8_a_panic_is_told_to_all_and_leaves_nothing_behind() {
+    async fn k8_after_a_panic_all_waiters_get_an_error_and_the_next_caller_starts_anew() {
         let running = running();
         let first = waiter(running.join(1, Priority::Request, || None, |_| async { panic!("scripted") }));
         let second = waiter(running.join(1, Priority::Request, || None, |_| async { 1 }));
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn p1_a_flight_nobody_waits_for_can_be_given_up_and_followed_by_another() {
+    async fn p1_a_flight_without_waiters_can_be_given_up_and_followed_by_another() {
         let running = running();
         let given_up = Arc::new(Notify::new());
         let told = given_up.clone();
@@ -357,7 +356,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_looked_before_a_landing_and_joins_after_it_finds_what_it_brought() {
+    async fn a_caller_that_joins_after_a_flight_has_finished_finds_its_outcome() {
         let running = running();
         let join = running.join(
             1,
@@ -372,7 +371,7 @@ mod tests {
     #[tokio::test]
     async fn k7_flights_are_bounded() {
         let running = Arc::new(Numbers::new(1));
-        let _seat = waiter(running.join(1, Priority::Request, || None, |_| std::future::pending()));
+        let _waiter = waiter(running.join(1, Priority::Request, || None, |_| std::future::pending()));
         assert!(matches!(
             running.join(2, Priority::Request, || None, |_| std::future::pending()),
             Join::Full
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k8_a_request_takes_the_place_of_background_work_that_waits_and_joins_what_has_departed() {
+    async fn k8_a_request_replaces_background_work_that_waits_and_joins_work_that_has_started() {
         let (running, go) = (running(), Arc::new(Notify::new()));
         let background = |running: &Arc<Numbers>, starts: bool| {
             let go = go.clone();
@@ -410,7 +409,7 @@ mod tests {
         assert_eq!(request.outcome().await, Ok(2));
         go.notify_one();
         tokio::task::yield_now().await;
-        assert_eq!(running.len(), 0, "and the other one leaves nothing behind");
+        assert_eq!(running.len(), 0, "the replaced flight leaves nothing behind");
 
         drop(background(&running, true));
         tokio::task::yield_now().await;
@@ -421,7 +420,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn s6_the_time_of_whoever_joins_runs_from_the_departure() {
+    async fn s6_the_time_limit_of_a_waiter_runs_from_the_start_of_the_flight() {
         let (running, second) = (running(), Duration::from_secs(1));
         let join = |waits: Duration, takes: Duration| {
             waiter(running.join(

@@ -1,4 +1,4 @@
-//! Where a Clerk instance's Frontend API is, and what its tokens name as their issuer.
+//! The address of a Clerk instance's Frontend API, which is also the issuer of its tokens.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,34 +9,34 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use http::Uri;
 
-/// What kind of instance a key belongs to: Clerk's limits differ.
+/// The kind of instance that a key belongs to. Clerk's limits depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Environment {
     Production,
     Development,
 }
 
-/// A Clerk instance, as its publishable key or its address names it.
+/// A Clerk instance, given by its publishable key or by its address.
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
     base: Arc<str>,
-    /// As a publishable key says it; an address doesn't.
+    /// Known from a publishable key only.
     environment: Option<Environment>,
 }
 
 impl Instance {
-    /// Takes a publishable key, or the address of a Frontend API or of a proxy before it.
+    /// Parses a publishable key, or the address of a Frontend API or of a proxy in front of it.
     ///
-    /// Plain http is for loopback addresses alone: whatever is sent there holds a password.
+    /// Plain http is accepted for loopback addresses only, because requests hold passwords.
     ///
     /// # Errors
     ///
-    /// [`InstanceError`] says what to put there instead.
+    /// Returns an error if `input` does not name an instance. The error says which value belongs there.
     pub(crate) fn parse(input: &str) -> Result<Self, InstanceError> {
         if input.is_empty() {
             return Err(InstanceError::Empty);
         }
-        // Before anything else, so that no other error gets to show it.
+        // Checked first, so that no other error shows the key.
         if holds_secret_key(input) {
             return Err(InstanceError::SecretKey);
         }
@@ -58,15 +58,15 @@ impl Instance {
             .ok()
             .and_then(|text| text.strip_suffix('$'))
             .map(str::to_ascii_lowercase)
-            // A name with a dot in it, and no port, path or user: a key is copied about, and whoever makes one up
-            // must not be able to point us into a private network by number.
+            // Only a host name with a dot, without port, path or user: a forged key must not send requests into a
+            // private network by IP address.
             .filter(|host| host.contains('.') && is_dns_name(host))
             .ok_or(InstanceError::PublishableKey)?;
         Ok(Self { base: format!("https://{host}").into(), environment: Some(environment) })
     }
 
     fn from_url(input: &str) -> Result<Self, InstanceError> {
-        // `http::Uri` drops a fragment without a word.
+        // `http::Uri` drops a fragment silently.
         if input.contains(['?', '#', '@', '\\', '%']) {
             return Err(InstanceError::UrlParts);
         }
@@ -87,7 +87,7 @@ impl Instance {
         if !is_https && kind != HostKind::Loopback {
             return Err(InstanceError::PlainHttp { host });
         }
-        // Not `port_u16`, which takes a port that is no number for none.
+        // `Authority::port_u16` would return `None` for an invalid port.
         let port = match authority.as_str()[host.len()..].strip_prefix(':').map(str::parse::<u16>) {
             None => None,
             Some(Ok(port)) if port != 0 => Some(port),
@@ -105,29 +105,29 @@ impl Instance {
         Ok(Self { base: format!("{scheme}://{host}{port}{path}").into(), environment: None })
     }
 
-    /// An absolute address at this instance; the path starts with a slash.
+    /// An absolute URL at this instance. The path must start with a slash.
     pub(crate) fn url(&self, path_and_query: &str) -> String {
         debug_assert!(path_and_query.starts_with('/'));
         [&*self.base, path_and_query].concat()
     }
 
-    /// What `iss` of this instance's tokens says: its address, without a slash at the end.
+    /// The `iss` of this instance's tokens: its address without a trailing slash.
     pub(crate) fn issuer(&self) -> &str {
         &self.base
     }
 
-    /// Whether it is a production or a development instance, where that is known.
+    /// Production or development, if known.
     pub(crate) fn environment(&self) -> Option<Environment> {
         self.environment
     }
 
-    /// Whether requests are encrypted on their way. If not, they stay on this machine.
+    /// Whether requests are encrypted. Unencrypted requests stay on this machine.
     pub(crate) fn is_https(&self) -> bool {
         self.base.starts_with("https:")
     }
 }
 
-/// Whether a secret key of Clerk's stands anywhere in the input, whatever surrounds it.
+/// Whether the input contains a Clerk secret key, whatever surrounds it.
 fn holds_secret_key(input: &str) -> bool {
     let input = input.to_ascii_lowercase();
     input.match_indices("sk_").any(|(at, _)| {
@@ -161,7 +161,7 @@ impl HostKind {
     }
 }
 
-/// A host name in its ASCII form.
+/// Whether this is a host name in ASCII form.
 fn is_dns_name(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -169,7 +169,7 @@ fn is_dns_name(host: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // A resolver may read a name that ends in a number as an address: `127.1`, `0x7f000001`.
+    // A resolver may read a name that ends in a number as an IPv4 address: `127.1`, `0x7f000001`.
     let ends_in_number = |host: &str| {
         let last = host.rsplit('.').next().unwrap_or(host);
         last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x")
@@ -177,10 +177,11 @@ fn is_dns_name(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(is_label) && !ends_in_number(host)
 }
 
-/// A value that names no Clerk instance.
+/// A value that does not name a Clerk instance.
 ///
-/// It shows at most the host of an address, never a key. Its message says what to put there instead, so a
-/// program does well to print it and stop.
+/// [`ClerkBuilder::build`](crate::ClerkBuilder::build) returns it inside
+/// [`ConfigError::Instance`](crate::ConfigError::Instance). It shows at most the host of an address, never a key. Its
+/// message says which value belongs there, so a program can print it and exit.
 ///
 /// ```
 /// use tower_clerk::error::InstanceError;
@@ -190,28 +191,28 @@ fn is_dns_name(host: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InstanceError {
-    /// Nothing was given, as by an environment variable that is set to nothing.
+    /// The value is empty, for example because an environment variable is set to an empty string.
     Empty,
-    /// A secret key was given. It opens the whole instance, and this crate has no use for it here.
+    /// The value contains a secret key, which gives full access to the instance and is not needed here.
     SecretKey,
-    /// There is white space in or around the value.
+    /// The value has white space or control characters in or around it.
     Whitespace,
-    /// A publishable key that is cut off or mistyped.
+    /// The publishable key is truncated or mistyped.
     PublishableKey,
-    /// Neither a publishable key nor an address.
+    /// The value is neither a publishable key nor an address.
     Unrecognized,
-    /// The address has a user, a query or a fragment, or a path that isn't plain.
+    /// The address has a user, a query or a fragment, or a path with escapes or with empty, `.` or `..` segments.
     UrlParts,
-    /// The address is http, and leads away from this machine: passwords would travel in clear.
+    /// The address is plain http to another machine, so passwords would travel in clear text.
     #[non_exhaustive]
     PlainHttp {
-        /// Where it leads.
+        /// The host of the address.
         host: String,
     },
-    /// The address's host is no name or address that a request can be sent to.
+    /// The host or the port of the address is not valid.
     #[non_exhaustive]
     Host {
-        /// What stands there.
+        /// The host of the address.
         host: String,
     },
 }
@@ -223,27 +224,27 @@ impl fmt::Display for InstanceError {
                 "no Clerk instance is given: set the publishable key from the API keys page of Clerk's dashboard",
             ),
             Self::SecretKey => f.write_str(
-                "this is a secret key, where the publishable key (pk_live_... or pk_test_...) belongs; \
-                 if it has been shown anywhere, rotate it in Clerk's dashboard",
+                "this is a secret key: use the publishable key (pk_live_... or pk_test_...) instead; \
+                 if the secret key was shown anywhere, rotate it in Clerk's dashboard",
             ),
-            Self::Whitespace => f.write_str("there is white space in the Clerk instance's value: take it out"),
+            Self::Whitespace => f.write_str("the Clerk instance's value has white space in it: remove it"),
             Self::PublishableKey => f.write_str(
                 "the publishable key is incomplete: copy it again from the API keys page of Clerk's dashboard",
             ),
             Self::Unrecognized => f.write_str(
-                "this names no Clerk instance: give a publishable key (pk_live_... or pk_test_...) \
+                "this is not a Clerk instance: use a publishable key (pk_live_... or pk_test_...) \
                  or the address of its Frontend API (https://clerk.example.com)",
             ),
             Self::UrlParts => f.write_str(
-                "the Clerk instance's address holds more than scheme, host, port and plain path: take the rest out",
+                "the Clerk instance's address has more than scheme, host, port and plain path: remove the rest",
             ),
             Self::PlainHttp { host } => write!(
                 f,
-                "passwords would travel in clear to {host}: use https, as http is for this machine's own addresses",
+                "passwords would travel in clear text to {host}: use https, as http is for loopback addresses only",
             ),
             Self::Host { host } => write!(
                 f,
-                "{host} is no host that a request can be sent to: check the Clerk instance's address",
+                "the host {host} or its port is not valid: check the Clerk instance's address",
             ),
         }
     }
@@ -314,7 +315,7 @@ mod tests {
         ] {
             assert_eq!(Instance::parse(&key_of(text)).unwrap_err(), InstanceError::PublishableKey, "{text}");
         }
-        // Another alphabet, a piece of a key, something behind it.
+        // The URL-safe alphabet, a truncated key, trailing text.
         for key in
             ["pk_test_", "pk_live_a_b", "pk_test_ZXhhbXBsZS5hY2Nvd", "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk_x"]
         {
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_leads_nowhere_but_here() {
+    fn plain_http_is_accepted_for_loopback_only() {
         for host in [
             "clerk.example.com",
             "localhost.example.com",
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_more_than_a_place_in_it_is_refused() {
+    fn an_address_with_extra_parts_or_an_invalid_host_is_refused() {
         for input in [
             "https://user@clerk.example.com",
             "https://user:password@clerk.example.com",
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_key_nor_address_is_refused() {
+    fn a_value_that_is_neither_key_nor_address_is_refused() {
         for (input, error) in [
             ("", InstanceError::Empty),
             (" ", InstanceError::Whitespace),
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_a_secret_key_is_told_from_others_and_never_shown() {
+    fn c6_a_secret_key_is_recognized_and_never_shown() {
         for input in [
             "sk_live_s3cr3t",
             "sk_test_s3cr3t",
@@ -458,7 +459,7 @@ mod tests {
                 if let Ok(instance) = Instance::parse(&format!("{scheme}{tail}")) {
                     prop_assert!(!instance.issuer().ends_with('/'));
                     prop_assert!(instance.url("/v1").parse::<Uri>().is_ok());
-                    // What is accepted stays what it is.
+                    // An accepted address is already in its normal form.
                     prop_assert_eq!(issuer(instance.issuer()), instance.issuer());
                 }
             }

@@ -1,10 +1,10 @@
-//! The one source of randomness that isn't secret: it spreads lives and waits, so that what began together doesn't
-//! end together.
+//! Randomness that isn't secret: it spreads lifetimes and waits, so that work that started together doesn't end
+//! together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// SplitMix64. Not for secrets; a seed makes a test's run repeatable.
+/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>). Not for secrets. A fixed seed makes a test repeatable.
 #[derive(Debug)]
 pub(crate) struct Jitter(AtomicU64);
 
@@ -15,7 +15,7 @@ impl Jitter {
 
     pub(crate) fn random() -> Self {
         let mut seed = [0; 8];
-        // Without randomness the spread is the same at each start, which is still a spread.
+        // If this fails, the seed is zero: the spread is then the same in each process, which is acceptable.
         let _ = aws_lc_rs::rand::fill(&mut seed);
         Self::seeded(u64::from_le_bytes(seed))
     }
@@ -27,21 +27,21 @@ impl Jitter {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
-        // 53 bits are what a double holds.
+        // An `f64` has 53 bits of precision.
         (z >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// The duration, or up to `part` of it less: jitter of a life is only ever earlier.
+    /// Shortens a duration by up to `part` of it. A lifetime must never get longer by jitter.
     pub(crate) fn earlier(&self, duration: Duration, part: f64) -> Duration {
         duration.mul_f64(1.0 - part * self.fraction())
     }
 
-    /// One of them, each as likely as the others.
+    /// Chooses one of `all` uniformly. Returns `None` if there is none.
     pub(crate) fn one_of<'a, T>(&self, all: &'a [T]) -> Option<&'a T> {
         all.get((self.fraction() * all.len() as f64) as usize)
     }
 
-    /// The duration, or up to `part` of it more: who is told to come back shouldn't come back with all others.
+    /// Lengthens a duration by up to `part` of it, so that rejected clients don't all retry at the same moment.
     pub(crate) fn later(&self, duration: Duration, part: f64) -> Duration {
         duration.mul_f64(1.0 + part * self.fraction())
     }

@@ -1,4 +1,4 @@
-//! What a credential and an identifier are remembered under: keyed hashes, useless without the engine's secret.
+//! Keyed hashes that stand for credentials and identifiers. They are useless without the engine's secret.
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -7,21 +7,21 @@ use zeroize::Zeroizing;
 
 use crate::credentials::Decoding;
 
-/// How a credential proves who somebody is. A part of the key, so that one more way shares no key with this one.
+/// How a credential proves an identity. Part of the key, so that another strategy shares no key with this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
     /// A password, checked by Clerk.
     Password,
 }
 
-// Each purpose has a BLAKE3 key of its own, derived once, so that a request costs one hash of the token and
-// no byte needs to be put in front of it. The strings are part of what a shared store holds: never change one.
+// Each purpose has a BLAKE3 key of its own, derived once, so that a request costs one hash of the token without a
+// prefix. The keys in a shared store depend on these strings: never change one.
 const PASSWORD_PLAIN: &str = "tower-clerk 2026-11-22 credential, password, plain";
 const PASSWORD_FORM: &str = "tower-clerk 2026-11-22 credential, password, form-encoded";
 const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
 
-/// The secret that keys are made with: random per engine, or shared by the engines of one store.
+/// The secret that keys are derived from: random per engine, or shared by the engines of one store.
 ///
 /// Wiped from memory when dropped.
 pub(crate) struct KeySecret {
@@ -33,25 +33,25 @@ pub(crate) struct KeySecret {
 }
 
 impl KeySecret {
-    /// A secret of this process's own.
+    /// A random secret.
     ///
     /// # Panics
     ///
-    /// The system has no randomness to give, where nothing else would be safe to go on with either.
+    /// Panics if the system provides no random bytes: without them TLS would not be safe either.
     pub(crate) fn random() -> Self {
         let mut root = Zeroizing::new([0; 32]);
-        aws_lc_rs::rand::fill(root.as_mut_slice()).expect("the system gives random bytes");
+        aws_lc_rs::rand::fill(root.as_mut_slice()).expect("the system provides random bytes");
         Self::derive(root, "")
     }
 
-    /// The same secret, for one instance: the same credential makes another key at another instance.
+    /// The secret for one instance. A credential has different keys at different instances.
     pub(crate) fn for_instance(secret: Self, issuer: &str) -> Self {
         let Self { root, .. } = secret;
         Self::derive(root, issuer)
     }
 
     fn derive(root: Zeroizing<[u8; 32]>, issuer: &str) -> Self {
-        // The root's length is fixed, so that root and issuer can't be mistaken for each other.
+        // The root has a fixed length, so no other pair of root and issuer has the same bytes.
         let derived = |purpose| {
             let mut hasher = blake3::Hasher::new_derive_key(purpose);
             hasher.update(root.as_slice()).update(issuer.as_bytes());
@@ -66,7 +66,7 @@ impl KeySecret {
         }
     }
 
-    /// The key of a credential, made of its token as it stands in the header, without `=`.
+    /// The key of a credential, from its token in the header without `=`.
     ///
     /// Canonical base64 is injective, so the token needs no decoding.
     pub(crate) fn credential(&self, strategy: Strategy, decoding: Decoding, token: &[u8]) -> CredentialKey {
@@ -77,12 +77,12 @@ impl KeySecret {
         CredentialKey(*blake3::keyed_hash(key, token).as_bytes())
     }
 
-    /// The key of an identifier that went through [`normalize_identifier`].
+    /// The key of an identifier that was normalized by [`normalize_identifier`].
     pub(crate) fn identifier(&self, normalized: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.identifier, normalized.as_bytes()).as_bytes())
     }
 
-    /// The key of a user, by Clerk's id. Nobody can pass as one by taking the id for a user name.
+    /// The key of a user, by Clerk's id. A user name that equals the id has a different key.
     pub(crate) fn user(&self, id: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.user, id.as_bytes()).as_bytes())
     }
@@ -106,7 +106,7 @@ macro_rules! key {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) struct $name([u8; 32]);
 
-        // Eight bytes of a keyed hash are as good a hash as any map needs: nobody outside can aim at a bucket.
+        // Eight bytes of a keyed hash are enough for a map: without the secret a client cannot aim at a bucket.
         impl Hash for $name {
             fn hash<H: Hasher>(&self, state: &mut H) {
                 let [a, b, c, d, e, f, g, h, ..] = self.0;
@@ -123,27 +123,27 @@ macro_rules! key {
 }
 
 key! {
-    /// What a credential's session is found under.
+    /// The key of a credential.
     CredentialKey
 }
 
 key! {
-    /// What is counted per identifier, or per user, is counted under this.
+    /// The key of an identifier or of a user.
     IdentifierKey
 }
 
 impl IdentifierKey {
-    /// Eight bytes of it, to tell a few apart.
+    /// Eight bytes of the key, to distinguish a small number of keys.
     pub(crate) fn short(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
-/// The map's side of a key's `Hash`: hands its eight bytes on.
+/// Hashes a key in a map by passing its eight bytes through.
 pub(crate) type PassThrough = BuildHasherDefault<PassThroughHasher>;
 
-/// Takes a `u64` that is a hash already. For [`CredentialKey`] and [`IdentifierKey`] only.
+/// Takes a `u64` that is already a hash. For [`CredentialKey`] and [`IdentifierKey`] only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PassThroughHasher(u64);
 
@@ -156,7 +156,7 @@ impl Hasher for PassThroughHasher {
         self.0 = hash;
     }
 
-    // Not reached by our keys. Still a hash, though a poor one, should a map of something else come here.
+    // The keys above never call this. For any other key it is still a hash, if a poor one.
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(byte);
@@ -164,12 +164,12 @@ impl Hasher for PassThroughHasher {
     }
 }
 
-/// One spelling for all spellings of an identifier that Clerk takes for the same.
+/// Reduces all spellings of an identifier that Clerk considers the same to one.
 ///
-/// Trimmed and lower-cased; a phone number is reduced to its digits. Two identifiers that come out alike share a count of
-/// failures, nothing else. A user name never comes out like a number: Clerk wants a character in it that is no digit
-/// (`form_username_needs_non_number_char`), and only after a plus is anything but white space taken for a separator.
-/// Otherwise the owner of the user name `49-170` could clear the failures of the number `+49170`.
+/// Trims and lower-cases; a phone number becomes its digits. Two identifiers with the same result share a count of
+/// failures and nothing else. A user name never has the result of a number: Clerk requires a character in it that is
+/// not a digit (`form_username_needs_non_number_char`), and separators other than white space are recognized only after
+/// a plus. Otherwise the owner of the user name `49-170` could clear the failures of the number `+49170`.
 pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     let identifier = identifier.trim();
     let is_international = identifier.starts_with('+');
@@ -185,17 +185,18 @@ pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
     })
 }
 
-/// Lower case as Go's `unicode.ToLower` makes it, the language that Clerk is written in: each character becomes one. Rust's
-/// `str::to_lowercase` makes two of `İ`, and of `Σ` what its place in the word asks for.
+/// Lower-cases like Go's `unicode.ToLower`, because Clerk is written in Go: each character becomes one character.
+/// Rust's `str::to_lowercase` turns `İ` into two, and `Σ` into a character that depends on its position in the word.
 fn lower_case(identifier: &str) -> String {
     identifier.chars().filter_map(|c| c.to_lowercase().next()).collect()
 }
 
-/// The name that an identifier's device is known by: trimmed and in lower case, of a number the plus and the digits.
+/// The name that an identifier's device is stored under: trimmed and in lower case; of a number, the plus and the
+/// digits.
 ///
-/// Unlike what is counted, it is one user's: a user name that reads like a number is not that number, and only ASCII
-/// letters are lowered. Clerk may keep two identifiers apart that a wider folding takes for one, and then one user would
-/// go on with the other's session; a device that is not found costs an enrolment.
+/// Unlike the spelling for failure counts, it must belong to one user. A user name that looks like a number is not that
+/// number, and only ASCII letters are lower-cased. Clerk may distinguish two identifiers that a wider folding makes
+/// equal, and then one user would continue the other's session. A device that is not found only costs an enrolment.
 pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
     let identifier = Zeroizing::new(identifier.trim().to_ascii_lowercase());
     match international(&identifier) {
@@ -204,7 +205,7 @@ pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
     }
 }
 
-/// The digits of a phone number with a plus in front, and nothing but what separates digits in between.
+/// The digits of a phone number: a plus, then only digits and separators. `None` for any other identifier.
 pub(crate) fn international(identifier: &str) -> Option<Zeroizing<String>> {
     let number = identifier.trim().strip_prefix('+')?;
     let separates = |c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')' | '.' | '/');
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_no_debug_shows_a_key() {
+    fn c6_debug_shows_no_key() {
         let secret = secret(7);
         let shown = format!("{secret:?} {:?} {:?}", key(&secret, b"YTpi"), secret.identifier("ada"));
         assert_eq!(shown, "KeySecret(..) CredentialKey IdentifierKey");
@@ -264,7 +265,7 @@ mod tests {
         }
         assert_eq!(map.len(), 1000);
         assert_eq!(map.get(&key(&secret, b"token77")), Some(&77));
-        // Same first bytes, another key.
+        // Two keys that start with the same bytes.
         let one = CredentialKey([1; 32]);
         let mut other = one;
         other.0[31] = 2;
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_an_identifier_counts_as_one_however_it_is_spelt() {
+    fn p3_all_spellings_of_an_identifier_count_as_one() {
         for (spellings, normalized) in [
             (&[" Ada@Example.com ", "ada@example.COM", "\tADA@EXAMPLE.COM\n"][..], "ada@example.com"),
             (&["+49 (170) 123-45", "+4917012345", "49 170 12345", " 4917012345"], "4917012345"),
@@ -281,7 +282,7 @@ mod tests {
             // U+0130, a capital I with a dot, and a sigma at the end of a word.
             (&["\u{130}nci@x.io", "inci@x.io", "INCI@x.io"], "inci@x.io"),
             (&["\u{3a3}\u{39f}\u{3a3}", "\u{3c3}\u{3bf}\u{3c3}"], "\u{3c3}\u{3bf}\u{3c3}"),
-            // Neither is a phone number.
+            // None of these is a phone number.
             (&["+12345@x.io"], "+12345@x.io"),
             (&["1234"], "1234"),
             (&["+1234"], "+1234"),
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_a_device_is_known_by_one_spelling_and_by_no_other_kind_of_identifier() {
+    fn s10_a_device_has_one_name_for_all_spellings_of_one_identifier() {
         for (identifier, name) in [
             (" Ada@Example.com ", "ada@example.com"),
             ("+49 (170) 123-45", "+4917012345"),
@@ -312,7 +313,7 @@ mod tests {
             ("\u{212a}im", "\u{212a}im"),
         ] {
             assert_eq!(*device_name(identifier), name);
-            assert_eq!(*device_name(name), name, "and is a name itself");
+            assert_eq!(*device_name(name), name, "a device name is its own device name");
         }
     }
 

@@ -1,13 +1,22 @@
 //! HTTP Basic in, Clerk session out:
-//! `async fn(Request + Authorization: Basic) -> Result<Request + ClerkSession, Rejection>` as a [tower] layer.
+//! `async fn(Request + Authorization: Basic) -> Result<Request + ClerkSession, Rejection>`, as a [tower] layer.
 //!
 //! # Overview
 //!
-//! Some clients can send nothing but HTTP Basic. [`ClerkBasicAuthLayer`] lets the people and service accounts behind them
-//! live in [Clerk]: it takes the credentials of a request, exchanges them for a Clerk session through Clerk's Frontend
-//! API (or, with the instance's secret key, its Backend API), keeps that session and its short-lived JWT fresh, and hands
-//! both on as a [`ClerkSession`] in the request's extensions. It works in front of any
-//! `tower::Service<http::Request<B>>`, and [`Clerk`], the engine under it, without tower.
+//! Some clients can send nothing but HTTP Basic: partner systems, BI tools, `curl` and cron, git, package managers.
+//! [`ClerkBasicAuthLayer`] authenticates them against [Clerk], where their users and service accounts live. It takes
+//! the credentials from a request, exchanges them for a Clerk session, and inserts that session into the request's
+//! extensions as a [`ClerkSession`]: user, organization, roles, and a JWT that is always fresh. The password goes to
+//! Clerk about once an hour; requests in between are answered from memory.
+//!
+//! Three types do the work:
+//!
+//! - [`Clerk`] is the engine, one per Clerk instance. It signs in, caches and renews, and works without tower, too.
+//!   [`Clerk::builder`] has its settings.
+//! - [`ClerkBasicAuthLayer`] is the layer. It works in front of any `tower::Service<http::Request<B>>`, such as a
+//!   service of axum, hyper or tonic, and any number of layers can share one engine. The module [`layer`] has its
+//!   details.
+//! - [`Rejection`] says why a request was rejected, in the extensions of the response.
 //!
 //! ```no_run
 //! use axum::{Extension, Router, routing::get};
@@ -23,52 +32,61 @@
 //! # }
 //! ```
 //!
-//! # What a request meets
+//! Without an account at Clerk, try it with `cargo run --example server`, which has a Clerk instance in memory.
 //!
-//! 1. **The header.** None, or another scheme: 401, or passed on as [`Anonymous`] where the layer is
-//!    [`optional`](ClerkBasicAuthLayer::optional). Malformed: 401, before any look-up.
-//! 2. **The session**, by a keyed hash of the token as it stands in the header. Live, with a good JWT: the request goes on
-//!    at once. No lock is taken, nothing is boxed, nobody is asked. What is about to run out is renewed in the background.
-//! 3. **A refusal** of a moment ago: the same answer again, without asking Clerk.
-//! 4. **Too many failures** of this identifier: 429, before Clerk locks the account.
-//! 5. **The sign-in**, one per credential however many requests wait for it, in a task of its own: a client that hangs up
-//!    neither cancels nor repeats it. It waits for its turn in the sign-in budget; credentials that Clerk has accepted
-//!    before go first.
-//! 6. **The token** for the organization and template that the layer wants, one mint at a time each, verified before it is
-//!    stored.
+//! # How a request is handled
+//!
+//! 1. **Header.** Without Basic credentials, the answer is 401, or the request passes as [`Anonymous`] if the layer is
+//!    [`optional`](ClerkBasicAuthLayer::optional). Malformed credentials are answered 401 without a call to Clerk.
+//! 2. **Cached session.** The session is looked up by a keyed hash of the token in the header. If it is live and has a
+//!    token that lives long enough, the inner service is called at once: no lock is taken, no future is boxed, and
+//!    Clerk isn't called. A token or a proof that ends soon is renewed in the background.
+//! 3. **Cached refusal.** If Clerk has refused the same credentials moments ago, the answer is the same again, without
+//!    a call to Clerk.
+//! 4. **Failed attempts.** After too many failures with an identifier, the answer is 429, before Clerk locks the
+//!    account.
+//! 5. **Sign-in.** Requests with the same credentials share one sign-in. It runs in a task of its own, so a client that
+//!    disconnects neither cancels nor repeats it. It first waits for a permit of the sign-in budget; part of the budget
+//!    is reserved for credentials that Clerk has accepted before.
+//! 6. **Token.** A token is minted for the organization and the template that the layer asks for, and verified before
+//!    it is stored. Requests for the same token share one mint.
 //!
 //! # Two APIs
 //!
-//! [`ClerkApi::Frontend`] proves a password by signing in with it, as a browser would. It takes no secret; each proof is a
-//! sign-in, of which Clerk allows an address five in ten seconds; and on instances with Device Trust this server must be
-//! [enrolled](Clerk::enroll) once per account. [`ClerkApi::Backend`] takes the instance's
-//! [`secret_key`](ClerkBuilder::secret_key): passwords are verified without a sign-in, a ticket opens a session once in its
-//! life, and with a [`session_store`](ClerkBuilder::session_store) a restart costs no sign-ins. All else is the same: budgets,
-//! flights, refusals, renewals, revocations. The README has both in a table, with what the second one doesn't enforce.
+//! An engine verifies passwords by one of two APIs; see [`ClerkApi`].
+//!
+//! - **The Frontend API** is the default. It needs only the publishable key, and verifies a password by signing in with
+//!   it, as a browser would. Clerk allows an address five sign-ins in 10 s
+//!   (<https://clerk.com/docs/guides/how-clerk-works/system-limits>), which limits how many users one address can
+//!   carry. On instances with Device Trust, the server must be [enrolled](Clerk::enroll) once per account.
+//! - **The Backend API** needs the instance's [`secret_key`](ClerkBuilder::secret_key). It verifies a password without
+//!   a sign-in; a ticket opens a session once in its life (7 days by default). With a
+//!   [`session_store`](ClerkBuilder::session_store), a restart costs no sign-ins. Some of the checks that Clerk makes
+//!   at sign-ins don't apply.
+//!
+//! Caching, renewals and revocations are the same for both. The README compares the two in a table.
 //!
 //! # Deployment
 //!
-//! - CORS and sensitive-header layers go outside of this one, so that preflights need no credentials and logs don't show
-//!   them; [`pass_preflight`](ClerkBasicAuthLayer::pass_preflight) is the second best.
-//! - Readiness is the inner service's alone. A request that must wait for Clerk gives back what its service had reserved, so
-//!   a concurrency limit inside the layer is never held up by a sign-in.
-//! - An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
-//! - Call [`Clerk::shutdown`] when the server has stopped, or Clerk keeps the sessions for 7 days.
-//! - The budget for sign-ins is per process. Replicas behind one address divide it:
+//! - **Layers outside.** Put CORS and sensitive-header layers outside of this one, so that preflights need no
+//!   credentials and logs show none. If that is not possible, use
+//!   [`pass_preflight`](ClerkBasicAuthLayer::pass_preflight).
+//! - **Readiness.** The layer is ready when the inner service is. A request that has to wait for Clerk returns what the
+//!   inner service has reserved, so no sign-in holds a permit of a concurrency limit inside the layer.
+//! - **Upgrades.** An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
+//! - **Shutdown.** Call [`Clerk::shutdown`] when the server has stopped. Otherwise the sessions stay open at Clerk, for
+//!   7 days by default.
+//! - **Replicas.** The sign-in budget is per process. Replicas behind one address must divide it by
 //!   [`sign_in_rate`](ClerkBuilder::sign_in_rate).
-//!
-//! # Layout
-//!
-//! `layer` and `testing` (what a program touches) → `engine` (what happens in which order) → `provider` (what the Frontend
-//! and the Backend API differ in) → `sessions` (what this process holds), `kept` (what outlives it) → `clerk_api` (how
-//! Clerk's APIs are called), `jwt` → `limits` (queues, failures, circuits) → values. Imports run in this direction alone, and
-//! a test reads them. `testing` re-exports `fake-clerk` and implements [`Transport`](transport::Transport) for it; that crate shares no types with
-//! this one.
+//! - **Changes at Clerk.** Call [`Clerk::revoke_user`], [`Clerk::expire_proofs`] and the other revocations from Clerk's
+//!   webhooks. Without them, a banned user is let in for one token's life at most (60 s by default), and the old
+//!   password of a user who has changed it works for [`session_ttl`](ClerkBuilder::session_ttl) at most (1 h by
+//!   default).
 //!
 //! # Testing your own app
 //!
-//! With the feature `testing`, a Clerk instance in memory, and an engine on it that makes no test wait
-//! (the module `testing` has more):
+//! The feature `testing` has a Clerk instance in memory, and an engine on it that has no rate limit to wait for; the
+//! module `testing` has more.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -79,22 +97,30 @@
 //!
 //! let (fake, clerk) = testing::unlimited();
 //! let service = ClerkBasicAuthLayer::new(clerk).organization("acme")?.layer(service_fn(async |request: Request<()>| {
-//!     let session = request.extensions().get::<ClerkSession>().expect("the layer puts one there");
+//!     let session = request.extensions().get::<ClerkSession>().expect("the layer inserts one");
 //!     assert!(session.has_role("org:admin") && session.has_permission("org:invoices:manage"));
 //!     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 //! }));
 //!
 //! let jane = testing::basic("jane@example.com", "correct horse battery staple");
-//! let good = Request::builder().header(AUTHORIZATION, jane).body(())?;
-//! assert_eq!(service.clone().oneshot(good).await?.status(), 200);
+//! let request = Request::builder().header(AUTHORIZATION, jane).body(())?;
+//! assert_eq!(service.clone().oneshot(request).await?.status(), 200);
 //! assert_eq!(fake.live_sessions_of("jane@example.com"), 1);
 //!
-//! let none = Request::new(());
-//! assert_eq!(service.oneshot(none).await?.status(), 401);
+//! let anonymous = Request::new(());
+//! assert_eq!(service.oneshot(anonymous).await?.status(), 401);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
+//!
+//! # Layout
+//!
+//! `layer` and `testing` (HTTP, and tests of your own) → `engine` (the order in which things happen) → `provider` (the
+//! differences between the two APIs) → `sessions` (what is held in memory) and `store` (what outlives the process) →
+//! `clerk_api` (calls to Clerk) and `jwt` → `limits` (queues, failures, circuits) → values. Imports follow the arrows
+//! and never point back, which a test checks. `testing` re-exports `fake-clerk` and implements
+//! [`Transport`](transport::Transport) for it; `fake-clerk` shares no types with this crate.
 //!
 //! # Features
 //!
@@ -102,9 +128,9 @@
 //! |---|---|---|
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
-//! | `testing` | `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
+//! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
-//! `testing` follows `fake-clerk`, whose types it exports; minor releases of `fake-clerk` may break it.
+//! The module `testing` re-exports types of `fake-clerk`, so a minor release of `fake-clerk` may break it.
 //!
 //! [tower]: https://docs.rs/tower
 //! [Clerk]: https://clerk.com
@@ -118,6 +144,8 @@ mod client_token;
 mod clock;
 mod counters;
 mod credentials;
+#[cfg(doc)]
+pub mod documentation;
 mod engine;
 mod flight;
 mod instance;
@@ -153,12 +181,16 @@ pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
 
-/// Making this server a known device for an account, for Clerk's Device Trust: see [`Clerk::enroll`].
+/// Enrolment of this server as a known device of an account, for Clerk's Device Trust.
+///
+/// [`Clerk::enroll`] starts one. With the Backend API, no account needs it.
 pub mod enroll {
     pub use crate::engine::{Enrollment, EnrollmentFactor};
 }
 
-/// Errors of values that are parsed: keys, addresses, credentials, claims.
+/// Errors of values that are parsed: keys, addresses, credentials and claims.
+///
+/// An error in a setting is a [`ConfigError`], and a request that is not let in has a [`Rejection`].
 pub mod error {
     pub use crate::claims::ClaimsError;
     pub use crate::clerk_api::bapi::SecretKeyError;
@@ -166,19 +198,23 @@ pub mod error {
     pub use crate::instance::InstanceError;
 }
 
-/// Findings about an instance's settings: see [`Clerk::preflight`].
+/// Findings about the settings of a Clerk instance.
+///
+/// [`Clerk::preflight`] returns them. Log them at start, so that a wrong setting shows before the first sign-in fails.
 pub mod preflight {
     pub use crate::engine::{Finding, FindingKind};
 }
 
-/// Counts of an engine: see [`Clerk::stats`].
+/// Counts of an engine, for logs, health checks and metrics.
+///
+/// [`Clerk::stats`] returns them.
 pub mod stats {
     pub use crate::counters::{Outcome, UpstreamCalls};
     pub use crate::engine::Stats;
     pub use crate::limits::CircuitState;
 }
 
-/// The examples of the README are compiled with the others.
+// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

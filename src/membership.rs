@@ -1,4 +1,4 @@
-//! The organizations of a user.
+//! Organization memberships of a user.
 
 use crate::scope::OrganizationName;
 
@@ -10,7 +10,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// The id of an organization among these, by whichever name.
+    /// The id of the organization with this id or slug, if it is among the memberships.
     pub(crate) fn find<'a>(memberships: &'a [Self], organization: &OrganizationName) -> Option<&'a str> {
         let is_it = |it: &&Self| match organization {
             OrganizationName::Id(id) => it.id == *id,

@@ -1,4 +1,4 @@
-//! The organization a session is for, and what its user may do there.
+//! The organization of a session, with the user's role and permissions.
 
 use std::fmt;
 
@@ -6,11 +6,13 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::packed::Packed;
 
-/// The organization that a session is for, with what its user is and may do there.
+/// The organization of a session, with the user's role and permissions in it.
 ///
-/// The same for both versions of Clerk's claims: roles and permissions are named in full, as `org:admin` and
-/// `org:invoices:read`. Clerk's own permissions (`org:sys_memberships:read`) are in no token, so they aren't
-/// here either: judge by the role instead.
+/// [`ClerkSession::organization`](crate::ClerkSession::organization) and
+/// [`Claims::organization`](crate::Claims::organization) return it. Roles and permissions have their full names in both
+/// versions of Clerk's claims, such as `org:admin` and `org:invoices:read`. Clerk's system permissions, such as
+/// `org:sys_memberships:read`, are not part of a token
+/// (<https://clerk.com/docs/organizations/roles-permissions#system-permissions>): check the role instead.
 ///
 /// ```
 /// use tower_clerk::Organization;
@@ -28,36 +30,36 @@ impl Organization {
         Self(Packed::new([Some(id), slug, role, permissions]))
     }
 
-    /// The organization's id, `org_…`. It never changes.
+    /// The id of the organization, `org_…`. It never changes.
     #[must_use]
     pub fn id(&self) -> &str {
         self.0.get(0).unwrap_or_default()
     }
 
-    /// The name in addresses, where the instance uses such names. Its admins may change it, so don't store it.
+    /// The organization's name in URLs, if the instance uses slugs. Admins can change it, so store the id instead.
     #[must_use]
     pub fn slug(&self) -> Option<&str> {
         self.0.get(1)
     }
 
-    /// What the user is in the organization, such as `org:admin`.
+    /// The role of the user in the organization, such as `org:admin`.
     #[must_use]
     pub fn role(&self) -> Option<&str> {
         self.0.get(2)
     }
 
-    /// What the user may do in the organization, each such as `org:invoices:read`.
+    /// The permissions of the user in the organization, such as `org:invoices:read`.
     pub fn permissions(&self) -> impl Iterator<Item = &str> {
         self.0.get(3).into_iter().flat_map(|joined| joined.split(SEPARATOR))
     }
 
-    /// Whether the user has this role, named in full: `org:admin`.
+    /// Whether the user has this role. Use its full name, such as `org:admin`.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.role() == Some(role)
     }
 
-    /// Whether the user has this permission, named in full: `org:invoices:read`.
+    /// Whether the user has this permission. Use its full name, such as `org:invoices:read`.
     #[must_use]
     pub fn has_permission(&self, permission: &str) -> bool {
         self.permissions().any(|held| held == permission)
@@ -86,29 +88,30 @@ impl Serialize for Organization {
     }
 }
 
-/// No permission has it in its name: those that have are left out.
+/// Separates the stored permissions. A permission that contains it is skipped.
 const SEPARATOR: char = '\n';
 
-/// More than any instance can define. Two lists of a token multiply, so a small token could name very many.
+/// More than any instance can define. A token's lists of features and permissions multiply, so without a limit a small
+/// token could name millions.
 const MAX_PERMISSIONS: usize = 10_000;
 const MAX_PERMISSIONS_LEN: usize = 256 * 1024;
 
-/// The longest mask that is read, in decimal digits: 13,600 permissions.
+/// The longest accepted mask in decimal digits, enough for 13,600 permissions.
 const MAX_MASK: usize = 4096;
 
-/// Permissions on their way into an [`Organization`].
+/// Collects the permissions of an [`Organization`].
 #[derive(Debug, Default)]
 pub(crate) struct Permissions {
     joined: String,
     count: usize,
 }
 
-/// A token names more permissions than we hold.
+/// A token with more permissions than this crate stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyPermissions;
 
 impl Permissions {
-    /// The permissions of claims v1, as they are listed.
+    /// The permissions of claims of version 1, which list them.
     pub(crate) fn listed<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Self, TooManyPermissions> {
         let mut permissions = Self::default();
         for permission in list {
@@ -119,11 +122,11 @@ impl Permissions {
         Ok(permissions)
     }
 
-    /// The permissions of claims v2: features (`fea`), permissions (`o.per`), and for each feature of the
-    /// organization a mask over the permissions (`o.fpm`), as a decimal number whose lowest bit is the first.
+    /// The permissions of claims of version 2: features (`fea`), permissions (`o.per`), and for each feature of the
+    /// organization a mask over the permissions (`o.fpm`), a decimal number whose lowest bit is the first permission.
     ///
-    /// As Clerk's own `jwtPayloadParser.ts` reads them. What it can't read grants nothing: a mask that is no
-    /// number none for its feature, and features that throw an error there none at all.
+    /// Follows Clerk's own `jwtPayloadParser.ts`. Unreadable parts grant nothing: an invalid mask grants no permission
+    /// of its feature, and a list of features that makes Clerk's parser throw grants no permission at all.
     pub(crate) fn mapped(features: &str, names: &str, masks: &str) -> Result<Self, TooManyPermissions> {
         let mut permissions = Self::default();
         if names.is_empty() || masks.is_empty() {
@@ -133,7 +136,7 @@ impl Permissions {
             return Ok(permissions);
         };
         let names: Vec<&str> = names.split(',').map(str::trim).collect();
-        // The masks line up with the organization's features alone, not with the user's among them.
+        // The masks belong to the organization's features only; features of the user alone have none.
         for (feature, mask) in features.into_iter().zip(masks.split(',')) {
             for name in set_bits(mask.trim()).map_while(|bit| names.get(bit)) {
                 if !name.is_empty() {
@@ -161,7 +164,7 @@ impl Permissions {
     }
 }
 
-/// The features that an organization has (`o:`, `ou:`, `uo:`). None if one has no scope.
+/// The features of the organization (`o:`, `ou:`, `uo:`), or `None` if a feature has no scope.
 fn organization_features(features: &str) -> Option<Vec<&str>> {
     let mut of_organization = Vec::new();
     for feature in features.split(',').filter(|_| !features.is_empty()) {
@@ -173,12 +176,12 @@ fn organization_features(features: &str) -> Option<Vec<&str>> {
     Some(of_organization)
 }
 
-/// The bits that are set in a decimal number of any length, lowest first. None in what is no such number.
+/// The set bits of a decimal number, lowest first. An invalid or too long number has none.
 fn set_bits(decimal: &str) -> impl Iterator<Item = usize> {
     let is_number = (1..=MAX_MASK).contains(&decimal.len()) && decimal.bytes().all(|b| b.is_ascii_digit());
     let mut limbs: Vec<u32> = Vec::new();
     if is_number {
-        // Nine digits at a time, the most that fit into a limb, so neither sum nor carry can overflow.
+        // Nine digits at a time are the most that fit into a limb, so neither sum nor carry can overflow.
         for digits in decimal.as_bytes().chunks(9) {
             let mut carry = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
             let scale = digits.iter().fold(1, |scale, _| scale * 10);
@@ -235,7 +238,7 @@ mod tests {
                 "3,2",
                 &["org:dashboard:manage", "org:dashboard:read", "org:teams:read"],
             ),
-            // The user's own feature comes last: its slot in the masks isn't reached.
+            // The user's feature comes last, so its mask is not reached.
             (
                 "o:repositories,uo:projects,u:gold",
                 "read,create,update,delete,revoke",
@@ -255,7 +258,7 @@ mod tests {
                 "3,0",
                 &["org:memberships:read", "org:memberships:manage"],
             ),
-            // It comes first: the masks line up with the organization's features all the same.
+            // The user's feature comes first, and still has no mask.
             ("u:gold,o:teams", "read,manage", "2,3", &["org:teams:manage"]),
             // White space, bits beyond the list, a feature without a mask, a mask without a feature.
             (" o:teams , x:other ", " read , manage ", " 7 ", &["org:teams:read", "org:teams:manage"]),
@@ -281,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_grants_nothing() {
+    fn unreadable_masks_and_features_grant_nothing() {
         for mask in
             ["-1", "1.5", "1invalid", "", " ", "+1", "0x1", "1e3", "\u{661}", &"1".repeat(MAX_MASK + 1)]
         {
             assert_eq!(mapped("o:a", "read", mask), [""; 0], "{mask}");
         }
-        // The feature beside it keeps its own.
+        // The next feature still gets its mask.
         assert_eq!(mapped("o:a,o:b", "read", "-1,1"), ["org:b:read"]);
         for features in ["", "a", "o:a,b", "o:a,", "a,o:b"] {
             assert_eq!(mapped(features, "read", "1,1"), [""; 0], "{features}");
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_permissions_are_asked_for_in_full() {
+    fn roles_and_permissions_are_compared_by_full_name() {
         let permissions = Permissions::listed(["org:a:read", "org:b:manage", "", "org:\nadmin"]).unwrap();
         let organization = Organization::new("org_1", Some("acme"), Some("org:admin"), &permissions);
         assert_eq!((organization.id(), organization.slug()), ("org_1", Some("acme")));
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organization_is_serialized_as_it_is_asked_for() {
+    fn an_organization_is_serialized_with_its_permissions() {
         let permissions = Permissions::listed(["org:a:read"]).unwrap();
         let organization = Organization::new("org_1", None, Some("org:admin"), &permissions);
         let json = serde_json::to_string(&organization).unwrap();
@@ -345,7 +348,9 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_permissions_never_panic(features in any::<String>(), names in any::<String>(), masks in any::<String>()) {
+        fn arbitrary_permissions_never_panic(
+            features in any::<String>(), names in any::<String>(), masks in any::<String>(),
+        ) {
             let _ = Permissions::mapped(&features, &names, &masks);
             let _ = Permissions::mapped("o:a,o:b", &names, "9007199254740993,3");
         }

@@ -1,6 +1,6 @@
-//! Several short strings in one allocation, for what is held a million times over.
+//! Several short strings in one allocation, for types of which a million values are held.
 
-/// `N` strings, each of which may be missing, end to end in one buffer.
+/// `N` optional strings, stored one after another in one buffer.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Packed<const N: usize> {
     text: Box<str>,
@@ -19,7 +19,7 @@ impl<const N: usize> Packed<N> {
                 text.push_str(string);
                 present |= 1 << index;
             }
-            // What lies past 4 GiB can't be reached, instead of being mistaken for something else.
+            // Text past 4 GiB is cut off; a wrapped offset would return text of another string.
             ends[index] = u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
         Self { text: text.into(), ends, present }

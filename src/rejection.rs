@@ -1,4 +1,4 @@
-//! Why a request was not let in.
+//! Rejections, and what the client learns of them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,39 +6,53 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// The kinds of [`Rejection`], each with its status and its code.
+/// The kind of a [`Rejection`], which determines its status and its code.
+///
+/// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
+/// must not conclude that their password is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// The request holds no Basic credentials (401).
+    /// The request carries no Basic credentials (401).
     CredentialsMissing,
     /// The `Authorization` field is not well-formed Basic (401).
+    ///
+    /// The [`detail`](Rejection::detail) says what is wrong.
     CredentialsMalformed,
-    /// Wrong password, unknown user, locked or banned account: one and the same answer (401).
+    /// The password is wrong, the user is unknown, or the account is locked or banned (401).
+    ///
+    /// The answer is the same for all of them.
     CredentialsRejected,
-    /// Clerk wants something of the user first: a new password, a trusted device, a session task, another way in
-    /// (403).
+    /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
+    /// sign in by another strategy (403).
     AccountActionRequired,
-    /// The password is right, but the account has a second factor, which Basic cannot carry (403).
+    /// The password is right, but the account has a second factor, which HTTP Basic cannot carry (403).
     SecondFactorRequired,
-    /// The organization asked for is not one of the user's, or doesn't exist (403).
+    /// The user is not a member of the organization, it doesn't exist, or the request names none (403).
     OrganizationForbidden,
-    /// A guard behind the layer says no (403).
+    /// The user is signed in, but not allowed to do this (403).
+    ///
+    /// The layer never rejects with this kind; it is for guards behind it.
     Forbidden,
     /// Too many failed attempts with this identifier (429).
     Throttled,
-    /// The sign-in budget or Clerk's own quota is spent, or the queue for it is full (503).
+    /// The sign-in budget or Clerk's own quota is used up, or the queue for a permit is full (503).
     UpstreamRateLimited,
-    /// Clerk can't be reached, is slow, broken, or answers what nobody knows (503).
+    /// Clerk can't be reached, doesn't answer in time, or gives an answer that this crate doesn't know (503).
+    ///
+    /// A request is also answered like this if its session was revoked repeatedly while it waited, and after
+    /// [`Clerk::shutdown`](crate::Clerk::shutdown).
     UpstreamUnavailable,
-    /// The Clerk instance, or this layer, is set up so that sign-ins cannot work (500).
+    /// The settings of the Clerk instance, the engine or the layer make this impossible (500).
+    ///
+    /// The log says which; [`Clerk::preflight`](crate::Clerk::preflight) finds most of them at start.
     Misconfigured,
-    /// A error of this crate (500).
+    /// An internal error of this crate (500).
     Internal,
 }
 
 impl RejectionKind {
-    /// Every kind.
+    /// All kinds, in the order of their declaration.
     pub const ALL: &'static [Self] = &[
         Self::CredentialsMissing,
         Self::CredentialsMalformed,
@@ -54,7 +68,7 @@ impl RejectionKind {
         Self::Internal,
     ];
 
-    /// The status of the response.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -71,7 +85,7 @@ impl RejectionKind {
         }
     }
 
-    /// A stable name for programs: `credentials_rejected`, `upstream_unavailable` …
+    /// Returns a stable name for programs, such as `credentials_rejected` or `upstream_unavailable`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -90,7 +104,9 @@ impl RejectionKind {
         }
     }
 
-    /// A short sentence for people.
+    /// Returns a short description in English, for a response body or a log.
+    ///
+    /// It may change between releases.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -109,17 +125,22 @@ impl RejectionKind {
         }
     }
 
-    /// Whether the answer carries a `WWW-Authenticate` challenge: other credentials may help.
+    /// Returns whether the response carries a `WWW-Authenticate` challenge, because other credentials may be accepted.
+    ///
+    /// This is so for every 401, and for no other status.
     #[must_use]
     pub fn is_challenge(self) -> bool {
         self.status() == StatusCode::UNAUTHORIZED
     }
 }
 
-/// Why a request was not let in.
+/// The reason for which a request was rejected.
 ///
-/// The layer leaves it in the extensions of the *response* (rule A2), so that a tracing or metrics layer outside
-/// can see more than the client does. It never holds anything of the credentials.
+/// The layer attaches it to the extensions of the *response*, so that a tracing or metrics layer outside can see more
+/// than the client does. It never holds any part of the credentials.
+///
+/// This is an opaque struct and not an enum, so that later releases can add context without a breaking change. Match on
+/// its [`kind`](Self::kind).
 ///
 /// ```
 /// use tower_clerk::{Rejection, RejectionKind};
@@ -137,7 +158,10 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A rejection of the given kind.
+    /// Creates a rejection of a kind.
+    ///
+    /// Use it in tests of a [`RejectionResponse`](crate::layer::RejectionResponse), or in a guard behind the layer that
+    /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
         Self { kind, retry_after: None, detail: None, upstream_code: None }
@@ -158,39 +182,46 @@ impl Rejection {
         self
     }
 
-    /// What kind of rejection it is.
+    /// Returns the kind of this rejection.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.kind.status()
     }
 
-    /// A stable name for programs.
+    /// Returns a stable name for programs.
+    ///
+    /// See [`RejectionKind::code`].
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.kind.code()
     }
 
-    /// After how long another attempt may succeed, where that is known. Sent as `Retry-After`.
+    /// Returns how long the client should wait before it tries again: at least 1 s, or `None` if waiting doesn't help.
+    ///
+    /// The layer sends it as `Retry-After`, rounded up to whole seconds. Its own 429 and 503 responses always have one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// A sentence that helps the client, where there is one that tells an attacker nothing.
+    /// Returns a sentence that tells the client what to do, if there is one that tells an attacker nothing.
+    ///
+    /// [`ProblemJson`](crate::layer::ProblemJson) sends it as `detail`.
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {
         self.detail
     }
 
-    /// Clerk's own error code or sign-in status, where one led here: for logs, never for the client.
+    /// Returns the error code or sign-in status of Clerk that led to this rejection, if one did.
     ///
-    /// It tells a locked account from a wrong password, which the response doesn't.
+    /// It is for logs and must not reach the client: it tells a locked account from a wrong password, which the
+    /// response doesn't.
     #[must_use]
     pub fn upstream_code(&self) -> Option<&str> {
         self.upstream_code.as_deref()
@@ -199,7 +230,8 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Clerk's code stays out: who shows this to a client must not tell a locked account from a wrong password.
+        // Without Clerk's code: a program may show this text to a client, which must not learn whether an account is
+        // locked.
         f.write_str(self.kind.title())
     }
 }

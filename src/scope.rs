@@ -1,8 +1,8 @@
-//! What a session or a token is for: an organization and a JWT template, as they were asked for.
+//! The organization and the JWT template that a token is requested for.
 //!
-//! Names are parsed where they come in, so that everything behind knows what it has.
+//! Names are parsed at the boundary, so that later code can rely on their shape.
 
-/// What a token is for. The default is the user's personal account and Clerk's own session token.
+/// The scope of a token. The default is Clerk's own session token for the user's personal account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     pub(crate) organization: Option<OrganizationName>,
@@ -10,20 +10,20 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Whether it is for what a sign-in brings along anyway: no organization, no template.
+    /// Whether a sign-in returns a token of this scope: no organization and no template.
     pub(crate) fn is_plain(&self) -> bool {
         self.organization.is_none() && self.template.is_none()
     }
 }
 
-/// How an organization was named (rule S7). The id and the slug of one organization are two names.
+/// An organization, by id or by slug (rule S7). The id and the slug of one organization are different names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum OrganizationName {
-    /// `org_` and 1-64 alphanumerics.
+    /// `org_` and 1 to 64 ASCII letters and digits.
     Id(Box<str>),
     /// `[a-z0-9_-]{1,256}`.
     Slug(Box<str>),
-    /// No organization can be called that. It never reaches Clerk.
+    /// A name that no organization can have. It is never sent to Clerk.
     Malformed,
 }
 
@@ -41,7 +41,7 @@ impl OrganizationName {
         if is_slug { Self::Slug(name.into()) } else { Self::Malformed }
     }
 
-    /// As it was asked for; empty where it is malformed.
+    /// The name as requested, or an empty string if it is malformed.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Id(name) | Self::Slug(name) => name,
@@ -50,12 +50,12 @@ impl OrganizationName {
     }
 }
 
-/// A JWT template, by the name that stands in the path of its mint.
+/// A JWT template, by the name in the path of its mint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TemplateName {
     /// `[A-Za-z0-9_-]{1,128}`.
     Usable(Box<str>),
-    /// It can't stand in a path, so it never reaches Clerk.
+    /// A name that cannot be part of a path. It is never sent to Clerk.
     Malformed,
 }
 
@@ -76,7 +76,7 @@ mod tests {
         let parse = OrganizationName::parse;
         assert_eq!(parse("org_2abC"), OrganizationName::Id("org_2abC".into()));
         assert_eq!(parse("acme-inc_2"), OrganizationName::Slug("acme-inc_2".into()));
-        // Not an id, but a slug may begin like one.
+        // A slug may start like an id.
         for slug in ["org_a-b", "org_"] {
             assert_eq!(parse(slug), OrganizationName::Slug(slug.into()));
         }

@@ -1,4 +1,4 @@
-//! What a handler gets.
+//! What the layer leaves in a request's extensions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
 use crate::token::VerifiedToken;
 
-/// A signed-in user: the live Clerk session behind the credentials of a request, as it stood when the request
-/// came.
+/// The Clerk session of a signed-in user, with its verified JWT.
 ///
-/// The layer puts it into the request's extensions. It is a snapshot and cheap to clone; a token that is renewed
-/// later doesn't change it.
+/// The layer inserts it into the request's extensions; [`Clerk::authenticate`](crate::Clerk::authenticate) returns it.
+/// It is a snapshot of the session when the request came: a later renewal or revocation doesn't change it. Cloning it
+/// copies one pointer.
 ///
 /// ```
 /// use tower_clerk::ClerkSession;
@@ -35,7 +35,7 @@ struct Inner {
     session_id: Box<str>,
     via: ClerkApi,
     token: VerifiedToken,
-    /// The organization, where the token itself doesn't say it: a template's token need not.
+    /// Set if the token itself names no organization, as the token of a template may do.
     organization: Option<Organization>,
 }
 
@@ -49,33 +49,42 @@ impl ClerkSession {
         Self(Arc::new(Inner { session_id: session_id.into(), via, token, organization }))
     }
 
-    /// The road that the password was proven on.
+    /// Returns which of Clerk's APIs verified the password.
     #[must_use]
     pub fn via(&self) -> ClerkApi {
         self.0.via
     }
 
-    /// The user's id, `user_…`.
+    /// Returns the id of the user, `user_…`.
+    ///
+    /// It never changes, so it is the key to store your own data of a user under.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.claims().subject()
     }
 
-    /// The Clerk session's id, `sess_…`.
+    /// Returns the id of the Clerk session, `sess_…`.
+    ///
+    /// Requests with the same credentials share a session, until the engine replaces it.
     #[must_use]
     pub fn session_id(&self) -> &str {
         &self.0.session_id
     }
 
-    /// The JWT, to send on to services that verify Clerk's tokens themselves.
+    /// Returns the JWT, to send on to services that verify Clerk's tokens themselves.
     ///
-    /// It is as good as a password for as long as it lives: keep it out of logs.
+    /// It authenticates the user until [`expires_at`](Self::expires_at), so keep it out of logs. It has at least
+    /// [`min_token_life`](crate::ClerkBasicAuthLayer::min_token_life) left when the request reaches the handler: 10 s
+    /// by default, or a fifth of its whole life if that is less.
     #[must_use]
     pub fn token(&self) -> &str {
         self.0.token.jwt()
     }
 
-    /// When the token runs out, by Clerk's clock.
+    /// Returns the time at which the token expires, by Clerk's clock.
+    ///
+    /// This is the `exp` claim. The session itself usually lives longer: the engine renews the token for later
+    /// requests.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
@@ -83,41 +92,62 @@ impl ClerkSession {
             .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// The organization the session is for, or `None` for the user's personal account.
+    /// Returns the organization that the session is for, or `None` for the user's personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
         self.0.organization.as_ref().or_else(|| self.claims().organization())
     }
 
-    /// What the verified token says.
+    /// Returns the claims of the verified token that Clerk defines.
+    ///
+    /// Use [`custom_claims`](Self::custom_claims) for claims of your own.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         self.0.token.claims()
     }
 
-    /// Reads the token's payload into a type of your own, for custom claims.
+    /// Deserializes the token's payload into a type of your own.
     ///
-    /// The payload is decoded anew each time (microseconds), so that a session kept in memory is small.
+    /// Use it for claims that you have added to session tokens or to a JWT template in Clerk's dashboard
+    /// (<https://clerk.com/docs/guides/sessions/customize-session-tokens>). Each call decodes the payload again, which
+    /// takes microseconds; the session in memory stays small for it.
     ///
     /// # Errors
     ///
-    /// When the payload doesn't fit the type.
+    /// Returns an error if the payload doesn't fit the type.
+    ///
+    /// ```
+    /// # fn example(session: tower_clerk::ClerkSession) -> Result<(), tower_clerk::error::ClaimsError> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Plan {
+    ///     tier: String,
+    /// }
+    ///
+    /// let plan: Plan = session.custom_claims()?;
+    /// println!("{} is on {}", session.user_id(), plan.tier);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         self.0.token.deserialize()
     }
 
-    /// When the token's claims were true, where its header says it (`oiat`).
+    /// The `oiat` of the token's header, or its `iat` if there is none: the time that its claims are from.
     pub(crate) fn origin_issued_at(&self) -> u64 {
         self.0.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
     }
 
-    /// Whether the user has this role, `org:admin`, in the session's organization.
+    /// Returns whether the user has this role in the session's organization, named in full: `org:admin`.
+    ///
+    /// It is `false` for the personal account.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.organization().is_some_and(|organization| organization.has_role(role))
     }
 
-    /// Whether the user has this permission, `org:invoices:read`, in the session's organization.
+    /// Returns whether the user has this permission in the session's organization, named in full: `org:invoices:read`.
+    ///
+    /// It is `false` for the personal account.
     #[must_use]
     pub fn has_permission(&self, permission: &str) -> bool {
         self.organization().is_some_and(|organization| organization.has_permission(permission))
@@ -135,18 +165,23 @@ impl fmt::Debug for ClerkSession {
     }
 }
 
-/// How an engine gets from a password to a Clerk session. See [`ClerkBuilder::secret_key`](crate::ClerkBuilder::secret_key).
+/// Which of Clerk's APIs an engine verifies passwords with.
+///
+/// The Frontend API is the default; [`ClerkBuilder::secret_key`](crate::ClerkBuilder::secret_key) selects the Backend
+/// API. The [crate docs](crate#two-apis) compare the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClerkApi {
-    /// By the Frontend API: each proof of a password is a sign-in.
+    /// The Frontend API: each proof of a password is a sign-in.
     Frontend,
-    /// By the Backend API, with the instance's secret key: a sign-in once in the life of a Clerk session.
+    /// The Backend API, with the instance's secret key: a sign-in is needed once in the life of a Clerk session.
     Backend,
 }
 
 impl ClerkApi {
-    /// A stable name, as it stands in logs and in a metric's label.
+    /// Returns the name that logs and metrics use: `frontend` or `backend`.
+    ///
+    /// It is stable.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -156,18 +191,21 @@ impl ClerkApi {
     }
 }
 
-/// Left in a request's extensions where a layer let the request pass without a session: an optional layer that found no
-/// credentials, an exempt route, a CORS preflight.
+/// Marks a request that the layer let pass without a session.
 ///
-/// Its presence tells a request without credentials from a route without a layer. It carries the layer's challenge, so that
-/// whatever refuses the request further in can ask for credentials just as the layer does:
+/// The layer inserts it into the extensions of a request without credentials if it is
+/// [optional](crate::ClerkBasicAuthLayer::optional), of an [exempt](crate::ClerkBasicAuthLayer::exempt) request, and of
+/// a CORS preflight that it [lets pass](crate::ClerkBasicAuthLayer::pass_preflight). A request with neither an
+/// `Anonymous` nor a [`ClerkSession`] has not been through the layer.
+///
+/// It carries the layer's challenge, so that a handler can ask for credentials in the same way as the layer does:
 ///
 /// ```
 /// use http::header::WWW_AUTHENTICATE;
 /// use http::{Request, Response, StatusCode};
 /// use tower_clerk::Anonymous;
 ///
-/// fn refuse(request: &Request<()>) -> Response<()> {
+/// fn unauthorized(request: &Request<()>) -> Response<()> {
 ///     let mut response = Response::new(());
 ///     *response.status_mut() = StatusCode::UNAUTHORIZED;
 ///     if let Some(anonymous) = request.extensions().get::<Anonymous>() {
@@ -186,7 +224,7 @@ impl Anonymous {
         Self { challenge }
     }
 
-    /// The value of `WWW-Authenticate` that goes with a 401: `Basic realm="…", charset="UTF-8"`.
+    /// Returns the value for the `WWW-Authenticate` field of a 401 response: `Basic realm="…", charset="UTF-8"`.
     #[must_use]
     pub fn challenge(&self) -> &HeaderValue {
         &self.challenge

@@ -1,8 +1,8 @@
-//! What an engine is told once, when it is built.
+//! The settings of an engine, fixed when it is built.
 
 use std::time::Duration;
 
-/// The settings of an engine that are plain values.
+/// The settings that are plain values.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) session_ttl: Duration,

@@ -1,24 +1,24 @@
-//! Small tools for what is shared: locks that a panic elsewhere does not poison, and a race of two futures.
+//! Small synchronization helpers: a lock without poisoning, and a race of two futures.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Locks, also after a holder has panicked: no critical section of this crate leaves half a change behind.
+/// Locks a mutex, ignoring poison: no critical section of this crate leaves a change half done.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which of two futures was done first.
+/// The output of the future that completed first.
 pub(crate) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// Runs two futures and takes the one that is done first, the first where both are; the other is dropped.
+/// Polls two futures until one completes, and drops the other. If both are ready, the first one wins.
 ///
-/// What `tokio::select!` would do, without the procedural macros that it brings along.
+/// This is a biased `tokio::select!` without the dependency on tokio's procedural macros.
 pub(crate) async fn either<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,
@@ -33,7 +33,8 @@ pub(crate) async fn either<A, B>(
     .await
 }
 
-/// Does what is done at once, now, and in the background what isn't: for where nothing can be waited for.
+/// Polls a future once, and spawns it if it is not ready: for callers that can't await. Without a runtime it is
+/// dropped.
 pub(crate) fn now_or_later(future: impl Future<Output = ()> + Send + 'static) {
     let mut future = Box::pin(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -1,15 +1,15 @@
 //! A Clerk instance in memory, to test your own app with.
 //!
-//! [`FakeClerk`] is the stand-in of the crate [`fake_clerk`], whose documentation says what it is and isn't, and lists
-//! its [accounts](fake_clerk#demo-accounts). It is a [`Transport`], so an engine asks it in process, without an account
-//! or a network.
+//! [`FakeClerk`] is the stand-in of the crate [`fake_clerk`], whose docs state its limits and list its [demo
+//! accounts](fake_clerk#demo-accounts). Here it implements [`Transport`], so an engine calls it in process: a test
+//! needs neither a Clerk account nor a network.
 //!
-//! # Without a wait
+//! # Tests without rate limits
 //!
-//! The stand-in is as strict as Clerk, which allows an address five sign-ins in ten seconds, and the engine keeps to
-//! that: the sixth sign-in of a test waits for ten seconds. [`unlimited`] starts a stand-in and an engine without
-//! either limit; [`unlimited_builder`] does the same with a stand-in that you have set up, and lets you set the engine
-//! up too. [`basic`] writes the header.
+//! Clerk allows an address five sign-ins in 10 s. The stand-in enforces that limit and the engine stays below it, so
+//! the sixth sign-in of a test would wait for 10 s. [`unlimited`] returns a stand-in and an engine without either
+//! limit. [`unlimited_builder`] does the same for a stand-in that you have configured, and lets you configure the
+//! engine, too. [`basic`] returns the header value.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,8 +31,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To test how your app behaves *with* the limits, build both by hand:
-//! `Clerk::builder(fake.fapi_url()).transport(fake.clone())`. Under `tokio::time::pause` their waits pass at once.
+//! # Tests with rate limits
+//!
+//! To test how your app behaves under the limits, build both by hand:
+//! `Clerk::builder(fake.fapi_url()).transport(fake.clone())`. Under `tokio::time::pause`, all waits elapse at once.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -64,17 +66,20 @@ impl Transport for FakeClerk {
 }
 
 impl From<Clock> for FakeClock {
-    /// The stand-in's clock that tells the same time, for [`FakeClerkBuilder::clock`].
+    /// Creates a clock for the stand-in that tells the same time.
+    ///
+    /// Pass it to [`FakeClerkBuilder::clock`].
     fn from(clock: Clock) -> Self {
         let now = clock.now();
         Self::anchored(clock.wall_at(now), now)
     }
 }
 
-/// Starts a stand-in with its demo accounts, and an engine on it, neither of which limits sign-ins.
+/// Creates a stand-in with its demo accounts, and an engine that uses it, both without a limit of sign-ins.
 ///
-/// For tests of an app. No limit of sign-ins applies. Failed attempts still count: after four wrong passwords a user is
-/// answered 429; use another user or a new engine.
+/// This is the start of most tests of an app. Failed attempts still count: after four wrong passwords a user is
+/// answered
+/// 429. Use another user or a new engine then.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,9 +101,9 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 
 /// Lifts the stand-in's rate limits and returns a builder for an engine on it.
 ///
-/// The stand-in is asked in process and [stops limiting](FakeClerkBuilder::no_rate_limit) whatever it limited before.
-/// The engine keeps to no limit of sign-ins and tells the time by the stand-in's clock; it has defaults otherwise. For
-/// tests that set one of them up:
+/// The stand-in [drops its rate limits](FakeClerkBuilder::no_rate_limit), whichever it had. The engine calls it in
+/// process, has no sign-in budget, and uses the stand-in's clock; all other settings have their defaults. Use it for
+/// tests that configure one of the two:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,7 +116,7 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 /// # Ok(()) }
 /// ```
 ///
-/// An engine with a [`secret_key`](ClerkBuilder::secret_key) keeps to a budget of calls to the Backend API besides, spread
+/// An engine with a [`secret_key`](ClerkBuilder::secret_key) also has a budget of calls to the Backend API, spread
 /// evenly over time. A large [`backend_rate`](ClerkBuilder::backend_rate) lifts it:
 ///
 /// ```
@@ -136,7 +141,7 @@ pub fn unlimited_builder(fake: &FakeClerk) -> ClerkBuilder {
         .unlimited_sign_ins()
 }
 
-/// The value of an `Authorization` header by HTTP Basic, marked as sensitive.
+/// Returns the value of an `Authorization` field with HTTP Basic credentials, marked as sensitive.
 ///
 /// ```
 /// let value = tower_clerk::testing::basic("jane", "correct horse battery staple");
@@ -146,10 +151,10 @@ pub fn unlimited_builder(fake: &FakeClerk) -> ClerkBuilder {
 ///
 /// # Panics
 ///
-/// When the user has a colon in it, which HTTP Basic has no way to write.
+/// Panics if `user` contains a colon, which HTTP Basic can't represent.
 #[must_use]
 pub fn basic(user: &str, password: &str) -> HeaderValue {
-    assert!(!user.contains(':'), "HTTP Basic can't write a user with a colon in it");
+    assert!(!user.contains(':'), "HTTP Basic can't represent a user with a colon in it");
     let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::from_str(&format!("Basic {credentials}")).expect("base64 is visible ASCII");
     value.set_sensitive(true);

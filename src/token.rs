@@ -1,4 +1,4 @@
-//! A token that was verified, together with what it says.
+//! A verified token with its claims.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use zeroize::Zeroizing;
 
 use crate::claims::{self, Claims, ClaimsError};
 
-/// A token that was verified, together with what it says.
+/// A verified token with its claims.
 ///
-/// The JWT is held once, because it is handed on as it is; its payload is not kept beside it, as that would
-/// double what a session takes. Claims of the instance's own are decoded again each time they are asked for.
+/// The JWT is stored once, to be passed on verbatim. The decoded payload is not stored with it, because it would double
+/// the size of a session; custom claims are decoded again on each use.
 pub(crate) struct VerifiedToken {
     jwt: Zeroizing<Box<str>>,
     claims: Claims,
 }
 
 impl VerifiedToken {
-    /// Only for `jwt::verify`, which vouches for the signature.
+    /// Only for `jwt::verify`, which has checked the signature.
     pub(crate) fn new(jwt: &str, claims: Claims) -> Self {
         Self { jwt: Zeroizing::new(jwt.into()), claims }
     }
 
-    /// The compact JWT. Whoever has it is the user, until it ends.
+    /// The compact JWT, a bearer credential of the user until it expires.
     pub(crate) fn jwt(&self) -> &str {
         &self.jwt
     }
@@ -33,13 +33,12 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// Reads the whole payload into a type of the caller's, at the cost of one base64 and one JSON decoding.
+    /// Deserializes the whole payload, at the cost of one base64 and one JSON decoding.
     pub(crate) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         claims::deserialize(&self.decoded_payload())
     }
 
-    /// When the claims were true (`oiat` of the header): Clerk's edge mints from claims that may be older than the
-    /// token.
+    /// The time that the claims are from (`oiat` in the header). Clerk's edge may mint a token from older claims.
     pub(crate) fn origin_issued_at(&self) -> Option<u64> {
         #[derive(serde::Deserialize)]
         struct Origin {

@@ -1,4 +1,7 @@
-//! The one door to Clerk: a request with its bytes in, a response with its bytes out.
+//! The interface to the HTTP client that sends requests to Clerk.
+//!
+//! The built-in client is made of `reqwest`. To use another one, implement [`Transport`] and pass it to
+//! [`ClerkBuilder::transport`](crate::ClerkBuilder::transport).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,37 +11,37 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{Request, Response};
 
-/// What a [`Transport`] answers with, in time.
+/// The future that [`Transport::send`] returns.
 pub type TransportFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Bytes>, TransportError>> + Send + 'a>>;
 
-/// Carries requests to Clerk.
+/// Sends requests to Clerk.
 ///
-/// The crate brings one made of `reqwest`. Write your own where requests must go through an HTTP client that
-/// you already have: one with a proxy, a client certificate, a service mesh. `testing::FakeClerk` is one too,
-/// so that a test needs no socket.
+/// Implement this trait if requests must go through an HTTP client of your own, for example one with a proxy, a client
+/// certificate or a service mesh. `testing::FakeClerk` is a transport too, so that a test needs no socket.
 ///
-/// # What an implementation must keep to
+/// # Requirements
 ///
-/// The request's body holds a password. Whatever sends it
-/// - follows no redirect (a redirect would carry the password to another place),
-/// - repeats no request that may have reached the other side (Clerk counts each sign-in),
-/// - keeps and sends no cookies, and adds no `Origin` (Clerk refuses it beside `Authorization`),
-/// - logs neither bodies nor the `Authorization` header nor the URI's query, which can hold a session token that still
-///   serves (`expired_token`),
-/// - gives up on a body larger than [`MAX_BODY`] with [`TransportError::too_large`].
+/// The body of a request may hold a password. An implementation must
+/// - follow no redirect, because a redirect would send the password to another host,
+/// - repeat no request that may have reached Clerk, because Clerk counts each sign-in,
+/// - neither store nor send cookies, and add no `Origin`, which Clerk refuses together with `Authorization`,
+/// - log no body, no `Authorization` header and no query of a URI, which can hold a session token that is still valid
+///   (`expired_token`),
+/// - fail with [`TransportError::too_large`] on a response body larger than [`MAX_BODY`].
 ///
-/// The URI is absolute. There is no deadline to keep: the caller drops the future when time is up.
+/// The URI is absolute. An implementation needs no timeout: the caller drops the future when its time is up
+/// ([`ClerkBuilder::upstream_timeout`](crate::ClerkBuilder::upstream_timeout)).
 ///
 /// ```
 /// use bytes::Bytes;
 /// use http::{Request, Response};
 /// use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 ///
-/// /// A Clerk that is always away.
-/// struct Away;
+/// /// A transport that never reaches Clerk.
+/// struct Offline;
 ///
-/// impl Transport for Away {
+/// impl Transport for Offline {
 ///     fn send(&self, _request: Request<Bytes>) -> TransportFuture<'_> {
 ///         Box::pin(async { Err(TransportError::connect("connection refused")) })
 ///     }
@@ -46,18 +49,23 @@ pub type TransportFuture<'a> =
 /// ```
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request and reads the whole response.
+    ///
+    /// # Errors
+    ///
+    /// The future returns an error if no complete response arrives. Use [`TransportError::connect`] only if the request
+    /// certainly did not reach Clerk, because such a request is sent a second time.
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_>;
 }
 
-// The trait must stay usable as `Arc<dyn Transport>`.
+// The engine holds an `Arc<dyn Transport>`.
 fn _object_safe(_: &dyn Transport) {}
 
-/// The largest response body that is read: 1 MiB. What Clerk sends is a few kilobytes.
+/// The largest accepted response body: 1 MiB (1,048,576 bytes). Clerk's answers are a few kilobytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// A request to Clerk that brought no response.
+/// A request to Clerk that got no complete response.
 ///
-/// It holds no URL and no part of the request, so it may be logged.
+/// The crate logs this error with its source. The source must therefore hold no URL and no part of the request.
 pub struct TransportError {
     kind: TransportErrorKind,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -71,25 +79,29 @@ enum TransportErrorKind {
 }
 
 impl TransportError {
-    /// The request certainly didn't reach Clerk: no connection was made (refused, no such host, TLS failed).
+    /// An error for a request that certainly did not reach Clerk: no connection was made (connection refused, unknown
+    /// host, failed TLS handshake).
     ///
-    /// Only such a request may be sent once more.
+    /// The request is sent once more.
     pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: TransportErrorKind::Connect, source: Some(source.into()) }
     }
 
-    /// The exchange broke off at a point where Clerk may have seen the request.
+    /// An error for a request that Clerk may have seen, such as a connection that closed before the response was
+    /// complete.
+    ///
+    /// The request is not sent again, because Clerk counts each sign-in.
     pub fn broken(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: TransportErrorKind::Broken, source: Some(source.into()) }
     }
 
-    /// The response's body was larger than [`MAX_BODY`].
+    /// An error for a response body that is larger than [`MAX_BODY`].
     #[must_use]
     pub fn too_large() -> Self {
         Self { kind: TransportErrorKind::TooLarge, source: None }
     }
 
-    /// Whether the request certainly didn't reach Clerk.
+    /// Whether the request certainly did not reach Clerk.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == TransportErrorKind::Connect
@@ -99,8 +111,8 @@ impl TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            TransportErrorKind::Connect => "no connection to Clerk could be made",
-            TransportErrorKind::Broken => "the exchange with Clerk broke off",
+            TransportErrorKind::Connect => "could not connect to Clerk",
+            TransportErrorKind::Broken => "the connection to Clerk broke before the response was complete",
             TransportErrorKind::TooLarge => "Clerk's answer was larger than 1 MiB",
         })
     }

@@ -1,4 +1,4 @@
-//! How long a hit takes, beside the service alone and beside what others do.
+//! Measures the time of a hit, next to the bare service and to alternatives.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tower_clerk_benches::{Instance, Measured, Subject, Visitor, drive, request};

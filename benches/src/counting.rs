@@ -1,4 +1,4 @@
-//! An allocator that counts.
+//! A counting allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ thread_local! {
     static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting what the calling thread asks of it.
+/// The system's allocator, which counts the calling thread's allocations.
 ///
 /// ```
 /// use tower_clerk_benches::Counting;
@@ -24,13 +24,13 @@ thread_local! {
 pub struct Counting;
 
 impl Counting {
-    /// Allocations of this thread so far; a reallocation is one.
+    /// Returns the number of this thread's allocations. A reallocation counts as one.
     #[must_use]
     pub fn allocations() -> u64 {
         ALLOCATIONS.get()
     }
 
-    /// Bytes allocated by this thread less bytes given back by it.
+    /// Returns the bytes allocated minus the bytes freed by this thread.
     #[must_use]
     pub fn live_bytes() -> i64 {
         LIVE.get()
@@ -42,35 +42,35 @@ fn count(allocations: u64, bytes: i64) {
     LIVE.set(LIVE.get() + bytes);
 }
 
-/// No layout is larger than `isize::MAX`.
+/// Doesn't overflow, because no layout is larger than `isize::MAX`.
 fn signed(size: usize) -> i64 {
     size as i64
 }
 
-// SAFETY: every call goes to the system's allocator as it came. The cells are const-initialized and need no
-// destructor, so that reading them allocates nothing and works for as long as the thread does.
+// SAFETY: every call is forwarded unchanged to the system's allocator. The thread-locals are const-initialized and
+// need no destructor, so reading them doesn't allocate, and works until the thread ends.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, signed(layout.size()));
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(1, signed(layout.size()));
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(1, signed(size) - signed(layout.size()));
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(0, -signed(layout.size()));
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller upholds the same contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderValue, Response};
 use tower_service::Service;
 
-/// What the services here take.
+/// The request type of the measured services.
 pub type Request = http::Request<()>;
 
 /// A service that can be measured.
@@ -18,11 +18,11 @@ pub trait Measured: Service<Request, Response = Response<String>, Error = Infall
 
 impl<S> Measured for S where S: Service<Request, Response = Response<String>, Error = Infallible> {}
 
-/// A request as curl would send it.
+/// Builds a request like curl's.
 ///
 /// # Panics
 ///
-/// When the header has characters that none may have.
+/// Panics if `authorization` is not a valid header value.
 #[must_use]
 pub fn request(authorization: &str) -> Request {
     let mut request = Request::new(());
@@ -35,14 +35,14 @@ pub fn request(authorization: &str) -> Request {
     request
 }
 
-/// Sends so many copies of a request through a service.
+/// Sends `times` copies of a request through a service.
 ///
-/// The function that valgrind looks for: only what is done in here counts.
+/// Valgrind counts only the instructions inside this function.
 ///
 /// # Panics
 ///
-/// When the service is not ready at once or doesn't let a request pass at once: then it isn't a hit that was
-/// measured.
+/// Panics if the service isn't ready at once or doesn't respond at once, since then the measured request wasn't a
+/// hit.
 #[inline(never)]
 pub fn drive(service: &mut impl Measured, request: &Request, times: u64) {
     for _ in 0..times {

@@ -1,4 +1,4 @@
-//! An instance of Clerk in this process, and a user in it.
+//! A stand-in for Clerk in this process, with one user.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use tower_clerk::transport::Transport;
 use tower_clerk::{Access, Clerk, ClerkBuilder, Credentials};
 
 const IDENTIFIER: &str = "jane@example.com";
-/// Together with the identifier and the colon, 40 bytes.
+/// 40 bytes, together with the identifier and the colon.
 const PASSWORD: &str = "correct horse battery s";
-/// An organization that the user is in.
+/// An organization of which the user is a member.
 const ORGANIZATION: &str = "acme";
 
-/// So long that nothing is renewed while it is measured. More than a day is refused.
+/// So long that no token is renewed during a measurement. The engine rejects lifetimes of more than a day.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// Claims beside Clerk's own, so that tokens are as long as tokens are.
+/// Custom claims, so that tokens have a realistic length.
 pub const JWT_CLAIMS: [(&str, &str); 3] =
     [("email", "jane@example.com"), ("name", "Jane Doe"), ("department", "purchasing")];
 
-/// A stand-in for Clerk, and an engine that has signed its user in.
+/// A stand-in for Clerk, and an engine with one signed-in user.
 #[derive(Debug)]
 pub struct Instance {
     clerk: Clerk,
     jwt: String,
     key: jsonwebtoken::DecodingKey,
     issuer: String,
-    /// The engine's tasks are on it.
+    /// The runtime of the engine's tasks.
     runtime: Runtime,
 }
 
 impl Instance {
-    /// Starts both, and warms them.
+    /// Starts the stand-in and the engine, and fills the engine's cache.
     ///
     /// # Panics
     ///
-    /// When the user can't be signed in.
+    /// Panics if the user can't be signed in.
     #[must_use]
     pub fn warm() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -68,62 +68,62 @@ impl Instance {
         Self { clerk, jwt, key, issuer: fake.issuer(), runtime }
     }
 
-    /// An engine whose sessions outlive a measurement.
+    /// Returns the builder of an engine whose sessions outlive a measurement.
     pub(crate) fn engine(fapi_url: &str) -> ClerkBuilder {
         Clerk::builder(fapi_url).session_ttl(Duration::from_secs(24 * 3600)).unlimited_sign_ins()
     }
 
-    /// The engine.
+    /// Returns the engine.
     #[must_use]
     pub fn clerk(&self) -> Clerk {
         self.clerk.clone()
     }
 
-    /// The user's credentials: identifier and password.
+    /// Returns the user's identifier and password.
     #[must_use]
     pub fn credentials(&self) -> (&str, &str) {
         (IDENTIFIER, PASSWORD)
     }
 
-    /// The same as the value of an `Authorization` field.
+    /// Returns the user's credentials as the value of an `Authorization` header.
     #[must_use]
     pub fn basic(&self) -> String {
         let (identifier, password) = self.credentials();
         basic(identifier, password)
     }
 
-    /// The slug of an organization that the engine has a token for.
+    /// Returns the slug of an organization that the engine has a token for.
     #[must_use]
     pub fn organization(&self) -> &str {
         ORGANIZATION
     }
 
-    /// The user's token.
+    /// Returns the user's token.
     #[must_use]
     pub fn jwt(&self) -> &str {
         &self.jwt
     }
 
-    /// The instance's public key.
+    /// Returns the instance's public key.
     #[must_use]
     pub fn key(&self) -> &jsonwebtoken::DecodingKey {
         &self.key
     }
 
-    /// What tokens say as `iss`.
+    /// Returns the `iss` claim of the instance's tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The runtime that the engine's tasks are on.
+    /// Returns the runtime of the engine's tasks.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 }
 
-/// Credentials as the value of an `Authorization` field.
+/// Formats credentials as the value of an `Authorization` header.
 pub(crate) fn basic(identifier: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{identifier}:{password}")))
 }

@@ -1,15 +1,18 @@
-//! What tower-clerk costs, beside what others cost.
+//! Measures what tower-clerk costs, next to alternatives.
 //!
-//! `cargo bench --package tower-clerk-benches` measures time alone. The program `cost` prints instructions,
-//! allocations, memory and the price of a miss too, with the goals beside them:
+//! `cargo bench --package tower-clerk-benches` measures only time. The program `cost` also prints instructions,
+//! allocations, memory and the cost of a miss, with a goal for each:
 //!
 //! ```text
 //! cargo run --profile bench --package tower-clerk-benches --bin cost
 //! ```
 //!
-//! Others simulate what takes longer, and end with 1 where a promise is broken: `life_24h`, a day of a thousand users, and
-//! `life_backend`, thousands of users with the secret key, over a restart and on tokens of a minute, both on a driven
-//! clock; and `flood`, a million made-up credentials.
+//! The other programs simulate load and exit with code 1 if a promise is broken:
+//!
+//! - `life_24h`, a thousand users for a day, on a simulated clock;
+//! - `life_backend`, thousands of users on the Backend API, through a restart and with tokens of one minute, on a
+//!   simulated clock;
+//! - `flood`, a million made-up credentials.
 
 mod counting;
 mod drive;

@@ -1,4 +1,4 @@
-//! Answers of Clerk's made beforehand, so that what a miss costs is ours.
+//! Recorded responses of Clerk, so that a miss measures only our own work.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::instance::{Instance, JWT_CLAIMS, TOKEN_LIFE, basic};
 const HOST: &str = "https://clerk.fake-clerk.example";
 const PASSWORD: &str = "correct horse battery s";
 
-/// A transport that answers the sign-ins of so many users from memory.
+/// A transport that answers sign-ins from memory.
 #[derive(Clone, Debug)]
 pub struct Replay(Arc<Recorded>);
 
@@ -25,11 +25,11 @@ struct Recorded {
 }
 
 impl Replay {
-    /// Signs so many users in at a stand-in, and keeps its answers.
+    /// Signs `users` users in at a stand-in, and records its responses.
     ///
     /// # Panics
     ///
-    /// When the stand-in refuses one.
+    /// Panics if the stand-in refuses a sign-in.
     pub async fn record(users: usize) -> Self {
         let fake = FakeClerk::builder().empty().token_life(TOKEN_LIFE).no_rate_limit().build();
         let mut sign_ins = HashMap::with_capacity(users);
@@ -58,22 +58,22 @@ impl Replay {
         Self(Arc::new(Recorded { sign_ins, jwks }))
     }
 
-    /// An engine that asks it.
+    /// Returns the builder of an engine that uses this transport.
     pub fn engine(&self) -> ClerkBuilder {
         Instance::engine(HOST).transport(self.clone())
     }
 
-    /// The credentials of a user, by number.
+    /// Returns the credentials of a user, by number.
     ///
     /// # Panics
     ///
-    /// Never: they are well-formed.
+    /// Never panics, since the credentials are well-formed.
     #[must_use]
     pub fn credentials(number: usize) -> Credentials {
         Credentials::new(identifier(number), PASSWORD).expect("good credentials")
     }
 
-    /// The same as the value of an `Authorization` field.
+    /// Returns a user's credentials as the value of an `Authorization` header.
     #[must_use]
     pub fn basic(number: usize) -> String {
         basic(&identifier(number), PASSWORD)
@@ -90,7 +90,7 @@ impl Replay {
             _ => return None,
         };
         let mut answer = recorded.clone();
-        // What arrives from a socket is the receiver's own, and so is its memory.
+        // A body from a socket has its own memory, so the copy must be counted.
         *answer.body_mut() = Bytes::copy_from_slice(recorded.body());
         Some(answer)
     }

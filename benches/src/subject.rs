@@ -1,4 +1,4 @@
-//! What is measured: the layer, and what stands beside it.
+//! The measured services: the layer, and alternatives to it.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -18,41 +18,41 @@ use tower_service::Service;
 use crate::drive::{Measured, Request};
 use crate::instance::Instance;
 
-/// What is measured.
+/// A measured service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject {
-    /// The service alone.
+    /// The bare service.
     Bare,
-    /// The floor of everything that hands something on: an `Arc` in the request's extensions.
+    /// Inserts an `Arc` into the request's extensions: the least that any layer with a result must do.
     InsertArc,
-    /// tower-http's Basic authentication, which compares the field with one string.
+    /// tower-http's Basic authentication, which compares the header with one string.
     TowerHttpBasic,
-    /// A hit, with the field removed: what the layer does by default.
+    /// A hit that removes the header, which is the layer's default.
     Hit,
-    /// A hit, with the field left as it is.
+    /// A hit that leaves the header unchanged.
     HitKeep,
-    /// A hit, with the field replaced by the token.
+    /// A hit that replaces the header with the token.
     HitBearer,
     /// A hit on the token of an organization.
     HitOrganization,
-    /// A hit on the token of an organization named by the path.
+    /// A hit on the token of the organization in the path.
     HitOrganizationFrom,
-    /// A token of Clerk's verified for each request.
+    /// Verifies a session token on each request.
     Rs256,
 }
 
-/// Something to be done with a subject, whatever its type is.
+/// An operation on a subject, whatever the type of its service.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result of the operation.
     type Output;
 
-    /// Does it.
+    /// Runs the operation.
     fn visit<S: Measured + Clone + Send + 'static>(self, service: S) -> Self::Output;
 }
 
 impl Subject {
-    /// All of them.
+    /// All subjects.
     pub const ALL: [Self; 9] = [
         Self::Bare,
         Self::InsertArc,
@@ -65,7 +65,7 @@ impl Subject {
         Self::Rs256,
     ];
 
-    /// Its name.
+    /// Returns the subject's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -81,17 +81,17 @@ impl Subject {
         }
     }
 
-    /// The subject of a name.
+    /// Returns the subject with a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|subject| subject.name() == name)
     }
 
-    /// Builds the service and shows it to a visitor.
+    /// Builds the service and passes it to a visitor.
     ///
     /// # Panics
     ///
-    /// When the instance's organization is none.
+    /// Panics if the instance's organization is not a valid slug.
     pub fn show<V: Visitor>(self, instance: &Instance, visitor: V) -> V::Output {
         let layer = ClerkBasicAuthLayer::new(instance.clerk());
         match self {
@@ -123,19 +123,19 @@ impl Subject {
         }
     }
 
-    /// [`Self::Bare`], for requests of the caller's.
+    /// Returns the service of [`Self::Bare`], for the caller's own requests.
     #[must_use]
     pub fn bare() -> impl Measured + Clone {
         Bare
     }
 
-    /// [`Self::Hit`] on an engine of the caller's.
+    /// Returns the service of [`Self::Hit`], for the caller's own engine.
     #[must_use]
     pub fn layered(clerk: Clerk) -> impl Measured + Clone {
         ClerkBasicAuthLayer::new(clerk).layer(Bare)
     }
 
-    /// The `Authorization` field that it lets pass.
+    /// Returns an `Authorization` header that the service accepts.
     #[must_use]
     pub fn authorization(self, instance: &Instance) -> String {
         match self {
@@ -145,7 +145,7 @@ impl Subject {
     }
 }
 
-/// Answers 200 to anything.
+/// Responds with 200 to every request.
 #[derive(Clone, Copy, Debug)]
 struct Bare;
 

@@ -1,4 +1,4 @@
-//! What a hit allocates: nothing but what the request's extensions take to be there at all.
+//! Checks that a hit allocates only what the request's extensions need.
 
 use tower_clerk_benches::{Counting, Instance, Measured, Subject, Visitor, drive, request};
 
@@ -22,12 +22,12 @@ impl Visitor for Count<'_> {
 }
 
 #[test]
-fn a_hit_allocates_what_the_extensions_take_and_no_more() {
+fn a_hit_allocates_no_more_than_the_extensions_need() {
     let instance = Instance::warm();
     let count = |subject: Subject| subject.show(&instance, Count(&subject.authorization(&instance)));
     let floor = count(Subject::InsertArc);
     for subject in [Subject::Hit, Subject::HitKeep, Subject::HitOrganization] {
-        // moka allocates now and then, for many reads together.
+        // moka occasionally allocates, for many reads at once.
         let more = count(subject) - floor;
         assert!((0.0..0.05).contains(&more), "{}: {more} more allocations", subject.name());
     }

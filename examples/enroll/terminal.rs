@@ -1,4 +1,4 @@
-//! Questions on stderr, answers from stdin, and no copy of a password left behind.
+//! Prompts on stderr, answers from stdin, and no leftover copy of a password.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write, stdin};
@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-/// The longest answer. Read into a buffer of this size, which never grows: growing leaves copies behind.
+/// Maximum length of an answer. The buffer has this capacity from the start, because reallocation leaves copies
+/// behind.
 const LONGEST: usize = 8 * 1024;
 
 pub(crate) struct Terminal {
-    /// How the terminal was before its echo was turned off.
+    /// The terminal's state before echo was turned off.
     before: Arc<Mutex<Option<String>>>,
 }
 
@@ -19,7 +20,7 @@ impl Terminal {
     pub(crate) fn new() -> Self {
         let terminal = Self { before: Arc::default() };
         let before = Arc::clone(&terminal.before);
-        // Nobody wants a shell that doesn't show what is typed.
+        // Otherwise the user's shell would be left without echo.
         tokio::spawn(async move {
             stop_signal().await;
             restore(&before);
@@ -29,7 +30,7 @@ impl Terminal {
         terminal
     }
 
-    /// Asks for a line.
+    /// Prompts for a line.
     pub(crate) async fn ask(&self, question: &str) -> io::Result<Zeroizing<String>> {
         eprint!("{question}");
         io::stderr().flush()?;
@@ -40,7 +41,7 @@ impl Terminal {
         Ok(answer)
     }
 
-    /// Asks for a line that isn't shown, where a terminal would show it.
+    /// Prompts for a line without echo, if stdin is a terminal.
     pub(crate) async fn ask_hidden(&self, question: &str) -> io::Result<Zeroizing<String>> {
         let is_hidden = stdin().is_terminal() && self.hide();
         let answer = self.ask(question).await;
@@ -51,7 +52,7 @@ impl Terminal {
         answer
     }
 
-    /// Where that fails the password is shown, which is better than no way to type it.
+    /// Turns echo off. If that fails, the password is visible, which is better than no way to enter it.
     fn hide(&self) -> bool {
         let state = Command::new("stty").arg("-g").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
         let Some(state) = state.ok().filter(|output| output.status.success()) else { return false };
@@ -77,7 +78,7 @@ fn stty(argument: &str) -> io::Result<ExitStatus> {
     Command::new("stty").arg(argument).stderr(Stdio::null()).status()
 }
 
-/// Byte by byte past the buffer of `Stdin`, which nobody wipes.
+/// Reads byte by byte instead of through the buffer of `Stdin`, which is never wiped.
 fn read_line() -> io::Result<Zeroizing<String>> {
     let mut input = input()?;
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
@@ -112,7 +113,7 @@ fn input() -> io::Result<File> {
     Ok(File::from(stdin().as_handle().try_clone_to_owned()?))
 }
 
-/// Ends with Ctrl-C, with the echo still off.
+/// Completes on Ctrl-C.
 #[cfg(not(unix))]
 async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
@@ -120,7 +121,7 @@ async fn stop_signal() {
     }
 }
 
-/// Ends with any of the signals that would end the program, with the echo still off.
+/// Completes on any signal that would end the program with echo still off.
 #[cfg(unix)]
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,41 +1,42 @@
 //! An API behind the layer, configured from the environment.
 //!
 //! `cargo run --example server` needs nothing: without `CLERK_PUBLISHABLE_KEY` it starts a stand-in for Clerk inside
-//! its own process and prints a `curl` line that works. Other accounts than that line's are listed in
-//! `fake-clerk/README.md`.
+//! its own process and prints a `curl` line that works. `fake-clerk/README.md` lists further accounts.
 //!
 //! | route | for | answers |
 //! |---|---|---|
 //! | `GET /me` | signed-in users | the session as JSON: user, organization, claims, JWT |
-//! | `GET /optional` | everybody | the same, or `{"user_id":null}` without credentials |
+//! | `GET /optional` | anyone | the same, or `{"user_id":null}` without credentials |
 //! | `GET /orgs/{org}/me` | members of the organization in the path, by id or slug | as `/me`, for that organization |
-//! | `GET /healthz` | everybody | `ok` |
-//! | `GET /metrics` | everybody | the counts, as Prometheus reads them |
+//! | `GET /healthz` | anyone | `ok` |
+//! | `GET /metrics` | anyone | metrics in the Prometheus text format |
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `CLERK_PUBLISHABLE_KEY` | the instance, as Clerk's dashboard gives it | the stand-in |
-//! | `CLERK_FAPI_URL` | the instance by its Frontend API's address, which wins over the key | |
-//! | `CLERK_SECRET_KEY` | the instance's secret key: signs in via the Backend API | |
-//! | `CLERK_API_URL` | the Backend API's address | `https://api.clerk.com` |
-//! | `CLERK_ORGANIZATION` | id or slug of the organization that `/me` and `/optional` are for | the personal account |
-//! | `CLERK_JWT_TEMPLATE` | the JWT template that tokens are made from | session tokens |
-//! | `DEVICE_FILE` | the file of known devices, for instances with Device Trust | in memory |
-//! | `SESSION_STORE_FILE` | the file of sessions that outlive a restart; takes `CLERK_SECRET_KEY` | in memory |
+//! | `CLERK_PUBLISHABLE_KEY` | the instance, by its publishable key from Clerk's dashboard | the stand-in |
+//! | `CLERK_FAPI_URL` | the instance, by the URL of its Frontend API; takes precedence over the key | |
+//! | `CLERK_SECRET_KEY` | the instance's secret key; sign-ins then use the Backend API | |
+//! | `CLERK_API_URL` | the URL of the Backend API | `https://api.clerk.com` |
+//! | `CLERK_ORGANIZATION` | id or slug of the organization of `/me` and `/optional` | the personal account |
+//! | `CLERK_JWT_TEMPLATE` | the JWT template of the tokens | session tokens |
+//! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
+//! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
 //! | `LISTEN_ADDR` | an IP address and a port; port 0 picks a free one | `127.0.0.1:3000` |
-//! | `SESSION_TTL_SECS` | how long a proof of a password counts | 3600 |
-//! | `NEGATIVE_TTL_SECS` | how long the first refusal of a credential counts | 10 |
-//! | `UPSTREAM_TIMEOUT_MS` | how long Clerk may take for an answer | 5000 |
-//! | `MAX_SESSIONS` | how many sessions are kept at most | 10000 |
-//! | `SIGN_IN_RATE` | the budget of sign-ins, as `5/10s`, or `off` | `5/10s` |
-//! | `RUST_LOG` | what is logged, to stderr | `warn` |
+//! | `SESSION_TTL_SECS` | seconds for which a verified password stays valid | 3600 |
+//! | `NEGATIVE_TTL_SECS` | seconds for which the first refusal of a credential is remembered | 10 |
+//! | `UPSTREAM_TIMEOUT_MS` | milliseconds within which Clerk must respond | 5000 |
+//! | `MAX_SESSIONS` | maximum number of cached sessions | 10000 |
+//! | `SIGN_IN_RATE` | the budget of sign-ins, such as `5/10s`, or `off` | `5/10s` |
+//! | `RUST_LOG` | the filter of the log, which goes to stderr | `warn` |
 //!
-//! An empty variable counts as unset. An unusable one ends the program: exit code 2, and a line that names it.
+//! An empty variable counts as unset. An unusable value ends the program with exit code 2, and a line that names the
+//! variable.
 
 mod settings;
 mod stores;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -50,19 +51,19 @@ use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower_clerk::testing::FakeClerk;
+use tower_clerk::testing::{FakeClerk, FakeClerkServer};
 use tower_clerk::{Clerk, ClerkApi, ClerkBasicAuthLayer, ClerkSession, ConfigError};
 use tracing_subscriber::EnvFilter;
 
-/// How long requests in flight have to end.
+/// Time for requests in flight to finish.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long ending the Clerk sessions may take after that.
+/// Time for ending the Clerk sessions after that.
 const END: Duration = Duration::from_secs(4);
 
-/// The histogram of calls to Clerk, in seconds.
+/// Histogram buckets for the latency of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// The routes, as they are printed at the start.
+/// The routes to print at startup.
 const ROUTES: [&str; 5] = ["/me", "/optional", "/orgs/{org}/me", "/healthz", "/metrics"];
 
 #[tokio::main]
@@ -109,25 +110,11 @@ async fn serve(
     listener: TcpListener,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
-    // The stand-in lives as long as the server.
-    let mut stand_in = None;
-    let instance = match &settings.instance {
-        Some(instance) => instance.clone(),
+    let (instance, stand_in) = match &settings.instance {
+        Some(instance) => (instance.clone(), None),
         None => {
-            let unlimited = settings.has_no_sign_in_rate();
-            let fake = if unlimited { FakeClerk::builder().no_rate_limit() } else { FakeClerk::builder() };
-            let fake = fake.build().serve("127.0.0.1:0").await?;
-            let url = fake.url();
-            println!(
-                "no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}"
-            );
-            println!("try: curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
-            eprintln!("other accounts: see fake-clerk/README.md");
-            if !unlimited {
-                eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
-            }
-            stand_in = Some(fake);
-            url
+            let stand_in = start_stand_in(settings, address).await?;
+            (stand_in.url(), Some(stand_in))
         }
     };
     for note in &stores.notes {
@@ -139,8 +126,31 @@ async fn serve(
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
     let app = app(settings, &clerk, prometheus)?;
+    run(listener, app, &clerk).await?;
+    // Ending the sessions needs the stand-in, so it lives until here.
+    drop(stand_in);
+    Ok(())
+}
 
-    // Both are listened for before anybody is told that the server is there.
+/// Starts a stand-in for Clerk inside this process, and prints how to use it.
+async fn start_stand_in(settings: &Settings, address: SocketAddr) -> io::Result<FakeClerkServer> {
+    let unlimited = settings.has_no_sign_in_rate();
+    let fake = if unlimited { FakeClerk::builder().no_rate_limit() } else { FakeClerk::builder() };
+    let fake = fake.build().serve("127.0.0.1:0").await?;
+    let url = fake.url();
+    println!("no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}");
+    println!("try: curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
+    eprintln!("other accounts: see fake-clerk/README.md");
+    if !unlimited {
+        eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
+    }
+    Ok(fake)
+}
+
+/// Serves the API until a signal arrives, then drains requests and ends the Clerk sessions.
+async fn run(listener: TcpListener, app: Router, clerk: &Clerk) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    // Before the address is announced, because from then on another process may send a signal.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     println!("listening on http://{address}");
@@ -163,11 +173,10 @@ async fn serve(
     if left > 0 {
         tracing::warn!(left, "not all Clerk sessions could be ended in time");
     }
-    drop(stand_in);
     Ok(())
 }
 
-/// How passwords become sessions, in words.
+/// Describes how the engine turns passwords into sessions.
 fn api(clerk: &Clerk) -> &'static str {
     match clerk.stats().api {
         ClerkApi::Backend => "via: Backend API (the secret key verifies passwords, tickets open sessions)",
@@ -175,8 +184,7 @@ fn api(clerk: &Clerk) -> &'static str {
     }
 }
 
-/// Says what is wrong with the instance, if anything is. Never a reason not to serve: it may be mended by the time
-/// the first request comes.
+/// Logs problems with the instance. The server starts regardless, because they may be fixed before the first request.
 async fn report(clerk: Clerk) {
     for finding in clerk.preflight().await {
         if finding.kind().is_note() {
@@ -213,7 +221,7 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
         ))
 }
 
-/// `/orgs/{org}/…`, as it stands in the path. A path that names no organization is answered 403.
+/// Returns the `{org}` of `/orgs/{org}/…`. For `None` the layer responds with 403.
 fn organization_of_path(parts: &axum::http::request::Parts) -> Option<String> {
     Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The settings that the environment asks for. Nothing is guessed: an unusable value is an error that names its variable.
+//! The settings from the environment. An unusable value is an error that names its variable, never a default.
 
 use std::env;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
-    /// The instance as it was given: a publishable key or an address.
+    /// A publishable key or the URL of the Frontend API; `None` for the stand-in.
     pub(crate) instance: Option<String>,
     pub(crate) organization: Option<String>,
     pub(crate) template: Option<String>,
@@ -29,51 +29,19 @@ enum SignInRate {
     Per(u32, Duration),
 }
 
-/// Variables of parts that this version doesn't have: better refused than silently without effect.
+/// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
 const NOT_BUILT_IN: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "REDIS_URL"];
 
-/// An address that nothing is sent to.
+/// A URL for engines that are built only to check settings, and never send a request.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 impl Settings {
+    /// Reads and checks the settings. An error starts with the name of its variable.
     pub(crate) fn from_env() -> Result<Self, String> {
-        for name in NOT_BUILT_IN {
-            if variable(name)?.is_some() {
-                return Err(format!("{name}: not built in; unset it"));
-            }
-        }
-        match variable("ACCEPT_BEARER")?.as_deref() {
-            None | Some("0") => {}
-            Some("1") => return Err("ACCEPT_BEARER: not built in; unset it".to_owned()),
-            Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
-        }
-        let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-        let listen_addr: SocketAddr = listen_addr.parse().map_err(|_| {
-            format!(
-                "LISTEN_ADDR: {listen_addr:?} isn't an IP address and a port like 127.0.0.1:3000; host names \
-                     aren't looked up"
-            )
-        })?;
-        let secret_key = variable("CLERK_SECRET_KEY")?.map(Zeroizing::new);
-        if let Some(key) = &secret_key {
-            let checked = Clerk::builder(NOWHERE).secret_key(&**key).backend_url(NOWHERE).build();
-            checked.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
-        }
-        let mut instance = None;
-        for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
-            if let Some(value) = variable(name)? {
-                // Both are checked, though the address wins over the key.
-                Clerk::builder(&value).build().map_err(|error| format!("{name}: {error}"))?;
-                if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
-                    return Err(format!("{name}: must be an address like https://clerk.example.com"));
-                }
-                if let Some(key) = &secret_key {
-                    let both = Clerk::builder(&value).secret_key(&**key).backend_url(NOWHERE).build();
-                    both.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
-                }
-                instance = Some(value);
-            }
-        }
+        refuse_missing_parts()?;
+        let listen_addr = listen_addr()?;
+        let secret_key = secret_key()?;
+        let instance = instance(secret_key.as_ref().map(|key| key.as_str()))?;
         if instance.is_none() && secret_key.is_some() {
             return Err(
                 "CLERK_PUBLISHABLE_KEY: must be set with CLERK_SECRET_KEY, to the key of the same instance"
@@ -82,7 +50,7 @@ impl Settings {
         }
         if instance.is_none() && !listen_addr.ip().is_loopback() {
             return Err("CLERK_PUBLISHABLE_KEY: must be set, as the stand-in for Clerk serves loopback \
-                        addresses only and LISTEN_ADDR is none"
+                        addresses only and LISTEN_ADDR isn't one"
                 .to_owned());
         }
         let settings = Self {
@@ -104,7 +72,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Each setting on its own, so that the error names its variable.
+    /// Checks each setting separately, so that the error can name its variable.
     fn check(&self) -> Result<(), String> {
         let any = || Clerk::builder(NOWHERE);
         let fits = |name: &str, builder: ClerkBuilder| {
@@ -151,7 +119,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether the engine is to keep to no limit of sign-ins.
+    /// Whether the budget of sign-ins is off.
     pub(crate) fn has_no_sign_in_rate(&self) -> bool {
         matches!(self.sign_in_rate, Some(SignInRate::Off))
     }
@@ -183,7 +151,60 @@ impl Settings {
     }
 }
 
-/// A variable's value; empty is unset.
+/// Refuses variables of features that this version doesn't have.
+fn refuse_missing_parts() -> Result<(), String> {
+    for name in NOT_BUILT_IN {
+        if variable(name)?.is_some() {
+            return Err(format!("{name}: not built in; unset it"));
+        }
+    }
+    match variable("ACCEPT_BEARER")?.as_deref() {
+        None | Some("0") => Ok(()),
+        Some("1") => Err("ACCEPT_BEARER: not built in; unset it".to_owned()),
+        Some(_) => Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
+    }
+}
+
+fn listen_addr() -> Result<SocketAddr, String> {
+    let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    listen_addr.parse().map_err(|_| {
+        format!(
+            "LISTEN_ADDR: {listen_addr:?} isn't an IP address and a port like 127.0.0.1:3000; host names \
+                     aren't looked up"
+        )
+    })
+}
+
+fn secret_key() -> Result<Option<Zeroizing<String>>, String> {
+    let secret_key = variable("CLERK_SECRET_KEY")?.map(Zeroizing::new);
+    if let Some(key) = &secret_key {
+        let checked = Clerk::builder(NOWHERE).secret_key(&**key).backend_url(NOWHERE).build();
+        checked.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
+    }
+    Ok(secret_key)
+}
+
+/// Reads the instance, and checks that the secret key fits it.
+fn instance(secret_key: Option<&str>) -> Result<Option<String>, String> {
+    let mut instance = None;
+    // The URL takes precedence over the key, but both are checked.
+    for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
+        if let Some(value) = variable(name)? {
+            Clerk::builder(&value).build().map_err(|error| format!("{name}: {error}"))?;
+            if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
+                return Err(format!("{name}: must be an address like https://clerk.example.com"));
+            }
+            if let Some(key) = secret_key {
+                let both = Clerk::builder(&value).secret_key(key).backend_url(NOWHERE).build();
+                both.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
+            }
+            instance = Some(value);
+        }
+    }
+    Ok(instance)
+}
+
+/// Returns a variable's value. An empty one counts as unset.
 fn variable(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),

@@ -1,4 +1,4 @@
-//! What outlives a restart, in the files that the environment names.
+//! The stores that survive a restart, in the files that the environment names.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 pub(crate) struct Stores {
     devices: Option<DeviceFile>,
     sessions: Option<SessionFile>,
-    /// What is worth a line on stderr.
+    /// Notes to print to stderr.
     pub(crate) notes: Vec<String>,
 }
 
@@ -23,22 +23,22 @@ impl Stores {
                 "DEVICE_FILE: has no effect with CLERK_SECRET_KEY, where no device has to be known"
                     .to_owned(),
             ),
-            Some(path) => stores.devices = stores.held("DEVICE_FILE", DeviceFile::open(path))?,
+            Some(path) => stores.devices = stores.open_or_note("DEVICE_FILE", DeviceFile::open(path))?,
             None => {}
         }
         if let Some(path) = &settings.session_store_file {
-            stores.sessions = stores.held("SESSION_STORE_FILE", SessionFile::open(path))?;
+            stores.sessions = stores.open_or_note("SESSION_STORE_FILE", SessionFile::open(path))?;
         }
         Ok(stores)
     }
 
-    /// A file that another process holds is no reason not to serve, as when a new version starts before the old one
-    /// has stopped: then memory has to do.
-    fn held<T>(&mut self, name: &str, opened: Result<T, StoreError>) -> Result<Option<T>, String> {
+    /// Falls back to memory if another process has the file open, for example when a new version starts before the
+    /// old one has stopped.
+    fn open_or_note<T>(&mut self, name: &str, opened: Result<T, StoreError>) -> Result<Option<T>, String> {
         match opened {
             Ok(store) => Ok(Some(store)),
             Err(error) if error.kind() == StoreErrorKind::InUse => {
-                self.notes.push(format!("{name}: {error}; until the next start it is kept in memory"));
+                self.notes.push(format!("{name}: {error}; stored in memory until the next start"));
                 Ok(None)
             }
             Err(error) => Err(match error.source() {

@@ -1,7 +1,8 @@
-//! How the stand-in's work grows with its users.
+//! Measures how the stand-in's work grows with the number of users.
 //!
-//! `cargo run --release -p fake-clerk --example scale`, or with numbers of users: `… --example scale 10000 100000`.
-//! Each user is added, signs in once, is looked up by address, has the sessions listed, and is deleted.
+//! Run it with `cargo run --release -p fake-clerk --example scale`, or with numbers of users: `… --example scale
+//! 10000 100000`. Each user is added, signs in once, is looked up by address, has the sessions listed, and is
+//! deleted.
 
 use std::env;
 use std::time::Instant;
@@ -29,10 +30,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The microseconds that each step takes per user.
+/// Returns the microseconds per user that each step takes.
 async fn live(count: usize) -> Result<[f64; 5], Box<dyn std::error::Error>> {
     let clerk = FakeClerk::builder().empty().no_rate_limit().build();
-    // Makes the process's key, which takes a good part of a second and isn't any user's.
+    // Generates the process's signing key, which takes a large part of a second and isn't part of any user's cost.
     clerk.handle(Request::get(clerk.fapi_url() + "/.well-known/jwks.json").body(Bytes::new())?).await?;
     let mut ids = Vec::with_capacity(count);
     let mut watch = Watch { count, since: Instant::now() };
@@ -89,7 +90,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// The microseconds per user since the last lap.
+    /// Returns the microseconds per user since the last lap.
     fn lap(&mut self) -> f64 {
         let lap = self.since.elapsed();
         self.since = Instant::now();

@@ -1,14 +1,14 @@
-//! The instance's clock: one with two readings, so that a test can drive both.
+//! The instance's clock, with a monotonic and a wall reading, so that a test can drive both.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// Tells the stand-in's time: a wall clock that runs on tokio's monotonic one.
+/// The stand-in's clock: a wall clock driven by tokio's monotonic clock.
 ///
-/// The wall reading is an anchor plus the time since by `tokio::time::Instant`, so a test under
-/// `tokio::time::pause` drives it: a day passes in no time, and the tokens of that day are dated accordingly. Start
-/// the clock of the program under test from the same wall time, and both stay together.
+/// The wall reading is an anchor plus the time elapsed since by `tokio::time::Instant`. Under `tokio::time::pause` a
+/// test therefore drives both: a simulated day takes no real time, and its tokens carry the simulated dates. Start
+/// the clock of the program under test at the same wall time, and the two stay in step.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -24,38 +24,39 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// A clock whose wall reading starts at the system's.
+    /// Creates a clock whose wall reading starts at the system's.
     #[must_use]
     pub fn system() -> Self {
         Self::starting_at(SystemTime::now())
     }
 
-    /// A clock whose wall reading is `wall` now, and goes on from there.
+    /// Creates a clock whose wall reading is `wall` now.
     #[must_use]
     pub fn starting_at(wall: SystemTime) -> Self {
         Self::anchored(wall, Instant::now())
     }
 
-    /// A clock whose wall reading was, or will be, `wall` at a monotonic instant: for another clock on tokio's time
-    /// that is already running.
+    /// Creates a clock whose wall reading is `wall` at the monotonic instant `at`, past or future.
+    ///
+    /// Use it to synchronize with another clock on tokio's time that is already running.
     #[must_use]
     pub fn anchored(wall: SystemTime, at: Instant) -> Self {
         Self { wall, at }
     }
 
-    /// The monotonic reading.
+    /// Returns the monotonic reading.
     #[must_use]
     pub fn now(&self) -> Instant {
         Instant::now()
     }
 
-    /// The wall reading.
+    /// Returns the wall reading.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         self.wall_at(self.now())
     }
 
-    /// The wall reading at a monotonic instant, past or to come.
+    /// Returns the wall reading at a monotonic instant, past or future.
     #[must_use]
     pub fn wall_at(&self, instant: Instant) -> SystemTime {
         match instant.checked_duration_since(self.at) {
@@ -71,11 +72,11 @@ impl Default for FakeClock {
     }
 }
 
-/// One moment, read once for each request, so that everything in an answer agrees.
+/// The time of a request, read once so that everything in a response agrees.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,
-    /// Unix time in milliseconds by the instance's clock, wrong by its skew.
+    /// Unix time in milliseconds, including the instance's skew.
     pub(crate) ms: i64,
 }
 
@@ -90,7 +91,7 @@ impl Now {
         self.ms.div_euclid(1000)
     }
 
-    /// The instance's Unix time in milliseconds at another moment.
+    /// Unix time in milliseconds at `instant`, including the instance's skew.
     pub(crate) fn ms_at(self, instant: Instant) -> i64 {
         match instant.checked_duration_since(self.instant) {
             Some(ahead) => self.ms + millis(ahead),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_anchor_may_lie_in_the_past_or_ahead() {
+    async fn an_anchor_can_be_past_or_future() {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
         let early = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;

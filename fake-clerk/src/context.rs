@@ -1,5 +1,5 @@
-//! The context that every endpoint works in: the state, the request, its client, its limits, and the forms of an
-//! answer.
+//! The context that every endpoint works in: the state, the request, its client, its limits, and constructors of
+//! responses.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::state::{Client, State, Window};
 use crate::tokens::Unsigned;
 use crate::views::Page;
 
-/// A good answer of an endpoint.
+/// A successful response of an endpoint.
 pub(crate) struct Reply {
     pub(crate) body: Value,
     pub(crate) tokens: Vec<Unsigned>,
     pub(crate) client_token: ClientToken,
 }
 
-/// The answer's client token.
+/// What the response says about the client token.
 pub(crate) enum ClientToken {
     Unchanged,
     New(Unsigned),
@@ -36,28 +36,28 @@ impl Reply {
         Self { body, tokens: Vec::new(), client_token: ClientToken::Unchanged }
     }
 
-    /// `{response, client}`, as most endpoints wrap what they say.
+    /// Builds `{response, client}`, the envelope that most endpoints use.
     pub(crate) fn wrapped(response: Value, client: Value, page: Page<'_>) -> Self {
-        // Moved in, where `json!` would copy all of it.
+        // Moves the values; `json!` would clone them.
         let body = [("response".to_owned(), response), ("client".to_owned(), client)].into_iter().collect();
         Self { body: Value::Object(body), tokens: page.tokens, client_token: ClientToken::Unchanged }
     }
 }
 
-/// One request in front of the instance.
+/// A request being handled by the instance.
 pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) settings: &'a FakeClerkBuilder,
     pub(crate) call: &'a Call,
     pub(crate) now: Now,
-    /// Identifiers and codes that were "mailed".
+    /// Identifiers and codes of the mails that the request "sent".
     pub(crate) mailed: Vec<(String, String)>,
-    /// How long Clerk works on the answer.
+    /// How long Clerk takes to answer.
     pub(crate) takes: Duration,
 }
 
 impl Context<'_> {
-    /// Counts the request against a limit.
+    /// Counts the request against a rate limit.
     pub(crate) fn limit(&mut self, window: Window) -> Result<(), ApiError> {
         let limit = match window {
             Window::SignIns => self.settings.sign_in_limit,
@@ -66,7 +66,7 @@ impl Context<'_> {
             Window::Backend => self.settings.backend_window(),
         };
         let Some(limit) = limit else { return Ok(()) };
-        // The Frontend API counts by address; the Backend API by key, of which the instance has one.
+        // The Frontend API counts by address; the Backend API by secret key, of which the instance has one.
         let counted_by = if window == Window::Backend { None } else { self.call.peer };
         let counted = self.state.limits.count(window, counted_by, limit, self.now.instant);
         counted.map_err(|wait| ApiError::too_many_requests(whole_seconds(wait)))
@@ -76,10 +76,10 @@ impl Context<'_> {
         Page::new(self.state, self.settings, self.call, self.now)
     }
 
-    /// The client that the request's token stands for; `None` without a token.
+    /// Returns the client that the request's token identifies; `None` without a token.
     pub(crate) fn client_id(&mut self) -> Result<Option<String>, ApiError> {
         let Some(token) = self.call.client_token()? else { return Ok(None) };
-        // Browser and native clients send a JWT; a value that isn't one belongs to another scheme.
+        // Native clients and browsers send a JWT; any other value belongs to another authorization scheme.
         if self.call.is_native() && token.split('.').count() != 3 {
             return Err(ApiError::authorization_format());
         }
@@ -92,12 +92,12 @@ impl Context<'_> {
         }
     }
 
-    /// The client that the request must have.
+    /// Like [`client_id`](Self::client_id), but refuses a request without a client.
     pub(crate) fn require_client(&mut self) -> Result<String, ApiError> {
         self.client_id()?.ok_or_else(ApiError::signed_out)
     }
 
-    /// The refusal of a client token that is worth nothing any more. It brings the token of a new, empty client.
+    /// Refuses an invalid client token. Like Clerk, the refusal carries the token of a new, empty client.
     fn signed_out(&mut self) -> ApiError {
         let client = Client::new(self.now);
         let token = claims::client_token(&self.state.keys, &client.id, &client.rotating);
@@ -107,12 +107,11 @@ impl Context<'_> {
         error
     }
 
-    /// The token of a client as it is now.
     pub(crate) fn token_of(&self, client: &Client) -> ClientToken {
         ClientToken::New(claims::client_token(&self.state.keys, &client.id, &client.rotating))
     }
 
-    /// A token as the whole answer: the endpoints that mint wrap nothing.
+    /// Builds a response that is only a token: the endpoints that mint have no envelope.
     pub(crate) fn token_alone(&self, token: Unsigned) -> Reply {
         let mut page = self.page();
         let body = page.token(token);
@@ -120,7 +119,7 @@ impl Context<'_> {
     }
 }
 
-/// Seconds, rounded up: a client that waits so long isn't early.
+/// Rounds up to whole seconds, so that a client that waits this long is never early.
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

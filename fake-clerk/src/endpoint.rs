@@ -1,11 +1,13 @@
-//! The endpoints of both APIs that the stand-in has.
+//! The endpoints of both APIs that the stand-in implements.
 
 use http::Method;
 
-/// The largest body of a request that is read.
+/// Maximum size of a request body, 1 MiB.
 pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
 
-/// An endpoint of the Frontend or the Backend API, for [`count`](crate::FakeClerk::count), scripted faults and holds.
+/// An endpoint of the Frontend or the Backend API.
+///
+/// Selects requests for [`count`](crate::FakeClerk::count), scripted faults and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -73,16 +75,16 @@ pub enum Endpoint {
     BackendJwks,
     /// Backend API: `GET /v1/instance`
     Instance,
-    /// All of the Backend API's together.
+    /// Every endpoint of the Backend API.
     Backend,
-    /// A path the stand-in doesn't have.
+    /// Any path that the stand-in doesn't implement.
     Unknown,
-    /// All of them together.
+    /// Every endpoint of both APIs.
     Any,
 }
 
 impl Endpoint {
-    /// The endpoint of a path, and the path's variable parts.
+    /// Matches a path against the endpoints, and returns the values of its variables.
     pub(crate) fn of_path(path: &str) -> (Self, Vec<String>) {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (endpoint, variables): (Self, &[&str]) = match parts.as_slice() {
@@ -125,7 +127,6 @@ impl Endpoint {
         (endpoint, variables.iter().map(|&variable| variable.to_owned()).collect())
     }
 
-    /// Whether it belongs to the Backend API.
     pub(crate) fn is_backend(self) -> bool {
         matches!(
             self,
@@ -147,7 +148,8 @@ impl Endpoint {
         )
     }
 
-    /// The groups that a request to this endpoint counts in: the endpoint, its API where that has a name, and all.
+    /// The groups that a request to this endpoint counts towards: the endpoint, the Backend API if it belongs there,
+    /// and all.
     pub(crate) fn groups(self) -> impl Iterator<Item = Self> + Clone {
         let backend = self.is_backend().then_some(Self::Backend);
         [Some(self), backend, Some(Self::Any)].into_iter().flatten()
@@ -172,8 +174,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether a form comes with the request, and which parameters it may have; from the OpenAPI description and
-    /// from the parameters that Clerk's own clients send beyond it.
+    /// The form parameters that the endpoint accepts: those in Clerk's OpenAPI description, and those that Clerk's
+    /// own clients send in addition.
     pub(crate) fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::SignIns => &[
@@ -190,7 +192,7 @@ impl Endpoint {
                 "oidc_prompt",
                 "proof_token",
                 "trusted_device_id",
-                // clerk-js sends these two; the description doesn't list them.
+                // clerk-js sends these two, although the description doesn't list them.
                 "timezone",
                 "locale",
             ],
@@ -225,7 +227,7 @@ impl Endpoint {
             Self::AttemptSecondFactor => &["strategy", "code"],
             Self::ResetPassword => &["password", "sign_out_of_other_sessions"],
             Self::Touch => &["active_organization_id", "intent"],
-            // The description has the organization alone; clerk-js sends the others, the last two to a session
+            // The description lists only the organization; clerk-js sends the others, the last two to a session
             // minter.
             Self::Tokens => &["organization_id", "tab_state", "token", "force_origin"],
             _ => &[],

@@ -1,4 +1,4 @@
-//! Holding requests at an endpoint, so that a test can make a race happen.
+//! Holds requests at an endpoint, so that a test can force a race.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,19 +9,19 @@ use tokio::sync::{oneshot, watch};
 use crate::endpoint::Endpoint;
 use crate::sync::lock;
 
-/// Where in a request's life it is held.
+/// The point in a request's life at which it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// Clerk has received it and done nothing yet.
+    /// Clerk has received the request, but not carried it out.
     Arrival,
-    /// Clerk has carried it out, and the answer is under way.
+    /// Clerk has carried the request out, but not sent the response.
     Answer,
 }
 
-/// Requests held at an endpoint; from [`FakeClerk::hold`](crate::FakeClerk::hold) and
-/// [`hold_answer`](crate::FakeClerk::hold_answer).
+/// Holds requests at an endpoint until it is released.
 ///
-/// Dropped, it lets them all go.
+/// Comes from [`FakeClerk::hold`](crate::FakeClerk::hold) and [`hold_answer`](crate::FakeClerk::hold_answer).
+/// Dropping it releases all held requests.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -54,7 +54,7 @@ struct Gate {
     endpoint: Endpoint,
     moment: Moment,
     waiting: Mutex<VecDeque<oneshot::Sender<()>>>,
-    /// Counts arrivals, to wake the tests that wait for them.
+    /// Counts arrivals, to wake tests that wait for them.
     arrivals: watch::Sender<usize>,
 }
 
@@ -66,7 +66,7 @@ impl Gates {
         Hold { gate, gates: Arc::clone(self) }
     }
 
-    /// Waits at every gate on the way.
+    /// Waits at every matching gate.
     pub(crate) async fn pass(&self, endpoint: Endpoint, moment: Moment) {
         let on_the_way: Vec<_> = lock(&self.0)
             .iter()
@@ -76,7 +76,7 @@ impl Gates {
         for gate in on_the_way {
             let waiting = {
                 let gates = lock(&self.0);
-                // Opened while this request stood at the gate before.
+                // The gate was removed while this request waited at an earlier one.
                 if !gates.iter().any(|closed| Arc::ptr_eq(closed, &gate)) {
                     continue;
                 }
@@ -85,27 +85,27 @@ impl Gates {
                 gate.arrivals.send_modify(|count| *count += 1);
                 waiting
             };
-            // An error means that the gate is gone, which opens it.
+            // An error means that the gate was dropped, which lets the request go as well.
             let _ = waiting.await;
         }
     }
 }
 
 impl Hold {
-    /// Waits until `count` requests are held at the same time. Requests that were dropped don't count.
+    /// Waits until `count` requests are held at the same time. Cancelled requests don't count.
     pub async fn arrived(&self, count: usize) {
         let mut arrivals = self.gate.arrivals.subscribe();
-        // The sender lives in the gate, which this handle keeps: the wait ends only when the count is reached.
+        // The sender lives in the gate, which `self` owns, so the wait ends only when the count is reached.
         let _ = arrivals.wait_for(|_| self.waiting() >= count).await;
     }
 
-    /// How many requests are held now.
+    /// Returns the number of requests held now.
     #[must_use]
     pub fn waiting(&self) -> usize {
         lock(&self.gate.waiting).iter().filter(|go| !go.is_closed()).count()
     }
 
-    /// Lets the request go that has waited longest. Returns whether there was one.
+    /// Releases the request that has waited longest. Returns whether there was one.
     pub fn release_one(&self) -> bool {
         let mut waiting = lock(&self.gate.waiting);
         while let Some(go) = waiting.pop_front() {
@@ -116,7 +116,7 @@ impl Hold {
         false
     }
 
-    /// Lets all requests go, and holds no more.
+    /// Releases all held requests, and holds no further ones.
     pub fn release(self) {
         drop(self);
     }
@@ -126,7 +126,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let mut gates = lock(&self.gates.0);
         gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
-        // Under the same lock as the joining of the queue, so that no request joins it afterwards.
+        // Under the lock that `pass` takes to join the queue, so that no request joins afterwards.
         for go in lock(&self.gate.waiting).drain(..) {
             let _ = go.send(());
         }

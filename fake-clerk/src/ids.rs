@@ -1,46 +1,46 @@
-//! Identifiers in the shape that Clerk's own have: a prefix and 27 base-62 characters.
+//! Identifiers in Clerk's format: a prefix and 27 base-62 characters.
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// How many characters follow the prefix.
+/// Number of characters after the prefix.
 const LENGTH: usize = 27;
 
-/// A new identifier, never seen before.
+/// Returns a new random identifier.
 pub(crate) fn random(prefix: &str) -> String {
     format!("{prefix}_{}", base62(LENGTH))
 }
 
-/// The identifier that belongs to a name: the same at every start.
+/// Derives an identifier from a name. It is the same at every start.
 pub(crate) fn derived(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", derived_text(LENGTH, &format!("{prefix}/{name}")))
 }
 
-/// Base-62 text that belongs to a name: the same at every start.
+/// Derives base-62 text from a name. It is the same at every start.
 pub(crate) fn derived_text(length: usize, name: &str) -> String {
     let mut stream = blake3::Hasher::new().update(name.as_bytes()).finalize_xof();
     letters(length, |bytes| stream.fill(bytes))
 }
 
-/// Random base-62 text, for secrets.
+/// Returns random base-62 text, for secrets.
 pub(crate) fn base62(length: usize) -> String {
     letters(length, fill)
 }
 
-/// A trace id as Clerk writes it into errors: 32 hexadecimal digits.
+/// Returns a trace id in the format of Clerk's errors: 32 hexadecimal digits.
 pub(crate) fn trace() -> String {
     let mut bytes = [0; 16];
     fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A code of six digits, as Clerk mails it.
+/// Returns a six-digit code, like those that Clerk mails.
 pub(crate) fn code() -> String {
     let mut bytes = [0; 4];
     fill(&mut bytes);
     format!("{:06}", u32::from_be_bytes(bytes) % 1_000_000)
 }
 
-/// Takes letters from a stream of bytes, all equally likely: bytes past the last multiple of 62 are skipped.
+/// Maps a stream of bytes to uniformly distributed letters. Bytes at or above the largest multiple of 62 are skipped.
 fn letters(length: usize, mut fill: impl FnMut(&mut [u8])) -> String {
     let mut text = String::with_capacity(length);
     let mut bytes = [0; 32];
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(derived("org", "acme"), derived("org", "acme"));
         assert_ne!(derived("org", "acme"), derived("org", "globex"));
         assert_ne!(derived("org", "acme")[4..], derived("user", "acme")[5..]);
-        // Written down, so that a change of the derivation is noticed: programs may have kept these ids.
+        // Pinned, because programs may have stored these ids: a change of the derivation must not go unnoticed.
         assert_eq!(derived("org", "acme"), "org_ojHFcumdg8ZxYa1pebKSFy9ijB5");
     }
 

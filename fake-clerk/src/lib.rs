@@ -1,15 +1,16 @@
 //! A Clerk instance in memory.
 //!
-//! [`FakeClerk`] stands in for a Clerk instance: it has the part of the Frontend API that signing in by password or
-//! ticket takes, and of the Backend API what a server asks about its users and sessions, with Clerk's limits, locks
-//! and errors, and it signs its tokens. A program that is a client of Clerk can be tested against it without an
-//! account or a network; and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without a wait.
+//! [`FakeClerk`] stands in for a Clerk instance in tests and demos. It implements the parts of the Frontend API that
+//! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users and sessions,
+//! with Clerk's rate limits, lockouts and errors. It signs its tokens. A client of Clerk can be tested against it
+//! without an account or a network and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without waiting.
 //!
-//! In process, [`FakeClerk::handle`] answers a request. It runs on any executor, as long as nothing is delayed:
-//! [`Fault::Delay`], [`Fault::DelayAnswer`] and [`verify_password_time`](FakeClerkBuilder::verify_password_time) need
-//! tokio's timer. Under `tokio::time::pause` a test lives through a day in a moment. `FakeClerk::serve` (feature
-//! `server`) puts the stand-in on a socket, and the program `fake-clerk` (feature `program`; in code, `run`) makes it a
-//! server for clients in any language.
+//! - In process, [`FakeClerk::handle`] answers a request. It runs on any executor unless a response is delayed:
+//!   [`Fault::Delay`], [`Fault::DelayAnswer`] and
+//!   [`verify_password_time`](FakeClerkBuilder::verify_password_time) need tokio's timer. Under `tokio::time::pause`
+//!   a simulated day takes no real time.
+//! - On a socket, `FakeClerk::serve` (feature `server`) serves clients that have their own HTTP stack.
+//! - The program `fake-clerk` (feature `program`; in code, `run`) serves clients in any language.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -33,8 +34,8 @@
 //!
 //! # Backend API
 //!
-//! It is at [`backend_url`](FakeClerk::backend_url), takes JSON, and asks for the instance's
-//! [secret key](FakeClerk::secret_key):
+//! The Backend API is at [`backend_url`](FakeClerk::backend_url), takes JSON, and requires the instance's [secret
+//! key](FakeClerk::secret_key):
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -64,18 +65,19 @@
 //! | `expired@example.com` | `please choose a new one` | `needs_new_password` |
 //! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
 //!
-//! `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, `org:member` the first of them, in
-//! both organizations. Ids of these users, of the organizations and of the instance are the same at every start: `acme`
-//! is `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
+//! In both organizations, `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, and
+//! `org:member` has `org:invoices:read`. The ids of the demo users, of the organizations and of the instance are the
+//! same at every start: `acme` is `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
 //!
-//! # What it isn't
+//! # Limitations
 //!
-//! It has no sign-ups, no OAuth, no e-mail links, no captchas, and keeps everything in memory, passwords as they
-//! are. Where Clerk documents nothing, it does what Clerk's own clients expect.
+//! There are no sign-ups, no OAuth, no e-mail links and no captchas. Everything is stored in memory, and passwords
+//! are stored in plain text. Where Clerk's behavior is undocumented, the stand-in does what Clerk's own clients
+//! expect.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// From the bottom up. `tests/it/modules.rs` holds the imports to one direction.
+// In order of dependency. `tests/it/modules.rs` checks that imports go in one direction.
 mod clock;
 mod endpoint;
 mod ids;
@@ -127,7 +129,7 @@ pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
 
-/// The examples of the README are compiled with the others.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

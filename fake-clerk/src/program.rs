@@ -8,20 +8,19 @@ use std::process::ExitCode;
 use crate::accounts::demo;
 use crate::fake::FakeClerk;
 
-/// The program `fake-clerk`: serves the [demo accounts](crate#demo-accounts) until Ctrl-C or SIGTERM.
+/// Runs the program `fake-clerk`, which serves the [demo accounts](crate#demo-accounts) until Ctrl-C or SIGTERM.
 ///
-/// Reads its configuration from the environment. Call it from a `main` of your own to ship the stand-in.
+/// Reads its configuration from the environment. Call it from your own `main` to ship the stand-in.
 ///
 /// | variable | meaning | default |
 /// |---|---|---|
-/// | `FAKE_CLERK_ADDR` | the address it listens on; port 0 picks a free one | `127.0.0.1:4400` |
-/// | `FAKE_CLERK_LIMITS` | `off`: any number of sign-ins, attempts and requests | Clerk's limits |
-/// | `CLERK_SECRET_KEY` | the key that the Backend API asks for, `sk_test_…` or `sk_live_…` | a fixed key, printed on stderr |
+/// | `FAKE_CLERK_ADDR` | the address to listen on; port 0 picks a free one | `127.0.0.1:4400` |
+/// | `FAKE_CLERK_LIMITS` | `off`: no rate limits | Clerk's limits |
+/// | `CLERK_SECRET_KEY` | the Backend API's key, `sk_test_…` or `sk_live_…` | a fixed key, printed to stderr |
 ///
-/// An empty variable counts as unset. Once it accepts connections, it prints the line
-/// `fake clerk listening on http://HOST:PORT` to stdout; all else goes to stderr: the key, the ids of the
-/// organizations, and the codes that Clerk would mail. The exit code is 2 where a variable is unusable, and 1 where
-/// signals can't be waited for.
+/// An empty variable counts as unset. Once the program accepts connections, it prints the line `fake clerk listening
+/// on http://HOST:PORT` to stdout. The key, the ids of the organizations and the mailed codes go to stderr. The exit
+/// code is 2 if a variable is unusable, and 1 if no signal handler can be installed.
 pub async fn run() -> ExitCode {
     let settings = match Settings::from_env() {
         Ok(settings) => settings,
@@ -40,7 +39,7 @@ pub async fn run() -> ExitCode {
         Ok(server) => server,
         Err(error) => return unusable(&cannot_listen(&settings.address, &error)),
     };
-    // Signals are caught before the address is announced: from then on something may want to stop the program.
+    // Before the address is announced, because from then on another process may send a signal.
     let stopped = match stop_signal() {
         Ok(stopped) => stopped,
         Err(error) => {
@@ -49,10 +48,10 @@ pub async fn run() -> ExitCode {
         }
     };
     if key_is_given {
-        // It may be a real one, which is nothing to print.
+        // The key may be a real one, so it isn't printed.
         eprintln!("the Backend API is at the same address, its key is the one in CLERK_SECRET_KEY");
     } else {
-        // As a line for a shell, to be copied.
+        // Printed as a shell command, to be copied.
         eprintln!("the Backend API is at the same address, with this key:");
         eprintln!("export CLERK_SECRET_KEY={}", clerk.secret_key());
     }
@@ -64,7 +63,7 @@ pub async fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The settings that the environment asks for.
+/// The settings from the environment.
 struct Settings {
     address: String,
     limits: bool,
@@ -72,7 +71,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// An error names its variable.
+    /// Reads the settings. An error starts with the name of its variable.
     fn from_env() -> Result<Self, String> {
         let address = variable("FAKE_CLERK_ADDR")?.unwrap_or_else(|| "127.0.0.1:4400".to_owned());
         let limits = match variable("FAKE_CLERK_LIMITS")?.as_deref() {
@@ -82,14 +81,14 @@ impl Settings {
         };
         let key = variable("CLERK_SECRET_KEY")?;
         if key.as_ref().is_some_and(|key| !key.starts_with("sk_test_") && !key.starts_with("sk_live_")) {
-            // Without the text: it may be a secret in spite of its form.
+            // Without the value, which may be a secret even if it doesn't look like one.
             return Err("CLERK_SECRET_KEY: must begin with sk_test_ or sk_live_".to_owned());
         }
         Ok(Self { address, limits, key })
     }
 }
 
-/// A variable's value; an empty one counts as unset.
+/// Returns a variable's value. An empty one counts as unset.
 fn variable(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -114,12 +113,12 @@ fn unusable(error: &str) -> ExitCode {
 
 fn announce(address: SocketAddr) {
     let mut stdout = io::stdout();
-    // A closed output is no reason to stop.
+    // A closed stdout is no reason to stop.
     let _ = writeln!(stdout, "fake clerk listening on http://{address}");
     let _ = stdout.flush();
 }
 
-/// Ends with Ctrl-C or SIGTERM.
+/// Completes on Ctrl-C or SIGTERM.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -134,7 +133,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ends with Ctrl-C.
+/// Completes on Ctrl-C.
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {

@@ -24,9 +24,9 @@ use crate::endpoint::MAX_REQUEST;
 use crate::fake::FakeClerk;
 use crate::faults::ConnectionFault;
 
-/// A [`FakeClerk`] that listens on a socket, for clients that bring their own HTTP.
+/// A [`FakeClerk`] that listens on a socket, for clients with their own HTTP stack.
 ///
-/// Dropped, it stops.
+/// Comes from [`FakeClerk::serve`]. It stops when dropped.
 #[must_use = "dropped, it stops"]
 pub struct FakeClerkServer {
     address: SocketAddr,
@@ -35,11 +35,11 @@ pub struct FakeClerkServer {
 }
 
 impl FakeClerk {
-    /// Serves the instance in plain HTTP/1.1 on an address; port 0 picks a free one.
+    /// Serves the instance over plain HTTP/1.1. Port 0 picks a free port.
     ///
     /// # Errors
     ///
-    /// When the address can't be listened on.
+    /// Returns an error if it can't listen on the address.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
@@ -60,29 +60,29 @@ impl FakeClerk {
 }
 
 impl FakeClerkServer {
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address of both its APIs, `http://127.0.0.1:PORT`.
+    /// Returns the URL of both APIs, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops: closes the socket and all connections, those with a request under way too.
+    /// Stops the server: closes the socket and all connections, including those with a request in flight.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
-        // The task ends by itself, and an error would be its panic.
+        // The task completes by itself; an error could only be its panic.
         let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for FakeClerkServer {
     fn drop(&mut self) {
-        // The connections live in the task.
+        // The connections are owned by the task.
         self.task.abort();
     }
 }
@@ -93,10 +93,10 @@ impl fmt::Debug for FakeClerkServer {
     }
 }
 
-/// How long a listener that has failed is left alone.
+/// Wait after a failed `accept`, before the next one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where connections come from.
+/// A source of connections.
 trait Accept {
     fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
 }
@@ -115,8 +115,8 @@ async fn accept(clerk: FakeClerk, listener: impl Accept, mut stopped: oneshot::R
             (stream, peer) = next_connection(&listener) => {
                 connections.spawn(connection(clerk.clone(), stream, peer));
             }
-            // Takes connections that are over out of the set. What they held may be what the next one lacked, so the
-            // pause ends with it.
+            // Removes finished connections from the set. Their resources may be what `accept` lacked, so a finished
+            // connection also ends the wait.
             Some(_) = connections.join_next() => {}
         }
     }
@@ -126,31 +126,31 @@ async fn next_connection(listener: &impl Accept) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            // Out of file descriptors, for example. Asked at once, the system would say the same.
+            // For example, the process is out of file descriptors. An immediate retry would fail again.
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
 async fn connection(clerk: FakeClerk, stream: TcpStream, peer: SocketAddr) {
-    // Small answers, each awaited before the next request: without this they wait for acknowledgements.
+    // Nagle's algorithm would delay these small responses until an acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| answer(clerk.clone(), request, peer));
-    // An error is the client's going away, or a scripted fault.
+    // An error means that the client went away, or is a scripted fault.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// An error makes hyper close the connection without an answer.
+/// An error makes hyper close the connection without a response.
 async fn answer(
     clerk: FakeClerk,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<AnswerBody>, io::Error> {
     let (parts, body) = request.into_parts();
-    // Read on past the instance's limit: closed with something unread, the connection may lose the answer.
+    // Reads past the instance's limit, because closing a connection with unread data can discard the response.
     let body = match Limited::new(body, 8 * MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
-        // Much longer than the limit, which is all that the instance needs to know of it; or the client went away.
+        // The body is far over the limit, which is all that the instance needs to know, or the client went away.
         Err(_) => Bytes::from(vec![0; MAX_REQUEST + 1]),
     };
     match clerk.handle_from(Request::from_parts(parts, body), Some(peer.ip())).await {
@@ -161,7 +161,7 @@ async fn answer(
             let half = response.body().slice(..length / 2);
             let mut response =
                 response.map(|_| AnswerBody { left: Some(half), breaks_off: Some(Flush::Due) });
-            // The whole length is promised; hyper closes the connection when the body breaks off before it.
+            // Announces the full length; hyper closes the connection when the body ends early.
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
             Ok(response)
         }
@@ -169,13 +169,13 @@ async fn answer(
     }
 }
 
-/// A body in one piece, which may break off after it.
+/// A body in one piece, which may end with an error.
 struct AnswerBody {
     left: Option<Bytes>,
     breaks_off: Option<Flush>,
 }
 
-/// hyper drops unwritten bytes when a body fails, so it gets a turn to write first.
+/// hyper drops unwritten bytes when a body fails, so the body first yields once to let hyper write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flush {
     Due,
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener of a process that has no file descriptors left.
+    /// A listener in a process without free file descriptors.
     struct Exhausted(Arc<AtomicU32>);
 
     impl Accept for Exhausted {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_listener_that_fails_is_asked_again_after_a_pause() {
+    async fn a_failed_accept_is_retried_after_a_pause() {
         let asked = Arc::new(AtomicU32::new(0));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(FakeClerk::new(), Exhausted(Arc::clone(&asked)), stopped));

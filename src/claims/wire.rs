@@ -1,4 +1,4 @@
-//! Claims as Clerk writes them, and how the two versions become one.
+//! The claims as Clerk sends them, and their conversion.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,13 +7,13 @@ use super::{Claims, ClaimsError, Kind};
 use crate::organization::{Organization, Permissions};
 use crate::packed::Packed;
 
-/// The end of the year 9999. A later time is a mistake, and would overflow sooner or later.
+/// The end of the year 9999. A later time is a mistake, and could overflow.
 pub(super) const LATEST: u64 = 253_402_300_799;
 
 impl Claims {
-    /// Reads a token's payload. Says nothing of whether the token is genuine.
+    /// Reads a token's payload. Does not verify the token.
     pub(crate) fn from_payload(payload: &[u8]) -> Result<Self, ClaimsError> {
-        // serde would take an array for a struct as well.
+        // serde also deserializes a struct from an array.
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Err(Kind::NotAnObject.into());
         }
@@ -24,10 +24,10 @@ impl Claims {
         let iss = string("iss", wire.iss.as_ref())?.ok_or(Kind::Missing("iss"))?;
         let actor = match &wire.act {
             None => None,
-            // Somebody acts in the user's name. Who that is must not get lost.
+            // The session is an impersonation, so the actor must not be lost.
             Some(act) => Some(string("act", act.get("sub"))?.ok_or(Kind::WrongType("act"))?),
         };
-        // Version 1 has neither, and a template may give these short names to claims of its own.
+        // Version 1 has neither, and a template may use these short names for claims of its own.
         let (plan, features) = if is_v2 {
             (string("pla", wire.pla.as_ref())?, string("fea", wire.fea.as_ref())?)
         } else {
@@ -59,7 +59,7 @@ impl Claims {
     }
 }
 
-/// Clerk's claims as they are written. Others are skipped; one that stands there twice is an error.
+/// Clerk's claims as sent. Other claims are skipped; a repeated claim is an error.
 #[derive(Deserialize)]
 struct Wire {
     sub: Option<Value>,
@@ -83,7 +83,7 @@ struct Wire {
 }
 
 fn organization_v1(wire: &Wire) -> Result<Option<Organization>, ClaimsError> {
-    // A role or a slug alone is a template's own claim, or nothing.
+    // Without an id, a role or a slug is a claim of a template's own.
     let Some(id) = string("org_id", wire.org_id.as_ref())? else {
         return Ok(None);
     };
@@ -119,7 +119,7 @@ fn organization_v2(o: &Value, features: &str) -> Result<Option<Organization>, Cl
     Ok(Some(Organization::new(id, field("slg")?, role.as_deref(), &permissions)))
 }
 
-/// A string; an empty one and `null` count as missing.
+/// A string claim. An empty string and `null` count as missing.
 fn string<'a>(claim: &'static str, value: Option<&'a Value>) -> Result<Option<&'a str>, ClaimsError> {
     match value {
         None | Some(Value::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! The addresses and numbers of a user, as both APIs send them.
+//! Email addresses and phone numbers of a user, as both APIs send them.
 
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ pub(crate) struct PhoneNumber {
     verification: Option<Verification>,
 }
 
-/// How far something has been proven.
+/// The verification state of an address, a number or a first factor.
 #[derive(Deserialize)]
 pub(crate) struct Verification {
     status: Option<String>,
@@ -26,13 +26,13 @@ impl Verification {
     }
 }
 
-/// Only verified ones: anybody can add another's address to an account of their own.
+/// Skips unverified addresses, because a user can add anyone's address to their own account.
 pub(crate) fn verified_emails(all: Option<Vec<EmailAddress>>) -> impl Iterator<Item = String> {
     let all = all.into_iter().flatten();
     all.filter_map(|it| it.email_address.filter(|_| it.verification.is_some_and(|it| it.is_done())))
 }
 
-/// The same of phone numbers.
+/// Skips unverified numbers for the same reason as [`verified_emails`].
 pub(crate) fn verified_phones(all: Option<Vec<PhoneNumber>>) -> impl Iterator<Item = String> {
     let all = all.into_iter().flatten();
     all.filter_map(|it| it.phone_number.filter(|_| it.verification.is_some_and(|it| it.is_done())))

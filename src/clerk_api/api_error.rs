@@ -1,4 +1,4 @@
-//! What a failed call means for us, whatever it was that Clerk said (rules S3, S4).
+//! Classifies failed calls to Clerk (rules S3, S4).
 
 use std::time::Duration;
 
@@ -7,76 +7,77 @@ use http::StatusCode;
 use super::codes::class_of;
 use crate::counters::Operation;
 
-/// Why Clerk refuses a user. All of these are one answer to the client; inside, they count differently.
+/// Why Clerk refuses a credential. The client gets the same answer for all reasons, but they count differently as
+/// failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CredentialRefusal {
-    /// The password is wrong, of an account that is there: an attempt that Clerk counts.
+    /// The account exists and the password is wrong. Clerk counts this as a failed attempt.
     Credentials,
-    /// There is no such account, or Clerk doesn't tell that from a wrong password (its enumeration protection).
+    /// The account doesn't exist, or Clerk's enumeration protection hides whether it does.
     Unidentified,
-    /// The account exists but has no password, or its identifier may not use one.
+    /// The account has no password, or its identifier cannot be used with one.
     NotByPassword,
     /// Clerk has locked the account.
     Locked,
-    /// Banned, deactivated or deprovisioned.
+    /// The account is banned, deactivated or deprovisioned.
     Barred,
 }
 
-/// What a failed call means.
+/// The class of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ErrorClass {
-    /// The user is refused.
+    /// Clerk refuses the credential.
     Refused(CredentialRefusal),
-    /// The password may be right, but the sign-in can't be finished here.
+    /// The password may be right, but this crate cannot finish the sign-in.
     ActionRequired,
-    /// The password is right and a second factor is due.
+    /// The password is right, and the account needs a second factor.
     SecondFactor,
     /// The password is right, but Clerk doesn't know this device.
     DeviceNotTrusted,
-    /// The session, or the client it hangs on, is over.
+    /// The session, or the client it belongs to, has ended.
     SessionGone,
-    /// Not a member of the organization, or there is none of that name.
+    /// The user is not a member of the organization, or the organization doesn't exist.
     OrganizationForbidden,
-    /// Something of the request wasn't found; which thing depends on what was asked for.
+    /// Clerk has no such resource. The operation tells which resource is meant.
     NotFound,
-    /// The mint wants to see the token that has run out.
+    /// The instance mints a token only if the request shows the session's expired one.
     MissingExpiredToken,
     /// The client already has a session.
     SessionExists,
-    /// Clerk's quota is spent: Clerk has said so.
+    /// Clerk answered that its quota is spent.
     RateLimited,
-    /// A budget of ours has no room in time.
+    /// The local call budget has no permit in time.
     NoPermit,
-    /// The instance is set up so that this cannot work.
+    /// The call cannot work with the configuration of the instance or of this crate.
     Misconfigured,
-    /// An answer in Clerk's own form that this crate doesn't know, or that it has no way to act on, such as a captcha:
-    /// no refusal, but no use repeating either.
+    /// A well-formed error of Clerk's that this crate doesn't know, or cannot act on (such as a captcha). It is not a
+    /// refusal, and repeating the call would not help.
     Unknown,
-    /// An answer came that can't be relied on.
+    /// The answer cannot be trusted, for example because its token fails verification.
     Untrusted,
-    /// Clerk, or the way to it, is at error.
+    /// Clerk, or the network on the way to it, failed.
     Unavailable,
 }
 
 impl ErrorClass {
-    /// Whether Clerk has judged the user, and said no: nothing that was let in before may serve on.
+    /// Whether Clerk decided against the credential. Sessions that it opened earlier must then no longer serve.
     pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Refused(_) | Self::ActionRequired | Self::SecondFactor)
     }
 }
 
-/// A failed call: its error class, and what else the answer said that matters.
+/// A failed call: its class, and the details that callers act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) class: ErrorClass,
-    /// The code that decided, or the sign-in's status; fit for a log.
+    /// The code that decided the class, or the sign-in's status. Safe to log.
     pub(crate) code: Option<Box<str>>,
     pub(crate) retry_after: Option<Duration>,
     /// Clerk warned that the account is about to be locked.
     pub(crate) lockout_warning: bool,
-    /// The answer was a 4xx.
+    /// The answer had a 4xx status.
     pub(crate) client_error: bool,
-    /// The sign-in can't be finished here, but its password was right.
+    /// This crate cannot finish the sign-in, but the password was right.
     pub(crate) proves_password: bool,
 }
 
@@ -92,7 +93,7 @@ impl ApiError {
         }
     }
 
-    /// Whether it is a sign of Clerk being away. A 4xx never is: something answered, and said no (rule P4).
+    /// Whether the error is a sign of an outage. A 4xx never is, because something answered (rule P4).
     pub(crate) fn is_outage(&self) -> bool {
         self.class == ErrorClass::Unavailable && !self.client_error
     }
@@ -106,14 +107,15 @@ impl ApiError {
     }
 }
 
-/// The error class of an answer that isn't a success, from its status and the codes of *all* its errors.
-pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> ApiError {
+/// Classifies an unsuccessful answer by its status and the codes of *all* its errors.
+pub(crate) fn classify(operation: Operation, status: StatusCode, codes: &[&str]) -> ApiError {
     let lockout_warning = codes.contains(&"account_lockout_warning");
-    // The key set and the environment are no user's: nothing about them refuses anybody or ends a session (S4).
+    // The key set belongs to no user, so an error about it never refuses a user or ends a session (rule S4).
     if operation == Operation::Jwks {
         return ApiError::coded(ErrorClass::Unavailable, first_or(codes, status.as_str()));
     }
-    // Clerk's quota and Clerk's own trouble are told by the status alone; a code can't make them a refusal (S4).
+    // For a spent quota and for errors of Clerk's own, the status alone decides: no code makes them a refusal
+    // (rule S4).
     if status == StatusCode::TOO_MANY_REQUESTS {
         return ApiError {
             lockout_warning,
@@ -126,7 +128,7 @@ pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> 
     let decided = codes
         .iter()
         .filter_map(|code| class_of(operation, code).map(|class| (weight(class), class, *code)))
-        // The first of the heaviest: `max_by_key` would take the last.
+        // Takes the first of equal weights; `max_by_key` would take the last.
         .reduce(|best, next| if next.0 > best.0 { next } else { best });
     match decided {
         Some((_, class, code)) => ApiError { lockout_warning, ..ApiError::coded(class, code) },
@@ -138,14 +140,14 @@ fn first_or<'a>(codes: &[&'a str], other: &'a str) -> &'a str {
     codes.first().copied().unwrap_or(other)
 }
 
-/// A code as it may stand in a log: what Clerk sends is lower-case words, anything else is dropped.
+/// Drops everything that doesn't look like one of Clerk's codes, so that no other text of an answer reaches a log.
 fn loggable(code: &str) -> Option<Box<str>> {
     let fits = (1..=64).contains(&code.len())
         && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     fits.then(|| code.into())
 }
 
-/// Of several errors in one answer the weightiest decides: a lock says more than the wrong password beside it.
+/// The heaviest error of an answer decides: a lock says more than the wrong password reported with it.
 fn weight(class: ErrorClass) -> u8 {
     match class {
         ErrorClass::RateLimited => 9,

@@ -1,4 +1,4 @@
-//! How a call is sent, and how its answer is judged (rule S1).
+//! Sends a call to Clerk and classifies its answer (rule S1).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,14 +20,14 @@ use crate::counters::{CallResult, Operation};
 use crate::instance::Instance;
 use crate::transport::{MAX_BODY, Transport};
 
-/// The version of both APIs that the calls are written for: the newest public OpenAPI file but one. For the calls
-/// used here 2025-04-10, 2025-11-10 and 2026-05-12 are the same.
+/// The version of both APIs that the calls are written for: the second newest with a public OpenAPI file. The calls
+/// made here are the same in 2025-04-10, 2025-11-10 and 2026-05-12.
 /// Source: <https://github.com/clerk/openapi-specs>, `fapi/2025-11-10.yml`.
 const API_VERSION: &str = "2025-11-10";
 
 pub(super) const USER_AGENT: &str = concat!("tower-clerk/", env!("CARGO_PKG_VERSION"));
 
-/// A pause that Clerk asks for is taken as at least a second and at most five minutes (rule P2).
+/// `Retry-After` is clamped to at least 1 s and at most 5 min (rule P2).
 const RETRY_AFTER_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// Sends calls to one of Clerk's APIs.
@@ -39,24 +39,23 @@ pub(crate) struct Caller {
     calls: Arc<Calls>,
 }
 
-/// A call to be made.
 pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     pub(crate) method: Method,
-    /// Begins with a slash; may have a query.
+    /// Starts with a slash and may have a query.
     pub(crate) path: &'a str,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) body: Body,
 }
 
-/// What a call carries. Wiped when the request is done with: a password can be in there.
+/// The body of a call. Wiped when dropped, because it may hold a password.
 #[derive(Clone, Default)]
 pub(crate) struct Body {
     kind: Option<&'static str>,
     bytes: Bytes,
 }
 
-/// An answer as it came, before its class is read.
+/// An answer with its body still unparsed.
 pub(crate) struct Raw {
     status: StatusCode,
     pub(crate) body: Bytes,
@@ -64,14 +63,14 @@ pub(crate) struct Raw {
     pub(crate) timing: Timing,
 }
 
-/// When an answer's request left, and what Clerk's clock said with the answer.
+/// When the request of an answer was sent, and the `Date` of the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) left: Instant,
     pub(crate) date: Option<SystemTime>,
 }
 
-/// A token, not verified yet.
+/// A token that is not verified yet.
 pub(crate) struct Minted {
     pub(crate) jwt: Zeroizing<String>,
     pub(crate) timing: Timing,
@@ -92,13 +91,13 @@ impl Caller {
         self.clock
     }
 
-    /// Sends, judges the answer, and counts it. A call that is given up is counted as failed.
+    /// Sends the call, classifies its answer and counts it. A call that is dropped before its answer counts as failed.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Raw, ApiError> {
         let operation = call.operation;
         let mut counted =
             Counted { caller: self, operation, since: self.clock.now(), result: CallResult::Failed };
         let answer = match self.send(call).await {
-            Ok(raw) => self.judged(operation, raw),
+            Ok(raw) => self.classified(operation, raw),
             Err(error) => Err(error),
         };
         counted.result = match &answer {
@@ -133,8 +132,8 @@ impl Caller {
             match self.transport.send(request).await {
                 Ok(response) => {
                     let raw = received(response, left);
-                    // The answer to a GET may come from a cache, with the date of long ago, and an error page from a
-                    // proxy whose clock is its own.
+                    // A GET may be answered by a cache, with an old date, and an error page may come from a proxy
+                    // with a clock of its own.
                     if call.method == Method::POST
                         && raw.status.is_success()
                         && let Some(date) = raw.timing.date
@@ -143,7 +142,7 @@ impl Caller {
                     }
                     return Ok(raw);
                 }
-                // Only what certainly didn't reach Clerk is tried again, once (rule S5).
+                // Retries once, and only a request that certainly did not reach Clerk (rule S5).
                 Err(error) if error.is_connect() && !retried => retried = true,
                 Err(error) => {
                     tracing::debug!(
@@ -158,8 +157,8 @@ impl Caller {
         }
     }
 
-    /// A success as it is; anything else as what it means.
-    fn judged(&self, operation: Operation, raw: Raw) -> Result<Raw, ApiError> {
+    /// Passes a success through, and turns any other answer into its error.
+    fn classified(&self, operation: Operation, raw: Raw) -> Result<Raw, ApiError> {
         if raw.body.len() > MAX_BODY {
             return Err(ApiError::unavailable("oversized"));
         }
@@ -168,7 +167,7 @@ impl Caller {
         }
         let errors = serde_json::from_slice::<Errors>(&raw.body).map_or_else(|_| Vec::new(), |e| e.errors);
         let codes: Vec<&str> = errors.iter().filter_map(|error| error.code.as_deref()).collect();
-        let mut error = api_error::read(operation, raw.status, &codes);
+        let mut error = api_error::classify(operation, raw.status, &codes);
         error.retry_after = self.retry_after(&raw);
         error.client_error = raw.status.is_client_error();
         tracing::debug!(
@@ -180,7 +179,7 @@ impl Caller {
         Err(error)
     }
 
-    /// Seconds, or a date that is taken against the answer's own (rule P2).
+    /// Reads `Retry-After` as seconds or as a date. A date is compared with the answer's own `Date` (rule P2).
     fn retry_after(&self, raw: &Raw) -> Option<Duration> {
         let value = header(&raw.headers, RETRY_AFTER)?.trim();
         let wait = match value.parse::<u64>() {
@@ -195,7 +194,7 @@ impl Caller {
     }
 }
 
-/// How a failed call is counted.
+/// The result that a failed call counts under.
 fn result_of(class: ErrorClass) -> CallResult {
     match class {
         ErrorClass::RateLimited | ErrorClass::NoPermit => CallResult::RateLimited,
@@ -220,7 +219,7 @@ fn received(response: Response<Bytes>, left: Instant) -> Raw {
     Raw { status: parts.status, body, headers: parts.headers, timing: Timing { left, date } }
 }
 
-/// Counts a call when it is over, also when it is dropped before its answer came.
+/// Counts a call when dropped, so that a call without an answer is counted too.
 struct Counted<'a> {
     caller: &'a Caller,
     operation: Operation,
@@ -236,7 +235,8 @@ impl Drop for Counted<'_> {
 }
 
 impl Body {
-    /// A form. An allocation of the right size from the start leaves no half-grown copies behind.
+    /// A form body. The buffer has its full size from the start, because a growing buffer would leave copies of a
+    /// password behind.
     pub(crate) fn form(form: &[(&str, &str)]) -> Self {
         let worst = form.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
         let mut serializer = form_urlencoded::Serializer::new(String::with_capacity(worst));
@@ -245,7 +245,7 @@ impl Body {
         Self { kind: Some("application/x-www-form-urlencoded"), bytes }
     }
 
-    /// JSON. `size` is how long the texts in it are together; escaped, each byte takes up to six.
+    /// A JSON body. `size` is the total length of its strings, of which an escaped byte takes up to six.
     pub(crate) fn json(value: &impl Serialize, size: usize) -> Result<Self, ApiError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256 + 6 * size));
         serde_json::to_writer(&mut *bytes, value)
@@ -259,18 +259,18 @@ pub(crate) fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // The error's text can quote the body, so it goes nowhere.
+    // serde's message can quote the body, so it is dropped.
     serde_json::from_slice(body).map_err(|_| ApiError::unavailable("unreadable_answer"))
 }
 
-/// A token as both APIs answer with it.
+/// A token, as both APIs send it.
 #[derive(Deserialize)]
 pub(crate) struct Token {
     jwt: Option<Zeroizing<String>>,
 }
 
 impl Token {
-    /// Clerk can answer with an empty token, which its own SDKs refuse, too.
+    /// `None` if the token is empty. Clerk can send an empty token, and its own SDKs refuse it too.
     pub(crate) fn into_jwt(self) -> Option<Zeroizing<String>> {
         self.jwt.filter(|jwt| !jwt.is_empty())
     }

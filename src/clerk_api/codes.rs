@@ -1,12 +1,14 @@
-//! Every error code that these calls can meet, in one table (rule S3).
+//! Maps every error code that the calls can meet to its class (rule S3).
 //!
-//! The codes and their statuses are Clerk's own list, as its documentation publishes it. A refusal is only a code
-//! that is known to be one: whatever is unknown is Clerk's trouble or ours, never the user's.
+//! The codes and their statuses are from Clerk's own lists,
+//! <https://clerk.com/docs/guides/development/errors/frontend-api> and
+//! <https://clerk.com/docs/guides/development/errors/backend-api>. Only a code that is known to refuse a credential is
+//! a refusal: an unknown code is an error of Clerk's or of this crate's, never the user's.
 
 use super::api_error::{CredentialRefusal, ErrorClass};
 use crate::counters::Operation;
 
-/// The table. `None` is a code nobody here knows.
+/// The class of a code, or `None` if the code is unknown.
 pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     use ErrorClass::{
         ActionRequired, Misconfigured, MissingExpiredToken, NotFound, OrganizationForbidden, RateLimited,
@@ -19,7 +21,7 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     }
     let signing_in = operation == Operation::SignIn;
     Some(match code {
-        // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
+        // The identifier or the password is wrong. Enumeration protection hides which of the two.
         "form_password_incorrect" | "form_password_validation_failed" | "account_lockout_warning" => {
             Refused(CredentialRefusal::Credentials)
         }
@@ -27,7 +29,7 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         | "form_password_or_identifier_incorrect"
         | "sign_in_no_identification_for_user" => Refused(CredentialRefusal::Unidentified),
         "sign_in_identification_or_user_deleted" if signing_in => Refused(CredentialRefusal::Unidentified),
-        // What was presented can be nobody's: no address, too long, not text.
+        // No account can have this identifier or password: its format is wrong, or it is empty or too long.
         "form_param_format_invalid"
         | "form_param_nil"
         | "form_param_missing"
@@ -48,7 +50,7 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         "user_locked" => Refused(CredentialRefusal::Locked),
         "user_banned" | "user_deactivated" | "deprovisioned" => Refused(CredentialRefusal::Barred),
 
-        // The user must do something elsewhere first.
+        // The user must act outside of this sign-in first.
         "form_password_pwned"
         | "form_password_compromised"
         | "password_reset_required"
@@ -61,15 +63,15 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         | "session_creation_not_allowed" => ActionRequired,
         "session_reverification_required" => SecondFactor,
 
-        // A client that Clerk already knows to be signed in.
+        // The client is signed in already.
         "session_exists" | "identifier_already_signed_in" => SessionExists,
 
-        // Of organizations. Clerk doesn't tell an unknown one from another's, and neither do we.
+        // The organization is not one of the user's. Clerk doesn't tell whether it exists, and neither does this crate.
         "organization_not_found_or_unauthorized"
         | "not_a_member_in_organization"
         | "organization_not_enabled_in_instance" => OrganizationForbidden,
 
-        // Of sessions and clients.
+        // The session, or its client, has ended.
         "signed_out"
         | "authentication_invalid"
         | "action_for_session_not_authorized"
@@ -80,7 +82,7 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         {
             SessionGone
         }
-        // The password was found right a moment ago: what is amiss is something else.
+        // A ticket is made only after the password was right, so this error is not the user's.
         "resource_not_found" | "sign_in_identification_or_user_deleted"
             if operation == Operation::TicketSignIn =>
         {
@@ -91,7 +93,7 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         "resource_not_found" => NotFound,
         "missing_expired_token" => MissingExpiredToken,
 
-        // The instance, or what we send it.
+        // The configuration of the instance, or the form of our request.
         "native_api_disabled"
         | "origin_authorization_headers_conflict"
         | "multiple_origin_header_values_forbidden"
@@ -117,27 +119,27 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         | "captcha_not_enabled" => Misconfigured,
         other if other.starts_with("device_attestation_") => Misconfigured,
 
-        // A ticket lives for a minute and is used at once: whatever is wrong with it is no error of the user's.
+        // A ticket lives for a minute and is used at once, so a bad ticket is not the user's error.
         other if other.starts_with("ticket_") || other.starts_with("sign_in_token_") => Unavailable,
 
-        // Bot and risk checks that need a browser. Clerk sends `captcha_invalid` for "unusual activity", too.
+        // Bot and risk checks that need a browser. Clerk also sends `captcha_invalid` for "unusual activity".
         "requires_captcha" | "captcha_invalid" | "captcha_missing_token" => Unknown,
         "too_many_requests" | "signup_rate_limit_exceeded" => RateLimited,
         other if other.starts_with("verification_code_") => RateLimited,
-        // Two changes of one resource at a time: over by the next request.
+        // `resource_locked` reports two concurrent changes of one resource, and is gone by the next request.
         "resource_locked" | "internal_clerk_error" | "service_unavailable" | "gateway_timeout" => Unavailable,
         _ => return None,
     })
 }
 
-/// What a code means in an answer of the Backend API, where that isn't what it means elsewhere.
+/// The codes that have a different class in an answer of the Backend API.
 fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     use Operation::{
         BackendMint, BackendMintTemplate, BackendSession, FindUser, Revoke, Ticket, User, VerifyPassword,
     };
     Some(match code {
         "incorrect_password" => ErrorClass::Refused(CredentialRefusal::Credentials),
-        // What no password can be is none of this user's; what no address can be is nobody's.
+        // A string that cannot be a password is a wrong password, and one that cannot be an identifier has no user.
         "form_param_nil"
         | "form_param_missing"
         | "form_param_format_invalid"
@@ -154,14 +156,14 @@ fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
             }
             _ => ErrorClass::Unavailable,
         },
-        // Clerk doesn't say how it refuses to mint for a session that is over: whichever it is, the session is asked
-        // about before it is given up.
+        // Clerk doesn't document the code for a mint from an ended session. For all of these codes the caller looks the
+        // session up before it drops it.
         "authentication_invalid" | "signed_out" | "invalid_action_for_session"
             if matches!(operation, BackendMint | BackendMintTemplate | Revoke) =>
         {
             ErrorClass::NotFound
         }
-        // The secret key is no key, or not one of this instance.
+        // The secret key is invalid, or belongs to another instance.
         "clerk_key_invalid"
         | "authentication_invalid"
         | "authorization_invalid"
@@ -173,7 +175,7 @@ fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     })
 }
 
-/// What an unfinished sign-in's status means (`complete` is not one of them).
+/// The class of a sign-in with a status other than `complete`.
 pub(crate) fn unfinished(
     status: &str,
     client_trust_state: Option<&str>,
@@ -181,8 +183,8 @@ pub(crate) fn unfinished(
     password_verified: bool,
 ) -> ErrorClass {
     match status {
-        // The legacy form of Device Trust, on instances without Clerk's update "Device Trust Status": the status
-        // of a second factor, but of a user who has none.
+        // The older form of Device Trust, on instances without Clerk's update "Device Trust Status": the status asks
+        // for a second factor, but the user has none.
         "needs_second_factor"
             if client_trust_state == Some("new")
                 && !second_factors.iter().any(|factor| matches!(*factor, "totp" | "backup_code")) =>
@@ -192,7 +194,7 @@ pub(crate) fn unfinished(
         "needs_second_factor" => ErrorClass::SecondFactor,
         "needs_client_trust" => ErrorClass::DeviceNotTrusted,
         "needs_new_password" | "needs_protect_check" => ErrorClass::ActionRequired,
-        // The password was no factor of this account (SSO only), or was not accepted as one.
+        // The account has no password factor (SSO only), or Clerk did not accept the password as one.
         "needs_first_factor" | "needs_identifier" if !password_verified => {
             ErrorClass::Refused(CredentialRefusal::NotByPassword)
         }
@@ -204,7 +206,7 @@ pub(crate) fn unfinished(
 mod tests {
     use http::StatusCode;
 
-    use super::super::api_error::{ApiError, read};
+    use super::super::api_error::{ApiError, classify};
     use super::*;
     use ErrorClass::{
         ActionRequired, DeviceNotTrusted, Misconfigured, MissingExpiredToken, NotFound,
@@ -221,7 +223,7 @@ mod tests {
     const BARRED: ErrorClass = Refused(CredentialRefusal::Barred);
 
     #[test]
-    fn s3_every_documented_code_has_its_meaning() {
+    fn s3_every_documented_code_has_its_class() {
         let table: &[(Operation, u16, &str, ErrorClass)] = &[
             (SignIn, 422, "form_password_incorrect", CREDENTIALS),
             (SignIn, 422, "form_identifier_not_found", UNIDENTIFIED),
@@ -290,7 +292,7 @@ mod tests {
             (SignIn, 500, "internal_clerk_error", Unavailable),
             (SignIn, 503, "service_unavailable", Unavailable),
             (SignIn, 504, "gateway_timeout", Unavailable),
-            // A session's code in answer to a sign-in makes no sense, so it is no refusal.
+            // A code about sessions makes no sense in answer to a sign-in, so it is not a refusal.
             (SignIn, 401, "signed_out", Unknown),
             (SignIn, 401, "authentication_invalid", Unknown),
             (SignIn, 422, "a_code_of_tomorrow", Unknown),
@@ -343,34 +345,34 @@ mod tests {
         ];
         for &(operation, status, code, class) in table {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(read(operation, status, &[code]).class, class, "{operation:?} {status} {code}");
+            assert_eq!(classify(operation, status, &[code]).class, class, "{operation:?} {status} {code}");
         }
     }
 
     #[test]
     fn s3_all_errors_of_an_answer_are_read() {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let error = read(SignIn, status, &["form_password_incorrect", "account_lockout_warning"]);
+        let error = classify(SignIn, status, &["form_password_incorrect", "account_lockout_warning"]);
         assert_eq!((error.class, error.lockout_warning), (CREDENTIALS, true));
         assert_eq!(error.code.as_deref(), Some("form_password_incorrect"));
-        let error = read(SignIn, status, &["something_new", "form_password_incorrect"]);
+        let error = classify(SignIn, status, &["something_new", "form_password_incorrect"]);
         assert_eq!(error.class, CREDENTIALS);
-        let error = read(SignIn, status, &["form_password_incorrect", "user_locked"]);
+        let error = classify(SignIn, status, &["form_password_incorrect", "user_locked"]);
         assert_eq!(error.class, Refused(CredentialRefusal::Locked));
     }
 
     #[test]
-    fn s4_a_fault_of_clerks_is_never_a_refusal_whatever_its_body_says() {
+    fn s4_an_upstream_error_is_never_a_refusal_whatever_its_body_says() {
         for status in [500, 502, 503, 504, 521, 302, 307, 408, 200] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(read(SignIn, status, &["form_password_incorrect"]).class, Unavailable, "{status}");
+            assert_eq!(classify(SignIn, status, &["form_password_incorrect"]).class, Unavailable, "{status}");
         }
-        // No code at all: the page of some proxy on the way.
-        assert_eq!(read(SignIn, StatusCode::FORBIDDEN, &[]).class, Unavailable);
+        // An answer without a code is the error page of a proxy.
+        assert_eq!(classify(SignIn, StatusCode::FORBIDDEN, &[]).class, Unavailable);
     }
 
     #[test]
-    fn s3_every_status_of_a_sign_in_has_its_meaning() {
+    fn s3_every_status_of_a_sign_in_has_its_class() {
         type Row<'a> = (&'a str, Option<&'a str>, &'a [&'a str], bool, ErrorClass);
         let table: &[Row<'_>] = &[
             ("needs_second_factor", None, &["totp", "backup_code"], true, SecondFactor),
@@ -391,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_code_can_reach_a_log() {
+    fn only_a_well_formed_code_is_logged() {
         assert_eq!(ApiError::coded(Unknown, "password is hunter2").code, None);
         assert_eq!(ApiError::coded(Unknown, "user_locked").code.as_deref(), Some("user_locked"));
     }

@@ -1,14 +1,14 @@
-//! The transport that the crate brings along, made of `reqwest`.
+//! The built-in transport, made of `reqwest`.
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 
-/// Sends by `reqwest`, with everything off that could carry a password where it doesn't belong (rule S1).
+/// Sends requests with `reqwest`, without the options that could leak a password or repeat a sign-in (rule S1).
 ///
-/// What another crate of the program turns on by feature is turned off here by name, because features of a
-/// dependency are the whole program's.
+/// Options are turned off explicitly, because another crate of the program may enable their `reqwest` features: Cargo
+/// unifies features.
 pub(crate) struct HttpTransport {
     client: reqwest::Client,
 }
@@ -16,9 +16,9 @@ pub(crate) struct HttpTransport {
 impl HttpTransport {
     pub(crate) fn new(https: bool) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder()
-            // A redirect would send the password somewhere else.
+            // A redirect would send the password to another host.
             .redirect(reqwest::redirect::Policy::none())
-            // Clerk counts each sign-in, so none is repeated behind our back.
+            // Clerk counts each sign-in, so the client must not repeat one on its own.
             .retry(reqwest::retry::never())
             .referer(false)
             .no_gzip()
@@ -28,7 +28,7 @@ impl HttpTransport {
             .user_agent(super::caller::USER_AGENT)
             .https_only(https);
         if !https {
-            // HTTP_PROXY applies to loopback, too, and would carry the password in clear to the proxy.
+            // HTTP_PROXY applies to loopback too, so the password would reach the proxy in clear text.
             builder = builder.no_proxy();
         }
         Ok(Self { client: builder.build()? })
@@ -54,8 +54,7 @@ impl HttpTransport {
     }
 }
 
-/// `reqwest` puts the URL into its errors; a URL can hold a session token (`expired_token`), which need not
-/// have run out.
+/// Removes the URL from the error: it can hold a session token (`expired_token`) that is still valid.
 fn broken(error: reqwest::Error) -> TransportError {
     TransportError::broken(error.without_url())
 }

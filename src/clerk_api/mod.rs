@@ -1,4 +1,4 @@
-//! What Clerk's two APIs have in common: how a call is sent and judged, and what its errors mean.
+//! The common part of Clerk's two APIs: sending calls, classifying answers, and the error codes.
 
 mod addresses;
 mod api_error;

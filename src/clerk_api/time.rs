@@ -1,12 +1,12 @@
-//! The one deadline of an exchange, however many calls it takes: it runs while Clerk is asked, and stands while
-//! somebody waits for a turn (rule S6).
+//! The time limit of an exchange, shared by all its calls. It runs while a call is in flight, and stops while the
+//! exchange waits for a permit (rule S6).
 
 use std::time::Duration;
 
 use super::api_error::ApiError;
 use crate::clock::Clock;
 
-/// What is left of the time for an exchange.
+/// The remaining time of an exchange.
 #[derive(Debug)]
 pub(crate) struct TimeLeft {
     left: Duration,
@@ -22,7 +22,7 @@ impl TimeLeft {
         self.left
     }
 
-    /// Does a part of the exchange, as far as there is time for it.
+    /// Runs a part of the exchange within the remaining time, and subtracts the time it took.
     pub(crate) async fn run<T>(
         &mut self,
         part: impl Future<Output = Result<T, ApiError>>,

@@ -1,11 +1,10 @@
-//! Calls to Clerk: how many, how they ended, and how long they took.
+//! Counts calls to Clerk and the time they take, by operation and result.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::operation::{CallResult, Operation};
 
-/// Counts calls to Clerk.
 #[derive(Debug, Default)]
 pub(crate) struct Calls([[Call; CallResult::ALL.len()]; Operation::ALL.len()]);
 
@@ -42,24 +41,41 @@ impl Calls {
     }
 }
 
-/// Calls to Clerk of one kind with one result.
+/// The calls to Clerk of one operation with one result.
+///
+/// [`Stats::upstream`](crate::stats::Stats::upstream) has an entry for each pair of operation and result, also for
+/// pairs that have not occurred. With the feature `metrics`, each call is also recorded in the histogram
+/// `tower_clerk_upstream_seconds`, labelled with `operation` and `result`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_clerk::stats::UpstreamCalls;
+///
+/// fn mean_latency(calls: &UpstreamCalls) -> Option<Duration> {
+///     calls.time.checked_div(u32::try_from(calls.count).ok()?)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamCalls {
-    /// The kind of the call: of the Frontend API `sign_in`, `ticket_sign_in`, `prepare_second_factor`,
-    /// `attempt_second_factor`, `client`, `token`, `template_token`, `touch`, `session`, `end`, `environment`, `jwks`;
-    /// of the Backend API `find_user`, `user`, `verify_password`, `memberships`, `ticket`, `backend_token`,
+    /// The operation.
+    ///
+    /// Frontend API: `sign_in`, `ticket_sign_in`, `prepare_second_factor`, `attempt_second_factor`, `client`, `token`,
+    /// `template_token`, `touch`, `session`, `end`, `environment`, `jwks`.
+    ///
+    /// Backend API: `find_user`, `user`, `verify_password`, `memberships`, `ticket`, `backend_token`,
     /// `backend_template_token`, `backend_session`, `revoke`, `backend_jwks`.
     pub operation: &'static str,
-    /// Its answer: `ok`, `refused`, `rate_limited`, `failed`.
+    /// The result: `ok`, `refused` (Clerk answered with an error about the call), `rate_limited` (Clerk's quota is
+    /// spent) or `failed` (no answer, or an unusable one).
     pub result: &'static str,
-    /// How many.
+    /// The number of calls.
     pub count: u64,
-    /// How long they took together.
+    /// The total time that the calls took.
     pub time: Duration,
 }
 
-/// One call to Clerk, for the program's `metrics` recorder.
+/// Reports one call to the `metrics` recorder of the program.
 #[cfg(feature = "metrics")]
 fn record(operation: Operation, result: CallResult, took: Duration) {
     let labels = [("operation", operation.name()), ("result", result.name())];

@@ -1,4 +1,4 @@
-//! What has happened so far, counted (rule O2).
+//! Counts requests and calls to Clerk (rule O2).
 
 mod calls;
 mod operation;

@@ -1,9 +1,9 @@
-//! The calls there are, as they are counted.
+//! The operations and results that calls to Clerk are counted under.
 
-/// Which call an answer belongs to; some codes mean another thing with another call.
+/// The kind of a call. The class of some error codes depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
-    // Of the Frontend API.
+    // Frontend API.
     SignIn,
     TicketSignIn,
     PrepareFactor,
@@ -16,7 +16,7 @@ pub(crate) enum Operation {
     End,
     Environment,
     Jwks,
-    // Of the Backend API.
+    // Backend API.
     FindUser,
     User,
     VerifyPassword,
@@ -82,7 +82,7 @@ impl Operation {
         }
     }
 
-    /// Whether it is carried out with the secret key.
+    /// Whether the call is made with the secret key.
     pub(crate) fn is_backend(self) -> bool {
         matches!(
             self,
@@ -100,14 +100,14 @@ impl Operation {
     }
 }
 
-/// How a call ended, as coarsely as it is counted.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallResult {
     Ok,
-    /// Clerk answered, and said no.
+    /// Clerk answered with an error about the call.
     Refused,
     RateLimited,
-    /// No answer, or none that can be used.
+    /// No answer, or an unusable one.
     Failed,
 }
 

@@ -1,53 +1,64 @@
-//! How requests ended.
+//! Counts how requests ended.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::rejection::RejectionKind;
 
-/// How a request ended, as far as this crate is concerned. Each request has exactly one.
+/// How authentication ended for a request. Each request has exactly one outcome.
+///
+/// [`Stats::requests`](crate::stats::Stats::requests) counts requests by outcome. With the feature `metrics`,
+/// `Clerk::publish_metrics` reports the same counts as `tower_clerk_requests_total`.
+///
+/// ```
+/// use tower_clerk::stats::{Outcome, Stats};
+///
+/// fn hits(stats: &Stats) -> u64 {
+///     stats.requests.iter().filter(|(outcome, _)| *outcome == Outcome::Hit).map(|(_, count)| count).sum()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Let in from what was held, at once.
+    /// Passed with a stored session and token, without a call to Clerk.
     Hit,
-    /// Let in after a token was minted for a live session.
+    /// Passed after a token was minted for a stored session.
     Minted,
-    /// Let in after a sign-in of its own.
+    /// Passed after a sign-in that this request started.
     SignedIn,
-    /// Let in after a sign-in that another request had begun.
+    /// Passed after a sign-in that another request had started.
     Joined,
-    /// Passed without a session: optional, exempt, or a preflight.
+    /// Passed without a session: credentials are optional, or the request is exempt or a CORS preflight.
     Anonymous,
-    /// Rejected: no credentials.
+    /// Rejected: the request has no credentials.
     Missing,
-    /// Rejected: malformed.
+    /// Rejected: the credentials are malformed.
     Malformed,
-    /// Rejected from memory, without asking Clerk.
+    /// Rejected without a call to Clerk, because an earlier rejection is still remembered.
     Denied,
-    /// Rejected by Clerk.
+    /// Rejected: Clerk refused the credentials.
     Rejected,
-    /// Rejected: the user has something to do first.
+    /// Rejected: the user must act first, for example choose a new password.
     ActionRequired,
-    /// Rejected: a second factor is due.
+    /// Rejected: the account has a second factor.
     SecondFactor,
-    /// Rejected: not the user's organization.
+    /// Rejected: the organization is not one of the user's.
     OrganizationForbidden,
-    /// Rejected: too many failures.
+    /// Rejected: too many failed attempts with this identifier.
     Throttled,
-    /// Rejected: no turn in the sign-in budget, or Clerk's quota spent.
+    /// Rejected: the sign-in budget has no permit in time, or Clerk's quota is spent.
     RateLimited,
-    /// Rejected: Clerk is away.
+    /// Rejected: Clerk is unreachable, slow or broken.
     Unavailable,
-    /// Rejected: wrong set-up.
+    /// Rejected: the Clerk instance or the layer is misconfigured.
     Misconfigured,
-    /// Rejected: a error of ours.
+    /// Rejected: an internal error of this crate.
     Internal,
-    /// The client went away before there was an answer.
+    /// The client disconnected before authentication was done.
     Cancelled,
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// All outcomes, in the order in which they are declared.
     pub const ALL: &'static [Self] = &[
         Self::Hit,
         Self::Minted,
@@ -69,7 +80,7 @@ impl Outcome {
         Self::Cancelled,
     ];
 
-    /// A stable name, as it stands in a metric's label.
+    /// The outcome's name in snake case, which is the value of the metric's label `outcome`. It is stable.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -111,11 +122,11 @@ impl Outcome {
     }
 }
 
-/// Threads that count without meeting each other.
+/// The number of threads that can count without contention.
 const STRIPES: usize = 16;
 
-/// Counts outcomes. Each thread has a stripe, and with it cache lines, of its own: a counter that two threads share
-/// costs a hit eight times as much.
+/// Counts outcomes. Each thread has a stripe of cache lines of its own, because a counter shared by two threads makes
+/// a hit eight times as expensive.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes([Stripe; STRIPES]);
 

@@ -1,11 +1,14 @@
-//! What can be wrong with credentials before anybody is asked about them.
+//! Errors in credentials that are found without asking Clerk.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// An `Authorization` field, or a pair given to [`Credentials::new`](super::Credentials::new), that no account could have.
+/// Credentials that no account can have.
 ///
-/// It holds nothing of the value, so it may be logged.
+/// [`Credentials::new`](super::Credentials::new) returns this error. The layer rejects a request with such an
+/// `Authorization` field with 401
+/// ([`RejectionKind::CredentialsMalformed`](crate::RejectionKind::CredentialsMalformed)). It shows nothing of the
+/// value, so it is safe to log.
 ///
 /// ```
 /// let error = tower_clerk::Credentials::new("", "secret").unwrap_err();
@@ -17,7 +20,7 @@ pub struct MalformedCredentials {
 }
 
 impl MalformedCredentials {
-    /// What is wrong, for a caller that tells its user more than 401 does.
+    /// The reason, for a caller that tells its user more than a 401 does.
     #[must_use]
     pub fn reason(&self) -> MalformedReason {
         self.reason
@@ -38,7 +41,7 @@ impl fmt::Display for MalformedCredentials {
 
 impl StdError for MalformedCredentials {}
 
-/// Why [`MalformedCredentials`] are malformed.
+/// The reason why credentials are malformed.
 ///
 /// ```
 /// use tower_clerk::Credentials;
@@ -50,41 +53,41 @@ impl StdError for MalformedCredentials {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MalformedReason {
-    /// More than one `Authorization` field: whoever sits in front may have judged another one.
+    /// The request has more than one `Authorization` field. A proxy in front may have checked a different one.
     SeveralFields,
-    /// The scheme is Basic, and nothing follows.
+    /// The scheme is Basic, but no token follows.
     NoToken,
-    /// The token is, or would be, over 8 KiB.
+    /// The token is longer than 8 KiB, or would be.
     TooLong,
-    /// `=` that neither is absent nor makes the token's length a multiple of four.
-    TimingEqualizer,
-    /// A character outside the standard alphabet, or bits left over at the end.
+    /// The token has `=` at its end, but its length is not a multiple of four, or there are more than two `=`.
+    Padding,
+    /// The token has a character outside the standard base64 alphabet, or stray bits at its end.
     NotBase64,
-    /// Bytes that are no UTF-8, from a client that sends another charset.
+    /// The credentials are not UTF-8. The client uses another charset.
     NotUtf8,
-    /// A percent sign without two hexadecimal digits, where form-encoding is expected.
+    /// A percent sign is not followed by two hexadecimal digits, although form encoding is expected.
     FormEncoding,
-    /// Nothing separates identifier and password.
+    /// No colon separates the identifier and the password.
     NoColon,
-    /// A colon in an identifier, which a Basic token cannot carry.
+    /// The identifier has a colon, which a Basic token cannot carry.
     ColonInIdentifier,
-    /// Nothing before the colon.
+    /// The identifier is empty.
     EmptyIdentifier,
-    /// Nothing after the colon.
+    /// The password is empty.
     EmptyPassword,
-    /// C0, DEL or C1 (U+0080 to U+009F).
+    /// The identifier or the password has a control character: C0, DEL or C1 (U+0080 to U+009F).
     ControlCharacter,
 }
 
 impl MalformedReason {
-    /// A sentence for people. It says nothing of the value.
+    /// A message for users. It shows nothing of the value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SeveralFields => "there is more than one Authorization field",
-            Self::NoToken => "the Basic scheme stands there without a token",
+            Self::NoToken => "the Basic scheme has no token",
             Self::TooLong => "the Basic token is longer than 8 KiB",
-            Self::TimingEqualizer => "the Basic token is padded wrongly",
+            Self::Padding => "the padding of the Basic token is wrong",
             Self::NotBase64 => "the Basic token is not base64",
             Self::NotUtf8 => "the credentials are not UTF-8",
             Self::FormEncoding => "the credentials are not form-encoded",

@@ -1,4 +1,4 @@
-//! What is renewed ahead of its end, begun by the requests that use it (rules K3, K12). Nobody waits for any of it.
+//! Renewals of tokens and proofs before they expire, in the background of the requests that use them (rules K3, K12).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tracing::Instrument as _;
 use super::Clerk;
 use crate::access::Access;
 use crate::credentials::Credentials;
-use crate::engine::sign_in::Attempt;
+use crate::engine::sign_in::{Attempt, PROOF_RENEWAL_PAUSE};
 use crate::flight::{Join, Priority};
 use crate::limits::{CallKind, RENEWAL_PAUSE};
 use crate::provider::MintError;
 use crate::sessions::{Holding, Proof};
 
 impl Clerk {
-    /// Mints the next token of this kind while the one that is held still serves.
+    /// Mints the next token of this scope while the held one is still good.
     pub(super) fn renew_token(&self, holding: &Arc<Holding>, access: &Access, last_use: Instant) {
-        // No outcome of before will do: this is about the next token.
-        // Led by another or not: the gate has closed behind this one, which has to see to the next try.
+        // The held token is no substitute for the next one, hence `None`. Whether this call starts the flight or joins
+        // it, it has closed the renewal gate, so it must open the gate again if the mint fails.
         let Join::Waiter(waiter, _) = self.0.join_mint(holding, access, last_use, || None) else {
             self.retry_renewal(holding, access, RENEWAL_PAUSE);
             return;
@@ -31,7 +31,7 @@ impl Clerk {
             let clerk = Self(engine);
             let error = match minted {
                 Ok(token) => {
-                    // One that came out staler than the one at hand has not taken its place.
+                    // `Tokens::put` keeps the held token if the new one is staler.
                     if holding.tokens.held(&access).is_some_and(|held| !Arc::ptr_eq(&held, &token)) {
                         clerk.retry_renewal(&holding, &access, RENEWAL_PAUSE);
                     }
@@ -45,7 +45,7 @@ impl Clerk {
                     let proofs = holding.user.proofs_on(&holding);
                     proofs.iter().for_each(|proof| clerk.0.sign_ins.invalidate(proof));
                 }
-                // The token at hand was for an organization that the user has left since.
+                // The user has left the organization since the held token was minted.
                 MintError::Forbidden => holding.tokens.forget(&access),
                 MintError::Api(error) => {
                     clerk.retry_renewal(&holding, &access, CallKind::Renewal.pause(error.retry_after));
@@ -62,10 +62,12 @@ impl Clerk {
         }
     }
 
-    /// Proves the password of a live session anew, in the sign-in flight of its credential.
+    /// Proves the password of a live proof again, in a sign-in flight of its credential. The session keeps serving
+    /// requests in the meantime.
     pub(crate) fn renew_proof(&self, proof: Arc<Proof>, credentials: Credentials) {
         let key = proof.key;
-        let _ = self.0.sign_in_flights.join(
+        let renewed = Arc::clone(&proof);
+        let join = self.0.sign_in_flights.join(
             key,
             Priority::Background,
             || None,
@@ -73,10 +75,15 @@ impl Clerk {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
                 let attempt = Attempt::new(key, credentials, None, None);
                 let api = sign_ins.provider.api().name();
-                let session = proof.holding.session();
+                let session = renewed.holding.session();
                 let span = tracing::debug_span!("renew_proof", session_id = &*session.id, api);
-                async move { sign_ins.renew_proof(attempt, &proof, &waiters.start()).await }.instrument(span)
+                async move { sign_ins.renew_proof(attempt, &renewed, &waiters.start()).await }
+                    .instrument(span)
             },
         );
+        // A renewal reopens the gate when it has ended. Without one of its own, this proof would never be renewed.
+        if !matches!(join, Join::Waiter(_, true)) {
+            proof.renewal.open_at(self.0.clock.now() + PROOF_RENEWAL_PAUSE);
+        }
     }
 }

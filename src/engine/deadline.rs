@@ -1,4 +1,4 @@
-//! The time of one request: how long it may wait for a turn, and how long it may ask Clerk (rules P1, S5, S6).
+//! The time limits of one request: its waits for permits, and its calls to Clerk (rules P1, S5, S6).
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::settings::Settings;
 
-/// A turn that comes with the last moment of the wait is taken all the same.
+/// Added to `sign_in_wait`, so that a permit granted in the last moment of the wait is not lost to a timer race.
 const START_SLACK: Duration = Duration::from_secs(1);
 
-/// What a request has left, whatever it joins or begins.
+/// The time that a request has left, across all the flights that it joins or starts.
 pub(super) struct Deadline {
     clock: Clock,
-    /// For all calls together, from the start on.
+    /// For all calls to Clerk together. Waits for permits are not counted.
     timeout: Duration,
-    /// For each turn.
+    /// For each wait for a permit.
     wait: Duration,
-    /// What is left of `timeout` for a further sign-in.
+    /// The time left of `timeout`, once a follow-up has started; `None` before.
     left: Option<Duration>,
-    /// A further sign-in has followed from an answer: none may follow from its own.
+    /// Whether the request has had its one follow-up (rule S5).
     followed: bool,
 }
 
@@ -29,7 +29,8 @@ impl Deadline {
         Self { clock, timeout, wait, left: None, followed: false }
     }
 
-    /// Whether a further sign-in may follow from an answer: one may, whatever from. It has what is left until `end`.
+    /// Returns whether the request may follow up on an answer with another sign-in or session. It may do so once, and
+    /// the follow-up has the time until `end`.
     pub(super) fn follow_up(&mut self, end: Instant) -> bool {
         let may_follow = !self.followed;
         if may_follow {
@@ -39,39 +40,39 @@ impl Deadline {
         may_follow
     }
 
-    /// What follows has this long, after a wait that is not counted.
+    /// Sets the time left, after a wait that is not counted.
     pub(super) fn continue_until(&mut self, end: Instant) {
         self.left = Some(end.saturating_duration_since(self.clock.now()));
     }
 
-    /// A further sign-in has followed within the flight already.
+    /// Records that the flight itself has followed up, so that this request may not.
     pub(super) fn has_followed(&mut self, followed: bool) {
         self.followed |= followed;
     }
 
-    /// Whether what is begun now follows from an answer.
+    /// Whether a flight started now is a follow-up.
     pub(super) fn follows(&self) -> bool {
         self.left.is_some()
     }
 
-    /// The end of calls that begin now.
+    /// The deadline of calls that start now.
     pub(super) fn end(&self) -> Instant {
         self.clock.now() + self.left.unwrap_or(self.timeout)
     }
 
-    /// The end that a flight has told, less what this request has spent before it.
+    /// The deadline reported by a flight, less the time that this request spent before it joined.
     pub(super) fn within(&self, end: Instant) -> Instant {
         end - self.left.map_or(Duration::ZERO, |left| self.timeout.saturating_sub(left))
     }
 
-    /// Until when a flight may take to depart. The queue itself sends those away whose turn comes too late; this is for a
-    /// request that waits for another one's.
+    /// The deadline for a flight to start. The queue itself rejects a sign-in whose permit would come too late; this
+    /// bounds the wait of a request that joined the flight of another one.
     pub(super) fn start_by(&self) -> Instant {
         self.clock.now() + self.wait + START_SLACK
     }
 
-    /// How long a flight may take from its start on. A further sign-in has what is left of the request's time; before
-    /// that, a second turn may have to be waited for.
+    /// How long a flight may take once it has started. A follow-up has the rest of the request's time. A first sign-in
+    /// may follow up within its flight, and then waits for a second permit.
     pub(super) fn after_start(&self) -> Duration {
         self.left.unwrap_or(self.wait + START_SLACK + self.timeout)
     }

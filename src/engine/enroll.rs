@@ -1,4 +1,4 @@
-//! Making this server a device that Clerk knows, by hand and once per account (rule S10).
+//! Enrollment: makes this server a known device of an account, interactively and once per account (rule S10).
 
 use std::fmt;
 
@@ -8,19 +8,24 @@ use super::Clerk;
 use crate::clerk_api::fapi::{SecondFactor, SignedIn, Unfinished};
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::credentials::Credentials;
-use crate::engine::rejections::{failure_of, from_api_error as of_sign_in};
+use crate::engine::rejections::{failure_of, from_api_error};
 use crate::key::{device_name, normalize_identifier};
 use crate::limits::{NoPermit, Pause, PermitRequest, Share};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::EndRequest;
 
-const NOT_NEEDED: &str = "with a secret key no device has to be known: enrolment is for engines without one";
+const NOT_NEEDED: &str =
+    "enrollment is for engines without a secret key: with one, Device Trust does not apply";
 
-/// Strategies that somebody at a terminal can answer.
+/// The strategies whose code a user can type in.
 const ANSWERABLE: [&str; 4] = ["email_code", "phone_code", "totp", "backup_code"];
 
-/// A sign-in by hand that makes this server a device which Clerk knows for an account. Made by [`Clerk::enroll`].
-#[must_use = "nothing is enrolled until it is confirmed"]
+/// An interactive sign-in that makes this server a known device of an account, from [`Clerk::enroll`].
+///
+/// If [`is_done`](Self::is_done) returns true, Clerk asked for no code and nothing is left to do. Otherwise choose one
+/// of the [`factors`](Self::factors), have Clerk [send a code](Self::send_code) if the factor needs that, and
+/// [confirm](Self::confirm) it.
+#[must_use = "the server is not enrolled until `confirm` succeeds"]
 pub struct Enrollment {
     clerk: Clerk,
     device_name: Zeroizing<String>,
@@ -28,24 +33,24 @@ pub struct Enrollment {
     factors: Vec<EnrollmentFactor>,
 }
 
-/// A way to confirm an [`Enrollment`].
+/// A way to confirm an [`Enrollment`], with a code that the user knows or receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrollmentFactor(SecondFactor);
 
 impl EnrollmentFactor {
-    /// Clerk's name of it: `email_code`, `phone_code`, `totp` or `backup_code`.
+    /// Clerk's name of the factor: `email_code`, `phone_code`, `totp` or `backup_code`.
     #[must_use]
     pub fn strategy(&self) -> &str {
         &self.0.strategy
     }
 
-    /// Where a code goes, as much as Clerk shows of it: `n***@example.com`. `None` where none is sent.
+    /// The address that a code is sent to, masked by Clerk: `n***@example.com`. `None` if no code is sent.
     #[must_use]
     pub fn sent_to(&self) -> Option<&str> {
         self.0.safe_identifier.as_deref()
     }
 
-    /// Whether Clerk has to [send a code](Enrollment::send_code) first.
+    /// Whether the code must be [sent](Enrollment::send_code) by Clerk first.
     #[must_use]
     pub fn is_sent(&self) -> bool {
         matches!(self.strategy(), "email_code" | "phone_code")
@@ -53,15 +58,19 @@ impl EnrollmentFactor {
 }
 
 impl Clerk {
-    /// Signs an account in by hand, so that Clerk's Device Trust knows this server as one of the account's devices.
+    /// Signs an account in interactively, so that Clerk's
+    /// [Device Trust](https://clerk.com/docs/guides/protect/device-trust) knows this server as one of the account's
+    /// devices.
     ///
-    /// New Clerk instances ask for a code, sent to the user, where a password comes from a device that they haven't seen,
-    /// and a server that signs users in by HTTP Basic is such a device each time. Done once per account, with the user
-    /// there to tell the code, the device is remembered in the engine's
-    /// [`device_store`](crate::ClerkBuilder::device_store), for 30 days after its last good use.
+    /// Clerk applications made after November 14, 2025 send a code to the user when a password comes from a device that
+    /// they have not seen, and a server that signs users in by HTTP Basic is such a device. Without enrollment its
+    /// requests are rejected with [`AccountActionRequired`](RejectionKind::AccountActionRequired). Call this once per
+    /// account, from a command-line tool or a setup page, while the user is there to type the code in. The engine then
+    /// remembers the device in its [`device_store`](crate::ClerkBuilder::device_store), for 30 days after the last
+    /// successful sign-in.
     ///
-    /// **What it means:** whoever reaches this server with the account's password passes Device Trust from then on. It
-    /// protects against a password that was stolen elsewhere; with the device enrolled it doesn't any more, by this way.
+    /// **Security:** afterwards, any client that has the account's password passes Device Trust through this server.
+    /// Device Trust protects against passwords that were stolen elsewhere, and for this server it no longer does.
     ///
     /// ```no_run
     /// use tower_clerk::{Clerk, Credentials};
@@ -85,8 +94,9 @@ impl Clerk {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] as of [`authenticate`](Self::authenticate); [`RejectionKind::Misconfigured`] for an engine with a
-    /// secret key, which needs no enrolment.
+    /// Returns an error if Clerk refuses the credentials or cannot be called, as [`authenticate`](Self::authenticate)
+    /// does, and if none of the account's factors can be confirmed by a code. For an engine with a secret key, which
+    /// needs no enrollment, the kind is [`RejectionKind::Misconfigured`].
     pub async fn enroll(&self, credentials: &Credentials) -> Result<Enrollment, Rejection> {
         let sign_ins = &self.0.sign_ins;
         let Some(provider) = sign_ins.provider.frontend() else {
@@ -108,7 +118,7 @@ impl Clerk {
         let mut time = self.time();
         match time.run(provider.fapi.begin(credentials, None)).await {
             Err(error) => {
-                // It counts like any other sign-in (rules P2, P3).
+                // Otherwise enrollment would be a way to guess passwords (rules P2, P3).
                 let now = sign_ins.clock.now();
                 match error.class {
                     ErrorClass::Refused(refusal) => {
@@ -118,7 +128,7 @@ impl Clerk {
                     ErrorClass::RateLimited => _ = sign_ins.sign_in_limiter.rate_limited(error.retry_after),
                     _ => {}
                 }
-                Err(of_sign_in(&error))
+                Err(from_api_error(&error))
             }
             Ok(Ok(signed_in)) => {
                 let enrollment = Enrollment {
@@ -134,7 +144,7 @@ impl Clerk {
                 let factors = open.factors.iter().filter(|factor| ANSWERABLE.contains(&&*factor.strategy));
                 let factors: Vec<_> = factors.cloned().map(EnrollmentFactor).collect();
                 if factors.is_empty() {
-                    return Err(of_sign_in(&ApiError::coded(
+                    return Err(from_api_error(&ApiError::coded(
                         ErrorClass::ActionRequired,
                         "no_answerable_factor",
                     )));
@@ -151,47 +161,50 @@ impl Clerk {
 }
 
 impl Enrollment {
-    /// Whether the device is known and remembered. Then there is nothing left to confirm.
+    /// Whether the server is enrolled, so that there is nothing left to confirm.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.open.is_none()
     }
 
-    /// The ways to confirm it, as Clerk lists them.
+    /// The ways to confirm the enrollment, in Clerk's order. Empty if it was done without a code.
     #[must_use]
     pub fn factors(&self) -> &[EnrollmentFactor] {
         &self.factors
     }
 
-    /// Whether the *account* has a second factor, which Clerk asks for at each sign-in, whatever the device: enrolment
-    /// doesn't change that, and HTTP Basic can't carry one.
+    /// Whether the *account* has a second factor, which Clerk asks for at each sign-in from any device.
+    ///
+    /// If so, enrollment does not help: HTTP Basic cannot carry a second factor, and requests are rejected with
+    /// [`SecondFactorRequired`](RejectionKind::SecondFactorRequired).
     #[must_use]
     pub fn has_second_factor(&self) -> bool {
         self.open.as_ref().is_some_and(|open| !open.device_trust)
     }
 
-    /// Has Clerk send a code for this factor, by e-mail or text message. Nothing where none [is
-    /// sent](EnrollmentFactor::is_sent).
+    /// Has Clerk send a code for this factor, by email or text message. Does nothing if the factor
+    /// [needs none](EnrollmentFactor::is_sent), or if the enrollment is done.
     ///
     /// # Errors
     ///
-    /// When Clerk can't be asked, or doesn't send one.
+    /// Returns an error if Clerk cannot be called, or refuses to send a code.
     pub async fn send_code(&self, factor: &EnrollmentFactor) -> Result<(), Rejection> {
         let (Some(open), true) = (&self.open, factor.is_sent()) else { return Ok(()) };
         let sent = self.clerk.time().run(self.clerk.0.fapi.prepare(open, &factor.0)).await;
-        sent.map_err(|error| of_sign_in(&error))
+        sent.map_err(|error| from_api_error(&error))
     }
 
-    /// Confirms it with the code, and remembers the device. The session that this makes at Clerk is ended.
+    /// Confirms the enrollment with a code, and stores the device. The session that Clerk opens for it is ended.
     ///
     /// # Errors
     ///
-    /// [`RejectionKind::CredentialsRejected`] where the code is wrong; it may be tried again. Clerk allows three tries in
-    /// ten seconds.
+    /// Returns an error of the kind [`RejectionKind::CredentialsRejected`] if the code is wrong. Another code may be
+    /// tried, [three times in 10 s](https://clerk.com/docs/guides/how-clerk-works/system-limits). Returns an error of
+    /// another kind if Clerk cannot be called.
     pub async fn confirm(&mut self, factor: &EnrollmentFactor, code: &str) -> Result<(), Rejection> {
         let Some(open) = &self.open else { return Ok(()) };
         let attempt = self.clerk.0.fapi.attempt(open, factor.strategy(), code.trim());
-        let signed_in = self.clerk.time().run(attempt).await.map_err(|error| of_sign_in(&error))?;
+        let signed_in = self.clerk.time().run(attempt).await.map_err(|error| from_api_error(&error))?;
         self.finish(&signed_in).await;
         self.open = None;
         Ok(())
@@ -199,12 +212,15 @@ impl Enrollment {
 
     async fn finish(&self, signed_in: &SignedIn) {
         let provider = &self.clerk.0.sign_ins.provider;
-        // The client outlives its session, and it is what Clerk knows.
+        // Clerk remembers the client as the device, and the client outlives its session.
         let (session_id, client) =
             (signed_in.session_id.clone().into(), std::sync::Arc::clone(&signed_in.client));
         let request = EndRequest { session_id, client };
         if provider.end(&request, self.clerk.time()).await.is_err() {
-            tracing::debug!(session_id = &*request.session_id, "the session of an enrolment was not ended");
+            tracing::debug!(
+                session_id = &*request.session_id,
+                "the session of an enrollment was not ended at Clerk"
+            );
         }
         if let Some(provider) = provider.frontend() {
             provider.devices.enroll(&self.device_name, &signed_in.user_id, &request.client);

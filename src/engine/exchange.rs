@@ -1,4 +1,4 @@
-//! The way of a miss: a sign-in where there is no live session, then a token where there is no good one.
+//! The cache miss: signs in if there is no live session, then mints a token if there is no good one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,11 +22,11 @@ use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
 use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, TokenRefusal};
 
-const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
+const TOO_SHORT_LIVED: &str = "the lifetime of the tokens that Clerk issues is shorter than min_token_life: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
 
 impl Clerk {
-    /// Asks Clerk for what isn't held, and counts how it ended.
+    /// Exchanges credentials at Clerk for a session, and counts the outcome.
     pub(crate) async fn exchange(
         &self,
         key: CredentialKey,
@@ -36,7 +36,7 @@ impl Clerk {
     ) -> Result<ClerkSession, Rejection> {
         let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
         let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone());
-        // A session that is live already needs a token at most.
+        // The outcome unless a sign-in or a denial changes it: with a live session, the request needs a token at most.
         let mut how = Outcome::Minted;
         let result = self.exchange_for(&attempt, access, &mut how).await;
         counted.outcome = match &result {
@@ -63,64 +63,95 @@ impl Clerk {
         let mut deadline = Deadline::new(inner.clock, &inner.settings);
         loop {
             let now = inner.clock.now();
-            let (proof, end) = match inner.sign_ins.sessions.get(&attempt.key, now) {
-                Some(proof) => (proof, deadline.end()),
-                None => {
-                    let outcome = self.sign_in(attempt, how, &deadline).await?;
-                    deadline.has_followed(attempt.followed.load(Ordering::Relaxed));
-                    match outcome.result {
-                        Ok(proof) => (proof, deadline.within(outcome.deadline)),
-                        Err(SignInError::Rejected(rejection)) => return Err(rejection),
-                        // A revocation has come in between (rules S5, K9).
-                        Err(SignInError::Superseded) if deadline.follow_up(outcome.deadline) => continue,
-                        Err(SignInError::Superseded) => return Err(unavailable("revoked_meanwhile")),
-                    }
-                }
+            let Some((proof, end)) = self.find_or_sign_in(attempt, how, &mut deadline, now).await? else {
+                continue;
             };
-            let holding = &proof.holding;
-            let error = match tokio::time::timeout_at(end, inner.token(holding, access)).await {
-                Ok(Ok(session)) if proof.state() == ProofState::Live => {
-                    // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
-                    if proof.renewal.is_open(now) && proof.renewal.pass(now) {
-                        self.renew_proof(Arc::clone(&proof), attempt.credentials.clone());
-                    }
-                    if *how == Outcome::SignedIn
-                        && let Some(token) = holding.tokens.held(access)
-                    {
-                        inner.keep_warm(holding, access, &token, now);
-                    }
+            match inner.token_for(&proof, access, end).await {
+                Ok(session) => {
+                    self.renew_ahead(attempt, &proof, access, *how, now);
                     return Ok(session);
                 }
-                Ok(Ok(_)) => MintError::Superseded,
-                Ok(Err(error)) => error,
-                Err(_) => MintError::lost("timeout"),
-            };
-            match &error {
-                // The user is signed in, but not for this organization: another session is opened for it.
-                MintError::NoSession if deadline.follow_up(end) => {
-                    let end = self.open_for(holding, access, end).await?;
-                    deadline.continue_until(end);
-                    continue;
+                Err(error) => {
+                    if !self.recover(&error, &proof, access, end, &mut deadline).await? {
+                        return Err(inner.rejection_of(&error));
+                    }
                 }
-                // The password is at hand, so it may open another session (rule K4).
-                MintError::Gone | MintError::Superseded if deadline.follow_up(end) => {
-                    inner.drop_if_gone(&proof, &error);
-                    continue;
-                }
-                _ => inner.drop_if_gone(&proof, &error),
             }
-            let rejection = from_mint_error(&error);
-            return Err(match &error {
-                // Asked again sooner, it would be told the same from memory.
-                MintError::Api(error) if error.class == ErrorClass::Unknown => {
-                    rejection.retry_after_at_least(inner.settings.negative_ttl)
-                }
-                _ => rejection,
-            });
         }
     }
 
-    /// Signs in, or joins a sign-in that is under way.
+    /// The live proof of the credential, from the cache or a sign-in, and the deadline for its token. `None` if a
+    /// revocation superseded the sign-in and the request may sign in once more (rules S5, K9).
+    async fn find_or_sign_in(
+        &self,
+        attempt: &Attempt,
+        how: &mut Outcome,
+        deadline: &mut Deadline,
+        now: Instant,
+    ) -> Result<Option<(Arc<Proof>, Instant)>, Rejection> {
+        if let Some(proof) = self.0.sign_ins.sessions.get(&attempt.key, now) {
+            return Ok(Some((proof, deadline.end())));
+        }
+        let outcome = self.sign_in(attempt, how, deadline).await?;
+        deadline.has_followed(attempt.followed.load(Ordering::Relaxed));
+        match outcome.result {
+            Ok(proof) => Ok(Some((proof, deadline.within(outcome.deadline)))),
+            Err(SignInError::Rejected(rejection)) => Err(rejection),
+            Err(SignInError::Superseded) if deadline.follow_up(outcome.deadline) => Ok(None),
+            Err(SignInError::Superseded) => Err(unavailable("revoked_meanwhile")),
+        }
+    }
+
+    /// Starts background renewals after a request was served.
+    fn renew_ahead(
+        &self,
+        attempt: &Attempt,
+        proof: &Arc<Proof>,
+        access: &Access,
+        how: Outcome,
+        now: Instant,
+    ) {
+        // A client that calls less often than its token expires never hits the cache, so its proof is renewed here.
+        if proof.renewal.is_open(now) && proof.renewal.pass(now) {
+            self.renew_proof(Arc::clone(proof), attempt.credentials.clone());
+        }
+        // Each mint keeps its own token warm; a token that came with the sign-in has none to do so.
+        if how == Outcome::SignedIn
+            && let Some(token) = proof.holding.tokens.held(access)
+        {
+            self.0.keep_warm(&proof.holding, access, &token, now);
+        }
+    }
+
+    /// Acts on a failed mint. Returns whether the request should try again: with a session for its organization, or
+    /// with a new sign-in, for which its password is at hand (rule K4).
+    async fn recover(
+        &self,
+        error: &MintError,
+        proof: &Arc<Proof>,
+        access: &Access,
+        end: Instant,
+        deadline: &mut Deadline,
+    ) -> Result<bool, Rejection> {
+        match error {
+            MintError::NoSession if deadline.follow_up(end) => {
+                let end = self.open_for(&proof.holding, access, end).await?;
+                deadline.continue_until(end);
+                Ok(true)
+            }
+            MintError::Gone | MintError::Superseded => {
+                let may_retry = deadline.follow_up(end);
+                self.0.drop_if_gone(proof, error);
+                Ok(may_retry)
+            }
+            _ => {
+                self.0.drop_if_gone(proof, error);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Signs in, or joins the sign-in flight of this credential.
     async fn sign_in(
         &self,
         attempt: &Attempt,
@@ -159,7 +190,22 @@ impl Clerk {
 }
 
 impl Inner {
-    /// A token of this holding, minted where none is good.
+    /// A token for this proof. Fails if `end` passes first, or if the proof is no longer live afterwards.
+    async fn token_for(
+        self: &Arc<Self>,
+        proof: &Proof,
+        access: &Access,
+        end: Instant,
+    ) -> Result<ClerkSession, MintError> {
+        match tokio::time::timeout_at(end, self.token(&proof.holding, access)).await {
+            Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session),
+            Ok(Ok(_)) => Err(MintError::Superseded),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(MintError::lost("timeout")),
+        }
+    }
+
+    /// A good token of this holding, held or newly minted.
     async fn token(
         self: &Arc<Self>,
         holding: &Arc<Holding>,
@@ -176,7 +222,8 @@ impl Inner {
         if let Some(refused) = holding.refused(kind, now) {
             return Err(refused.into());
         }
-        // A token just minted would live no longer: what is held tells as much without another mint.
+        // A new token would have the same lifetime. The held one is recent enough to conclude that without another
+        // mint.
         if let Some(held) = holding.tokens.held(access)
             && held.freshness(access, now) == Freshness::NeverGood
             && now.saturating_duration_since(held.minted_at()) < self.settings.negative_ttl
@@ -195,7 +242,7 @@ impl Inner {
         match held.freshness(access, self.clock.now()) {
             Freshness::Good => Ok(held.session.clone()),
             Freshness::NeverGood => Err(self.too_short_lived()),
-            // The answer took most of its life.
+            // The answer took most of the token's lifetime.
             Freshness::Stale => Err(MintError::lost("token_stale_on_arrival")),
         }
     }
@@ -207,7 +254,7 @@ impl Inner {
         MintError::Misconfigured(TOO_SHORT_LIVED)
     }
 
-    /// Joins the mint of this kind of token, or starts one.
+    /// Joins the mint flight of this holding and scope, or starts one.
     pub(super) fn join_mint(
         self: &Arc<Self>,
         holding: &Arc<Holding>,
@@ -222,19 +269,9 @@ impl Inner {
             let span = tracing::debug_span!("mint", session_id = &*holding.session().id, api);
             let mint = async move {
                 let minted = engine.sign_ins.minter.mint(&holding, &access).await;
-                if let Some(why) = minted.as_ref().err().and_then(MintError::lasting) {
-                    match (why, &minted) {
-                        (TokenRefusal::Misconfigured(what), _) => tracing::error!("{what}"),
-                        (TokenRefusal::Unknown, Err(MintError::Api(error))) => {
-                            engine.sign_ins.warn_of_unknown(error);
-                        }
-                        _ => {}
-                    }
-                    let now = engine.clock.now();
-                    holding.refuse(access.scope.clone(), why, now, engine.settings.negative_ttl);
-                }
-                if let Ok(token) = &minted {
-                    engine.keep_warm(&holding, &access, token, last_use);
+                match &minted {
+                    Ok(token) => engine.keep_warm(&holding, &access, token, last_use),
+                    Err(error) => engine.remember_refusal(&holding, &access, error),
                 }
                 minted
             };
@@ -242,7 +279,29 @@ impl Inner {
         })
     }
 
-    /// Drops the proofs on a session that a mint has found to be over, or the one whose user Clerk refuses.
+    /// Remembers a refusal that another mint would only repeat, and logs it if the operator can act on it.
+    fn remember_refusal(&self, holding: &Holding, access: &Access, error: &MintError) {
+        let Some(refusal) = error.lasting() else { return };
+        match (refusal, error) {
+            (TokenRefusal::Misconfigured(advice), _) => tracing::error!("{advice}"),
+            (TokenRefusal::Unknown, MintError::Api(error)) => self.sign_ins.warn_of_unknown(error),
+            _ => {}
+        }
+        holding.refuse(access.scope.clone(), refusal, self.clock.now(), self.settings.negative_ttl);
+    }
+
+    fn rejection_of(&self, error: &MintError) -> Rejection {
+        let rejection = from_mint_error(error);
+        match error {
+            // The refusal is remembered for `negative_ttl`, so an earlier retry would get the same answer.
+            MintError::Api(error) if error.class == ErrorClass::Unknown => {
+                rejection.retry_after_at_least(self.settings.negative_ttl)
+            }
+            _ => rejection,
+        }
+    }
+
+    /// Drops all proofs of a holding whose session is gone, or this one proof if Clerk refused the user.
     fn drop_if_gone(&self, proof: &Arc<Proof>, error: &MintError) {
         match error {
             MintError::Gone => self.sign_ins.void(&proof.holding),
@@ -252,7 +311,7 @@ impl Inner {
     }
 }
 
-/// Counts a request's outcome, also when its future is dropped before there is one.
+/// Counts a request's outcome when dropped, so that a cancelled request is counted too.
 struct Counted<'a> {
     clerk: &'a Clerk,
     outcome: Outcome,

@@ -1,4 +1,4 @@
-//! The counts of an engine through the `metrics` facade (rule O2). No label holds a user, so the number of series is
+//! The counts of an engine through the `metrics` facade (rule O2). No label names a user, so the number of series is
 //! fixed.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -7,10 +7,27 @@ use super::Clerk;
 use crate::limits::CircuitState;
 
 impl Clerk {
-    /// Hands the counts of this engine to the program's `metrics` recorder.
+    /// Publishes the counts of this engine to the program's [`metrics`](https://docs.rs/metrics) recorder.
     ///
-    /// Call it before each scrape, or each second where metrics are pushed: requests are counted without touching the
-    /// recorder, because a hit has no time for it. The latency of calls to Clerk is recorded as they happen.
+    /// Call it before each scrape, or once a second if metrics are pushed. Requests are counted without the recorder,
+    /// which would slow cache hits down, so its values are as old as the last call. The latency of calls to Clerk is
+    /// the exception: the histogram `tower_clerk_upstream_seconds` is recorded with each call.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use tower_clerk::Clerk;
+    ///
+    /// # async fn example(clerk: Clerk) {
+    /// Clerk::describe_metrics();
+    /// tokio::spawn(async move {
+    ///     let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ///     loop {
+    ///         ticks.tick().await;
+    ///         clerk.publish_metrics();
+    ///     }
+    /// });
+    /// # }
+    /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn publish_metrics(&self) {
         let stats = self.stats();
@@ -40,7 +57,9 @@ impl Clerk {
         }
     }
 
-    /// Gives the metrics their help texts. Once, after the recorder is installed.
+    /// Registers the help texts of the metrics with the program's recorder.
+    ///
+    /// Call it once, after the recorder is installed.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn describe_metrics() {
         describe_counter!(
@@ -52,31 +71,37 @@ impl Clerk {
             Unit::Seconds,
             "Calls to Clerk by operation and result"
         );
-        describe_gauge!("tower_clerk_sessions", "Live sessions held");
-        describe_gauge!("tower_clerk_denials", "Refused credentials remembered");
+        describe_gauge!("tower_clerk_sessions", "Credentials that are served from the cache");
+        describe_gauge!("tower_clerk_denials", "Denials: refused credentials that are remembered");
         describe_gauge!(
             "tower_clerk_trusted_credentials",
-            "Credentials that Clerk has accepted in the last 7 days"
+            "Credentials with a trust record: Clerk has accepted them before"
         );
         describe_gauge!("tower_clerk_failing_subjects", "Identifiers and users with failed attempts");
-        describe_gauge!("tower_clerk_sign_in_flights", "Sign-ins under way or waiting for their turn");
-        describe_gauge!("tower_clerk_mint_flights", "Tokens being minted");
-        describe_gauge!("tower_clerk_sign_in_queue", "Sign-ins that wait for their turn in the budget");
+        describe_gauge!(
+            "tower_clerk_sign_in_flights",
+            "Sign-ins in flight, including those that wait for a permit"
+        );
+        describe_gauge!("tower_clerk_mint_flights", "Mints in flight");
+        describe_gauge!("tower_clerk_sign_in_queue", "Sign-ins that wait for a permit of the sign-in budget");
         describe_gauge!("tower_clerk_sessions_ending", "Sessions that wait to be ended at Clerk");
         describe_gauge!(
             "tower_clerk_users_per_address",
-            "Users that one address can carry: sign-in budget times session_ttl, or times the life of a Clerk session \
-             with the Backend API; 0 without a budget"
+            "Users that one IP address can serve: sign-in budget times session_ttl, or times the lifetime of a Clerk \
+             session with the Backend API; 0 without a budget"
         );
         describe_gauge!(
             "tower_clerk_active_users",
-            "Users that can be active at a time on tokens of the Backend API: its budget times three quarters of a \
-             token's life; 0 without it"
+            "Users that can be active at a time on tokens of the Backend API: its budget times three quarters of the \
+             token lifetime; 0 without the Backend API"
         );
         describe_counter!(
             "tower_clerk_sessions_not_ended_total",
-            "Sessions left to end by themselves at Clerk"
+            "Sessions that are left to expire at Clerk, because the end queue was full"
         );
-        describe_gauge!("tower_clerk_circuit_open", "1 while Clerk is taken to be away");
+        describe_gauge!(
+            "tower_clerk_circuit_open",
+            "1 while the circuit is open, because Clerk seems to be unavailable"
+        );
     }
 }

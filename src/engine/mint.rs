@@ -1,4 +1,4 @@
-//! Tokens for a live session: one mint at a time of each kind, and what all mints share.
+//! Mints tokens for live sessions, within the limits that all mints share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,41 +9,42 @@ use crate::access::Access;
 use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::Clock;
 use crate::jitter::Jitter;
-use crate::limits::{Circuit, CircuitState};
+use crate::limits::{Circuit, CircuitState, Pass};
 use crate::provider::{MintError, MintRequest, NewToken, Provider, TokenLife, Verifier};
 use crate::scope::{OrganizationName, Scope, TemplateName};
 use crate::session::ClerkSession;
-use crate::sessions::{Generation, HeldToken, Holding, Revocations, Session, Target};
+use crate::sessions::{Generation, HeldToken, Holding, Revocations, Session, Target, User};
 
-/// Mints at a time, over all sessions (rule P2).
+/// Concurrent mints of one engine (rule P2).
 const MAX_MINTS: usize = 32;
 
-/// Renewals begin up to this part of the time until then early.
+/// A renewal is due up to this fraction of its delay early, so that tokens minted together are not renewed together.
 const RENEWAL_JITTER: f64 = 0.1;
 
-const UNUSABLE_TEMPLATE: &str = "the name of the JWT template is none: [A-Za-z0-9_-]{1,128}";
+const UNUSABLE_TEMPLATE: &str =
+    "the name of the JWT template is not valid: it must match [A-Za-z0-9_-]{1,128}";
 
-/// Brings tokens, verified.
+/// Mints and verifies tokens.
 pub(crate) struct Minter {
     pub(crate) provider: Arc<Provider>,
     pub(crate) verifier: Verifier,
     pub(crate) clock: Clock,
-    /// For all the calls of one mint.
+    /// For all calls of one mint together.
     pub(crate) timeout: Duration,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) limits: MintLimits,
 }
 
-/// What limits mints.
+/// The limits that all mints of an engine share.
 pub(crate) struct MintLimits {
     circuit: Arc<Circuit>,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 impl Default for MintLimits {
     fn default() -> Self {
-        Self { circuit: Arc::default(), places: Semaphore::new(MAX_MINTS) }
+        Self { circuit: Arc::default(), permits: Semaphore::new(MAX_MINTS) }
     }
 }
 
@@ -52,9 +53,9 @@ impl Minter {
         self.limits.circuit.state()
     }
 
-    /// Brings a new token of the kind that `access` asks for, and stores it with its holding.
+    /// Mints a token of the scope in `access`, and stores it in the holding.
     ///
-    /// Unless the session, its user or the organization was revoked meanwhile: then it is neither stored nor
+    /// If the session, its user or the organization is revoked in the meantime, the token is neither stored nor
     /// returned.
     pub(crate) async fn mint(
         &self,
@@ -65,32 +66,19 @@ impl Minter {
         if organization == Some(&OrganizationName::Malformed) {
             return Err(MintError::Forbidden);
         }
-        let template = match &access.scope.template {
-            Some(TemplateName::Malformed) => return Err(MintError::Misconfigured(UNUSABLE_TEMPLATE)),
-            Some(TemplateName::Usable(name)) => Some(&**name),
-            None => None,
-        };
-        // First what only this holding can be short of, then what all share: no holding may keep others waiting.
+        let template = usable_template(access)?;
         let deadline = self.clock.now() + self.timeout;
         let session = holding.session();
+        // The limits of the holding come first: a mint that waits for its own session must not hold a shared permit.
         let own = tokio::time::timeout_at(deadline, async {
-            let place = holding.mints.acquire().await;
-            (place, self.provider.lock_to_touch(&session, organization, template).await)
+            let permit = holding.mints.acquire().await;
+            (permit, self.provider.lock_to_touch(&session, organization, template).await)
         });
-        let Ok((Ok(_own), active)) = own.await else { return Err(MintError::lost("session_busy")) };
-        let now = self.clock.now();
-        let user = &holding.user;
-        let is_unknown = organization.is_some_and(|organization| user.member_of(organization).is_none());
-        if is_unknown && !user.may_ask_for_unknown(now) {
-            return Err(ApiError::coded(ErrorClass::RateLimited, "too_many_unknown_organizations").into());
-        }
-        let place = tokio::time::timeout_at(deadline, self.limits.places.acquire()).await;
-        let Ok(Ok(_place)) = place else { return Err(MintError::lost("mints_full")) };
-        let pass = self
-            .limits
-            .circuit
-            .enter(address(holding), self.clock.now())
-            .map_err(|wait| ApiError { retry_after: Some(wait), ..ApiError::unavailable("circuit_open") })?;
+        let Ok((Ok(_own_permit), active)) = own.await else { return Err(MintError::lost("session_busy")) };
+        self.limit_unknown(&holding.user, organization)?;
+        let shared = tokio::time::timeout_at(deadline, self.limits.permits.acquire()).await;
+        let Ok(Ok(_shared_permit)) = shared else { return Err(MintError::lost("mints_full")) };
+        let pass = self.enter_circuit(holding)?;
         let since = self.revocations.now();
         let request = MintRequest {
             holding,
@@ -102,37 +90,71 @@ impl Minter {
             deadline,
         };
         let minted = self.provider.mint(request, &self.verifier).await;
-        match &minted {
-            Err(MintError::Api(error)) if error.is_outage() => pass.failed(self.clock.now()),
-            Err(MintError::Api(error)) if error.class == ErrorClass::Unavailable => {
-                pass.inconclusive(self.clock.now());
-            }
-            // No call was made.
-            Err(MintError::NoSession) => drop(pass),
-            Err(MintError::Api(error)) if error.class == ErrorClass::NoPermit => drop(pass),
-            _ => pass.answered(),
-        }
+        self.report(pass, minted.as_ref().err());
         let (token, minted_for) = minted?;
         let held = Arc::new(self.held(&minted_for, token, access, since));
+        self.store(holding, &minted_for, access, held, since)
+    }
+
+    /// Limits the requests for organizations that the user is not known to be a member of, since each costs a call.
+    fn limit_unknown(&self, user: &User, organization: Option<&OrganizationName>) -> Result<(), MintError> {
+        let now = self.clock.now();
+        let is_unknown = organization.is_some_and(|organization| user.member_of(organization).is_none());
+        if is_unknown && !user.may_ask_for_unknown(now) {
+            return Err(ApiError::coded(ErrorClass::RateLimited, "too_many_unknown_organizations").into());
+        }
+        Ok(())
+    }
+
+    fn enter_circuit(&self, holding: &Holding) -> Result<Pass, ApiError> {
+        self.limits
+            .circuit
+            .enter(address(holding), self.clock.now())
+            .map_err(|wait| ApiError { retry_after: Some(wait), ..ApiError::unavailable("circuit_open") })
+    }
+
+    /// Reports the outcome of a mint to the circuit.
+    fn report(&self, pass: Pass, error: Option<&MintError>) {
+        match error {
+            Some(MintError::Api(error)) if error.is_outage() => pass.failed(self.clock.now()),
+            Some(MintError::Api(error)) if error.class == ErrorClass::Unavailable => {
+                pass.inconclusive(self.clock.now());
+            }
+            // The mint failed before it called Clerk.
+            Some(MintError::NoSession) => drop(pass),
+            Some(MintError::Api(error)) if error.class == ErrorClass::NoPermit => drop(pass),
+            _ => pass.answered(),
+        }
+    }
+
+    /// Stores a token, unless its user, session or organization was revoked since the mint started, or its session was
+    /// displaced.
+    fn store(
+        &self,
+        holding: &Holding,
+        minted_for: &Session,
+        access: &Access,
+        token: Arc<HeldToken>,
+        since: Generation,
+    ) -> Result<Arc<HeldToken>, MintError> {
         let concerns = |target: &Target| match target {
             Target::Organization(id) => {
-                held.session.organization().is_some_and(|organization| organization.id() == &**id)
+                token.session.organization().is_some_and(|organization| organization.id() == &**id)
             }
             target => holding.concerns(target),
         };
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
-            // Another session may have taken the place of this one meanwhile.
-            let is_had = holding.has_session(&minted_for.id);
-            if is_had {
-                holding.tokens.put(access, &held, self.clock.now());
+            let has_session = holding.has_session(&minted_for.id);
+            if has_session {
+                holding.tokens.put(access, &token, self.clock.now());
             }
-            is_had
+            has_session
         });
-        if stored == Some(true) { Ok(held) } else { Err(MintError::Superseded) }
+        if stored == Some(true) { Ok(token) } else { Err(MintError::Superseded) }
     }
 
-    /// Verifies the token that a sign-in brought along, and says what it is good for: no organization, or the one that
-    /// was asked for.
+    /// Verifies the token that came with a sign-in. Returns it with its access: no organization, or the requested one.
+    /// `None` if it is for a third organization.
     pub(crate) async fn brought_along(
         &self,
         session: &Session,
@@ -158,7 +180,8 @@ impl Minter {
 
     fn held(&self, session: &Session, token: NewToken, access: &Access, since: Generation) -> HeldToken {
         let NewToken { token, life: TokenLife { left, life }, organization } = token;
-        // Three quarters of its life, and before it would be too old to hand on.
+        // After three quarters of the lifetime, and no later than nine tenths of the time in which the token may be
+        // handed out (rule K3).
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
@@ -167,7 +190,16 @@ impl Minter {
     }
 }
 
-/// Tells holdings apart for the circuit: errors must come from several of them.
+/// The template of `access`, if it has one.
+fn usable_template(access: &Access) -> Result<Option<&str>, MintError> {
+    match &access.scope.template {
+        Some(TemplateName::Malformed) => Err(MintError::Misconfigured(UNUSABLE_TEMPLATE)),
+        Some(TemplateName::Usable(name)) => Ok(Some(&**name)),
+        None => Ok(None),
+    }
+}
+
+/// Identifies a holding to the circuit, which opens only on errors from several of them (rule P4).
 fn address(holding: &Holding) -> u64 {
     std::ptr::from_ref(holding).addr() as u64
 }

@@ -1,4 +1,5 @@
-//! A session for another organization, beside those at hand: by the Backend API each session is for one.
+//! Opens one more session of a signed-in user, for another organization: a session of the Backend API is bound to one
+//! organization.
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::{Holding, HoldingKey, TokenRefusal};
 
 impl Clerk {
-    /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
-    /// (rule K8). Returns the end of the request's time: the wait for a turn is not counted.
+    /// Opens a session of the holding's user for the organization in `access`, in one flight per holding and
+    /// organization (rule K8). Returns the new deadline of the request, since its wait for a permit is not counted.
     pub(super) async fn open_for(
         &self,
         holding: &Arc<Holding>,
@@ -42,8 +43,8 @@ impl Clerk {
             Join::Waiter(waiter, _) => waiter,
             Join::Ready(_) | Join::Full => return Err(unavailable("sign_ins_full")),
         };
-        let patience = inner.settings.sign_in_wait + 2 * timeout;
-        let outcome = match tokio::time::timeout(patience, waiter.outcome()).await {
+        let longest_wait = inner.settings.sign_in_wait + 2 * timeout;
+        let outcome = match tokio::time::timeout(longest_wait, waiter.outcome()).await {
             Ok(outcome) => outcome.map_err(|_| unavailable("sign_in_lost"))?,
             Err(_) => return Err(unavailable("timeout")),
         };

@@ -1,8 +1,8 @@
-//! Proofs of passwords that stand until a session can be opened for them.
+//! Proven passwords that wait for a session (rule K13).
 //!
-//! On the Backend API a password is proven first, and then a sign-in opens the session, which may have to wait for
-//! its turn in a far smaller budget. Who is sent away meanwhile must not have to prove the password anew each time: after
-//! a cold start of thousands of users that would be most of what Clerk is asked.
+//! With the Backend API, the password is proven first. A sign-in then opens the session, and may have to wait for a
+//! permit of a much smaller budget. A request that is rejected in between must not prove its password again on each
+//! retry: after a cold start with thousands of users, such proofs would be most of the calls to Clerk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,40 +14,41 @@ use tokio::time::Instant;
 use crate::key::{CredentialKey, PassThrough};
 use crate::sessions::Generation;
 
-/// How long such a proof stands: longer than anybody is told to wait. It counts from there for the session, too.
-const STANDS: Duration = Duration::from_secs(5 * 60);
+/// How long a pending proof is valid. It is longer than the waits that `Retry-After` usually asks for, and short,
+/// because the proof that it becomes counts from the same instant.
+const LIFE: Duration = Duration::from_secs(5 * 60);
 
-/// How many are kept (rule K7).
-const MOST: u64 = 10_000;
+/// Pending proofs per engine (rule K7).
+const MAX_PROOFS: u64 = 10_000;
 
-/// A password that was right a moment ago.
+/// A password that Clerk has accepted, without a session so far.
 #[derive(Debug)]
 pub(crate) struct PendingProof {
     pub(crate) user_id: Box<str>,
     pub(crate) identifiers: Vec<String>,
     pub(crate) at: Instant,
-    /// A revocation since then voids it, when its session is stored.
+    /// Compared with revocations when the session is stored: a later one voids the proof.
     pub(crate) since: Generation,
 }
 
-/// The standing proofs of one engine. No secrets: keys, users and what they go by.
+/// The pending proofs of one engine. They hold credential keys, user ids and identifiers, and no secrets.
 pub(crate) struct PendingProofs {
     proofs: Cache<CredentialKey, Arc<PendingProof>, PassThrough>,
-    stands: Duration,
+    life: Duration,
 }
 
 impl PendingProofs {
     pub(crate) fn new(session_ttl: Duration) -> Self {
         let proofs = Cache::builder()
-            .max_capacity(MOST)
+            .max_capacity(MAX_PROOFS)
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(PassThrough::default());
-        Self { proofs, stands: STANDS.min(session_ttl / 2) }
+        Self { proofs, life: LIFE.min(session_ttl / 2) }
     }
 
-    /// Takes it: it is put back if it comes to nothing again.
+    /// Removes and returns a valid proof. The caller puts it back if opening the session fails again.
     pub(crate) fn take(&self, key: &CredentialKey, now: Instant) -> Option<Arc<PendingProof>> {
-        self.proofs.remove(key).filter(|proof| now.saturating_duration_since(proof.at) < self.stands)
+        self.proofs.remove(key).filter(|proof| now.saturating_duration_since(proof.at) < self.life)
     }
 
     pub(crate) fn put(&self, key: CredentialKey, proof: PendingProof) {

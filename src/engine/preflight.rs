@@ -1,58 +1,63 @@
-//! Whether the instance is set up so that this can work (rule O3).
+//! Checks of the instance's settings (rule O3).
 
 use std::fmt;
 use std::time::Duration;
 
 use super::Clerk;
 use crate::clerk_api::fapi::Environment;
-use crate::clerk_api::{ErrorClass, TimeLeft};
+use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::provider::Backend;
 use crate::session::ClerkApi;
 
-/// Failed attempts at which this crate has long stopped asking; an instance that locks sooner locks before that.
-const ATTEMPTS_COUNTED_ON: u64 = 10;
+/// The lowest lockout threshold at which this crate stops asking Clerk before Clerk locks the account (rule P3). It is
+/// the default of new instances: <https://clerk.com/docs/guides/protect/user-lockout>.
+const MIN_LOCKOUT_THRESHOLD: u64 = 10;
 
-/// A clock this far off makes verifiers downstream refuse tokens.
-const CLOCK_OFF: Duration = Duration::from_secs(5);
+/// A larger difference makes services refuse good tokens: Clerk's SDKs allow 5 s of clock skew by default.
+const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
-/// What [`Clerk::preflight`] can find.
+/// The kinds of [`Finding`].
+///
+/// [`is_blocking`](Self::is_blocking) tells the kinds that make sign-ins impossible, and [`is_note`](Self::is_note)
+/// those that need no action. The others impair sign-ins and should be fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// The Frontend API can't be reached, or doesn't answer as Clerk does.
+    /// The Frontend API cannot be reached, or its answer is not one of Clerk's. Blocking.
     Unreachable,
-    /// The key set can't be fetched or read.
+    /// The key set that tokens are verified with cannot be fetched or read. Blocking.
     NoKeys,
-    /// The Backend API can't be reached, or doesn't answer as Clerk does.
+    /// The Backend API cannot be reached, or its answer is not one of Clerk's. Blocking.
     BackendUnreachable,
-    /// The Backend API doesn't take the secret key.
+    /// The Backend API refuses the secret key. Blocking.
     SecretKeyRefused,
-    /// The secret key is another instance's than the publishable key.
+    /// The secret key and the publishable key belong to different instances. Blocking.
     SecretKeyOfAnotherInstance,
-    /// What Clerk enforces at sign-ins alone isn't enforced with the Backend API.
+    /// The engine uses the Backend API, which does not enforce some protections of sign-ins. A note.
     NotEnforced,
-    /// The Native API is off.
+    /// The Native API, which the engine signs in through, is off. Blocking.
     NativeApiOff,
-    /// Signing in with a password is off.
+    /// Sign-in with a password is off. Blocking.
     PasswordsOff,
-    /// Native clients must prove what device they run on.
+    /// Native clients must attest their device, which a server cannot do. Blocking.
     DeviceAttestation,
-    /// The instance is in maintenance.
+    /// The instance is in maintenance mode.
     Maintenance,
-    /// Accounts are locked after fewer failures than this crate counts on.
+    /// Clerk locks accounts after fewer failed attempts than the 10 that the failure counts of this crate are made for,
+    /// so an attacker can lock an account through this server.
     LockoutThreshold,
-    /// This machine's clock is off.
+    /// The wall clock of this machine differs from Clerk's by more than 5 s.
     Clock,
-    /// Device Trust can't be read from outside. Sign-ins that it stopped have been seen, or may come.
+    /// The instance may have Device Trust, whose setting the Frontend API does not show. A note.
     DeviceTrust,
-    /// The instance may send an e-mail for each sign-in from a new device.
+    /// The instance may send an email for each sign-in from a new device. A note.
     SignInEmails,
-    /// One session per client.
+    /// The instance is in single-session mode, which does not affect this crate. A note.
     SingleSessionMode,
 }
 
 impl FindingKind {
-    /// Whether sign-ins cannot work until it is mended; the others are worth knowing.
+    /// Whether sign-ins cannot work until this is fixed.
     #[must_use]
     pub fn is_blocking(self) -> bool {
         matches!(
@@ -68,14 +73,16 @@ impl FindingKind {
         )
     }
 
-    /// Whether it is no more than something to know.
+    /// Whether this is for information only: nothing is wrong with the instance.
     #[must_use]
     pub fn is_note(self) -> bool {
         matches!(self, Self::DeviceTrust | Self::SignInEmails | Self::SingleSessionMode | Self::NotEnforced)
     }
 }
 
-/// Something about the instance that its operator should know, with what to do about it.
+/// A problem with an instance's settings, or a note on them, from [`Clerk::preflight`].
+///
+/// Its `Display` output is one sentence for the operator, and says what to do. It contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     kind: FindingKind,
@@ -87,7 +94,7 @@ impl Finding {
         Self { kind, text: text.into() }
     }
 
-    /// What it is.
+    /// The kind of the finding, for a program to act on.
     #[must_use]
     pub fn kind(&self) -> FindingKind {
         self.kind
@@ -101,36 +108,30 @@ impl fmt::Display for Finding {
 }
 
 impl Clerk {
-    /// Asks Clerk how the instance is set up, and says in words what won't work and what to do about it.
+    /// Checks the settings of the instance, and returns what the operator should know about them.
     ///
-    /// For the start of a program, as warnings: an instance that can't be reached now may be there when the first
-    /// request comes.
+    /// Call it at the start of a program, and log the findings. A blocking finding need not stop the program: a Clerk
+    /// that is unreachable now may be back when the first request comes. The check makes up to three calls to Clerk,
+    /// each limited by [`upstream_timeout`](crate::ClerkBuilder::upstream_timeout), 5 s by default.
+    ///
+    /// ```no_run
+    /// # async fn example(clerk: tower_clerk::Clerk) {
+    /// for finding in clerk.preflight().await {
+    ///     let level = if finding.kind().is_blocking() { "error" } else { "note" };
+    ///     eprintln!("{level}: {finding}");
+    /// }
+    /// # }
+    /// ```
     pub async fn preflight(&self) -> Vec<Finding> {
         let timeout = self.0.settings.upstream_timeout;
-        let mut findings = Vec::new();
-        match tokio::time::timeout(timeout, self.0.fapi.environment()).await {
-            Ok(Ok(environment)) => self.on_failure(&environment, &mut findings),
-            Ok(Err(error)) => findings.push(Finding::new(
-                FindingKind::Unreachable,
-                match error.code.as_deref() {
-                    Some("host_invalid") => {
-                        "Clerk knows no instance at this address: check the publishable key".to_owned()
-                    }
-                    Some("no_connection") => "no connection to Clerk's Frontend API: check the publishable key, \
-                                              the network, and that the system's root certificates are installed \
-                                              (ca-certificates)"
-                        .to_owned(),
-                    code => format!(
-                        "Clerk's Frontend API doesn't say how the instance is set up ({}): check the publishable key",
-                        code.unwrap_or("unknown")
-                    ),
-                },
-            )),
-            Err(_) => findings.push(Finding::new(
+        let mut findings = match tokio::time::timeout(timeout, self.0.fapi.environment()).await {
+            Ok(Ok(environment)) => self.findings_of_environment(&environment),
+            Ok(Err(error)) => vec![finding_of_unreachable_api(&error)],
+            Err(_) => vec![Finding::new(
                 FindingKind::Unreachable,
                 format!("Clerk's Frontend API didn't answer within {timeout:?}: check the network"),
-            )),
-        }
+            )],
+        };
         if !findings.iter().any(|finding| finding.kind == FindingKind::Unreachable)
             && let Err(error) = self.0.jwks.refresh().await
         {
@@ -143,114 +144,143 @@ impl Clerk {
             ));
         }
         if let Some(provider) = self.0.sign_ins.provider.backend() {
-            self.check_key(provider, &mut findings).await;
+            findings.extend(self.finding_of_secret_key(provider).await);
         }
         findings
     }
 
-    /// Whether the secret key is one of this instance: then both APIs show the same keys.
-    async fn check_key(&self, provider: &Backend, findings: &mut Vec<Finding>) {
+    /// Checks that the secret key belongs to the instance: if it does, both APIs show the same key set.
+    async fn finding_of_secret_key(&self, provider: &Backend) -> Option<Finding> {
         let mut time = TimeLeft::new(self.0.settings.upstream_timeout, self.0.clock);
-        let (kind, text) = match provider.bapi.jwks(&mut time).await {
-            Ok(keys) => match self.0.jwks.shares_a_key_with(&keys).await {
-                Some(false) => (
+        match provider.bapi.jwks(&mut time).await {
+            Ok(keys) => (self.0.jwks.shares_a_key_with(&keys).await == Some(false)).then(|| {
+                Finding::new(
                     FindingKind::SecretKeyOfAnotherInstance,
-                    "the secret key is another instance's than the publishable key: take both from the API keys page of \
-                     one instance"
-                        .to_owned(),
-                ),
-                Some(true) | None => return,
-            },
-            Err(error) if error.class == ErrorClass::Misconfigured => (
+                    "the secret key and the publishable key are those of different instances: take both from the \
+                     API keys page of one instance",
+                )
+            }),
+            Err(error) if error.class == ErrorClass::Misconfigured => Some(Finding::new(
                 FindingKind::SecretKeyRefused,
-                "the Backend API doesn't take the secret key: copy it again from the API keys page of Clerk's dashboard"
-                    .to_owned(),
-            ),
-            Err(error) => (
+                "the Backend API refuses the secret key: copy it again from the API keys page of Clerk's dashboard",
+            )),
+            Err(error) => Some(Finding::new(
                 FindingKind::BackendUnreachable,
                 format!(
-                    "the Backend API can't be asked ({}): check its address and the network",
+                    "the Backend API can't be called ({}): check its address and the network",
                     error.code.as_deref().unwrap_or("unknown")
                 ),
-            ),
-        };
-        findings.push(Finding::new(kind, text));
+            )),
+        }
     }
 
-    fn on_failure(&self, environment: &Environment, findings: &mut Vec<Finding>) {
-        let mut find = |kind, text: String| findings.push(Finding::new(kind, text));
-        if environment.native_api == Some(false) {
-            find(
-                FindingKind::NativeApiOff,
-                "the Native API is off: turn it on in Clerk's dashboard under Native applications".to_owned(),
-            );
+    fn findings_of_environment(&self, environment: &Environment) -> Vec<Finding> {
+        let mut findings: Vec<_> = findings_of_sign_in_settings(environment).collect();
+        findings.extend(finding_of_lockout(environment));
+        findings.extend(finding_of_clock(environment));
+        match self.0.sign_ins.provider.api() {
+            ClerkApi::Frontend => findings.extend(notes_on_frontend(environment)),
+            ClerkApi::Backend => findings.push(note_on_backend()),
         }
-        if environment.passwords == Some(false) {
-            find(
-                FindingKind::PasswordsOff,
-                "sign-in with password is off: turn it on in Clerk's dashboard under User & authentication"
-                    .to_owned(),
-            );
-        }
-        if environment.device_attestation.as_deref() == Some("enforced") {
-            find(
-                FindingKind::DeviceAttestation,
-                "the instance enforces device attestation for native clients, which a server can't give: turn it off \
-                 in Clerk's dashboard under Native applications"
-                    .to_owned(),
-            );
-        }
-        if environment.maintenance == Some(true) {
-            find(FindingKind::Maintenance, "the instance is in maintenance mode".to_owned());
-        }
-        if let Some(attempts) = environment.lockout_after.filter(|attempts| *attempts < ATTEMPTS_COUNTED_ON) {
-            find(
-                FindingKind::LockoutThreshold,
-                format!(
-                    "accounts are locked after {attempts} failed attempts, before guesses are held back here: raise \
-                     it to {ATTEMPTS_COUNTED_ON} in Clerk's dashboard under Attack protection"
-                ),
-            );
-        }
-        if let Some(off) = environment.clock_off.filter(|off| *off > CLOCK_OFF) {
-            find(
-                FindingKind::Clock,
-                format!(
-                    "this machine's clock differs from Clerk's by {} s: services that verify tokens by it will \
-                     refuse good ones; set it (NTP)",
-                    off.as_secs()
-                ),
-            );
-        }
-        if self.0.sign_ins.provider.api() == ClerkApi::Backend {
-            find(
-                FindingKind::NotEnforced,
-                "with the secret key passwords are verified without a sign-in: Clerk's allow and block lists, its check \
-                 for compromised passwords, passwords that must be chosen anew and Clerk Protect are not enforced here"
-                    .to_owned(),
-            );
-            return;
-        }
-        find(
-            FindingKind::DeviceTrust,
-            "Device Trust (on by default for applications made after 2025-11-14) can't be seen from here: if right \
-             passwords are answered account_action_required, give the engine the secret key, or enrol this server for \
-             the accounts (Clerk::enroll), or set bypass_client_trust for the users, or turn the rule off in Clerk's \
-             dashboard under Protect"
-                .to_owned(),
-        );
-        find(
-            FindingKind::SignInEmails,
-            "each proof of a password is a sign-in at Clerk: if the instance mails its users about sign-ins from new \
-             devices, turn that off for accounts of programs, or raise session_ttl"
-                .to_owned(),
-        );
-        if environment.single_session_mode == Some(true) {
-            find(
-                FindingKind::SingleSessionMode,
-                "the instance is in single-session mode: fine, each sign-in here is a client of its own"
-                    .to_owned(),
-            );
-        }
+        findings
     }
+}
+
+fn finding_of_unreachable_api(error: &ApiError) -> Finding {
+    let text = match error.code.as_deref() {
+        Some("host_invalid") => {
+            "Clerk knows no instance at this address: check the publishable key".to_owned()
+        }
+        Some("no_connection") => {
+            "no connection to Clerk's Frontend API: check the publishable key, the network, and that the system's root \
+             certificates are installed (ca-certificates)"
+                .to_owned()
+        }
+        code => format!(
+            "Clerk's Frontend API doesn't tell the settings of the instance ({}): check the publishable key",
+            code.unwrap_or("unknown")
+        ),
+    };
+    Finding::new(FindingKind::Unreachable, text)
+}
+
+/// The settings that sign-ins depend on.
+fn findings_of_sign_in_settings(environment: &Environment) -> impl Iterator<Item = Finding> {
+    let settings = [
+        (
+            environment.native_api == Some(false),
+            FindingKind::NativeApiOff,
+            "the Native API is off: turn it on in Clerk's dashboard under Native applications",
+        ),
+        (
+            environment.passwords == Some(false),
+            FindingKind::PasswordsOff,
+            "sign-in with password is off: turn it on in Clerk's dashboard under User & authentication",
+        ),
+        (
+            environment.device_attestation.as_deref() == Some("enforced"),
+            FindingKind::DeviceAttestation,
+            "the instance enforces device attestation for native clients, which a server can't give: turn it off in \
+             Clerk's dashboard under Native applications",
+        ),
+        (
+            environment.maintenance == Some(true),
+            FindingKind::Maintenance,
+            "the instance is in maintenance mode",
+        ),
+    ];
+    settings.into_iter().filter(|(applies, ..)| *applies).map(|(_, kind, text)| Finding::new(kind, text))
+}
+
+fn finding_of_lockout(environment: &Environment) -> Option<Finding> {
+    let attempts = environment.lockout_after.filter(|attempts| *attempts < MIN_LOCKOUT_THRESHOLD)?;
+    Some(Finding::new(
+        FindingKind::LockoutThreshold,
+        format!(
+            "Clerk locks accounts after {attempts} failed attempts, which is before this server stops asking Clerk \
+             about guesses: raise it to {MIN_LOCKOUT_THRESHOLD} in Clerk's dashboard under Attack protection"
+        ),
+    ))
+}
+
+fn finding_of_clock(environment: &Environment) -> Option<Finding> {
+    let offset = environment.clock_off.filter(|offset| *offset > MAX_CLOCK_OFFSET)?;
+    Some(Finding::new(
+        FindingKind::Clock,
+        format!(
+            "this machine's clock differs from Clerk's by {} s: services that verify tokens by this clock will refuse \
+             good ones; set it (NTP)",
+            offset.as_secs()
+        ),
+    ))
+}
+
+fn note_on_backend() -> Finding {
+    Finding::new(
+        FindingKind::NotEnforced,
+        "with the secret key, passwords are verified without a sign-in: Clerk's allow and block lists, its check for \
+         compromised passwords, passwords that must be chosen anew and Clerk Protect are not enforced here",
+    )
+}
+
+fn notes_on_frontend(environment: &Environment) -> impl Iterator<Item = Finding> {
+    let device_trust = Finding::new(
+        FindingKind::DeviceTrust,
+        "Device Trust (on by default for applications made after 2025-11-14) can't be seen from here: if right \
+         passwords are answered account_action_required, give the engine the secret key, or enroll this server for \
+         the accounts (Clerk::enroll), or set bypass_client_trust for the users, or turn the rule off in Clerk's \
+         dashboard under Protect",
+    );
+    let emails = Finding::new(
+        FindingKind::SignInEmails,
+        "each proof of a password is a sign-in at Clerk: if the instance mails its users about sign-ins from new \
+         devices, turn that off for accounts of programs, or raise session_ttl",
+    );
+    let single_session = (environment.single_session_mode == Some(true)).then(|| {
+        Finding::new(
+            FindingKind::SingleSessionMode,
+            "the instance is in single-session mode, which is fine: each sign-in here is a client of its own",
+        )
+    });
+    [device_trust, emails].into_iter().chain(single_session)
 }

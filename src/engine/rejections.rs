@@ -1,5 +1,4 @@
-//! From what went wrong to what the client is told: one place, so that no path can be kinder or harsher than
-//! another.
+//! Maps errors to rejections, all in one place, so that every code path answers the same error alike.
 
 use std::time::Duration;
 
@@ -8,18 +7,20 @@ use crate::limits::{CLERK_WINDOW, Failure};
 use crate::provider::MintError;
 use crate::rejection::{Rejection, RejectionKind};
 
-/// Sent as `Retry-After` where Clerk said nothing: when a short trouble may be over.
+/// `Retry-After` for an unavailable Clerk that sent none itself. Most such outages are short.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 
-/// What the operator can do about Device Trust; the client is told what a client can do (rule A9).
-pub(crate) const DEVICE_ADVICE: &str = "Clerk's Device Trust does not know this server for an account: enrol the account once (Clerk::enroll), give the \
-     engine the instance's secret key, set bypass_client_trust for the user, or turn the rule off in Clerk's dashboard";
+/// Advice for the operator, so it goes to the log and not to the client (rule A9).
+pub(crate) const DEVICE_ADVICE: &str = "Clerk's Device Trust does not know this server for an account: enroll the \
+                                        account once (Clerk::enroll), give the engine the instance's secret key, set \
+                                        bypass_client_trust for the user, or turn the rule off in Clerk's dashboard";
 
 pub(crate) fn unavailable(code: &str) -> Rejection {
     from_api_error(&ApiError::unavailable(code))
 }
 
-/// One and the same answer, whatever Clerk knows of the account; the difference is for logs.
+/// The same answer for all refusals, so that it does not reveal what Clerk knows of the account (rule P3). Only the
+/// code for the log differs.
 pub(crate) fn refused(refusal: CredentialRefusal) -> Rejection {
     let code = match refusal {
         CredentialRefusal::Credentials | CredentialRefusal::Unidentified => None,
@@ -30,7 +31,7 @@ pub(crate) fn refused(refusal: CredentialRefusal) -> Rejection {
     Rejection::new(RejectionKind::CredentialsRejected).upstream(code.map(Into::into))
 }
 
-/// What a refusal says about the account, for the count of its failures (rule P3).
+/// How the failure counts take a refusal, by what it says about the account (rule P3).
 pub(crate) fn failure_of(refusal: CredentialRefusal) -> Failure {
     match refusal {
         CredentialRefusal::Unidentified => Failure::Unconfirmed,
@@ -46,8 +47,10 @@ pub(crate) fn from_api_error(error: &ApiError) -> Rejection {
     let action = |detail| Rejection::new(RejectionKind::AccountActionRequired).detail_of(detail);
     let rejection = match error.class {
         ErrorClass::Refused(refusal) => refused(refusal),
-        ErrorClass::ActionRequired => action("sign in once in a browser and follow what Clerk asks for"),
-        ErrorClass::DeviceNotTrusted => action("ask the operator of this service to enrol this account"),
+        ErrorClass::ActionRequired => {
+            action("sign in once in a browser and complete the steps that Clerk asks for")
+        }
+        ErrorClass::DeviceNotTrusted => action("ask the operator of this service to enroll this account"),
         ErrorClass::SecondFactor => Rejection::new(RejectionKind::SecondFactorRequired)
             .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
         ErrorClass::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),
@@ -66,7 +69,7 @@ pub(crate) fn from_api_error(error: &ApiError) -> Rejection {
     rejection.upstream(code)
 }
 
-/// Whether Clerk has let nobody in because it doesn't know this server.
+/// Whether Clerk rejected the sign-in because the server is not a known device of the account.
 pub(crate) fn is_for_want_of_a_device(rejection: &Rejection) -> bool {
     rejection.kind() == RejectionKind::AccountActionRequired
         && matches!(rejection.upstream_code(), Some("needs_client_trust" | "needs_second_factor"))
@@ -81,12 +84,12 @@ pub(crate) fn from_mint_error(error: &MintError) -> Rejection {
         MintError::Misconfigured(_) => Rejection::new(RejectionKind::Misconfigured),
         MintError::NoSession => unavailable("no_session_for_organization"),
         MintError::Superseded => unavailable("revoked_meanwhile"),
-        // A session that is gone twice in one request: Clerk's trouble.
+        // The session of a repeated sign-in is gone too, so the cause lies with Clerk.
         MintError::Gone => unavailable("session_gone"),
     }
 }
 
-/// What to do about a wrong set-up, for the log: the one who reads it can do it.
+/// Advice on a wrong setup, for the log.
 pub(crate) fn advice(error: &ApiError) -> &'static str {
     match error.code.as_deref() {
         Some("native_api_disabled") => "turn the Native API on in Clerk's dashboard (Native applications)",
@@ -100,7 +103,7 @@ pub(crate) fn advice(error: &ApiError) -> &'static str {
             | "authorization_invalid"
             | "authorization_header_format_invalid"
             | "secret_key_invalid",
-        ) => "check the secret key (API keys page of Clerk's dashboard): the Backend API doesn't take it",
+        ) => "check the secret key (API keys page of Clerk's dashboard): the Backend API refuses it",
         Some("requires_device_attestation" | "requires_assertion") => {
             "the instance enforces device attestation for native clients, which a server cannot give"
         }

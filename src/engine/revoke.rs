@@ -1,4 +1,4 @@
-//! Taking back what was let in (rule K9).
+//! Revocation: drops sessions, tokens and proofs before they expire (rule K9).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,11 +14,18 @@ use crate::sessions::{EndPolicy, EndRequest, Proof, SessionState, Target};
 use crate::sync::now_or_later;
 
 impl Clerk {
-    /// Forgets a user: sessions, tokens, and that any credential of theirs was ever right. The sessions are ended at
-    /// Clerk in the background.
+    /// Drops everything that the engine holds of a user, by the user's id (`user_…`): sessions, tokens, proofs of
+    /// passwords and known devices.
     ///
-    /// At once, also for a sign-in that is under way: its result is neither stored nor served. The next request must
-    /// prove itself at Clerk. It is no ban: that is made in Clerk.
+    /// Call it when a user is deleted or banned, or has reported a stolen password; Clerk's
+    /// [webhooks](https://clerk.com/docs/guides/development/webhooks/overview) tell a program about the first two.
+    ///
+    /// It takes effect at once, also on a sign-in that is under way, whose session is then neither stored nor served.
+    /// The user's sessions are ended at Clerk in the background. A token that was handed out before stays valid for the
+    /// services that verify it until it expires, by default within 60 s.
+    ///
+    /// It is not a ban: the next request with a password that Clerk accepts signs in again. To keep a user out, ban the
+    /// user at Clerk as well. With Device Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
@@ -26,8 +33,11 @@ impl Clerk {
         self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
     }
 
-    /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
-    /// it signs in anew.
+    /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
+    ///
+    /// Call it when a session must not be used any longer although its user may stay, for instance when Clerk's webhook
+    /// reports `session.revoked`. It takes effect at once. The credentials that were served by the session are not
+    /// revoked: the next request with them proves the password at Clerk again.
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
@@ -40,35 +50,45 @@ impl Clerk {
         self.end_taken(sign_ins.provider.forget_session(session_id));
     }
 
-    /// Asks for a user's passwords again: credentials that were last proven before this time, by Clerk's clock, let nobody
-    /// in until Clerk has accepted them anew. For when a password was changed or a second factor added.
+    /// Requires that Clerk accept a user's credentials again if they were last proven before `before`, a time by
+    /// Clerk's clock.
     ///
-    /// No session is ended by it. A credential that Clerk still accepts goes on as before; the session of one that it
-    /// refuses is ended, as with any refusal. Clerk dates its answers to the second, so a credential that was proven up to
-    /// two seconds later may be asked for again as well.
+    /// Call it when a user has changed the password or added a second factor. Without it, the old password works until
+    /// its proof expires ([`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default).
+    ///
+    /// It ends no session by itself. A credential that Clerk accepts again continues with its session; if Clerk refuses
+    /// the credential, its session is ended, as after any refusal. Clerk dates its answers to the second, so a
+    /// credential that was proven up to two seconds after `before` may have to be proven again as well.
     ///
     /// ```no_run
     /// # fn example(clerk: tower_clerk::Clerk, changed_at: std::time::SystemTime) {
-    /// // Clerk's webhook says `password_last_updated_at`.
+    /// // `password_last_updated_at` of the user in Clerk's `user.updated` webhook.
     /// clerk.expire_proofs("user_2pqaQ9F4o9MNRSlx8VeMRn5hZug", changed_at);
     /// # }
     /// ```
     pub fn expire_proofs(&self, user_id: &str, before: SystemTime) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
-        // Nothing that is held was proven before the first instant that this machine can tell.
+        // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
         sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
         sign_ins.users.expire_proofs(user_id, before);
     }
 
-    /// Drops all tokens for an organization, by its id: the next request for it asks Clerk whether the user is still
-    /// a member, and with which permissions. Sessions and other organizations' tokens stay.
+    /// Drops all tokens for an organization, by its id (`org_…`).
+    ///
+    /// Call it when a member was removed from the organization or has got other permissions. The next request for the
+    /// organization mints a new token, so Clerk decides again about the membership and its permissions. Sessions, and
+    /// tokens for other organizations, are not affected.
     pub fn revoke_organization(&self, organization_id: &str) {
         let target = Target::Organization(organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
     }
 
-    /// Forgets everybody.
+    /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
+    ///
+    /// Call it after an incident, for instance if the memory or the stores of the process may have been read, or after
+    /// the machine was suspended, since proofs do not age while it sleeps. It has the effect of
+    /// [`revoke_user`](Self::revoke_user) for every user. Each user must then sign in again, within the sign-in budget.
     pub fn revoke_all(&self) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
@@ -79,7 +99,7 @@ impl Clerk {
         sign_ins.pending_proofs.forget_all();
     }
 
-    /// Ends sessions that a store has been told to forget.
+    /// Queues the end of sessions that were taken out of a store.
     fn end_taken(&self, taken: Option<Taken>) {
         let Some(taken) = taken else { return };
         let end_queue = Arc::clone(&self.0.sign_ins.end_queue);
@@ -91,7 +111,8 @@ impl Clerk {
         }
     }
 
-    /// Where a store keeps sessions, `end_taken` sees to their ends; otherwise the last proof that leaves does.
+    /// With a store of sessions, `end_taken` queues their ends. Without one, the last proof of a session queues its end
+    /// when it is removed.
     fn revoked_state(&self) -> SessionState {
         if self.0.sign_ins.provider.keeps_sessions() {
             SessionState::EndedElsewhere
@@ -100,7 +121,7 @@ impl Clerk {
         }
     }
 
-    /// Drops these. Returns the ids of the sessions that they pointed at.
+    /// Drops proofs, and returns the ids of the sessions that they pointed at.
     fn drop_all(&self, proofs: &[Arc<Proof>]) -> HashSet<Arc<str>> {
         let mut dropped = HashSet::new();
         for proof in proofs {
@@ -113,31 +134,33 @@ impl Clerk {
         dropped
     }
 
-    /// Ends the session of these credentials, here and at Clerk.
+    /// Ends the session of these credentials, in the engine and at Clerk.
     ///
-    /// The credentials stay good: the next request with them signs in anew. By the Backend API, a session that is kept
-    /// for the next sign-in, while no request is served by it, is not ended: [`revoke_user`](Self::revoke_user) ends
-    /// those too.
+    /// Call it when a client signs out. The credentials are not revoked: the next request with them signs in again.
+    /// With the Backend API, the user's stored sessions that are not in use are not ended;
+    /// [`revoke_user`](Self::revoke_user) ends them too.
     ///
     /// # Errors
     ///
-    /// When Clerk couldn't be told. Here the session is over all the same.
+    /// Returns an error if Clerk did not confirm the end of the session within
+    /// [`upstream_timeout`](crate::ClerkBuilder::upstream_timeout), 5 s by default. The engine has dropped the session
+    /// in any case.
     pub async fn sign_out(&self, credentials: &Credentials) -> Result<(), Rejection> {
         let inner = &self.0;
         let key = self.key_of_credentials(credentials);
         let mut sessions = Vec::new();
-        // A renewal may put another proof in the place of this one, until it sees that the session was ended.
+        // A loop, because a renewal may replace the proof until it sees that the session has ended.
         while let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) {
             let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
             session.advance(SessionState::EndedElsewhere);
-            // The others of the set are ended in the background, as is whatever else points at this session.
+            // Invalidating all proofs of the holding queues the ends of its other sessions as well.
             for proof in holding.user.proofs_on(&holding).into_iter().chain([proof]) {
                 inner.sign_ins.invalidate(&proof);
             }
             inner.sign_ins.provider.forget(&session);
             sessions.push(session);
         }
-        // In a task of its own: a caller that goes away must not leave the session to Clerk.
+        // In a task of its own, so that the session is ended even if the caller drops this future.
         let (sign_ins, timeout) = (Arc::clone(&inner.sign_ins), inner.settings.upstream_timeout);
         let ended = tokio::spawn(async move {
             let mut ended = Ok(());

@@ -1,4 +1,4 @@
-//! Ends sessions at Clerk in the background, at a bounded rate, as far as it can be done (rule K10).
+//! Ends sessions at Clerk, in the background and at a bounded rate (rule K10). A session whose end fails expires there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,16 +14,17 @@ use crate::provider::Provider;
 use crate::sessions::{EndQueue, EndRequest};
 use crate::sync::lock;
 
-/// Calls at a time.
-const AT_A_TIME: usize = 8;
+/// Concurrent calls.
+const MAX_CALLS: usize = 8;
 
-/// Between the beginnings of two of them: at most 50 a second. Clerk publishes no limit for this call.
+/// The time between the starts of two calls, for at most 50 calls a second. Clerk publishes no limit for this call:
+/// <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
 const SPACING: Duration = Duration::from_millis(20);
 
-/// Calls at a time when the engine is shut down, and there is a deadline.
-const AT_A_TIME_IN_A_HURRY: usize = 32;
+/// Concurrent calls during a shutdown, which has a deadline.
+const MAX_SHUTDOWN_CALLS: usize = 32;
 
-/// Ends what leaves.
+/// Works through the end queue of an engine.
 pub(crate) struct SessionReaper {
     provider: Arc<Provider>,
     end_queue: Arc<EndQueue>,
@@ -43,37 +44,39 @@ impl SessionReaper {
         Arc::new(Self { provider, end_queue, clock, timeout, backoff })
     }
 
-    /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
+    /// Starts the background task, unless it has started. The task ends with the engine; sessions that are still queued
+    /// then expire at Clerk.
     pub(crate) fn start(self: &Arc<Self>) {
         let Some(queue) = self.end_queue.take() else { return };
         tokio::spawn(Arc::clone(self).run(queue));
     }
 
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<EndRequest>) {
-        let places = Arc::new(Semaphore::new(AT_A_TIME));
+        let permits = Arc::new(Semaphore::new(MAX_CALLS));
         let reaper = Arc::downgrade(&self);
         drop(self);
         let mut next = Instant::now();
         while let Some(request) = queue.recv().await {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let Some(reaper) = reaper.upgrade() else { return };
             tokio::time::sleep_until(next.max(reaper.backoff.end(reaper.clock.now()))).await;
             next = reaper.clock.now() + SPACING;
             tokio::spawn(async move {
-                // Its turn may be a while in coming.
+                // Twice the timeout, because a call to the Backend API may first wait for a permit.
                 _ = reaper.end(&request, reaper.clock.now() + 2 * reaper.timeout).await;
                 reaper.end_queue.done();
-                drop(place);
+                drop(permit);
             });
         }
     }
 
-    /// Ends these now, and waits for those on their way out, until the deadline. Returns how many of these are left.
+    /// Ends these sessions, and waits for the end queue, until the deadline. Returns how many of these sessions are
+    /// left.
     pub(crate) async fn end_all(self: &Arc<Self>, sessions: Vec<EndRequest>, deadline: Instant) -> usize {
         self.start();
         let (all, ended) = (sessions.len(), Arc::new(AtomicUsize::new(0)));
         let rest = Arc::new(Mutex::new(sessions));
-        let workers: Vec<_> = (0..AT_A_TIME_IN_A_HURRY.min(all))
+        let workers: Vec<_> = (0..MAX_SHUTDOWN_CALLS.min(all))
             .map(|_| {
                 let (reaper, rest, ended) = (Arc::clone(self), Arc::clone(&rest), Arc::clone(&ended));
                 tokio::spawn(async move {
@@ -97,7 +100,7 @@ impl SessionReaper {
         all - ended.load(Ordering::Relaxed)
     }
 
-    /// Whether it is over at Clerk now.
+    /// Ends a session, and returns whether Clerk has confirmed it.
     async fn end(&self, request: &EndRequest, deadline: Instant) -> bool {
         let time = TimeLeft::new(self.timeout, self.clock);
         let ended = tokio::time::timeout_at(deadline, self.provider.end(request, time)).await;

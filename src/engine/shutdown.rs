@@ -1,4 +1,4 @@
-//! Leaving no sessions behind (rule K10).
+//! Shutdown: ends the sessions of an engine at Clerk (rule K10).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,18 +7,35 @@ use super::Clerk;
 use crate::sessions::{EndRequest, Target};
 
 impl Clerk {
-    /// Ends all sessions at Clerk, within a deadline, and lets nobody in any more who isn't let in yet. Returns how
-    /// many sessions were left: Clerk ends those after their own life, 7 days by default.
+    /// Ends all sessions at Clerk within the given time, and returns how many are left.
     ///
-    /// Call it when the server has stopped accepting requests.
+    /// Call it when the server has stopped accepting requests. From then on the engine rejects all credentials. The
+    /// sessions that are left expire at Clerk,
+    /// [after 7 days by default](https://clerk.com/docs/guides/secure/session-options). Sessions in a
+    /// [`session_store`](crate::ClerkBuilder::session_store) that outlives the process are not ended, because the next
+    /// process continues with them.
+    ///
+    /// `within` is limited to 24 h.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(clerk: tower_clerk::Clerk, serve: impl Future<Output = ()>) {
+    /// serve.await;
+    /// let left = clerk.shutdown(Duration::from_secs(10)).await;
+    /// if left > 0 {
+    ///     eprintln!("{left} sessions were not ended at Clerk");
+    /// }
+    /// # }
+    /// ```
     pub async fn shutdown(&self, within: Duration) -> usize {
         let inner = &self.0;
-        // A deadline that no clock reaches is as good as a day.
+        // Without a limit, `Duration::MAX` would overflow the `Instant`.
         let deadline = inner.clock.now() + within.min(Duration::from_secs(24 * 60 * 60));
         inner.sign_ins.closed.store(true, Ordering::Release);
         inner.sign_ins.sign_in_limiter.close();
         inner.sign_ins.provider.sign_ins().close();
-        // A sign-in that has started brings a session yet, which is then superseded and ended.
+        // A sign-in that has started may still open a session. This supersedes the sign-in, so its session is ended.
         inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
         let in_use: Vec<_> =
             inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();

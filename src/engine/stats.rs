@@ -1,58 +1,77 @@
-//! A snapshot of an engine (rule O2).
+//! The public snapshot of an engine's counts (rule O2).
 
 use crate::counters::{Outcome, UpstreamCalls};
 use crate::limits::CircuitState;
 use crate::session::ClerkApi;
 
-/// A snapshot of an engine. See [`Clerk::stats`](crate::Clerk::stats).
+/// A snapshot of the counts and the state of an engine, from [`Clerk::stats`](crate::Clerk::stats).
+///
+/// Use it for a health page or for a metrics system of your own. With the feature `metrics`,
+/// `Clerk::publish_metrics` hands the same numbers to the `metrics` facade. Counts start at zero with the engine and
+/// never decrease; all other numbers are those of the moment of the snapshot.
+///
+/// ```
+/// use tower_clerk::Clerk;
+/// use tower_clerk::stats::{CircuitState, Outcome};
+///
+/// let clerk = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+/// let stats = clerk.stats();
+/// assert_eq!((stats.count(Outcome::Hit), stats.total()), (0, 0));
+/// assert_eq!(stats.sign_in_circuit, CircuitState::Closed);
+/// # Ok::<(), tower_clerk::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests by outcome. They add up to all requests.
+    /// The number of requests by outcome. Each request has exactly one outcome.
     pub requests: Box<[(Outcome, u64)]>,
-    /// Calls to Clerk.
+    /// The number and the duration of calls to Clerk, by kind and result.
     pub upstream: Box<[UpstreamCalls]>,
-    /// Live sessions held.
+    /// Credentials that are served from the cache at present: at most
+    /// [`max_sessions`](crate::ClerkBuilder::max_sessions).
     pub sessions: u64,
-    /// Refused credentials remembered.
+    /// Refused credentials that are remembered, so that Clerk is not asked about them again.
     pub denials: u64,
-    /// Credentials that Clerk has accepted in the last seven days.
+    /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.
     pub trusted_credentials: u64,
-    /// Identifiers and users with failed attempts to their name.
+    /// Identifiers and users with failed attempts.
     pub attempts: u64,
-    /// Sign-ins under way or waiting for their turn.
+    /// Sign-ins in flight, including those that wait for a permit.
     pub sign_in_flights: usize,
-    /// Mints under way.
+    /// Mints of tokens in flight.
     pub mint_flights: usize,
-    /// Sign-ins that wait for their turn.
+    /// Sign-ins that wait for a permit of the sign-in budget. A number that stays high means that the budget is too
+    /// small for the number of users.
     pub sign_in_queue: usize,
     /// Sessions that wait to be ended at Clerk.
     pub ending: usize,
-    /// Sessions that were too many to be ended one by one; Clerk ends them after their own life.
+    /// Sessions that were not ended, because the queue for it was full. They expire at Clerk,
+    /// [after 7 days by default](https://clerk.com/docs/guides/secure/session-options).
     pub not_ended: u64,
-    /// The circuit for sign-ins.
+    /// The circuit for sign-ins. While it is open, sign-ins are rejected without a call to Clerk.
     pub sign_in_circuit: CircuitState,
-    /// The circuit for mints.
+    /// The circuit for mints. While it is open, requests that need a new token are rejected without a call to Clerk.
     pub mint_circuit: CircuitState,
-    /// The road from passwords to sessions.
+    /// The API of Clerk that verifies passwords.
     pub api: ClerkApi,
-    /// How many users one address can carry: sign-in budget times `session_ttl`, or, with the Backend API, times the
-    /// life of a Clerk session (7 days). `None` without a budget.
+    /// The number of users that one IP address can serve: the sign-in budget times
+    /// [`session_ttl`](crate::ClerkBuilder::session_ttl), or with the Backend API, times the default lifetime of a
+    /// Clerk session ([7 days](https://clerk.com/docs/guides/secure/session-options)). `None` without a budget.
     pub users_per_address: Option<u64>,
-    /// How many users can be active at a time if all their tokens are minted by the Backend API: its budget times three
-    /// quarters of a token's life (60 s, or what [`ClerkBuilder::token_lifetime`](crate::ClerkBuilder::token_lifetime) says).
-    /// `None` without the Backend API.
+    /// The number of users that can be active at a time if the Backend API mints all tokens: its budget times three
+    /// quarters of the token lifetime ([60 s](https://clerk.com/docs/guides/sessions/session-tokens), unless
+    /// [`token_lifetime`](crate::ClerkBuilder::token_lifetime) is set). `None` without the Backend API.
     pub active_users: Option<u64>,
 }
 
 impl Stats {
-    /// How many requests had this outcome.
+    /// The number of requests with this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.requests.iter().find(|(counted, _)| *counted == outcome).map_or(0, |(_, count)| *count)
     }
 
-    /// All requests.
+    /// The number of all requests.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.requests.iter().map(|(_, count)| count).sum()

@@ -1,5 +1,5 @@
-//! Credentials that Clerk has accepted before (rule K13): they go first when they must be asked about again, and an
-//! attack on their user doesn't count against them.
+//! Credentials that Clerk has accepted before (rule K13). They come first in the sign-in queue, and an attack on their
+//! user does not lock them out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +12,17 @@ use tokio::time::Instant;
 use crate::key::{CredentialKey, PassThrough};
 use crate::sessions::User;
 
-/// Marks per session that can be held.
+/// Trust records per session that the engine can hold.
 const RECORDS_PER_SESSION: u64 = 4;
 
-/// How long a record counts: as long as Clerk's sessions live by default.
+/// How long a record is valid: the default lifetime of a Clerk session,
+/// <https://clerk.com/docs/guides/secure/session-options>.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How often a record lets its credential past what protects the user from guessers.
-const ONCE_PER: Duration = Duration::from_secs(60);
+/// The minimum time between two bypasses of the guess protection by one record.
+const BYPASS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The trusted credentials of one engine. No secrets: keys and users.
+/// The trusted credentials of one engine. They hold credential keys and users, and no secrets.
 pub(crate) struct TrustedCredentials {
     records: Cache<CredentialKey, Arc<TrustRecord>, PassThrough>,
     start: Instant,
@@ -30,25 +31,25 @@ pub(crate) struct TrustedCredentials {
 #[derive(Debug)]
 struct TrustRecord {
     user: Arc<User>,
-    /// The user's revocations when the record was made.
+    /// The user's count of revocations when the record was made. A later revocation voids the record.
     revocations: u64,
     at: Instant,
-    /// When it was last used to get past, or made: in milliseconds after `start`.
+    /// When the record was made or last used for a bypass, in milliseconds after `start`.
     used: AtomicU64,
 }
 
-/// What came of a request to use a record.
+/// The answer to a request for a bypass.
 #[derive(Debug)]
 pub(crate) enum Bypass {
-    /// It lets its credential past.
+    /// The credential may bypass the guess protection.
     Granted(BypassGuard),
-    /// It was used a moment ago, and rests for so long.
+    /// The last bypass was too recent; the next one is granted after this time.
     Resting(Duration),
-    /// There is none.
+    /// The credential has no valid record.
     None,
 }
 
-/// A record in use. It is given back when this is dropped, unless Clerk was asked and has judged.
+/// A bypass in use. On drop the record gets its bypass back, unless Clerk's answer decided about the password.
 #[derive(Debug)]
 pub(crate) struct BypassGuard {
     record: Arc<TrustRecord>,
@@ -57,7 +58,7 @@ pub(crate) struct BypassGuard {
 }
 
 impl Bypass {
-    /// Clerk has judged the credential.
+    /// Spends the bypass, because Clerk has accepted or refused the credential.
     pub(crate) fn used(self) {
         if let Self::Granted(mut guard) = self {
             guard.before = guard.stamp;
@@ -67,7 +68,7 @@ impl Bypass {
 
 impl Drop for BypassGuard {
     fn drop(&mut self) {
-        // Unless a proof has come in between, which made the record anew.
+        // Fails if the record was used by another bypass since, and then there is nothing to give back.
         _ = self.record.used.compare_exchange(self.stamp, self.before, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -89,35 +90,36 @@ impl TrustedCredentials {
             used: AtomicU64::new(self.stamp(now)),
         };
         self.records.insert(key, Arc::new(record));
-        // The count decides over the budget, so it should be right; sign-ins are rare enough for it.
+        // The number of records sets the trusted share of the sign-in budget, so moka's lazy count must be up to date.
+        // Sign-ins are rare enough to afford this.
         self.records.run_pending_tasks();
     }
 
-    /// Uses the record, at most once a minute, to let its credential past.
+    /// Requests a bypass of the guess protection for a credential, granted at most once a minute.
     pub(crate) fn bypass(&self, key: &CredentialKey, now: Instant) -> Bypass {
         let Some(record) = self.valid(key, now) else { return Bypass::None };
         let (stamp, used) = (self.stamp(now), record.used.load(Ordering::Relaxed));
         let rested = Duration::from_millis(stamp.saturating_sub(used));
-        if rested < ONCE_PER {
-            return Bypass::Resting(ONCE_PER - rested);
+        if rested < BYPASS_INTERVAL {
+            return Bypass::Resting(BYPASS_INTERVAL - rested);
         }
         match record.used.compare_exchange(used, stamp, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Bypass::Granted(BypassGuard { record, before: used, stamp }),
-            Err(_) => Bypass::Resting(ONCE_PER),
+            Err(_) => Bypass::Resting(BYPASS_INTERVAL),
         }
     }
 
-    /// Whether Clerk has accepted this credential, and nothing has voided that since.
+    /// Whether the credential has a valid record.
     pub(crate) fn is_trusted(&self, key: &CredentialKey, now: Instant) -> bool {
         self.valid(key, now).is_some()
     }
 
-    /// Whose credential it is, as far as it was ever accepted.
+    /// The user of the credential, also if the record is no longer valid.
     pub(crate) fn user_of(&self, key: &CredentialKey) -> Option<Arc<User>> {
         self.records.get(key).map(|record| Arc::clone(&record.user))
     }
 
-    /// Clerk has refused the credential: it is as good as any other from now on.
+    /// Removes the record, because Clerk has refused the credential.
     pub(crate) fn forget(&self, key: &CredentialKey) {
         self.records.invalidate(key);
     }
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k13_a_mark_is_used_once_a_minute() {
+    async fn k13_a_trust_record_grants_one_bypass_a_minute() {
         let (users, trusted) = (Users::default(), TrustedCredentials::new(10, Instant::now()));
         assert!(matches!(trusted.bypass(&key("a"), Instant::now()), Bypass::None));
         trusted.trust(key("a"), &users.of("jane"), Instant::now());
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k13_a_claim_that_clerk_never_judged_is_given_back() {
+    async fn k13_a_bypass_without_a_decision_of_clerk_is_given_back() {
         let (users, trusted) = (Users::default(), TrustedCredentials::new(10, Instant::now()));
         trusted.trust(key("a"), &users.of("jane"), Instant::now());
         tokio::time::advance(MINUTE).await;
@@ -187,7 +189,7 @@ mod tests {
             assert!(is_granted(&bypass));
             drop(bypass);
         }
-        // A proof of meanwhile makes the record anew, whatever becomes of the bypass from before.
+        // Dropping the guard of an older record does not change a record that was made in the meantime.
         let bypass = trusted.bypass(&key("a"), Instant::now());
         tokio::time::advance(MINUTE).await;
         trusted.trust(key("a"), &users.of("jane"), Instant::now());
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k9_a_mark_is_worth_nothing_after_a_revocation_of_its_user() {
+    async fn k9_a_revocation_of_the_user_voids_a_trust_record() {
         let (users, trusted) = (Users::default(), TrustedCredentials::new(10, Instant::now()));
         trusted.trust(key("a"), &users.of("jane"), Instant::now());
         trusted.trust(key("b"), &users.of("bob"), Instant::now());
@@ -204,7 +206,7 @@ mod tests {
         users.revoke("jane");
         assert!(matches!(trusted.bypass(&key("a"), Instant::now()), Bypass::None));
         assert!(is_granted(&trusted.bypass(&key("b"), Instant::now())));
-        // A new proof makes a new record.
+        // A new proof makes a new record, which grants its first bypass a minute later.
         trusted.trust(key("a"), &users.of("jane"), Instant::now());
         tokio::time::advance(MINUTE).await;
         assert!(is_granted(&trusted.bypass(&key("a"), Instant::now())));
@@ -215,14 +217,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k13_marks_last_seven_days_and_are_four_per_session() {
+    async fn k13_trust_records_last_seven_days_and_are_four_per_session() {
         let (users, trusted) = (Users::default(), TrustedCredentials::new(1, Instant::now()));
         for token in ["a", "b", "c", "d", "e"] {
             trusted.trust(key(token), &users.of("jane"), Instant::now());
         }
         assert_eq!(trusted.len(), RECORDS_PER_SESSION);
         tokio::time::advance(LIFE - MINUTE).await;
-        assert!(matches!(trusted.bypass(&key("a"), Instant::now()), Bypass::None), "the oldest went");
+        assert!(
+            matches!(trusted.bypass(&key("a"), Instant::now()), Bypass::None),
+            "the oldest record was evicted"
+        );
         assert!(is_granted(&trusted.bypass(&key("e"), Instant::now())));
         tokio::time::advance(MINUTE).await;
         assert!(matches!(trusted.bypass(&key("e"), Instant::now()), Bypass::None));

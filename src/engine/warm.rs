@@ -1,4 +1,4 @@
-//! Keeping tokens fresh that nobody uses right now, where that was asked for (rule K3).
+//! Renews tokens of idle sessions, if `keep_warm` is set (rule K3).
 
 use std::sync::{Arc, Weak};
 
@@ -9,8 +9,8 @@ use crate::access::Access;
 use crate::sessions::{HeldToken, Holding};
 
 impl Inner {
-    /// Sees to it that this token is followed by another when it is due, though no request asks for it, for as long as
-    /// `keep_warm` says after its last use.
+    /// Schedules the renewal of a token. The renewal is skipped if the token's last use is then longer ago than
+    /// `keep_warm`.
     pub(super) fn keep_warm(
         self: &Arc<Self>,
         holding: &Arc<Holding>,
@@ -30,7 +30,7 @@ impl Inner {
             };
             let now = engine.clock.now();
             let last_use = if token.take_use() { now } else { last_use };
-            // A request that came first has begun the next one, and what follows from it.
+            // If a request has passed the gate first, its renewal schedules the next one.
             if holding.is_in_use(now) && now.duration_since(last_use) < keep && token.renewal.pass(now) {
                 Clerk(engine).renew_token(&holding, &access, last_use);
             }

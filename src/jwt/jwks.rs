@@ -1,4 +1,4 @@
-//! The instance's keys, fetched when they are needed and kept when Clerk is away (rule S9).
+//! The instance's key set, fetched when it is needed and used on during an outage (rule S9).
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,20 +14,20 @@ use crate::clock::Clock;
 use crate::flight::{Join, Priority, SingleFlight};
 use crate::sync::lock;
 
-/// Keys older than this are fetched anew in the background when they are used: the age at which Clerk's own
-/// backend SDK refetches (`MAX_CACHE_LAST_UPDATED_AT_SECONDS`).
+/// Older keys are refetched in the background when they are used. Clerk's own backend SDK refetches at the same age
+/// (`MAX_CACHE_LAST_UPDATED_AT_SECONDS`).
 const FRESH_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// An unknown key id fetches at most this often.
+/// The least time between two fetches for an unknown key id.
 const UNKNOWN_KID_EVERY: Duration = Duration::from_secs(30);
 
-/// How long held keys outlive an outage.
-const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long keys are used if they cannot be refetched.
+const STALE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Brings the key set as Clerk serves it.
+/// Fetches the key set, unparsed.
 pub(crate) type FetchKeys = Box<dyn Fn() -> FetchFuture + Send + Sync>;
 
-/// See [`FetchKeys`].
+/// The future of a [`FetchKeys`].
 pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
 
 /// The key set of one instance.
@@ -36,8 +36,8 @@ pub(crate) struct Jwks {
     clock: Clock,
     timeout: Duration,
     held: ArcSwapOption<HeldKeys>,
-    /// When an unknown key id last led to a fetch that brought an answer.
-    asked_for_unknown: Mutex<Option<Instant>>,
+    /// When an unknown key id last led to a successful fetch.
+    unknown_kid_fetched: Mutex<Option<Instant>>,
     fetches: Arc<SingleFlight<(), Result<(), ApiError>>>,
 }
 
@@ -53,37 +53,39 @@ impl Jwks {
             clock,
             timeout,
             held: ArcSwapOption::empty(),
-            asked_for_unknown: Mutex::new(None),
+            unknown_kid_fetched: Mutex::new(None),
             fetches: Arc::new(SingleFlight::new(1)),
         }
     }
 
-    /// The keys to verify a token of this key id with. They may lack it: then Clerk doesn't know it either.
+    /// The keys to verify a token with this key id. They may lack the id, if Clerk lacks it too or was asked for an
+    /// unknown id less than 30 s ago.
     pub(crate) async fn keys_for(self: &Arc<Self>, kid: &str) -> Result<Arc<VerificationKeys>, ApiError> {
         let now = self.clock.now();
         match self.usable(now) {
             Some(held) if held.keys.contains(kid) => {
                 if now - held.fetched >= FRESH_FOR {
-                    // Nobody waits for it: the waiter is dropped, the flight goes on.
+                    // The flight runs on without this waiter.
                     let _ = self.fetch();
                 }
                 return Ok(Arc::clone(&held.keys));
             }
-            Some(held) if !self.may_ask_for_unknown(now) => return Ok(Arc::clone(&held.keys)),
+            Some(held) if !self.may_fetch_for_unknown_kid(now) => return Ok(Arc::clone(&held.keys)),
             _ => {}
         }
         let held_before = self.held.load_full();
         self.refresh().await?;
-        // Only an answer uses the turn up: after a failed fetch the next token may ask again.
+        // Only a successful fetch counts: after a failed one the next token may fetch again.
         if held_before.is_some() {
-            *lock(&self.asked_for_unknown) = Some(now);
+            *lock(&self.unknown_kid_fetched) = Some(now);
         }
         self.usable(self.clock.now())
             .map(|held| Arc::clone(&held.keys))
             .ok_or_else(|| ApiError::unavailable("no_keys"))
     }
 
-    /// Whether another key set is of the same instance; `None` where that can't be told.
+    /// Whether `jwks` shares a key with this key set, and so belongs to the same instance. `None` if `jwks` is invalid
+    /// or this key set cannot be fetched.
     pub(crate) async fn shares_a_key_with(self: &Arc<Self>, jwks: &[u8]) -> Option<bool> {
         let others = VerificationKeys::from_jwks(jwks).ok()?;
         if self.usable(self.clock.now()).is_none() {
@@ -92,7 +94,7 @@ impl Jwks {
         Some(self.usable(self.clock.now())?.keys.shares_a_key_with(&others))
     }
 
-    /// Fetches the keys, or joins who is at it.
+    /// Fetches the keys, or joins a fetch in flight.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), ApiError> {
         match self.fetch() {
             Join::Waiter(waiter, _) => {
@@ -104,11 +106,11 @@ impl Jwks {
     }
 
     fn usable(&self, now: Instant) -> Option<Arc<HeldKeys>> {
-        self.held.load_full().filter(|held| now - held.fetched < KEEP_FOR)
+        self.held.load_full().filter(|held| now - held.fetched < STALE_FOR)
     }
 
-    fn may_ask_for_unknown(&self, now: Instant) -> bool {
-        lock(&self.asked_for_unknown).is_none_or(|at| now - at >= UNKNOWN_KID_EVERY)
+    fn may_fetch_for_unknown_kid(&self, now: Instant) -> bool {
+        lock(&self.unknown_kid_fetched).is_none_or(|at| now - at >= UNKNOWN_KID_EVERY)
     }
 
     fn fetch(self: &Arc<Self>) -> Join<Result<(), ApiError>> {
@@ -122,10 +124,6 @@ impl Jwks {
             .unwrap_or_else(|_| Err(ApiError::unavailable("timeout")))?;
         let keys =
             VerificationKeys::from_jwks(&body).map_err(|_| ApiError::unavailable("unreadable_keys"))?;
-        if keys.len() == 0 {
-            // Not a good answer: an instance has at least one key.
-            return Err(ApiError::unavailable("no_usable_key"));
-        }
         self.held.store(Some(Arc::new(HeldKeys { keys: Arc::new(keys), fetched: self.clock.now() })));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The keys of an instance, made ready to verify with.
+//! The keys of an instance, parsed for verification.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,25 +11,24 @@ use serde_json::Value;
 
 use super::JwksError;
 
-/// Clerk has one key per instance, and two while it is changed.
+/// An instance has one key, and two during a rotation.
 const MAX_KEYS: usize = 64;
 
-/// The RSA keys of a key set (RFC 7517), by name.
+/// The RSA keys of a key set (RFC 7517), by key id.
 ///
-/// Parsed once: that takes longer than a verification.
+/// Parsed once, because parsing takes longer than a verification.
 pub(crate) struct VerificationKeys(HashMap<Box<str>, ParsedPublicKey>);
 
 impl VerificationKeys {
     /// Reads `/.well-known/jwks.json`.
     ///
-    /// Keys that can't have signed a session's token are skipped: of other types and uses, for other
-    /// algorithms, with a modulus of less than 2,048 or more than 8,192 bits. Of two keys of one name the first
-    /// counts.
+    /// Skips keys that cannot have signed a session token: keys of other types, for other uses or algorithms, and with
+    /// a modulus below 2,048 or above 8,192 bits. Of two keys with the same id, the first counts.
     ///
     /// # Errors
     ///
-    /// The bytes are no key set, or none of its keys is of use. Such an answer must not displace the keys that
-    /// are held.
+    /// Returns an error if the bytes are not a key set, or if no key in it is usable. The caller must then go on with
+    /// the keys it has.
     pub(crate) fn from_jwks(jwks: &[u8]) -> Result<Self, JwksError> {
         let set: KeySet = serde_json::from_slice(jwks).map_err(|_| JwksError::NotAKeySet)?;
         let mut keys = HashMap::new();
@@ -43,7 +42,7 @@ impl VerificationKeys {
         self.0.contains_key(kid)
     }
 
-    /// Whether a key of the same name and number is in both.
+    /// Whether both sets have a key with the same id and the same public key.
     pub(super) fn shares_a_key_with(&self, others: &Self) -> bool {
         self.0.iter().any(|(kid, key)| others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
     }
@@ -52,7 +51,7 @@ impl VerificationKeys {
         self.0.len()
     }
 
-    /// Whether the key of this name made the signature; `None` where there is no such key.
+    /// Whether the key with this id made the signature; `None` if there is no such key.
     pub(super) fn verify(&self, kid: &str, signed: &[u8], signature: &[u8]) -> Option<bool> {
         Some(self.0.get(kid)?.verify_sig(signed, signature).is_ok())
     }
@@ -66,7 +65,7 @@ impl fmt::Debug for VerificationKeys {
 
 #[derive(Deserialize)]
 struct KeySet {
-    // Each is read on its own, so that a key of a type to come doesn't cost us the others.
+    // Parsed one by one, so that a key of an unknown type doesn't invalidate the others.
     keys: Vec<Value>,
 }
 
@@ -91,7 +90,7 @@ fn rsa_key(jwk: Value) -> Option<(Box<str>, ParsedPublicKey)> {
         return None;
     }
     let (n, e) = (unsigned(&jwk.n)?, unsigned(&jwk.e)?);
-    // aws-lc checks the size again, but on each use: here the key can still be left out.
+    // aws-lc checks the size too, but only when the key is used. Here the key can still be skipped.
     let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
     let is_exponent = e.len() <= 4 && e.last()? % 2 == 1 && e != [1];
     if !(2048..=8192).contains(&bits) || !is_exponent {
@@ -101,7 +100,7 @@ fn rsa_key(jwk: Value) -> Option<(Box<str>, ParsedPublicKey)> {
     Some((jwk.kid.into(), key))
 }
 
-/// A number without the zeros that some issuers put in front, against RFC 7518 section 2.
+/// Decodes a number, without the leading zeros that some issuers send (RFC 7518 section 2 forbids them).
 fn unsigned(encoded: &str) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
     let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();

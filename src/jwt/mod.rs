@@ -1,7 +1,7 @@
-//! Session tokens: RS256, and nothing else.
+//! Verifies session tokens, signed with RS256 only.
 //!
-//! A token is genuine if its signature is; only then is it worth asking what it says. Verifying does no I/O: who
-//! calls brings the keys and the time. The keys come from `jwks.rs`.
+//! The signature is checked before the claims are read. Verification does no I/O: the caller brings the time and the
+//! keys, which come from `jwks.rs`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,35 +16,35 @@ pub(crate) use verify::{Expected, kid, verify};
 
 use crate::claims::ClaimsError;
 
-/// A token that isn't accepted. It shows nothing of the token.
+/// A token that was not accepted. The error shows nothing of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JwtError {
     kind: JwtErrorKind,
     source: Option<ClaimsError>,
 }
 
-/// Why a token isn't accepted.
+/// Why a token was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JwtErrorKind {
-    /// Not a JWT, or without what each of Clerk's has.
+    /// The token is not a JWT, or lacks a part that every Clerk token has.
     Malformed,
-    /// Signed in another way than RS256, or not a session's token at all.
+    /// The token is not signed with RS256, or is not a session token.
     UnsupportedAlgorithm,
-    /// The key set has no key of this name. A newer one may have it.
+    /// The key set has no key with the token's key id. A newer key set may have it.
     UnknownKey,
-    /// The signature isn't this key's over this token.
+    /// The signature does not match.
     BadSignature,
-    /// Another instance's token.
+    /// The token is from another instance.
     WrongIssuer,
-    /// Another user's token, or a machine's.
+    /// The token is another user's or a machine's.
     WrongSubject,
-    /// Another session's token.
+    /// The token belongs to another session.
     WrongSession,
-    /// Its time is over.
+    /// The token has expired.
     Expired,
-    /// Its time is yet to come.
+    /// The token is not valid yet.
     NotYetValid,
-    /// The session's user has yet to do something.
+    /// The session is pending: its user has a task to complete.
     Pending,
 }
 
@@ -69,16 +69,14 @@ impl From<ClaimsError> for JwtError {
 impl fmt::Display for JwtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            JwtErrorKind::Malformed => "the token is no JWT of Clerk's",
-            JwtErrorKind::UnsupportedAlgorithm => {
-                "the token is not signed as a session's token is, with RS256"
-            }
-            JwtErrorKind::UnknownKey => "the instance has no key of the name that the token gives",
+            JwtErrorKind::Malformed => "the token is not a JWT of Clerk's",
+            JwtErrorKind::UnsupportedAlgorithm => "the token is not a session token signed with RS256",
+            JwtErrorKind::UnknownKey => "the instance has no key with the token's key id",
             JwtErrorKind::BadSignature => "the token's signature is wrong",
             JwtErrorKind::WrongIssuer => "the token is from another issuer",
             JwtErrorKind::WrongSubject => "the token is not this user's",
             JwtErrorKind::WrongSession => "the token is not this session's",
-            JwtErrorKind::Expired => "the token is past its end",
+            JwtErrorKind::Expired => "the token has expired",
             JwtErrorKind::NotYetValid => "the token is not valid yet",
             JwtErrorKind::Pending => "the token's session is pending",
         })
@@ -91,19 +89,19 @@ impl StdError for JwtError {
     }
 }
 
-/// A key set that is of no use.
+/// A key set that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JwksError {
-    /// Not JSON, or without a list of keys.
+    /// The answer is not JSON, or has no list of keys.
     NotAKeySet,
-    /// No key in it could have signed a session's token.
+    /// No key in the set can have signed a session token.
     NoUsableKey,
 }
 
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAKeySet => "Clerk's answer is no key set",
+            Self::NotAKeySet => "Clerk's answer is not a key set",
             Self::NoUsableKey => "Clerk's key set has no RSA key of 2048 to 8192 bits for RS256",
         })
     }

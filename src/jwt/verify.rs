@@ -1,4 +1,4 @@
-//! From a string to a token that can be relied on.
+//! Verifies a compact JWT: first its signature, then its claims.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,53 +9,54 @@ use super::{JwtError, JwtErrorKind, VerificationKeys};
 use crate::claims::Claims;
 use crate::token::VerifiedToken;
 
-/// The longest token that is read. Servers take no longer header, so a longer one could not be handed on.
+/// The longest accepted token. Servers accept no longer header, so a longer token could not be passed on.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// The longest encoded header that is read.
+/// The longest accepted header, encoded.
 const MAX_HEADER: usize = 2 * 1024;
 
-/// What Clerk stamps into the header of a machine's token, signed with the same key as a session's.
+/// The `cat` in the header of a machine token. Machine tokens are signed with the same key as session tokens.
 const MACHINE_CATEGORY: &str = "cl_B7d4PD333AAA";
 
-/// Marks the subject of a machine's token, for instances that stamp no category.
+/// The prefix of a machine token's subject, for instances that send no `cat`.
 const MACHINE_SUBJECT: &str = "mch_";
 
-/// What a token must say, and when it is.
+/// The claims that a token must have, and the time to check it at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
-    /// The instance's address.
+    /// The address of the instance.
     pub(crate) issuer: &'a str,
-    /// The user, where it is known beforehand.
+    /// The user, if known beforehand.
     pub(crate) subject: Option<&'a str>,
-    /// The session, where it is known beforehand.
+    /// The session, if known beforehand.
     pub(crate) session_id: Option<&'a str>,
-    /// Whether a token without `sid` is refused. Tokens of a template have none.
+    /// Whether a token without `sid` is refused. Tokens of a JWT template have none.
     pub(crate) session_id_required: bool,
-    /// Whether a session whose user has yet to do something will do.
+    /// Whether a pending session is accepted.
     pub(crate) allow_pending: bool,
-    /// Seconds since the Unix epoch, by the clock that counts for this token.
+    /// Seconds since the Unix epoch, by the clock that applies to this token.
     pub(crate) now: u64,
-    /// How many seconds that clock may be off.
+    /// Tolerated difference of that clock, in seconds.
     pub(crate) leeway: u64,
 }
 
-/// The name of the key that a token says it was signed with.
+/// The id of the key that a token claims to be signed with.
 ///
-/// Nothing of this is verified yet: it tells whether a key set has to be fetched, no more.
+/// The id is not verified. It only tells whether the key set must be fetched.
 ///
 /// # Errors
 ///
-/// [`verify`] would refuse the token whatever the keys: it is no JWT, not RS256, or a machine's.
+/// Returns an error if [`verify`] would refuse the token with any keys: it is not a JWT, not signed with RS256, or a
+/// machine's.
 pub(crate) fn kid(jwt: &str) -> Result<String, JwtError> {
     Ok(Parts::split(jwt)?.header()?.kid)
 }
 
-/// Verifies a token, first its signature and then what it says.
+/// Verifies a token's signature, then its claims.
 ///
 /// # Errors
 ///
-/// See [`JwtErrorKind`].
+/// Returns an error if the token is not accepted; [`JwtErrorKind`] has the reasons.
 pub(crate) fn verify(
     jwt: &str,
     keys: &VerificationKeys,
@@ -77,7 +78,7 @@ pub(crate) fn verify(
 impl Expected<'_> {
     fn check(&self, claims: &Claims) -> Result<(), JwtError> {
         let is = |expected: Option<&str>, found| expected.is_none_or(|expected| expected == found);
-        // Clerk's own libraries don't look at it; but a key set could serve two instances one day.
+        // Clerk's own libraries don't check the issuer, but one key set could come to serve two instances.
         if claims.issuer() != self.issuer {
             return Err(JwtErrorKind::WrongIssuer.into());
         }
@@ -94,7 +95,7 @@ impl Expected<'_> {
         if claims.expires_at() <= claims.issued_at() {
             return Err(JwtErrorKind::Malformed.into());
         }
-        // The edges are those of Clerk's own libraries.
+        // The bounds are inclusive and exclusive as in Clerk's own libraries.
         if claims.expires_at().saturating_add(self.leeway) <= self.now {
             return Err(JwtErrorKind::Expired.into());
         }
@@ -111,7 +112,7 @@ impl Expected<'_> {
 
 /// A compact JWS (RFC 7515 section 7.1), still encoded.
 struct Parts<'a> {
-    /// What the signature is over: header and payload, as they are written.
+    /// The signed part: header and payload, still encoded.
     signed: &'a str,
     header: &'a str,
     payload: &'a str,
@@ -133,7 +134,7 @@ impl<'a> Parts<'a> {
 
     fn header(&self) -> Result<Header, JwtError> {
         let json = decode(self.header)?;
-        // serde would take an array for a struct as well.
+        // serde also deserializes a struct from an array.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(JwtErrorKind::Malformed.into());
         }
@@ -141,8 +142,8 @@ impl<'a> Parts<'a> {
         if header.alg != "RS256" || header.cat.as_deref() == Some(MACHINE_CATEGORY) {
             return Err(JwtErrorKind::UnsupportedAlgorithm.into());
         }
-        // RFC 7515 section 4.1.11: we understand no extension, so one that must be understood is refused. And
-        // another type is another thing, such as an OAuth access token (RFC 9068).
+        // RFC 7515 section 4.1.11: no extension is supported, so every critical extension is refused. A token with
+        // another type is another kind of token, such as an OAuth access token (RFC 9068).
         if header.crit || header.typ.as_deref().is_some_and(|typ| typ != "JWT") || header.kid.is_empty() {
             return Err(JwtErrorKind::Malformed.into());
         }
@@ -191,7 +192,7 @@ mod tests {
         keys: VerificationKeys,
     }
 
-    /// Made once: two keys take their time.
+    /// Generated once, because RSA keys take long to generate.
     fn signers() -> &'static [Signer; 2] {
         static SIGNERS: OnceLock<[Signer; 2]> = OnceLock::new();
         SIGNERS.get_or_init(|| {
@@ -236,12 +237,15 @@ mod tests {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// A good token, but for the changes; `null` takes a member out.
+    /// A valid token with these changes; `null` removes a member.
     fn token(header: &Value, claims: &Value) -> String {
         let header =
             merged(json!({"alg": "RS256", "typ": "JWT", "kid": "ins_1", "cat": "cl_B7d4PD111AAA"}), header);
         let claims = merged(
-            json!({"iss": ISSUER, "sub": "user_1", "sid": "sess_1", "iat": NOW, "nbf": NOW - 5, "exp": NOW + 60, "sts": "active"}),
+            json!({
+                "iss": ISSUER, "sub": "user_1", "sid": "sess_1", "iat": NOW, "nbf": NOW - 5, "exp": NOW + 60,
+                "sts": "active",
+            }),
             claims,
         );
         signed_with(&RSA_PKCS1_SHA256, &header.to_string(), &claims.to_string())
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_a_good_token_is_verified_and_says_what_it_says() {
+    fn s9_a_valid_token_is_verified_with_its_claims() {
         let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
         assert_eq!(kid(&jwt).unwrap(), "ins_1");
         let verified = verify(&jwt, keys(), &EXPECTED).unwrap();
@@ -278,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn s9_only_rs256_is_taken() {
+    fn s9_only_rs256_is_accepted() {
         for alg in ["none", "None", "HS256", "RS384", "RS512", "PS256", "ES256", "rs256", ""] {
             let jwt = token(&json!({ "alg": alg }), &json!({}));
             assert_eq!(kind(&jwt, EXPECTED), Some(UnsupportedAlgorithm), "{alg}");
             assert_eq!(kid(&jwt).unwrap_err().kind(), UnsupportedAlgorithm);
         }
-        // What it says it is, it must be.
+        // The signature must match the `alg` of the header.
         let good = token(&json!({}), &json!({}));
         let [header, payload] = [0, 1].map(|part| {
             String::from_utf8(URL_SAFE_NO_PAD.decode(good.split('.').nth(part).unwrap()).unwrap()).unwrap()
@@ -309,23 +313,22 @@ mod tests {
         for signature in ["", "AAAA", &"A".repeat(342)] {
             assert_eq!(kind(&format!("{signed}.{signature}"), EXPECTED), Some(BadSignature));
         }
-        // Another key of the same name.
+        // Another key with the same id.
         let other = set(&[jwk(&signers()[1].key, &json!({}))]).unwrap();
         assert_eq!(verify(&good, &other, &EXPECTED).unwrap_err().kind(), BadSignature);
     }
 
     #[test]
-    fn s9_an_unknown_key_is_told_apart() {
+    fn s9_an_unknown_key_has_an_error_of_its_own() {
         let jwt = token(&json!({"kid": "ins_2"}), &json!({}));
         assert_eq!(kind(&jwt, EXPECTED), Some(UnknownKey));
         assert_eq!(verify(&jwt, &signers()[1].keys, &EXPECTED).unwrap_err().kind(), BadSignature);
     }
 
-    /// What a server's limit on headers lets through is read, and no more.
     #[test]
-    fn a_token_is_read_up_to_its_longest_and_no_further() {
+    fn a_token_is_accepted_up_to_its_longest_size_and_no_further() {
         for (part, most) in [(Part::Header, 2 * 1024), (Part::Whole, 16 * 1024)] {
-            // base64url makes four characters of three bytes, so a length may be out of reach: the next one down is taken.
+            // base64url encodes three bytes as four characters, so not every length occurs.
             let lengths: Vec<_> = (0..8).map(|more| padded(part, most - 64, more)).collect();
             let of = |jwt: &String| match part {
                 Part::Header => jwt.find('.').unwrap(),
@@ -349,7 +352,7 @@ mod tests {
         Whole,
     }
 
-    /// A good token of which a part is about so long.
+    /// A valid token in which this part has about this length.
     fn padded(part: Part, about: usize, more: usize) -> String {
         let bare = token(&json!({}), &json!({}));
         let have = match part {
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_we_do_not_understand_is_refused() {
+    fn a_header_with_an_unsupported_member_is_refused() {
         for header in [
             json!({"typ": "at+jwt"}),
             json!({"typ": "jwt"}),
@@ -408,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_the_token_is_this_instances_users_and_sessions() {
+    fn s9_a_token_of_another_instance_user_or_session_is_refused() {
         for (claims, error) in [
             (json!({"iss": "https://clerk.example.com/"}), WrongIssuer),
             (json!({"iss": "https://other.example.com"}), WrongIssuer),
@@ -423,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_a_templates_token_may_lack_a_session_but_name_no_other() {
+    fn s9_a_template_token_may_lack_a_session_but_must_not_name_another() {
         let expected = Expected { session_id_required: false, ..EXPECTED };
         assert_eq!(kind(&token(&json!({}), &json!({"sid": null})), expected), None);
         assert_eq!(kind(&token(&json!({}), &json!({"sid": "sess_2"})), expected), Some(WrongSession));
@@ -433,17 +436,17 @@ mod tests {
     }
 
     #[test]
-    fn s9_a_pending_session_needs_leave() {
+    fn s9_a_pending_session_is_refused_unless_allowed() {
         let jwt = token(&json!({}), &json!({"sts": "pending"}));
         assert_eq!(kind(&jwt, EXPECTED), Some(Pending));
         assert_eq!(kind(&jwt, Expected { allow_pending: true, ..EXPECTED }), None);
-        for sts in [json!(null), json!("active"), json!("of a kind to come")] {
+        for sts in [json!(null), json!("active"), json!("unknown")] {
             assert_eq!(kind(&token(&json!({}), &json!({ "sts": sts })), EXPECTED), None);
         }
     }
 
     #[test]
-    fn s9_times_have_leeway_and_not_a_second_more() {
+    fn s9_times_are_checked_with_exactly_the_leeway() {
         let at = |now| Expected { now, ..EXPECTED };
         let jwt = token(&json!({}), &json!({"iat": NOW, "nbf": NOW, "exp": NOW + 60}));
         assert_eq!(kind(&jwt, at(NOW + 64)), None);
@@ -464,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_is_malformed() {
+    fn a_string_that_is_not_a_jwt_is_malformed() {
         let good = token(&json!({}), &json!({}));
         let long = token(&json!({}), &json!({"x": "x".repeat(MAX_TOKEN)}));
         for jwt in [
@@ -485,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_nothing_shows_a_token() {
+    fn c6_debug_and_errors_show_no_token() {
         let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
         let verified = format!("{:?}", verify(&jwt, keys(), &EXPECTED).unwrap());
         let error = verify(&jwt, keys(), &Expected { issuer: "x", ..EXPECTED }).unwrap_err();
@@ -498,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_have_signed_are_left_out() {
+    fn keys_that_cannot_have_signed_are_skipped() {
         let key = &signers()[0].key;
         let number = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
         for changes in [
@@ -531,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_set_is_bounded_and_its_first_of_a_name_counts() {
+    fn a_key_set_is_bounded_and_the_first_key_of_an_id_counts() {
         let [one, other] = signers();
         let keys = set(&[jwk(&one.key, &json!({})), jwk(&other.key, &json!({}))]).unwrap();
         assert!(verify(&token(&json!({}), &json!({})), &keys, &EXPECTED).is_ok());
@@ -546,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_before_a_modulus_do_no_harm() {
+    fn leading_zeros_of_a_number_are_ignored() {
         let key = &signers()[0].key;
         let RsaPublicKeyComponents { n, e: _ } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
         let padded = URL_SAFE_NO_PAD.encode([&[0, 0], &n[..]].concat());
@@ -570,7 +573,9 @@ mod tests {
         }
 
         #[test]
-        fn s9_a_token_with_one_character_changed_is_refused(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.-]") {
+        fn s9_a_token_with_one_character_changed_is_refused(
+            at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.-]",
+        ) {
             static GOOD: OnceLock<String> = OnceLock::new();
             let good = GOOD.get_or_init(|| token(&json!({}), &json!({})));
             let at = at.index(good.len());

@@ -15,9 +15,10 @@ use crate::session::ClerkSession;
 type Exchange = Pin<Box<dyn Future<Output = Result<ClerkSession, Rejection>> + Send>>;
 
 pin_project! {
-    /// The response of a service behind [`ClerkBasicAuthLayer`](crate::ClerkBasicAuthLayer).
+    /// Response future of [`ClerkBasicAuth`](crate::layer::ClerkBasicAuth).
     ///
-    /// A hit is the inner service's future and nothing else; only a request that must ask Clerk is boxed.
+    /// A request that passes at once polls the inner service's future directly, without a box. A request that has to
+    /// wait for Clerk is boxed until the inner service gets it.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R, ReqBody, ResBody>
     where
@@ -31,18 +32,17 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, R, ReqBody, ResBody, F> {
-        /// The inner service has the request.
         Inner { #[pin] future: F },
-        /// There is a rejection to hand over.
+        // Boxed, so that a response doesn't enlarge the future of every request.
         Rejected { response: Option<Box<Response<ResBody>>> },
-        /// Clerk is asked.
-        Exchanging { exchange: Exchange, held: Option<Box<Pending<S, R, ReqBody>>> },
-        /// A fresh clone of the inner service is polled ready.
-        Readying { held: Option<Box<Pending<S, R, ReqBody>>> },
+        /// The engine exchanges the credentials for a session.
+        Exchanging { exchange: Exchange, pending: Option<Box<Pending<S, R, ReqBody>>> },
+        /// The session is there; the clone of the inner service is not ready yet.
+        Readying { pending: Option<Box<Pending<S, R, ReqBody>>> },
     }
 }
 
-/// A request that waits, and the service that it waits for.
+/// A request and the clone of the service that will get it.
 struct Pending<S, R, B> {
     service: ClerkBasicAuth<S, R>,
     request: Request<B>,
@@ -65,7 +65,7 @@ where
         service: ClerkBasicAuth<S, R>,
         request: Request<ReqBody>,
     ) -> Self {
-        Self { state: State::Exchanging { exchange, held: Some(Box::new(Pending { service, request })) } }
+        Self { state: State::Exchanging { exchange, pending: Some(Box::new(Pending { service, request })) } }
     }
 }
 
@@ -85,19 +85,19 @@ where
                 StateProj::Rejected { response } => {
                     return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
-                StateProj::Exchanging { exchange, held } => {
-                    let answer = ready!(exchange.as_mut().poll(cx));
-                    let mut held = held.take().expect(POLLED_AGAIN);
-                    let Pending { service, request } = &mut *held;
-                    match service.answered(answer, request) {
-                        Ok(()) => State::Readying { held: Some(held) },
+                StateProj::Exchanging { exchange, pending } => {
+                    let result = ready!(exchange.as_mut().poll(cx));
+                    let mut pending = pending.take().expect(POLLED_AGAIN);
+                    let Pending { service, request } = &mut *pending;
+                    match service.finish_exchange(result, request) {
+                        Ok(()) => State::Readying { pending: Some(pending) },
                         Err(rejected) => State::Rejected { response: Some(Box::new(rejected)) },
                     }
                 }
-                StateProj::Readying { held } => {
-                    let waiting = held.as_mut().expect(POLLED_AGAIN);
+                StateProj::Readying { pending } => {
+                    let waiting = pending.as_mut().expect(POLLED_AGAIN);
                     ready!(waiting.service.get_mut().poll_ready(cx))?;
-                    let Pending { mut service, request } = *held.take().expect(POLLED_AGAIN);
+                    let Pending { mut service, request } = *pending.take().expect(POLLED_AGAIN);
                     State::Inner { future: service.get_mut().call(request) }
                 }
             };

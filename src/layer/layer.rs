@@ -17,20 +17,25 @@ use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
 use crate::scope::{OrganizationName, TemplateName};
 
-/// Puts HTTP Basic in front of a service, checked by Clerk.
+/// Layer that authenticates requests by HTTP Basic against Clerk, with the [`ClerkBasicAuth`] middleware.
 ///
-/// A request with good credentials reaches the inner service with a [`ClerkSession`](crate::ClerkSession) in its
-/// extensions and without its `Authorization` field; any other is answered with a rejection. See the
-/// [crate's documentation](crate) for what is answered when.
+/// A request with valid credentials reaches the inner service with a [`ClerkSession`](crate::ClerkSession) in its
+/// extensions and without its `Authorization` field. Every other request is answered with a
+/// [`Rejection`](crate::Rejection), unless the layer lets it pass as [`Anonymous`](crate::Anonymous). The
+/// [module docs](crate::layer) list what is decided in which order.
 ///
-/// Any number of layers can stand on one [`Clerk`], each with a policy of its own: one sign-in serves them all.
+/// Build one [`Clerk`] per instance and share it among all layers. Each layer has a policy of its own, and one sign-in
+/// serves them all:
 ///
 /// ```
 /// use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 ///
 /// let clerk = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-/// let everyone = ClerkBasicAuthLayer::new(clerk.clone());
+/// // Any user of the instance.
+/// let api = ClerkBasicAuthLayer::new(clerk.clone());
+/// // Members of one organization; rejections have a JSON body.
 /// let partners = ClerkBasicAuthLayer::new(clerk.clone()).organization("acme")?.problem_json();
+/// // Requests without credentials pass, too.
 /// let homepage = ClerkBasicAuthLayer::new(clerk).optional();
 /// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
@@ -43,8 +48,10 @@ pub struct ClerkBasicAuthLayer<R = EmptyBody> {
 }
 
 impl ClerkBasicAuthLayer {
-    /// A layer on an engine: credentials are required, the session is the user's own, the `Authorization` field is
-    /// stripped, rejections have no body, the realm is `api`.
+    /// Creates a layer on an engine, with the default policy.
+    ///
+    /// Credentials are required, the session is for the user's personal account, the `Authorization` field is
+    /// [stripped](AuthorizationHeader::Strip), rejections have no body, and the realm is `api`.
     pub fn new(clerk: Clerk) -> Self {
         let policy = Policy {
             optional: false,
@@ -60,11 +67,14 @@ impl ClerkBasicAuthLayer {
         Self { clerk, policy: Arc::new(policy), response: EmptyBody::default() }
     }
 
-    /// A layer on an engine of its own, with all defaults, straight from a publishable key.
+    /// Creates a layer from a publishable key (`pk_live_…`, `pk_test_…`), on an engine with default settings.
+    ///
+    /// This is for a program with a single layer. With [`new`](Self::new), several layers share one engine, with its
+    /// sessions and its sign-in budget, and the program can call [`Clerk::shutdown`].
     ///
     /// # Errors
     ///
-    /// When the key is none.
+    /// Returns an error if `key` is not a valid publishable key, or if the HTTP client can't be made.
     pub fn from_publishable_key(key: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self::new(Clerk::builder(key).build()?))
     }
@@ -76,18 +86,26 @@ impl<R> ClerkBasicAuthLayer<R> {
         self
     }
 
-    /// Lets requests without credentials pass, marked by an [`Anonymous`](crate::Anonymous) in their extensions.
-    /// Wrong ones are still rejected.
+    /// Lets requests without Basic credentials pass, with an [`Anonymous`](crate::Anonymous) in their extensions.
+    ///
+    /// A field of another scheme counts as no credentials. Wrong or malformed Basic credentials are still rejected, so
+    /// a client whose password has changed notices.
     pub fn optional(self) -> Self {
         self.with(|policy| policy.optional = true)
     }
 
-    /// Wants every session to be for this organization, by id (`org_…`) or slug. Who isn't a member of it is
-    /// answered 403.
+    /// Requires membership of an organization, given by its id (`org_…`) or slug.
+    ///
+    /// Every session that the layer hands on is for this organization. A user who isn't a member of it is answered 403
+    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden). Use
+    /// [`organization_from`](Self::organization_from) if the organization differs from request to request. Whichever of
+    /// the two is called last applies.
+    ///
+    /// Prefer the id where the slug isn't fixed: an organization's admins may change its slug.
     ///
     /// # Errors
     ///
-    /// When it has the shape of neither.
+    /// Returns an error if the name has neither the form of an id nor of a slug (`[a-z0-9_-]{1,256}`).
     pub fn organization(self, id_or_slug: impl Into<String>) -> Result<Self, ConfigError> {
         let name = id_or_slug.into();
         let organization = OrganizationName::parse(&name);
@@ -100,24 +118,27 @@ impl<R> ClerkBasicAuthLayer<R> {
         }))
     }
 
-    /// Reads the organization from the request: an id or a slug, the personal account, or neither.
+    /// Reads the organization from each request: from its path, its host name or a header.
     ///
-    /// The selector returns a [`RequestOrganization`], or an owned `Option` of an id or slug (`Option<String>`). `None` is
-    /// answered 403 `organization_forbidden`; a session for no organization takes
-    /// [`RequestOrganization::Personal`]. A name that is neither an id nor a slug is answered 403, too.
+    /// The selector returns a [`RequestOrganization`], or an owned `Option` with an id or a slug, such as
+    /// `Option<String>`. With `None`, the request is answered 403
+    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden), so a selector that finds nothing lets no
+    /// request in; return [`RequestOrganization::Personal`] for the personal account. A name that has neither the form
+    /// of an id nor of a slug is answered 403 as well.
     ///
-    /// Both answers come without a call to Clerk, and before the password is checked. If your selector looks organizations
-    /// up, return an unknown name as it is: with `None`, a 403 would tell anybody without a password which names you know.
+    /// Both rejections come before the password is verified. If the selector looks organizations up, it should return
+    /// an unknown name unchanged: with `None`, the 403 would reveal which names exist to a client without a valid
+    /// password.
     ///
-    /// The selector sees the request as it stands where the layer is. A nested router has cut the path by then; axum leaves
-    /// the whole one in the extensions:
+    /// The selector sees the request as it reaches the layer. A nested router has shortened the path by then; axum
+    /// leaves the original URI in the extensions:
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
     /// use axum::extract::OriginalUri;
     /// use tower_clerk::ClerkBasicAuthLayer;
     ///
-    /// // For a router that is nested at `/orgs/{org}`.
+    /// // In a router that is nested at `/orgs/{org}`.
     /// let nested = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
     ///     let uri = parts.extensions.get::<OriginalUri>()?;
     ///     Some(uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
@@ -125,17 +146,17 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     ///
-    /// And without a nested router:
+    /// Without a nested router, read the path or a header directly:
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
     /// use tower_clerk::{ClerkBasicAuthLayer, RequestOrganization};
     ///
-    /// // `/orgs/acme/…`
+    /// // `/orgs/acme/…`.
     /// let by_path = ClerkBasicAuthLayer::new(clerk.clone())
     ///     .organization_from(|parts| Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned()));
     ///
-    /// // `X-Organization: acme`, and the personal account without that field.
+    /// // `X-Organization: acme`; the personal account if there is no such field.
     /// let by_header = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
     ///     match parts.headers.get("x-organization") {
     ///         Some(name) => name.to_str().ok().into(),
@@ -155,12 +176,15 @@ impl<R> ClerkBasicAuthLayer<R> {
         })
     }
 
-    /// Hands on tokens of this JWT template in place of session tokens. One that can't be minted is an error; the
-    /// session token never takes its place.
+    /// Hands on tokens of this JWT template instead of session tokens.
+    ///
+    /// Use it for services that expect claims of their own
+    /// (<https://clerk.com/docs/guides/sessions/jwt-templates>). A token that can't be minted is an error: the session
+    /// token never takes its place.
     ///
     /// # Errors
     ///
-    /// When the name can be no template's: `[A-Za-z0-9_-]{1,128}`.
+    /// Returns an error if the name can't be the name of a template: it must match `[A-Za-z0-9_-]{1,128}`.
     pub fn template(self, name: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
         match TemplateName::parse(&name) {
@@ -169,41 +193,67 @@ impl<R> ClerkBasicAuthLayer<R> {
         }
     }
 
-    /// The least life that a token has left when it is handed on: 10 s by default, or a fifth of its whole life
-    /// where that is less.
+    /// Sets the minimum life that a token has left when it is handed on: 10 s by default, or a fifth of its whole life
+    /// if that is less.
+    ///
+    /// Raise it for a service that passes the token on, or that works for longer than 10 s before it uses the token. If
+    /// Clerk's tokens live shorter than this, requests are answered 500
+    /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
     pub fn min_token_life(self, life: Duration) -> Self {
         self.with(|policy| policy.access.min_token_life = Some(life))
     }
 
-    /// What becomes of the `Authorization` field: stripped by default.
+    /// Sets which `Authorization` field the inner service sees: none by default.
+    ///
+    /// [`AuthorizationHeader::Bearer`] is for a proxy in front of services that verify Clerk's tokens themselves.
     pub fn authorization_header(self, header: AuthorizationHeader) -> Self {
         self.with(|policy| policy.authorization = header)
     }
 
-    /// Undoes form encoding in identifier and password, as RFC 6749 section 2.3.1 wants it of the clients of an
-    /// OAuth token endpoint. For such endpoints only: to anybody else `%` and `+` are characters of a password.
+    /// Decodes identifier and password from `application/x-www-form-urlencoded`, for an OAuth token endpoint.
+    ///
+    /// [RFC 6749, section 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) has OAuth clients encode them
+    /// that way inside the Basic token. Don't use it for other routes: all other clients send `%` and `+` as plain
+    /// characters of a password.
     pub fn form_encoded_credentials(self) -> Self {
         self.with(|policy| policy.decoding = Decoding::Form)
     }
 
-    /// The realm in the challenge, which clients show to people: `api` by default.
+    /// Sets the realm in the challenge: `api` by default.
+    ///
+    /// Browsers reuse credentials within a realm, and other clients may show its name
+    /// ([RFC 9110, section 11.5](https://www.rfc-editor.org/rfc/rfc9110#section-11.5)).
     ///
     /// # Errors
     ///
-    /// When it isn't printable ASCII.
+    /// Returns an error if the realm isn't printable ASCII.
     pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let challenge = challenge(realm)?;
         Ok(self.with(|policy| policy.challenge = challenge))
     }
 
-    /// Lets CORS preflights pass as [`Anonymous`](crate::Anonymous): `OPTIONS` with `Origin` and
-    /// `Access-Control-Request-Method`. Off by default; better still, put the CORS layer outside this one.
+    /// Lets CORS preflights pass as [`Anonymous`](crate::Anonymous): off by default.
+    ///
+    /// A preflight is an `OPTIONS` request with `Origin` and `Access-Control-Request-Method`; browsers send it without
+    /// credentials. A CORS layer outside of this one makes this unnecessary and is the better choice, since preflights
+    /// then never reach the inner service. Use it if the inner service answers preflights itself.
     pub fn pass_preflight(self) -> Self {
         self.with(|policy| policy.pass_preflight = true)
     }
 
-    /// Lets requests that this says yes to pass as [`Anonymous`](crate::Anonymous), whatever credentials they
-    /// carry: health checks.
+    /// Lets requests for which the predicate returns `true` pass as [`Anonymous`](crate::Anonymous), for health checks
+    /// for example.
+    ///
+    /// Credentials of such a request are not verified, and wrong ones do no harm. If the routes are known to your
+    /// router, it is safer to add the layer to the protected routes only.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::ClerkBasicAuthLayer;
+    ///
+    /// let layer = ClerkBasicAuthLayer::new(clerk).exempt(|parts| parts.uri.path() == "/healthz");
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn exempt<F>(self, exempt: F) -> Self
     where
         F: Fn(&Parts) -> bool + Send + Sync + 'static,
@@ -211,18 +261,21 @@ impl<R> ClerkBasicAuthLayer<R> {
         self.with(|policy| policy.exempt = Some(Arc::new(exempt)))
     }
 
-    /// Tells where a request comes from, so that sign-ins that must wait for their turn take it in turns between
-    /// sources: one address that guesses doesn't hold the others up. `None` is one source among the others.
+    /// Tells the layer which source a request comes from, so that permits of the sign-in budget are shared fairly
+    /// between sources.
     ///
-    /// There is no default, and no header is trusted by itself: behind a proxy the peer's address is the proxy's, and
-    /// `X-Forwarded-For` is whatever the client says, unless your proxy sets it.
+    /// A client that guesses passwords then delays no client at another address. All requests for which the function
+    /// returns `None` count as one source, and so do all requests of a layer without this setting.
+    ///
+    /// The layer has no default and trusts no header: behind a proxy the peer's address is the proxy's, and a client
+    /// can send any `X-Forwarded-For` unless your proxy overwrites it.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
     /// use std::net::SocketAddr;
     /// use tower_clerk::ClerkBasicAuthLayer;
     ///
-    /// // The server puts the peer's address into the extensions, axum as `ConnectInfo<SocketAddr>`.
+    /// // The server puts the peer's address into the extensions; axum does so as `ConnectInfo<SocketAddr>`.
     /// let layer = ClerkBasicAuthLayer::new(clerk)
     ///     .source_key(|parts| parts.extensions.get::<SocketAddr>().map(|peer| peer.ip()));
     /// # Ok::<(), tower_clerk::ConfigError>(())
@@ -237,13 +290,30 @@ impl<R> ClerkBasicAuthLayer<R> {
         self.with(|policy| policy.source = Some(Arc::new(source)))
     }
 
-    /// Answers rejections with `application/problem+json` (RFC 9457), for any body made from a `String`.
+    /// Answers rejections with a body of type `application/problem+json`
+    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+    ///
+    /// The response body of the inner service must implement `From<String>`. [`ProblemJson`] lists the members.
     pub fn problem_json(self) -> ClerkBasicAuthLayer<ProblemJson> {
         self.with_rejection_response(ProblemJson::default())
     }
 
-    /// Makes the body of a rejection by a function or another [`RejectionResponse`](crate::layer::RejectionResponse).
-    /// Status and challenge stay the layer's.
+    /// Replaces the response builder for rejections.
+    ///
+    /// It takes a `Fn(&Rejection) -> Response<B> + Clone`, or any other
+    /// [`RejectionResponse`](crate::layer::RejectionResponse). The layer sets the status and the headers
+    /// `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards, so a builder can change only the body and
+    /// other headers.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use http::Response;
+    /// use tower_clerk::{ClerkBasicAuthLayer, Rejection};
+    ///
+    /// let layer = ClerkBasicAuthLayer::new(clerk)
+    ///     .with_rejection_response(|rejection: &Rejection| Response::new(format!("error: {}\n", rejection.code())));
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn with_rejection_response<T>(self, response: T) -> ClerkBasicAuthLayer<T> {
         ClerkBasicAuthLayer { clerk: self.clerk, policy: self.policy, response }
     }

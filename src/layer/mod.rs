@@ -1,7 +1,80 @@
-//! The tower layer: HTTP Basic in front of any `tower::Service<http::Request<B>>`.
+//! Middleware that authenticates requests by HTTP Basic against Clerk.
 //!
-//! It knows nothing of Clerk's wire; the engine does the work. What it adds is HTTP: which header is read, what
-//! becomes of it, what a rejection looks like, and tower's contract of readiness.
+//! [`ClerkBasicAuthLayer`] works in front of any `tower::Service<http::Request<B>>` whose response is an
+//! `http::Response`. All work at Clerk is done by the engine, [`Clerk`](crate::Clerk); the layer decides which requests
+//! need it, what the inner service sees, and how a rejection looks.
+//!
+//! Each request is decided in this order:
+//!
+//! 1. A request that is [exempt](ClerkBasicAuthLayer::exempt), or a preflight that the layer
+//!    [lets pass](ClerkBasicAuthLayer::pass_preflight), reaches the inner service with an
+//!    [`Anonymous`](crate::Anonymous) in its extensions.
+//! 2. A request without Basic credentials does so too if the layer is [optional](ClerkBasicAuthLayer::optional).
+//!    Otherwise it is answered 401.
+//! 3. More than one `Authorization` field, or a Basic token that is too long or padded wrongly, is answered 401.
+//! 4. If the [selector](ClerkBasicAuthLayer::organization_from) finds no organization, the answer is 403.
+//! 5. If the engine holds a session for the credentials, with a token that lives long enough, the request reaches the
+//!    inner service at once.
+//! 6. Credentials that can't be decoded are answered 401.
+//! 7. The engine exchanges the credentials at Clerk, or answers from memory that it won't. The request reaches the
+//!    inner service with a [`ClerkSession`](crate::ClerkSession), or is rejected.
+//!
+//! A rejected request receives the status of its [`RejectionKind`](crate::RejectionKind). The
+//! [`Rejection`](crate::Rejection) is attached to the response's extensions on every rejection, including those from a
+//! custom builder, so that layers outside can log or count the reason. Use
+//! [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) to replace the body.
+//!
+//! # Deployment caveat
+//!
+//! HTTP Basic sends the password with every request. Put TLS in front of the server, and mark `Authorization` as
+//! sensitive before any layer that logs headers. An upgraded connection (a websocket) is authenticated once, at its
+//! start.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::convert::Infallible;
+//!
+//! use http::header::AUTHORIZATION;
+//! use http::{Request, Response, StatusCode};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession, Rejection, RejectionKind, testing};
+//!
+//! async fn handle(request: Request<()>) -> Result<Response<String>, Infallible> {
+//!     let session = request.extensions().get::<ClerkSession>().expect("the layer inserts one");
+//!     Ok(Response::new(session.user_id().to_owned()))
+//! }
+//!
+//! // A Clerk instance in memory. A server uses `Clerk::builder("pk_live_…").build()?`.
+//! let (_fake, clerk) = testing::unlimited();
+//! let service = ServiceBuilder::new()
+//!     .layer(ClerkBasicAuthLayer::new(clerk).organization("acme")?)
+//!     .service(service_fn(handle));
+//!
+//! // A member of the organization reaches the handler.
+//! let jane = testing::basic("jane@example.com", "correct horse battery staple");
+//! let request = Request::builder().header(AUTHORIZATION, jane).body(())?;
+//! let response = service.clone().oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::OK);
+//!
+//! // A user who is not a member is rejected.
+//! let carol = testing::basic("carol@example.com", "personal account only");
+//! let request = Request::builder().header(AUTHORIZATION, carol).body(())?;
+//! let response = service.clone().oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::FORBIDDEN);
+//!
+//! // A request without credentials is challenged.
+//! let response = service.oneshot(Request::new(())).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["www-authenticate"], r#"Basic realm="api", charset="UTF-8""#);
+//! let rejection = response.extensions().get::<Rejection>().expect("the layer attaches it");
+//! assert_eq!(rejection.kind(), RejectionKind::CredentialsMissing);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))] fn main() {}
+//! ```
 
 mod future;
 #[allow(clippy::module_inception)]

@@ -1,11 +1,10 @@
-//! The organization that a request is for.
-
-/// The organization that a request is for, as [`organization_from`](crate::ClerkBasicAuthLayer::organization_from)
-/// reads it from the request.
+/// The organization that a request is for, as returned by the selector of
+/// [`organization_from`](crate::ClerkBasicAuthLayer::organization_from).
 ///
-/// `None` converts to [`Refused`](Self::Refused), never to [`Personal`](Self::Personal): a selector that finds nothing,
-/// because a router has cut the path or a header is missing, makes no session. Requests that the layer lets pass as
-/// [`Anonymous`](crate::Anonymous) (optional, exempt, a preflight) still pass, without one.
+/// `None` converts to [`Refused`](Self::Refused) and never to [`Personal`](Self::Personal). A selector that finds
+/// nothing, because a nested router has shortened the path or a header is missing, therefore lets no request in by
+/// accident. Requests that the layer lets pass as [`Anonymous`](crate::Anonymous) (optional, exempt, or a preflight)
+/// are not affected.
 ///
 /// ```
 /// use tower_clerk::RequestOrganization;
@@ -18,15 +17,19 @@
 pub enum RequestOrganization {
     /// The organization with this id (`org_…`) or slug.
     Named(String),
-    /// The user's personal account: the session is for no organization.
+    /// The user's personal account: a session without an organization.
     Personal,
-    /// Neither of the two: a request with credentials is answered 403 `organization_forbidden`, without a call to Clerk,
-    /// and one without them 401 as ever.
+    /// The request names no organization.
+    ///
+    /// With credentials it is answered 403 [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden),
+    /// without a call to Clerk; without credentials it is answered 401 as usual.
     Refused,
 }
 
 impl RequestOrganization {
-    /// The organization with this id or slug.
+    /// Creates a [`Named`](Self::Named) from an id (`org_…`) or slug.
+    ///
+    /// A name that has neither form is accepted here; the layer answers the request 403.
     pub fn named(id_or_slug: impl Into<String>) -> Self {
         Self::Named(id_or_slug.into())
     }

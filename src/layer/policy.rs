@@ -1,4 +1,4 @@
-//! What one layer wants: of a request, and done to it.
+//! The settings of one layer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,24 @@ use crate::access::Access;
 use crate::credentials::Decoding;
 use crate::session::ClerkSession;
 
-/// What becomes of the `Authorization` field before the inner service sees the request (rule A5).
+/// Which `Authorization` field the inner service sees.
+///
+/// Set it by [`authorization_header`](crate::ClerkBasicAuthLayer::authorization_header). A request that passes as
+/// [`Anonymous`](crate::Anonymous) never carries Basic credentials to the inner service unless the setting is
+/// [`Keep`](Self::Keep), and never a `Bearer` token if it is [`Bearer`](Self::Bearer): such a token could be mistaken
+/// for one that this layer has verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorizationHeader {
-    /// It is removed: the inner service has no business with the password. The default.
+    /// The field is removed, so that the password ends at the layer.
+    ///
+    /// This is the default.
     #[default]
     Strip,
-    /// It stays, marked sensitive.
+    /// The field stays as the client sent it, and is marked as
+    /// [sensitive](http::HeaderValue::set_sensitive).
     Keep,
-    /// It is replaced by `Bearer <jwt>`, for services that verify Clerk's tokens themselves.
+    /// The field becomes `Bearer <jwt>`, for services that verify Clerk's tokens themselves.
     Bearer,
 }
 
@@ -29,10 +37,10 @@ pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> RequestOrganization + Sen
 pub(super) type ExemptFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
-/// What the functions of a policy say of a request.
+/// What the functions of a policy return for one request.
 #[derive(Default)]
 pub(super) struct RequestPolicy {
-    /// `None` where the policy has no selector.
+    /// `None` if the policy has no selector.
     pub(super) organization: Option<RequestOrganization>,
     pub(super) exempt: bool,
     pub(super) source: Option<u64>,
@@ -52,7 +60,7 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Whether a decision needs the request's parts, which costs taking it apart.
+    /// Whether one of the functions is set: only then is the request taken apart.
     pub(super) fn reads_parts(&self) -> bool {
         self.organization.is_some() || self.exempt.is_some() || self.source.is_some()
     }
@@ -65,7 +73,7 @@ impl Policy {
         }
     }
 
-    /// A CORS preflight, which a browser sends without credentials (Fetch, section 3.2.2).
+    // A browser sends a preflight without credentials: <https://fetch.spec.whatwg.org/#cors-preflight-fetch>.
     pub(super) fn is_passed_preflight(&self, method: &Method, headers: &HeaderMap) -> bool {
         self.pass_preflight
             && method == Method::OPTIONS
@@ -73,13 +81,13 @@ impl Policy {
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// The field as the inner service gets it with a session.
-    pub(super) fn treat(&self, headers: &mut HeaderMap, session: &ClerkSession) {
+    pub(super) fn rewrite_authorization(&self, headers: &mut HeaderMap, session: &ClerkSession) {
         match self.authorization {
             AuthorizationHeader::Strip => _ = headers.remove(AUTHORIZATION),
             AuthorizationHeader::Keep => mark_sensitive(headers),
             AuthorizationHeader::Bearer => {
-                // A compact JWT is base64url and dots, so it always fits a field; should it not, it goes missing.
+                // A compact JWT is base64url and dots, so it is a valid field value. If it ever isn't, the password
+                // must still not stay in the field.
                 match HeaderValue::try_from(format!("Bearer {}", session.token())) {
                     Ok(mut bearer) => {
                         bearer.set_sensitive(true);
@@ -91,9 +99,9 @@ impl Policy {
         }
     }
 
-    /// The field as the inner service gets it without a session: no Basic that nobody checked, and no `Bearer`
-    /// that could be taken for ours.
-    pub(super) fn treat_anonymous(&self, headers: &mut HeaderMap, is_other_scheme: bool) {
+    /// Without a session, the inner service must see neither Basic credentials that were not verified nor a `Bearer`
+    /// token that it could mistake for one of this layer (rule A5).
+    pub(super) fn rewrite_authorization_of_anonymous(&self, headers: &mut HeaderMap, is_other_scheme: bool) {
         match self.authorization {
             AuthorizationHeader::Keep => mark_sensitive(headers),
             AuthorizationHeader::Strip if is_other_scheme => mark_sensitive(headers),

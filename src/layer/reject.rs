@@ -1,4 +1,4 @@
-//! What a rejection looks like.
+//! Responses to rejected requests.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response};
@@ -6,12 +6,17 @@ use http::{HeaderMap, Response};
 use crate::engine::builder::ConfigError;
 use crate::rejection::Rejection;
 
-/// Makes the body of a rejection.
+/// Builds the response to a rejected request.
 ///
-/// Any `Fn(&Rejection) -> Response<B>` is one. Whatever it returns, the layer sets the status, `Cache-Control`,
-/// `WWW-Authenticate` and `Retry-After` afterwards (rule A2), so that a body can't turn a refusal into a success.
+/// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`] and by [`ProblemJson`]; pass it
+/// to [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response). The layer sets the status,
+/// `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards and puts the [`Rejection`] into the response's
+/// extensions, so no implementation can turn a rejection into a success.
 pub trait RejectionResponse<B>: Clone {
-    /// A response with the body, and headers that go with it.
+    /// Returns a response with the body, and with headers such as `Content-Type`.
+    ///
+    /// The body may show the [`code`](Rejection::code) and the [`detail`](Rejection::detail). It must not show the
+    /// [`upstream_code`](Rejection::upstream_code), which tells a locked account from a wrong password.
     fn rejection_response(&self, rejection: &Rejection) -> Response<B>;
 }
 
@@ -24,7 +29,9 @@ where
     }
 }
 
-/// No body: the default, for any `B: Default`.
+/// Answers rejections with an empty body: the default of a layer.
+///
+/// The response body of the inner service must implement [`Default`].
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct EmptyBody;
@@ -35,7 +42,24 @@ impl<B: Default> RejectionResponse<B> for EmptyBody {
     }
 }
 
-/// `application/problem+json` (RFC 9457) with `status`, `title`, `code` and, where it helps, `detail`.
+/// Answers rejections with `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+///
+/// The members are `status`, `title` and `code`, and `detail` if there is one. `code` is stable and meant for programs;
+/// `title` and `detail` are sentences that may change. The response body of the inner service must implement
+/// `From<String>`.
+///
+/// ```
+/// use http::Response;
+/// use tower_clerk::layer::{ProblemJson, RejectionResponse};
+/// use tower_clerk::{Rejection, RejectionKind};
+///
+/// let rejection = Rejection::new(RejectionKind::CredentialsMissing);
+/// let response: Response<String> = ProblemJson::default().rejection_response(&rejection);
+/// assert_eq!(
+///     response.body(),
+///     r#"{"code":"credentials_missing","status":401,"title":"credentials are required"}"#
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ProblemJson;
@@ -56,7 +80,7 @@ impl<B: From<String>> RejectionResponse<B> for ProblemJson {
     }
 }
 
-/// Sets what every rejection has, and leaves the rejection where layers outside can see it.
+/// Sets the status and headers of a rejection, and adds it to the extensions for layers outside (rule A2).
 pub(super) fn finish<B>(
     mut response: Response<B>,
     rejection: Rejection,
@@ -78,7 +102,7 @@ pub(super) fn finish<B>(
     }
     match rejection.retry_after() {
         Some(wait) => {
-            // Whole seconds, rounded up: who comes back on time should not be early.
+            // Rounded up to whole seconds, so that a client that waits as told is not early.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -88,14 +112,14 @@ pub(super) fn finish<B>(
     response
 }
 
-/// `Basic realm="…", charset="UTF-8"` (RFC 7617 section 2.1), the realm as a quoted-string.
+/// `Basic realm="…", charset="UTF-8"` (RFC 7617, section 2.1), with the realm as a quoted-string.
 pub(super) fn challenge(realm: &str) -> Result<HeaderValue, ConfigError> {
-    let refused = || ConfigError::Realm { realm: realm.to_owned() };
+    let error = || ConfigError::Realm { realm: realm.to_owned() };
     if !realm.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-        return Err(refused());
+        return Err(error());
     }
     let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
-    HeaderValue::from_str(&format!("Basic realm=\"{quoted}\", charset=\"UTF-8\"")).map_err(|_| refused())
+    HeaderValue::from_str(&format!("Basic realm=\"{quoted}\", charset=\"UTF-8\"")).map_err(|_| error())
 }
 
 #[cfg(test)]
@@ -115,23 +139,23 @@ mod tests {
 
     #[test]
     fn a2_the_layer_has_the_last_word_over_a_body_of_ones_own() {
-        let mine = |_: &Rejection| {
+        let custom = |_: &Rejection| {
             Response::builder()
                 .status(200)
                 .header(WWW_AUTHENTICATE, "Bearer")
                 .header(RETRY_AFTER, "0")
-                .header("x-mine", "1")
+                .header("x-custom", "1")
                 .body("come in")
                 .unwrap()
         };
         let challenge = challenge("r").unwrap();
         let rejection = Rejection::new(RejectionKind::Forbidden);
-        let response = finish(mine.rejection_response(&rejection), rejection, &challenge);
+        let response = finish(custom.rejection_response(&rejection), rejection, &challenge);
         assert_eq!(response.status(), 403);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
         assert!(!response.headers().contains_key(RETRY_AFTER));
-        assert_eq!(response.headers()["x-mine"], "1");
+        assert_eq!(response.headers()["x-custom"], "1");
         assert_eq!(response.extensions().get::<Rejection>().unwrap().kind(), RejectionKind::Forbidden);
     }
 

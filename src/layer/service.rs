@@ -18,7 +18,13 @@ use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::{Anonymous, ClerkSession};
 
-/// The service that [`ClerkBasicAuthLayer`](crate::ClerkBasicAuthLayer) makes.
+/// Middleware that authenticates requests by HTTP Basic against Clerk.
+///
+/// [`ClerkBasicAuthLayer`](crate::ClerkBasicAuthLayer) creates it. See the [module docs](crate::layer) for the order of
+/// its decisions. It adds no error of its own: a rejection is a response, and `Error` is the inner service's.
+///
+/// The inner service must be [`Clone`]: while a request waits for Clerk, the service that was polled ready is given
+/// back, and a clone of it gets the request.
 #[derive(Clone)]
 pub struct ClerkBasicAuth<S, R = super::EmptyBody> {
     inner: S,
@@ -27,12 +33,11 @@ pub struct ClerkBasicAuth<S, R = super::EmptyBody> {
     response: R,
 }
 
-/// What is to be done with a request.
 enum Decision {
-    /// It goes on, with a session or as `Anonymous`.
+    /// The request holds a session or an `Anonymous` by now.
     Pass,
     Reject(Rejection),
-    /// Clerk has to be asked.
+    /// No session is cached, so the engine has to exchange the credentials.
     Exchange(ExchangeRequest),
 }
 
@@ -48,25 +53,25 @@ impl<S, R> ClerkBasicAuth<S, R> {
         Self { inner, clerk, policy, response }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Takes the inner service out.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 
-    /// Judges a request, and makes it ready for the inner service where it passes at once.
+    /// Decides about a request, and prepares it for the inner service if it passes at once.
     fn decide<B>(&self, request: &mut Request<B>, request_policy: RequestPolicy) -> Decision {
         let policy = &*self.policy;
-        // Nobody outside can know these types, but another layer could have left one (rule A5).
+        // A layer outside of this one may have left them. Behind it, they must come from this layer (rule A5).
         request.extensions_mut().remove::<ClerkSession>();
         request.extensions_mut().remove::<Anonymous>();
         if request_policy.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
@@ -83,13 +88,13 @@ impl<S, R> ClerkBasicAuth<S, R> {
             Err(error) => return self.reject(malformed(error)),
         };
         let key = self.clerk.key_of(token, policy.decoding);
-        let for_organization;
+        let with_organization;
         let access = match request_policy.organization {
             Some(RequestOrganization::Named(organization)) => {
-                for_organization = policy.access.clone().organization(organization);
-                &for_organization
+                with_organization = policy.access.clone().organization(organization);
+                &with_organization
             }
-            // The policy itself names no organization where it has a selector.
+            // A policy with a selector names no organization itself.
             Some(RequestOrganization::Personal) | None => &policy.access,
             Some(RequestOrganization::Refused) => {
                 tracing::debug!("the request names no organization: the layer's selector found none");
@@ -98,7 +103,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
             }
         };
         if let Some(held) = self.clerk.held(&key, access) {
-            // Decoded on a hit only when the proof is due, which is once in most of an hour.
+            // A hit decodes the password only to renew the proof, which is due once in 0.8 to 0.9 `session_ttl`.
             if let Some(live) = held.proof_due
                 && let Ok(credentials) = token.decode(policy.decoding)
             {
@@ -118,20 +123,20 @@ impl<S, R> ClerkBasicAuth<S, R> {
         }
     }
 
-    /// A rejection that Clerk has no part in; the engine counts the others.
+    /// Rejects a request without an exchange. The engine counts the outcomes of exchanges.
     fn reject(&self, rejection: Rejection) -> Decision {
         self.clerk.count(Outcome::of(rejection.kind()));
         Decision::Reject(rejection)
     }
 
     fn pass<B>(&self, request: &mut Request<B>, session: ClerkSession) {
-        self.policy.treat(request.headers_mut(), &session);
+        self.policy.rewrite_authorization(request.headers_mut(), &session);
         request.extensions_mut().insert(session);
     }
 
     fn pass_anonymous<B>(&self, request: &mut Request<B>, is_other_scheme: bool) -> Decision {
         if request.headers().contains_key(AUTHORIZATION) {
-            self.policy.treat_anonymous(request.headers_mut(), is_other_scheme);
+            self.policy.rewrite_authorization_of_anonymous(request.headers_mut(), is_other_scheme);
         }
         request.extensions_mut().insert(Anonymous::new(self.policy.challenge.clone()));
         self.clerk.count(Outcome::Anonymous);
@@ -146,16 +151,16 @@ impl<S, R> ClerkBasicAuth<S, R> {
         finish(response, rejection, &self.policy.challenge)
     }
 
-    /// What the answer to a question makes of its request.
-    pub(super) fn answered<B, ResBody>(
+    /// Prepares the request for the inner service, or returns the response to its rejection.
+    pub(super) fn finish_exchange<B, ResBody>(
         &self,
-        answer: Result<ClerkSession, Rejection>,
+        result: Result<ClerkSession, Rejection>,
         request: &mut Request<B>,
     ) -> Result<(), Response<ResBody>>
     where
         R: RejectionResponse<ResBody>,
     {
-        match answer {
+        match result {
             Ok(session) => {
                 self.pass(request, session);
                 Ok(())
@@ -174,7 +179,7 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, R, ReqBody, ResBody>;
 
-    // Only the inner service's readiness counts: Clerk's is nobody's business before a request comes (rule A4).
+    // Readiness is the inner service's alone: whether a request needs Clerk is not known before it comes (rule A4).
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
@@ -187,14 +192,14 @@ where
             request = Request::from_parts(parts, body);
         }
         match self.decide(&mut request, request_policy) {
-            // The very service that was polled ready, at once and without a clone.
+            // The service that was polled ready, not a clone of it.
             Decision::Pass => ResponseFuture::inner(self.inner.call(request)),
             Decision::Reject(rejection) => {
-                self.give_readiness_back();
+                self.release_readiness();
                 ResponseFuture::rejected(self.rejected(rejection))
             }
             Decision::Exchange(ExchangeRequest { key, credentials, source, access }) => {
-                self.give_readiness_back();
+                self.release_readiness();
                 let clerk = self.clerk.clone();
                 let exchange =
                     Box::pin(async move { clerk.exchange(key, credentials, source, &access).await });
@@ -205,16 +210,16 @@ where
 }
 
 impl<S: Clone, R> ClerkBasicAuth<S, R> {
-    /// Drops the service that was polled ready, and with it whatever it has reserved: a place in a concurrency limit
-    /// would else be held for as long as Clerk takes to answer (rule A4).
+    /// Drops the service that was polled ready, and with it what it has reserved. Otherwise a permit of a concurrency
+    /// limit would be held for as long as Clerk takes to answer (rule A4).
     /// <https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services>
-    fn give_readiness_back(&mut self) {
+    fn release_readiness(&mut self) {
         self.inner = self.inner.clone();
     }
 }
 
-/// Whether what the field holds is another scheme's for certain. What begins like Basic may be taken for it by the
-/// next who reads it: a tab where the space should be.
+/// Whether the field is certainly of another scheme. A field that only begins like Basic, with a tab in place of the
+/// space for example, could be read as Basic further in.
 fn is_other_scheme(headers: &HeaderMap) -> bool {
     let looks_like_basic = |field: &HeaderValue| {
         field.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"basic"))

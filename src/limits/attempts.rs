@@ -1,8 +1,8 @@
 //! Failed attempts: calls stop before Clerk locks the account (rule P3).
 //!
-//! Two counts, apart on purpose. Failures that *reached* Clerk decide whether Clerk is asked. They are counted per user
-//! where the user is known, since Clerk locks users. Attempts *seen here* with an identifier decide the answer, whatever
-//! Clerk knows of it: so an account that is known, unknown, locked or banned answers alike.
+//! There are two separate counts. Failures that *reached* Clerk decide whether Clerk is called. They are counted per
+//! user if the user is known, since Clerk locks users. Attempts *seen here* with an identifier decide the rejection,
+//! whatever Clerk knows of the identifier, so that known, unknown, locked and banned accounts get the same answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,59 +14,61 @@ use tokio::time::Instant;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
-/// Failures without a pause.
+/// How many failures cause no pause.
 const FREE: u32 = 3;
 
-/// The pause after the first failure that isn't free; each further one doubles it.
+/// The pause after the first failure beyond `FREE`. Each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Failures at which the pause is the longest: Clerk locks new instances' accounts at ten, and warns at two left.
+/// The number of failures from which on the pause is the longest. By default Clerk locks an account at ten failures,
+/// and warns when two are left (<https://clerk.com/docs/guides/protect/user-lockout>).
 const NEAR_THE_LOCK: u32 = 8;
 
-/// How long Clerk locks an account by default.
+/// How long Clerk locks an account by default (<https://clerk.com/docs/guides/protect/user-lockout>).
 const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
 
-/// Users and identifiers whose failures at Clerk are remembered: this many that Clerk has confirmed, and as many that may
-/// be made up.
+/// How many users and identifiers have their failures at Clerk remembered (rule K7): this many that Clerk has
+/// confirmed, and as many that may be made up.
 const MAX_REACHED: u64 = 100_000;
 
-/// Identifiers whose attempts are counted for the answer (rule K7).
+/// How many identifiers have their attempts counted for the rejection (rule K7).
 const MAX_SEEN: u64 = 10_000;
 
-/// A refusal of Clerk's, by what it says about the account.
+/// How much a refusal says about the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// There may be no such account.
+    /// The account may not exist.
     Unconfirmed,
-    /// The account is there.
+    /// The account exists.
     Confirmed,
-    /// The account is there, and Clerk has locked it.
+    /// The account exists, and Clerk has locked it.
     Locked,
 }
 
-/// Clerk is not asked. This is the answer instead.
+/// The rejection of an attempt that must not reach Clerk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// As if the credentials were wrong: the allowance isn't spent yet.
+    /// Reject as if Clerk had refused the credentials, since the identifier has free attempts left.
     Rejected,
-    /// 429, until then.
+    /// Reject with 429 for this long.
     Throttled(Duration),
 }
 
 /// The failures of one engine.
 ///
-/// Failures that reached Clerk are counted in two places, each with a bound of its own, so that made-up identifiers never
-/// push out the count of an account that is there.
+/// Failures that reached Clerk are counted in two caches with separate bounds, so that made-up identifiers never evict
+/// the count of an existing account.
 pub(crate) struct Attempts {
-    /// Of users, and of identifiers that Clerk has confirmed.
+    /// Failures of users, and of identifiers that Clerk has confirmed.
     confirmed: Counts,
-    /// Of identifiers that may be made up.
+    /// Failures of identifiers that may be made up.
     unconfirmed: Counts,
+    /// Attempts seen here, whether or not they reached Clerk.
     seen: Counts,
-    /// The user behind an identifier, once a sign-in has told.
+    /// The user of an identifier, once a sign-in or a look-up has told it.
     users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
 }
 
@@ -83,7 +85,7 @@ impl Count {
         self.paused_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// Counts a failure, with the pause that follows.
+    /// Counts a failure, and sets the pause that follows it.
     fn fail(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if let Some(doublings) = self.failures.checked_sub(FREE + 1) {
@@ -118,7 +120,13 @@ impl Attempts {
         }
     }
 
-    /// Whether Clerk may be asked about this identifier: checked before the queue, and again before the call.
+    /// Whether this identifier may be sent to Clerk. Callers check before they join the queue, and again before the
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rejection if the identifier is paused. This counts as an attempt seen here, unless the rejection is
+    /// a 429.
     pub(crate) fn may_ask(&self, identifier: IdentifierKey, now: Instant) -> Result<(), Pause> {
         if let Some(left) = self.left(&self.seen, identifier, now) {
             return Err(Pause::Throttled(left));
@@ -130,24 +138,24 @@ impl Attempts {
         Ok(())
     }
 
-    /// Whether `may_ask` would say no. Nothing is counted.
+    /// Whether [`may_ask`](Self::may_ask) would return an error. Counts nothing.
     pub(crate) fn is_paused(&self, identifier: IdentifierKey, now: Instant) -> bool {
         self.left(&self.seen, identifier, now).is_some()
             || self.reached_left(self.subject(identifier), now).is_some()
     }
 
-    /// A look-up has told whose identifier it is. Returns whether that user's failures forbid to ask about a password.
+    /// Records the user of an identifier. Returns whether that user's failures forbid a further call with a password.
     pub(crate) fn is_of(&self, identifier: IdentifierKey, user: IdentifierKey, now: Instant) -> bool {
         self.users.insert(identifier, user);
         self.reached_left(user, now).is_some()
     }
 
-    /// A refusal that Clerk wasn't asked for.
+    /// Counts an attempt that was rejected without a call to Clerk.
     pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
     }
 
-    /// Clerk has refused; `warned` that the account is about to be locked.
+    /// Counts a refusal. `warned` tells whether Clerk has warned that it is about to lock the account.
     pub(crate) fn failed(&self, identifier: IdentifierKey, failure: Failure, warned: bool, now: Instant) {
         lock(&self.count(&self.seen, identifier)).fail(now);
         let reached = self.reached(identifier, failure != Failure::Unconfirmed);
@@ -161,7 +169,7 @@ impl Attempts {
         }
     }
 
-    /// Clerk has let the user in, under this identifier and whatever others the user has: all begin anew.
+    /// Clears the failures of a user after a successful sign-in, under this identifier and the `others` of the user.
     pub(crate) fn succeeded(
         &self,
         identifier: IdentifierKey,
@@ -170,7 +178,8 @@ impl Attempts {
     ) {
         self.seen.invalidate(&identifier);
         self.forget(user);
-        // The identifier at hand is this user's. So are the others, unless another user has signed in with one.
+        // The identifier of this sign-in is certainly this user's. Another user may have signed in with one of the
+        // others.
         self.forget(identifier);
         self.users.insert(identifier, user);
         for identifier in others {
@@ -181,18 +190,18 @@ impl Attempts {
         }
     }
 
-    /// How many identifiers and users have failures to their name, about.
+    /// The approximate number of identifiers and users with failures.
     pub(crate) fn len(&self) -> u64 {
         self.confirmed.entry_count() + self.unconfirmed.entry_count()
     }
 
-    /// The user behind an identifier where that is known, otherwise the identifier.
+    /// The user of an identifier if known, otherwise the identifier itself.
     pub(crate) fn subject(&self, identifier: IdentifierKey) -> IdentifierKey {
         self.users.get(&identifier).unwrap_or(identifier)
     }
 
-    /// The count of an identifier's failures at Clerk, or of its user's. `confirmed`: Clerk has just said that the account
-    /// is there.
+    /// The count of the failures at Clerk of an identifier's user, or of the identifier itself. `confirmed` tells
+    /// whether Clerk has just confirmed that the account exists.
     fn reached(&self, identifier: IdentifierKey, confirmed: bool) -> Arc<Mutex<Count>> {
         let subject = self.subject(identifier);
         let is_user = subject != identifier;
@@ -228,7 +237,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     impl Attempts {
-        /// moka counts what it holds now and then.
+        /// moka updates its entry count lazily.
         fn run_pending_tasks(&self) {
             self.confirmed.run_pending_tasks();
             self.unconfirmed.run_pending_tasks();
@@ -257,12 +266,12 @@ mod tests {
             tokio::time::advance(minutes * MINUTE).await;
             assert_eq!(wrong(&attempts, "jane"), Ok(()), "after {minutes} min");
         }
-        // The eighth: two are left until Clerk locks.
+        // That was the eighth failure: two are left until Clerk locks the account.
         tokio::time::advance(160 * MINUTE).await;
         assert_eq!(
             wrong(&attempts, "jane"),
             Err(Pause::Rejected),
-            "Clerk is asked no more, and the answer is the same"
+            "Clerk is no longer called, and the answer is the same"
         );
         assert_eq!(wrong(&attempts, "bob"), Ok(()));
     }
@@ -306,16 +315,17 @@ mod tests {
         assert_eq!(histories[0].iter().filter(|answer| answer.is_none()).count(), 4);
     }
 
-    /// Identifiers that Clerk knows nothing of are counted in a bounded place of their own.
+    /// Identifiers that Clerk doesn't know are counted in a separate bounded cache.
     #[tokio::test(start_paused = true)]
-    async fn p3_made_up_identifiers_push_out_no_count_of_an_account_that_is_there() {
+    async fn p3_made_up_identifiers_evict_no_count_of_an_existing_account() {
         let attempts = Attempts::new();
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
         for (name, failure) in [
             ("jane", Failure::Confirmed),
             ("locked", Failure::Locked),
-            // Where enumeration protection hides it: a success has linked the identifier to its user.
+            // With enumeration protection Clerk doesn't confirm it, but a success has linked the identifier to its
+            // user.
             ("address", Failure::Unconfirmed),
         ] {
             (0..4).for_each(|_| attempts.failed(id(name), failure, false, now));
@@ -332,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p3_failures_are_counted_on_where_an_identifier_is_confirmed_and_where_it_no_longer_is() {
+    async fn p3_counting_continues_when_an_identifier_is_confirmed_and_when_it_no_longer_is() {
         let attempts = Attempts::new();
         let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
         for failure in failures {
@@ -345,18 +355,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p3_an_identifier_that_another_user_has_used_is_that_users() {
+    async fn p3_an_identifier_belongs_to_the_user_who_has_signed_in_with_it() {
         let attempts = Attempts::new();
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
             attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Instant::now());
         });
-        // Clerk lists the address for jane as well, who has never signed in with it.
+        // Clerk lists the address for jane as well, but jane has never signed in with it.
         attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);
         assert_eq!(attempts.subject(id("bob@example.com")), id("bob"));
-        assert!(attempts.is_paused(id("bob@example.com"), Instant::now()), "and what it has failed stays");
+        assert!(attempts.is_paused(id("bob@example.com"), Instant::now()), "its failures stay");
         assert_eq!(attempts.subject(id("jane@example.com")), id("user of jane"));
-        // Of one's own it is cleared.
+        // A sign-in of its own user clears them.
         attempts.succeeded(id("bob"), id("bob"), [id("bob@example.com")]);
         assert!(attempts.may_ask(id("bob"), Instant::now()).is_ok());
         assert_eq!(attempts.reached_left(attempts.subject(id("bob@example.com")), Instant::now()), None);
@@ -389,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p3_a_warning_of_clerks_sets_the_longest_pause() {
+    async fn p3_a_lockout_warning_sets_the_longest_pause() {
         let attempts = Attempts::new();
         attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;

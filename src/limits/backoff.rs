@@ -1,4 +1,4 @@
-//! The pause after a 429 (rule P2): as long as the answer says, or a default for its kind of call.
+//! The pause after a 429 (rule P2): as long as `Retry-After` says, or a default for the kind of call.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,13 +7,15 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// Clerk counts in windows of this length. A pause of one is enough where a 429 names no time.
+/// The length of Clerk's rate limit windows, and the pause after a 429 without `Retry-After`.
+///
+/// <https://clerk.com/docs/guides/how-clerk-works/system-limits>
 pub(crate) const CLERK_WINDOW: Duration = Duration::from_secs(10);
 
-/// The pause before a token's renewal is tried again. Short, as no request waits for it and the old token still serves.
+/// The pause before the renewal of a token is retried. It is short, to renew the token while the old one is still good.
 pub(crate) const RENEWAL_PAUSE: Duration = Duration::from_secs(2);
 
-/// The kinds of calls. Clerk limits each on its own, so each has a pause of its own.
+/// The kinds of calls. Clerk limits each separately, so each has its own pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
     SignIn,
@@ -22,12 +24,12 @@ pub(crate) enum CallKind {
     Mint,
     Backend,
     EndSession,
-    /// The renewal of a token ahead of its end.
+    /// The renewal of a token before it expires.
     Renewal,
 }
 
 impl CallKind {
-    /// How long to make no further call of this kind. `retry_after` is the time that the answer names, if it names one.
+    /// How long to make no further call of this kind. `retry_after` is the value of the `Retry-After` header, if any.
     pub(crate) fn pause(self, retry_after: Option<Duration>) -> Duration {
         retry_after.unwrap_or(match self {
             Self::SignIn | Self::LookUp | Self::Mint | Self::Backend | Self::EndSession => CLERK_WINDOW,
@@ -48,14 +50,14 @@ impl Backoff {
         Self { kind, until: None }
     }
 
-    /// Begins a pause, or lengthens the one at hand. Returns how long this answer alone asks for.
+    /// Begins a pause, or extends the current one. Returns the pause that this answer alone asks for.
     pub(super) fn begin(&mut self, retry_after: Option<Duration>, now: Instant) -> Duration {
         let pause = self.kind.pause(retry_after);
         self.until = self.until.max(Some(now + pause));
         pause
     }
 
-    /// How much of the pause is left.
+    /// How much of the pause is left, if there is one.
     pub(super) fn left(&self, now: Instant) -> Option<Duration> {
         self.end(now).map(|end| end - now)
     }
@@ -75,12 +77,12 @@ impl SharedBackoff {
         Self(Mutex::new(Backoff::new(kind)))
     }
 
-    /// Begins a pause, or lengthens the one at hand.
+    /// Begins a pause, or extends the current one.
     pub(crate) fn begin(&self, retry_after: Option<Duration>, now: Instant) {
         lock(&self.0).begin(retry_after, now);
     }
 
-    /// How much of the pause is left.
+    /// How much of the pause is left, if there is one.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
         lock(&self.0).left(now)
     }
@@ -98,7 +100,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn p2_a_shorter_pause_never_cuts_a_longer_one_short() {
+    async fn p2_a_shorter_pause_never_shortens_a_longer_one() {
         let (backoff, now) = (SharedBackoff::new(CallKind::Mint), Instant::now());
         assert_eq!((backoff.left(now), backoff.end(now)), (None, now));
         backoff.begin(Some(60 * SECOND), now);
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p2_an_answer_without_a_time_pauses_for_clerks_window() {
+    async fn p2_a_429_without_retry_after_pauses_for_clerks_window() {
         use CallKind::{Backend, EndSession, LookUp, Mint, Renewal, SignIn};
 
         for kind in [SignIn, LookUp, Mint, Backend, EndSession] {

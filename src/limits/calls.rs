@@ -1,7 +1,8 @@
-//! The rate of calls to the Backend API: smooth, and the most urgent calls first (rule P1 on this side).
+//! The rate limit of calls to the Backend API: spread evenly, and the most urgent calls first (rule P1).
 //!
-//! Clerk allows an instance so many calls in any ten seconds. They are sent at a tenth of that in any second, so that
-//! a burst doesn't keep a renewal waiting for ten seconds, and the tenths never add up to more.
+//! Clerk limits the calls of an instance in any ten seconds
+//! (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). This limiter starts at most a tenth of them in any
+//! second. Ten such seconds never exceed Clerk's limit, and a renewal doesn't wait ten seconds after a burst.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,29 +15,29 @@ use super::limiter::Limiter;
 use super::policy::{Policy, RequestId};
 use crate::clock::Clock;
 
-/// Parts that the window is cut into.
+/// How many parts the window is divided into.
 const PARTS: u32 = 10;
 
-/// The longest wait that a call joins the queue for.
+/// A call joins the queue only if its expected wait is no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A permit that comes with the last moment of the wait is taken all the same.
+/// Added to the wait, so that a permit that is due at its very end is still received.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// When a call that has waited in vain, behind more urgent ones, should come back.
+/// When a call whose wait timed out, behind more urgent ones, should retry.
 const NEXT_CHANCE: Duration = Duration::from_secs(1);
 
-/// Calls that wait, of each urgency (rule K7).
+/// The most waiting calls per urgency (rule K7).
 const QUEUE: usize = 1024;
 
 /// The purpose of a call, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// A live session goes on.
+    /// Mints a token for a live session.
     Token,
-    /// A user wants in.
+    /// Signs a user in.
     Proof,
-    /// A session is cleared away.
+    /// Ends a session.
     End,
 }
 
@@ -46,18 +47,18 @@ const URGENCIES: usize = 3;
 pub(crate) type CallLimiter = Limiter<CallQueue>;
 
 impl CallLimiter {
-    /// At most so many calls in any window of this length, which must be one at least.
+    /// `rate` is how many calls may start in a window, and how long the window is. The count must be at least 1.
     pub(crate) fn new(rate: (u32, Duration), clock: Clock) -> Arc<Self> {
         Self::with(CallQueue::new(rate), clock)
     }
 }
 
-/// The calls of the last window, and a queue for each urgency.
+/// The calls of the last part of the window, and a queue for each urgency.
 #[derive(Debug)]
 pub(crate) struct CallQueue {
-    /// So many calls in any window of this length.
+    /// How many calls may start in one part of the window, and how long a part is.
     rate: (usize, Duration),
-    /// The calls that count still, the oldest first.
+    /// The calls that still count, the oldest first.
     started: VecDeque<(RequestId, Instant)>,
     waiting: [VecDeque<RequestId>; URGENCIES],
     backoff: Backoff,
@@ -90,7 +91,7 @@ impl Policy for CallQueue {
             let (calls, window) = self.rate;
             let windows = u32::try_from(ahead / calls).unwrap_or(u32::MAX);
             let wait = match self.backoff.left(now) {
-                // The window has moved on by the end of a pause.
+                // By the end of the pause, the calls started before it no longer count.
                 Some(pause) => pause + window.saturating_mul(windows),
                 None => window.saturating_mul(windows.saturating_add(1)),
             };
@@ -124,7 +125,7 @@ impl Policy for CallQueue {
         self.backoff.end(now).or_else(|| self.started.front().map(|(_, at)| *at + window))
     }
 
-    /// A call counts for a window from its start, however long it takes.
+    /// A started call counts for one part of the window from its start, however long it takes.
     fn put_back(&mut self, id: RequestId, started: bool, _: Instant) {
         if !started {
             self.started.retain(|(call, _)| *call != id);
@@ -156,7 +157,7 @@ mod tests {
     use crate::limits::limiter::NoPermit;
 
     const SECOND: Duration = Duration::from_secs(1);
-    /// Enough for everything that is due at the same instant.
+    /// Added to a sleep, so that all timers due at the same instant have fired.
     const TICK: Duration = Duration::from_millis(10);
 
     fn limiter(calls: u32) -> Arc<CallLimiter> {
@@ -167,7 +168,7 @@ mod tests {
         limiter.permit(urgency).await.map(|mut permit| permit.start())
     }
 
-    /// Makes a call in a task of its own, and counts it when it has started.
+    /// Makes a call in a new task, and counts it once it has started.
     fn spawn(limiter: &Arc<CallLimiter>, urgency: Urgency, had: &Arc<AtomicUsize>) {
         let (limiter, had) = (Arc::clone(limiter), Arc::clone(had));
         tokio::spawn(async move {
@@ -177,7 +178,7 @@ mod tests {
         });
     }
 
-    async fn commit() {
+    async fn run_ready_tasks() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -187,11 +188,11 @@ mod tests {
     async fn p1_a_tenth_of_the_budget_starts_in_each_second_and_never_more() {
         let (limiter, had) = (limiter(50), Arc::default());
         (0..12).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
-        commit().await;
+        run_ready_tasks().await;
         for expected in [5, 10, 12] {
             assert_eq!(had.load(Ordering::Relaxed), expected);
             tokio::time::sleep(SECOND + TICK).await;
-            commit().await;
+            run_ready_tasks().await;
         }
     }
 
@@ -201,56 +202,56 @@ mod tests {
         let [tokens, proofs, ends]: [Arc<AtomicUsize>; 3] = Default::default();
         call(&limiter, Urgency::End).await.unwrap();
         spawn(&limiter, Urgency::End, &ends);
-        commit().await;
+        run_ready_tasks().await;
         spawn(&limiter, Urgency::Proof, &proofs);
-        commit().await;
+        run_ready_tasks().await;
         spawn(&limiter, Urgency::Token, &tokens);
-        commit().await;
+        run_ready_tasks().await;
         tokio::time::sleep(SECOND + TICK).await;
-        commit().await;
+        run_ready_tasks().await;
         let counts = || [&tokens, &proofs, &ends].map(|count| count.load(Ordering::Relaxed));
         assert_eq!(counts(), [1, 0, 0]);
         tokio::time::sleep(SECOND + TICK).await;
-        commit().await;
+        run_ready_tasks().await;
         assert_eq!(counts(), [1, 1, 0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p1_a_call_that_would_wait_too_long_is_told_so_at_once() {
+    async fn p1_a_call_that_would_wait_too_long_gets_an_error_at_once() {
         let (limiter, had) = (limiter(10), Arc::default());
         (0..3).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
-        commit().await;
-        let told = call(&limiter, Urgency::Proof).await;
-        assert_eq!(told, Err(NoPermit { earliest: 3 * SECOND }));
-        // A more urgent call doesn't stand behind those.
+        run_ready_tasks().await;
+        let error = call(&limiter, Urgency::Proof).await;
+        assert_eq!(error, Err(NoPermit { earliest: 3 * SECOND }));
+        // A more urgent call doesn't wait behind those.
         let began = Instant::now();
         call(&limiter, Urgency::Token).await.unwrap();
         assert!(began.elapsed() <= SECOND + TICK);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p2_no_call_starts_in_a_pause_nor_waits_for_the_end_of_a_long_one() {
+    async fn p2_no_call_starts_during_a_pause_or_waits_for_the_end_of_a_long_one() {
         let (limiter, had) = (limiter(50), Arc::default());
         limiter.rate_limited(Some(SECOND));
         spawn(&limiter, Urgency::Token, &had);
-        commit().await;
+        run_ready_tasks().await;
         assert_eq!(had.load(Ordering::Relaxed), 0);
         tokio::time::sleep(SECOND + TICK).await;
-        commit().await;
+        run_ready_tasks().await;
         assert_eq!(had.load(Ordering::Relaxed), 1);
         limiter.rate_limited(Some(30 * SECOND));
-        let told = call(&limiter, Urgency::Token).await;
-        assert_eq!(told, Err(NoPermit { earliest: 30 * SECOND }));
+        let error = call(&limiter, Urgency::Token).await;
+        assert_eq!(error, Err(NoPermit { earliest: 30 * SECOND }));
         tokio::time::sleep(30 * SECOND).await;
         call(&limiter, Urgency::Token).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p1_a_call_that_goes_away_takes_no_permit_along() {
+    async fn p1_a_call_that_is_dropped_while_it_waits_uses_no_permit() {
         let limiter = limiter(10);
         call(&limiter, Urgency::Proof).await.unwrap();
-        let gone = tokio::time::timeout(SECOND / 2, call(&limiter, Urgency::Proof)).await;
-        assert!(gone.is_err());
+        let timed_out = tokio::time::timeout(SECOND / 2, call(&limiter, Urgency::Proof)).await;
+        assert!(timed_out.is_err());
         let began = Instant::now();
         call(&limiter, Urgency::Proof).await.unwrap();
         assert!(began.elapsed() <= SECOND + TICK);

@@ -1,4 +1,4 @@
-//! Stops asking a Clerk that is away, and finds out when it is back (rule P4).
+//! A circuit breaker: stops calling Clerk during an outage, and probes for its end (rule P4).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,22 +7,33 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// Faults in a row that open the circuit.
-const FAULTS: u32 = 5;
+/// How many upstream errors in a row open the circuit.
+const MAX_ERRORS: u32 = 5;
 
-/// How many different identifiers they must come from: one user's trouble is not Clerk's.
-const SUBJECTS: usize = 3;
+/// How many different subjects the errors must be for, so that the errors of one account don't open the circuit.
+const MIN_SUBJECTS: usize = 3;
 
-/// How long after a error the next probe may go, doubling up to the second.
-const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// The pause before the first probe. Each failed probe doubles it.
+const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a circuit lets calls through.
+const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(15);
+
+/// Whether a circuit breaker lets calls to Clerk through.
+///
+/// A circuit opens after five upstream errors in a row, such as timeouts or 5xx answers, for at least three different
+/// identifiers (sign-ins) or sessions (mints). While it is open, requests that need a call to Clerk are rejected with
+/// 503 at once; live sessions with a good token are still served. One call at a time is let through as a probe, the
+/// first after 1 s, and after each failed probe the pause doubles, up to 15 s. The first answer from Clerk closes the
+/// circuit.
+///
+/// Sign-ins and mints have separate circuits: see [`Stats`](crate::stats::Stats). Alert on a circuit that stays open
+/// for minutes: with the one for sign-ins open, new clients can't sign in; with the one for mints open, tokens run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitState {
-    /// Calls go through.
+    /// Calls go through. This is the normal state.
     Closed,
-    /// Clerk seems to be away: calls are answered at once, but for one probe at a time.
+    /// Clerk seems to be unavailable: calls are rejected at once, except for one probe at a time.
     Open,
 }
 
@@ -44,18 +55,22 @@ struct Open {
     pause: Duration,
 }
 
-/// A call that was let through, until its outcome is reported. Dropped before that, it changes nothing.
+/// A call that was let through. Its outcome must be reported; if it is dropped before that, it doesn't count.
 #[derive(Debug)]
 pub(crate) struct Pass {
     circuit: Arc<Circuit>,
     subject: u64,
-    /// It is the probe of an open circuit. A call that started before the circuit opened doesn't show that Clerk is back.
+    /// Whether the call is the probe of an open circuit. An older call that fails must not lengthen the pause.
     probe: bool,
     reported: bool,
 }
 
 impl Circuit {
-    /// Lets a call through, or says after how long to come back. `subject` is the user or session that it is about.
+    /// Lets a call through. `subject` stands for the identifier or the holding that the call is for.
+    ///
+    /// # Errors
+    ///
+    /// Returns how long to wait before the next attempt, if the circuit is open.
     pub(crate) fn enter(self: &Arc<Self>, subject: u64, now: Instant) -> Result<Pass, Duration> {
         let mut probe = false;
         if let Some(open) = &mut lock(&self.0).open {
@@ -68,7 +83,7 @@ impl Circuit {
         Ok(Pass { circuit: Arc::clone(self), subject, probe, reported: false })
     }
 
-    /// Whether a call would be let through, without taking the probe's place.
+    /// Whether [`enter`](Self::enter) would let a call through. Starts no probe.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Duration> {
         match &lock(&self.0).open {
             Some(open) if open.probing || now < open.next_probe => {
@@ -84,25 +99,25 @@ impl Circuit {
 }
 
 impl Pass {
-    /// Clerk answered, whatever it said.
+    /// Reports that Clerk has answered, with a success or a refusal.
     pub(crate) fn answered(mut self) {
         self.reported = true;
         let before = std::mem::take(&mut *lock(&self.circuit.0));
-        // Without the lock, as a subscriber may look at the circuit.
+        // Log without the lock, since a subscriber may read the circuit.
         if before.open.is_some() {
             tracing::info!("Clerk answers again");
         }
     }
 
-    /// An answer came that tells neither that Clerk is away nor that it is back: a page with a 4xx, say. It never opens a
-    /// circuit, and as a probe it does not close one.
+    /// Reports an answer that shows neither an outage nor its end, such as an HTML page with a 4xx status. It never
+    /// opens a circuit, and as a probe it counts as failed.
     pub(crate) fn inconclusive(self, now: Instant) {
         if self.probe {
             self.failed(now);
         }
     }
 
-    /// Clerk was at error.
+    /// Reports an upstream error.
     pub(crate) fn failed(mut self, now: Instant) {
         self.reported = true;
         let mut state = lock(&self.circuit.0);
@@ -111,16 +126,17 @@ impl Pass {
                 return;
             }
             open.probing = false;
-            open.pause = (open.pause * 2).min(PROBE_AFTER.1);
+            open.pause = (open.pause * 2).min(LONGEST_PROBE_PAUSE);
             open.next_probe = now + open.pause;
             return;
         }
         state.errors += 1;
-        if state.subjects.len() < SUBJECTS && !state.subjects.contains(&self.subject) {
+        if state.subjects.len() < MIN_SUBJECTS && !state.subjects.contains(&self.subject) {
             state.subjects.push(self.subject);
         }
-        if state.errors >= FAULTS && state.subjects.len() >= SUBJECTS {
-            state.open = Some(Open { probing: false, next_probe: now + PROBE_AFTER.0, pause: PROBE_AFTER.0 });
+        if state.errors >= MAX_ERRORS && state.subjects.len() >= MIN_SUBJECTS {
+            let pause = FIRST_PROBE_PAUSE;
+            state.open = Some(Open { probing: false, next_probe: now + pause, pause });
             drop(state);
             tracing::warn!("Clerk doesn't answer: requests that need it are answered 503 until it does");
         }
@@ -147,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p4_five_faults_from_three_identifiers_open_the_circuit() {
+    async fn p4_five_errors_from_three_identifiers_open_the_circuit() {
         let circuit = Arc::new(Circuit::default());
         for subject in [1, 1, 1, 1, 1, 1, 2] {
             fail(&circuit, subject);
@@ -159,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p4_a_success_between_starts_the_count_anew() {
+    async fn p4_a_success_in_between_resets_the_count() {
         let circuit = Arc::new(Circuit::default());
         [1, 2, 3, 4].into_iter().for_each(|subject| fail(&circuit, subject));
         circuit.enter(5, Instant::now()).unwrap().answered();
@@ -168,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p4_an_answer_that_tells_nothing_neither_opens_nor_closes_a_circuit() {
+    async fn p4_an_inconclusive_answer_neither_opens_nor_closes_a_circuit() {
         let circuit = Arc::new(Circuit::default());
         (0..20).for_each(|it| circuit.enter(it, Instant::now()).unwrap().inconclusive(Instant::now()));
         assert_eq!(circuit.state(), CircuitState::Closed);
@@ -176,7 +192,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         circuit.enter(1, Instant::now()).unwrap().inconclusive(Instant::now());
         assert_eq!(circuit.state(), CircuitState::Open);
-        assert!(circuit.enter(1, Instant::now()).is_err(), "and the next probe waits");
+        assert!(circuit.enter(1, Instant::now()).is_err(), "the next probe waits");
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,16 +206,16 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(circuit.enter(2, Instant::now()).is_err(), "the next probe waits longer");
         tokio::time::advance(Duration::from_secs(1)).await;
-        // A probe that is dropped without an outcome, by a panic for example, leaves its place to another.
+        // A probe that is dropped without an outcome, by a panic for example, lets another one start.
         drop(circuit.enter(3, Instant::now()).unwrap());
         circuit.enter(3, Instant::now()).unwrap().answered();
         assert_eq!(circuit.state(), CircuitState::Closed);
     }
 
-    /// A subscriber of the program's own, which looks at the circuit at each event.
-    struct Looks(Arc<Circuit>);
+    /// A subscriber of the application that reads the circuit at each event.
+    struct ReadsCircuit(Arc<Circuit>);
 
-    impl tracing::Subscriber for Looks {
+    impl tracing::Subscriber for ReadsCircuit {
         fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
             true
         }
@@ -216,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn d3_a_subscriber_may_look_at_the_circuit() {
+    fn d3_a_subscriber_may_read_the_circuit() {
         let (done, wait) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let circuit = Arc::new(Circuit::default());
-            tracing::subscriber::with_default(Looks(Arc::clone(&circuit)), || {
+            tracing::subscriber::with_default(ReadsCircuit(Arc::clone(&circuit)), || {
                 [1, 2, 3, 4].into_iter().for_each(|subject| fail(&circuit, subject));
                 let last = circuit.enter(6, Instant::now()).unwrap();
                 fail(&circuit, 5);

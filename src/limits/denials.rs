@@ -1,4 +1,4 @@
-//! Credentials that were refused a moment ago, so that asking again costs nothing (rule K11).
+//! Remembered refusals of credentials, so that a retry of the same credential costs no call (rule K11).
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use tokio::time::Instant;
 use crate::key::{CredentialKey, PassThrough};
 use crate::rejection::Rejection;
 
-/// Refused credentials remembered (rule K7).
+/// How many denials are remembered (rule K7).
 pub(crate) const MAX_DENIALS: u64 = 10_000;
 
-/// After the first refusal a credential rests for `negative_ttl`; after further ones, for these.
-const LATER_RESTS: [Duration; 3] =
+/// How long a denial lasts after the second and later refusals. After the first one it lasts for `negative_ttl`.
+const LATER_TTLS: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
 
-/// How long a refusal is remembered, to tell a further one from the first. On moka's clock, so only a ceiling.
+/// How long the number of refusals is remembered. This is measured by moka's clock, and the TTLs by ours.
 const MEMORY: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Whether a repeated refusal makes the rest longer.
+/// Whether a repeated refusal makes the denial last longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeats {
     Lengthen,
     Same,
 }
 
-/// The refused credentials of one engine.
+/// The denials of one engine.
 pub(crate) struct Denials {
     cache: Cache<CredentialKey, Denial, PassThrough>,
     negative_ttl: Duration,
@@ -49,7 +49,7 @@ impl Denials {
         Self { cache, negative_ttl }
     }
 
-    /// The last refusal of this credential, while it rests.
+    /// The rejection of this credential, while its denial lasts.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Rejection> {
         self.cache.get(key).filter(|denial| now < denial.until).map(|denial| denial.rejection)
     }
@@ -59,18 +59,18 @@ impl Denials {
             Repeats::Lengthen => self.cache.get(&key).map_or(1, |denial| denial.times + 1),
             Repeats::Same => 1,
         };
-        let rest = match times {
+        let ttl = match times {
             0 | 1 => self.negative_ttl,
-            again => LATER_RESTS[(again - 2).min(LATER_RESTS.len() - 1)].max(self.negative_ttl),
+            again => LATER_TTLS[(again - 2).min(LATER_TTLS.len() - 1)].max(self.negative_ttl),
         };
-        self.cache.insert(key, Denial { rejection, until: now + rest, times });
+        self.cache.insert(key, Denial { rejection, until: now + ttl, times });
     }
 
     pub(crate) fn forget(&self, key: &CredentialKey) {
         self.cache.invalidate(key);
     }
 
-    /// How many are remembered, about.
+    /// The approximate number of denials.
     pub(crate) fn len(&self) -> u64 {
         self.cache.entry_count()
     }
@@ -95,8 +95,8 @@ mod tests {
         denials.remember(key("a"), rejection, repeats, Instant::now());
     }
 
-    /// How long the denial stands from now on, to a second.
-    async fn stands(denials: &Denials) -> u64 {
+    /// How long the denial lasts from now on, in seconds.
+    async fn ttl(denials: &Denials) -> u64 {
         let start = Instant::now();
         while denials.get(&key("a"), Instant::now()).is_some() {
             tokio::time::advance(SECOND).await;
@@ -105,30 +105,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k11_each_refusal_lengthens_the_rest_up_to_an_hour() {
+    async fn k11_each_refusal_lengthens_the_denial_up_to_an_hour() {
         let denials = Denials::new(10 * SECOND);
-        for rest in [10, 60, 600, 3600, 3600] {
+        for expected in [10, 60, 600, 3600, 3600] {
             refuse(&denials, Repeats::Lengthen);
-            assert_eq!(stands(&denials).await, rest);
+            assert_eq!(ttl(&denials).await, expected);
         }
         denials.forget(&key("a"));
         refuse(&denials, Repeats::Lengthen);
-        assert_eq!(stands(&denials).await, 10, "a success begins anew");
+        assert_eq!(ttl(&denials).await, 10, "a success resets the count");
         refuse(&denials, Repeats::Same);
-        assert_eq!(stands(&denials).await, 10);
+        assert_eq!(ttl(&denials).await, 10);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k11_no_rest_is_shorter_than_negative_ttl() {
+    async fn k11_no_denial_is_shorter_than_negative_ttl() {
         let denials = Denials::new(100 * SECOND);
-        for rest in [100, 100, 600] {
+        for expected in [100, 100, 600] {
             refuse(&denials, Repeats::Lengthen);
-            assert_eq!(stands(&denials).await, rest);
+            assert_eq!(ttl(&denials).await, expected);
         }
     }
 
     #[test]
-    fn k7_a_million_refusals_are_ten_thousand() {
+    fn k7_denials_are_bounded() {
         let (denials, now) = (Denials::new(10 * SECOND), Instant::now());
         for at in 0..100_000 {
             let rejection = Rejection::new(RejectionKind::CredentialsRejected);

@@ -1,8 +1,8 @@
-//! The limits of calls to Clerk: two rates with their queues, the failures of an account, remembered refusals, back-off
-//! after a 429, and the circuit for outages (rules P1 to P4, K11, K13).
+//! The limits of calls to Clerk: two rate limits with their queues, the failures of an account, remembered denials,
+//! back-off after a 429, and the circuit for outages (rules P1 to P4, K11, K13).
 //!
-//! All of it is policy with the time handed in: the modules here know nothing of the calls themselves, of their answers or
-//! of the cache. Callers map an answer to the terms of these modules.
+//! These modules are policy alone, and take the time as an argument. They don't know the calls, their answers or the
+//! cache; callers translate an answer into the terms of these modules.
 
 mod attempts;
 mod backoff;

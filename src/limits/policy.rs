@@ -1,4 +1,4 @@
-//! The part in which rate limits differ.
+//! The interface between the limiter and the rules of one rate limit.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
-/// A request in the queue, and its permit later on. Ids are never used twice.
+/// Identifies a request in the queue, and later its permit. Ids are never reused.
 pub(crate) type RequestId = u64;
 
 /// The state of one rate limit: which requests wait, which one starts next, and when.
 ///
-/// A [`Limiter`](super::limiter::Limiter) calls these methods under its lock. They decide and do nothing else: no task is
-/// started, no channel is used, and no value of a caller is dropped in them.
+/// A [`Limiter`](super::limiter::Limiter) calls these methods under its lock, so they must have no side effects: they
+/// must not spawn a task, use a channel or drop a value of a caller.
 pub(crate) trait Policy: Debug + Send + 'static {
     /// A caller's description of the call that it wants to make.
     type Request: Copy + Send;
 
-    /// Puts a request into the queue. Returns the request that has to leave a full queue for it.
+    /// Adds a request to the queue. Returns the request that was removed to make room for it, if any.
     ///
     /// # Errors
     ///
-    /// The earliest time at which it could start, if that is too late or the queue is full.
+    /// Returns the earliest time at which the request could start, if that is too late or the queue is full.
     fn join(
         &mut self,
         id: RequestId,
@@ -30,30 +30,30 @@ pub(crate) trait Policy: Debug + Send + 'static {
         now: Instant,
     ) -> Result<Option<RequestId>, Instant>;
 
-    /// Removes a request from the queue; one that isn't there changes nothing.
+    /// Removes a request from the queue, if it is there.
     fn leave(&mut self, id: RequestId);
 
     /// Removes all requests from the queue.
     fn clear(&mut self);
 
-    /// Takes the next request that may start now out of the queue. From here on its permit counts.
+    /// Removes the next request that may start now from the queue, and counts its permit as used.
     fn next(&mut self, now: Instant) -> Option<RequestId>;
 
-    /// When something changes without a call to any of these methods. `None`: never.
+    /// When the state next changes by itself, as time passes. `None` if it doesn't.
     fn next_change(&self, now: Instant) -> Option<Instant>;
 
-    /// Takes a permit back. `started`: its call was made, or may have been.
+    /// Takes a permit back. `started` tells whether its call was made, or may have been made.
     fn put_back(&mut self, id: RequestId, started: bool, now: Instant);
 
-    /// How long this request waits at most.
+    /// The longest time that this request may wait.
     fn patience(&self, request: Self::Request) -> Duration;
 
-    /// When a request that has waited in vain should come back.
+    /// When a request whose wait timed out should retry.
     fn next_chance(&self, request: Self::Request, now: Instant) -> Instant;
 
     /// The pause after a 429.
     fn backoff(&mut self) -> &mut Backoff;
 
-    /// Whether that pause is too long to wait for its end in the queue.
+    /// Whether there is such a pause, and it is too long to wait for its end in the queue.
     fn is_paused(&self, now: Instant) -> bool;
 }

@@ -1,4 +1,4 @@
-//! The Backend API's road: the secret key finds the user and verifies the password, a ticket opens the session.
+//! The Backend API: the secret key finds the user and verifies the password, and a ticket opens the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::key::KeySecret;
 use crate::limits::{CallKind, SharedBackoff, SignInLimiter};
 use crate::sessions::Revocations;
 
-/// What the builder says about this road.
+/// The builder's options for the Backend API.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BackendOptions {
-    /// Users who have a second factor are let in without it.
+    /// Accept users who have a second factor without asking for it.
     pub(crate) ignore_second_factor: bool,
-    /// How long tokens shall live, where that isn't the instance's business.
+    /// The life of session tokens, or `None` for the one in the instance's settings.
     pub(crate) token_lifetime: Option<Duration>,
 }
 
-/// See the [module's documentation](self).
+/// See the [module docs](self).
 pub(crate) struct Backend {
     pub(super) passwords: Passwords,
     pub(super) open_sessions: OpenSessions,
     pub(crate) bapi: Arc<Bapi>,
     pub(super) fapi: Arc<Fapi>,
-    /// The budget of sign-ins, which on this road only tickets draw on.
+    /// Permits for sign-ins by ticket.
     pub(super) sign_ins: Arc<SignInLimiter>,
     pub(super) revocations: Arc<Revocations>,
-    /// Of mints by the Frontend API.
+    /// The back-off of mints by the Frontend API.
     pub(super) frontend_mints: SharedBackoff,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) secret: Arc<KeySecret>,

@@ -1,5 +1,5 @@
-//! Devices that Clerk knows: the client tokens of users' last good sign-ins, sent with the next ones, so that Clerk's
-//! Device Trust sees a device that it has let in before (rule S10).
+//! The known devices: the client token of an identifier's last good sign-in is sent with the next one, so that Clerk's
+//! Device Trust recognizes the device (rule S10).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -10,18 +10,18 @@ use crate::sessions::{Session, SessionState};
 use crate::store::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::sync::lock;
 
-/// The register is cleared of what has gone when it has grown by this, and to twice of what was left before: in
-/// proportion to what comes in, however much is in use.
+/// Unused entries are removed when the register has grown to twice what the last removal left, plus this number. The
+/// cost per new entry then stays constant, however many are in use.
 const CLEAR_AT: usize = 1024;
 
 /// The known devices of one engine.
 pub(crate) struct Devices {
     store: Arc<dyn DeviceStore>,
-    /// What this process has of them in use, by identifier. Two slots for one client would overwrite each other's
+    /// The devices in use in this process, by identifier. Two slots for one client would overwrite each other's
     /// rotations.
     in_use: Mutex<Register>,
-    /// A look at the store and the change that follows from it are one: a rotation must not bring back what was
-    /// forgotten meanwhile. Taken after the lock of a slot, never before it.
+    /// Held across a read of the store and the write that depends on it, so that a rotation does not bring a forgotten
+    /// device back. Lock order: a slot's lock first, then this one.
     changing: Mutex<()>,
     time: Arc<ClerkTime>,
 }
@@ -35,7 +35,7 @@ struct Register {
 struct InUse {
     client: Weak<ClientSlot>,
     ended: Ended,
-    /// The last session that was opened on it here.
+    /// The last session that this process has opened on the client.
     session_id: Arc<str>,
     session: Weak<Session>,
 }
@@ -53,30 +53,30 @@ impl InUse {
     fn state(&self) -> DeviceState {
         match self.session.upgrade() {
             Some(session) if session.state() == SessionState::Live => DeviceState::InUse(session),
-            // Clerk says that it is over. A look will tell.
+            // The session is gone at Clerk, and only a look-up can tell whether the client has another one.
             Some(session) if session.state() == SessionState::Gone => DeviceState::Unknown,
             _ if self.ended.is(&self.session_id) => DeviceState::Free,
-            _ => DeviceState::Leaving(Arc::clone(&self.session_id)),
+            _ => DeviceState::Ending(Arc::clone(&self.session_id)),
         }
     }
 }
 
-/// A client that Clerk knows for this identifier.
+/// The known device of an identifier.
 pub(crate) struct Device {
     pub(crate) user_id: Box<str>,
     pub(crate) client: Arc<ClientSlot>,
     pub(crate) state: DeviceState,
 }
 
-/// What hangs on a client, as far as this process knows.
+/// The session that a client has at Clerk, as far as this process can tell.
 pub(crate) enum DeviceState {
-    /// A session of ours, live as far as is known.
+    /// A live session that this process uses.
     InUse(Arc<Session>),
-    /// This session of ours is over here, and maybe not at Clerk.
-    Leaving(Arc<str>),
-    /// Nothing: a session of ours was ended.
+    /// A session that is over in this process, and may not be over at Clerk yet.
+    Ending(Arc<str>),
+    /// No session: Clerk has ended the last one.
     Free,
-    /// Nobody here knows: another process used it before.
+    /// Only a look-up can tell: the device was used by another process, enrolled, or its session is gone.
     Unknown,
 }
 
@@ -88,8 +88,9 @@ impl Devices {
     pub(crate) fn get(self: &Arc<Self>, identifier: &str) -> Option<Device> {
         let known = self.store.get(identifier)?;
         let age = self.time.now().duration_since(known.seen_at()).unwrap_or_default();
-        // A machine whose clock is wrong when it starts must not forget all of its devices.
-        // Nor is it taken out of the store: a date may turn out to be wrong, and an enrolment takes the user.
+        // A machine that starts with a wrong clock must not forget its devices, so the age counts only by Clerk's time.
+        // The device also stays in the store, since a date may turn out to be wrong, and only the user can enrol it
+        // again.
         if age >= DEVICE_LIFE && self.time.is_told() {
             return None;
         }
@@ -102,13 +103,13 @@ impl Devices {
         Some(Device { user_id, client, state })
     }
 
-    /// Remembers the client of a session that a good sign-in has brought.
+    /// Stores the client of a session as the identifier's known device.
     pub(crate) fn put(self: &Arc<Self>, identifier: &str, session: &Arc<Session>) {
         let Some(token) = session.client.current() else { return };
-        self.keep(identifier, &session.client);
+        self.follow_rotations(identifier, &session.client);
         let mut in_use = lock(&self.in_use);
         if in_use.by_name.len() >= in_use.clear_at {
-            // What is forgotten here is looked at anew when it is used next.
+            // The state of a removed entry is unknown, and is looked up on its next use.
             in_use.by_name.retain(|_, used| used.client.strong_count() > 0);
             in_use.clear_at = 2 * in_use.by_name.len() + CLEAR_AT;
         }
@@ -121,7 +122,8 @@ impl Devices {
                 let _changing = lock(&self.changing);
                 self.store.put(identifier, device);
             }
-            // It may have been rotated between the look and the change, and then nobody has kept the newer one.
+            // A rotation between the read and the write finds the old device in the store, and does not store its
+            // token.
             match session.client.current() {
                 Some(current) if Arc::ptr_eq(&current, &token) => return,
                 Some(current) => token = current,
@@ -130,17 +132,16 @@ impl Devices {
         }
     }
 
-    /// Remembers a client that somebody has made known to Clerk by hand.
+    /// Stores a client that was enrolled by hand.
     pub(crate) fn enroll(&self, identifier: &str, user_id: &str, client: &ClientSlot) {
         if let Some(token) = client.current() {
-            // What was in use goes on without being the device.
+            // The sessions of the former device go on without it.
             lock(&self.in_use).by_name.remove(identifier);
             let _changing = lock(&self.changing);
             self.store.put(identifier, KnownDevice::of(user_id, token, self.time.now()));
         }
     }
 
-    /// Clerk doesn't know this client any more, or it is another's.
     pub(crate) fn forget(&self, identifier: &str) {
         lock(&self.in_use).by_name.remove(identifier);
         let _changing = lock(&self.changing);
@@ -159,12 +160,12 @@ impl Devices {
 
     fn slot(self: &Arc<Self>, identifier: &str, token: Arc<ClientToken>) -> Arc<ClientSlot> {
         let client = Arc::new(ClientSlot::of(token));
-        self.keep(identifier, &client);
+        self.follow_rotations(identifier, &client);
         client
     }
 
-    /// Has a rotation of the client's token kept, unless the device was forgotten or replaced meanwhile.
-    fn keep(self: &Arc<Self>, identifier: &str, client: &ClientSlot) {
+    /// Stores each rotation of the client's token, unless the device was forgotten or replaced meanwhile.
+    fn follow_rotations(self: &Arc<Self>, identifier: &str, client: &ClientSlot) {
         let (devices, identifier): (_, Box<str>) = (Arc::downgrade(self), identifier.into());
         client.keep(move |before, after| {
             let Some(devices) = devices.upgrade() else { return };
@@ -196,21 +197,21 @@ mod tests {
         let devices = Arc::new(Devices::new(store.clone(), Arc::new(ClerkTime::new(clock))));
         store.put("ada", KnownDevice::new("user_1", "first", clock.wall()));
         let client = devices.get("ada").unwrap().client;
-        let kept = || store.get("ada").map(|device| device.client_token().to_owned());
+        let stored = || store.get("ada").map(|device| device.client_token().to_owned());
 
         let first = client.current().unwrap();
         client.rotate(&first, "second");
-        assert_eq!(kept().as_deref(), Some("second"));
+        assert_eq!(stored().as_deref(), Some("second"));
 
-        // Another process' sign-in, or an enrolment, has taken its place.
+        // A sign-in of another process, or an enrolment, has replaced the device.
         store.put("ada", KnownDevice::new("user_1", "enrolled", clock.wall()));
         let second = client.current().unwrap();
         client.rotate(&second, "third");
-        assert_eq!(kept().as_deref(), Some("enrolled"));
+        assert_eq!(stored().as_deref(), Some("enrolled"));
 
         devices.forget("ada");
         let third = client.current().unwrap();
         client.rotate(&third, "fourth");
-        assert_eq!(kept(), None);
+        assert_eq!(stored(), None);
     }
 }

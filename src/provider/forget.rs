@@ -1,4 +1,4 @@
-//! Taking back what a provider keeps: known devices, kept sessions, what is known of a user.
+//! Forgetting known devices, stored sessions, and the users behind identifiers.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -9,12 +9,13 @@ use super::Provider;
 use crate::sessions::{EndRequest, Session, User};
 use crate::sync::now_or_later;
 
-/// The ids of sessions to end, when a store has been told to forget them.
+/// Resolves to the ids of sessions to end, when the store has removed them.
 pub(crate) type Taken = Pin<Box<dyn Future<Output = HashSet<Arc<str>>> + Send>>;
 
 impl Provider {
-    /// Forgets a user. `dropped` are the sessions that were in use, since a store may have lost some. `None` where no
-    /// store keeps sessions: each is ended with its last proof.
+    /// Forgets a user. `dropped` are the user's sessions in use, since the store may have lost some of them.
+    ///
+    /// Returns `None` if sessions are not stored: then each ends with its last proof.
     pub(crate) fn forget_user(&self, user_id: &str, dropped: HashSet<Arc<str>>) -> Option<Taken> {
         match self {
             Self::Frontend(frontend) => {
@@ -29,7 +30,7 @@ impl Provider {
         }
     }
 
-    /// The same of one session.
+    /// Forgets one session, like [`forget_user`](Self::forget_user).
     pub(crate) fn forget_session(&self, session_id: &str) -> Option<Taken> {
         match self {
             Self::Frontend(_) => None,
@@ -41,7 +42,7 @@ impl Provider {
         }
     }
 
-    /// The same of all users.
+    /// Forgets all users, like [`forget_user`](Self::forget_user).
     pub(crate) fn forget_all(&self, dropped: HashSet<Arc<str>>) -> Option<Taken> {
         match self {
             Self::Frontend(frontend) => {
@@ -57,7 +58,7 @@ impl Provider {
         }
     }
 
-    /// Takes the sessions of a user that are kept and not in use.
+    /// Takes a user's sessions that are not in use out of the store.
     pub(crate) fn take_unused(&self, user: Arc<User>) -> Option<Taken> {
         let Self::Backend(backend) = self else { return None };
         let store = Arc::clone(&backend.open_sessions.store);
@@ -75,7 +76,7 @@ impl Provider {
         Some(backend.open_sessions.taken(HashSet::new(), unused))
     }
 
-    /// Sees to it that no later sign-in goes on with this session.
+    /// Removes a session from the store, so that no later sign-in gets it.
     pub(crate) fn forget(&self, session: &Arc<Session>) {
         let Self::Backend(backend) = self else { return };
         let (open_sessions, session) = (backend.open_sessions.clone(), Arc::clone(session));
@@ -86,8 +87,7 @@ impl Provider {
         });
     }
 
-    /// Which sessions a shutdown ends: none where a store keeps them beyond this process, and otherwise those that were
-    /// in use and those that a store has.
+    /// The sessions that a shutdown must end: those in use and those stored, or none if the store outlives the process.
     pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
         match self {
             Self::Frontend(_) => in_use,

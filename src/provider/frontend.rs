@@ -1,4 +1,4 @@
-//! The Frontend API's road: a password is proven by signing in with it.
+//! The Frontend API: signing in with a password proves it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,12 @@ use crate::key::device_name;
 use crate::limits::{CallKind, NoPermit, SharedBackoff, SignInLimiter, SignInPermit};
 use crate::sessions::SessionState;
 
-/// See the [module's documentation](super).
+/// See the [module docs](self).
 pub(crate) struct Frontend {
     pub(crate) fapi: Arc<Fapi>,
     pub(crate) devices: Arc<Devices>,
     pub(crate) sign_in_limiter: Arc<SignInLimiter>,
-    /// Of `GET /v1/client`, which is no sign-in.
+    /// The back-off of `GET /v1/client`, which is limited apart from sign-ins.
     look_ups: SharedBackoff,
     pub(super) mints: SharedBackoff,
     pub(super) clock: Clock,
@@ -42,8 +42,8 @@ impl Frontend {
         permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<ProvenPassword, ApiError> {
-        // A renewal never takes the known client: the session at hand hangs on it. From a client that Clerk hasn't
-        // seen, either the sign-in is complete, or Device Trust says that the password is right.
+        // The live session belongs to the known client, so a renewal uses a fresh one. The sign-in then either
+        // completes, or stops at Device Trust, which also proves the password.
         let device = if check.renewal { None } else { self.devices.get(check.device_name) };
         let answer = match device {
             None => self.sign_in(&check, None, time).await,
@@ -70,13 +70,13 @@ impl Frontend {
             let pause = self.sign_in_limiter.rate_limited(error.retry_after);
             tracing::warn!(
                 pause_secs = pause.as_secs(),
-                "Clerk's sign-in quota is spent: nobody signs in until the pause is over"
+                "Clerk's sign-in quota is spent: no sign-in starts until the pause is over"
             );
         }
         answer
     }
 
-    /// The live sessions of a client that Clerk knows.
+    /// Looks up the live sessions of a known client.
     async fn sessions_of(
         &self,
         client: &Arc<ClientSlot>,
@@ -95,8 +95,11 @@ impl Frontend {
         answer
     }
 
-    /// Signs in where there is a client that Clerk knows for this identifier. A session that hangs on it belongs to
-    /// whoever proved a password for it: nothing that can't be proven may end it (rule S10).
+    /// Signs in with an identifier that has a known device.
+    ///
+    /// Clerk accepts no sign-in from a client that has a live session (400 `session_exists`). That session was opened
+    /// with a proven password, so a sign-in that may be a guess must not end it (rule S10). The known client is
+    /// therefore used only while it has no session.
     async fn sign_in_by_device(
         &self,
         check: &PasswordCheck<'_>,
@@ -104,17 +107,18 @@ impl Frontend {
         permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<SignedIn, ApiError> {
-        let is_taken = match &device.state {
+        let has_session = match &device.state {
             DeviceState::Free => false,
             DeviceState::InUse(_) => true,
-            // Over here, and about to be over at Clerk.
-            DeviceState::Leaving(session_id) => {
+            // The session is over here and its end is queued. Ending it now frees the client.
+            DeviceState::Ending(session_id) => {
                 _ = time.run(self.fapi.end(session_id, &device.client)).await;
                 false
             }
-            // While look-ups pause, a fresh client may do: otherwise a request would ask nothing, and guesses count nowhere.
+            // In a pause of look-ups a fresh client is used, so that each guess still reaches Clerk and is counted
+            // (rule P3).
             DeviceState::Unknown if self.look_ups.left(self.clock.now()).is_some() => true,
-            // A look costs no sign-in.
+            // A look-up takes no permit.
             DeviceState::Unknown => match self.sessions_of(&device.client, time).await {
                 Ok(sessions) => !sessions.is_empty(),
                 Err(error) if is_gone(&error) => {
@@ -124,24 +128,24 @@ impl Frontend {
                 Err(error) => return Err(error),
             },
         };
-        if is_taken {
+        if has_session {
             return self.adopt_or_sign_in(check, &device, permit, time).await;
         }
         let answer = self.sign_in(check, Some(&device.client), time).await;
         match answer {
-            // The identifier is somebody else's by now. The sign-in is good, the device isn't theirs.
+            // The identifier belongs to another user now. The sign-in is good, but the device must be forgotten.
             Ok(signed_in) if signed_in.user_id != device.user_id => {
                 self.devices.forget(check.device_name);
                 Ok(signed_in)
             }
             Err(error) if check.follows && error.class != ErrorClass::DeviceNotTrusted => Err(error),
             Err(error) if error.class == ErrorClass::SessionExists => {
-                another(check, permit).await?;
+                take_another_permit(check, permit).await?;
                 self.adopt_or_sign_in(check, &device, permit, time).await
             }
             Err(error) if is_gone(&error) => {
                 self.devices.forget(check.device_name);
-                another(check, permit).await?;
+                take_another_permit(check, permit).await?;
                 self.sign_in(check, None, time).await
             }
             Err(error) if error.class == ErrorClass::DeviceNotTrusted => {
@@ -152,8 +156,10 @@ impl Frontend {
         }
     }
 
-    /// There is a session on the known client: signs in from a fresh one, and where that proves the password and no
-    /// more, goes on with the session that is there, or with the client where nothing is there any more.
+    /// Signs in with a fresh client, because the known one seems to have a session.
+    ///
+    /// If the answer only proves the password, adopts the session of the known client, or signs in with that client if
+    /// it turns out to have none.
     async fn adopt_or_sign_in(
         &self,
         check: &PasswordCheck<'_>,
@@ -166,7 +172,7 @@ impl Frontend {
             answer => return answer,
         };
         let sessions = match self.sessions_of(&device.client, time).await {
-            // Clerk has deleted the client, so it is no device any more.
+            // Clerk has deleted the client.
             Err(gone) if is_gone(&gone) => {
                 self.devices.forget(check.device_name);
                 return Err(error);
@@ -176,14 +182,14 @@ impl Frontend {
         if let DeviceState::InUse(held) = &device.state
             && !sessions.iter().any(|session| *session.session_id == *held.id)
         {
-            // It was revoked at Clerk. The next mint for it will find that out as well.
+            // The session was revoked at Clerk, which its next mint would find out as well.
             held.advance(SessionState::Gone);
         }
         if sessions.is_empty() {
             if check.follows || check.followed.load(Ordering::Relaxed) {
                 return Err(error);
             }
-            another(check, permit).await?;
+            take_another_permit(check, permit).await?;
             let answer = self.sign_in(check, Some(&device.client), time).await;
             let is_of_device = |signed_in: &SignedIn| signed_in.user_id == device.user_id;
             if !answer.as_ref().is_ok_and(is_of_device) {
@@ -191,9 +197,9 @@ impl Frontend {
             }
             return answer;
         }
-        // A session that was taken back here is not gone on with, though Clerk has yet to be told.
+        // A session that is ending must not be adopted, even if the end has not reached Clerk yet.
         let is_ending = |session: &SignedIn| match &device.state {
-            DeviceState::Leaving(id) => *session.session_id == **id,
+            DeviceState::Ending(id) => *session.session_id == **id,
             DeviceState::InUse(held) => *session.session_id == *held.id && held.state() != SessionState::Live,
             DeviceState::Free | DeviceState::Unknown => false,
         };
@@ -201,21 +207,21 @@ impl Frontend {
             return Err(ApiError::unavailable("session_ending"));
         }
         let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
-        // The fresh client has shown that the password is that of the identifier; whose session this is is told by the
-        // identifiers that are verified for its user.
-        let goes_by = |session: &SignedIn| {
+        // The sign-in has proven the password of the identifier, but not whose session this is. The session's user must
+        // have the identifier verified.
+        let has_identifier = |session: &SignedIn| {
             session.identifiers.iter().any(|known| *device_name(known) == *check.device_name)
         };
-        of_user.filter(goes_by).ok_or_else(|| {
-            // Somebody else's hangs on it: it is no device of this user's.
+        of_user.filter(has_identifier).ok_or_else(|| {
+            // The client has a session of another user, so it is not this user's device.
             self.devices.forget(check.device_name);
             error
         })
     }
 }
 
-/// A turn for a further sign-in, which is counted like any other. The turn of the first is over.
-async fn another(check: &PasswordCheck<'_>, permit: &mut SignInPermit) -> Result<(), ApiError> {
+/// Gives the permit of the first sign-in back, and takes one for the sign-in that follows from its answer (rule S5).
+async fn take_another_permit(check: &PasswordCheck<'_>, permit: &mut SignInPermit) -> Result<(), ApiError> {
     permit.give_back();
     check.followed.store(true, Ordering::Relaxed);
     match check.sign_in_limiter.permit(check.permit_request).await {

@@ -1,5 +1,5 @@
-//! Which user an identifier belongs to: Clerk is asked once, then the user is read by id, and the identifier held
-//! against what the user goes by now.
+//! The users behind identifiers. Clerk is asked once per identifier; later the user is read by id, and must still have
+//! the identifier.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,15 +11,16 @@ use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::key::{IdentifierKey, KeySecret, PassThrough};
 use crate::sync::lock;
 
-/// Identifiers remembered (rule K7).
+/// Identifiers remembered at most (rule K7).
 const MOST: u64 = 100_000;
 
-/// Identifiers remembered per user, to be dropped with the user.
+/// Identifiers remembered per user at most.
 const MOST_PER_USER: usize = 16;
 
-/// The users behind identifiers. No secrets: keyed hashes and user ids.
+/// The users behind identifiers. Holds no secrets, only keyed hashes and user ids.
 pub(super) struct IdentifierIndex {
     by_identifier: Cache<IdentifierKey, Arc<str>, PassThrough>,
+    /// Finds a user's identifiers when the user is forgotten.
     by_user: Cache<IdentifierKey, Arc<Mutex<Vec<IdentifierKey>>>, PassThrough>,
     secret: Arc<KeySecret>,
 }
@@ -37,8 +38,10 @@ impl IdentifierIndex {
         Self { by_identifier, by_user, secret }
     }
 
-    /// The user that goes by this identifier now, as they are now. One call, whether the user is remembered or not,
-    /// or there is none.
+    /// Fetches the user who has this identifier now.
+    ///
+    /// Takes one call whether the user is remembered, not remembered or unknown, so that its duration tells nothing.
+    /// Only a stale entry takes two calls.
     pub(super) async fn find(
         &self,
         bapi: &Bapi,
@@ -49,7 +52,7 @@ impl IdentifierIndex {
         if let Some(user_id) = self.by_identifier.get(&key) {
             match bapi.user(&user_id, time).await {
                 Ok(account) if account.goes_by(identifier) => return Ok(Some(account)),
-                // The identifier has passed to somebody else, or the user is gone.
+                // The identifier was removed from the user, or the user was deleted.
                 Ok(_) => self.forget(key),
                 Err(error) if error.class == ErrorClass::NotFound => self.forget(key),
                 Err(error) => return Err(error),
@@ -58,7 +61,7 @@ impl IdentifierIndex {
         self.look_up(bapi, identifier, key, time).await
     }
 
-    /// The same, with what is remembered left aside.
+    /// Fetches the user by the identifier, and remembers them.
     pub(super) async fn look_up(
         &self,
         bapi: &Bapi,
@@ -70,12 +73,12 @@ impl IdentifierIndex {
         let Some(account) = found.pop() else { return Ok(None) };
         if let Some(other) = found.pop() {
             tracing::error!(
-                "an identifier is that of two users at Clerk: nobody is let in by it until it is that of one"
+                "two users at Clerk have the same identifier: sign-ins with it are refused until only one user has it"
             );
             tracing::debug!(
                 user_id = &*account.id,
                 other_user_id = &*other.id,
-                "two users of one identifier"
+                "two users have the same identifier"
             );
             return Ok(None);
         }

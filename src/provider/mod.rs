@@ -1,9 +1,12 @@
-//! The two roads from a password to a Clerk session: which calls they are is all that the roads differ in. When Clerk
-//! may be asked, what its answers mean for a credential, and what becomes of a session is the same for both.
+//! The two providers of Clerk sessions. They differ in the calls that they make, and in whether sessions are stored.
 //!
-//! - *Frontend*: `sign_ins` with the password, as a browser would. Takes no secret. Each proof of a password is a
-//!   sign-in, and Clerk allows an address five of them in ten seconds.
-//! - *Backend*: the secret key finds the user and verifies the password; a ticket opens the session, once in days.
+//! - *Frontend API*: `sign_ins` with the password, like a browser. Needs no secret key. Each proof of a password is a
+//!   sign-in, and Clerk allows an IP address five of them in ten seconds
+//!   (<https://clerk.com/docs/guides/how-clerk-works/system-limits>).
+//! - *Backend API*: the secret key finds the user and verifies the password, and a ticket opens the session, once in
+//!   days.
+//!
+//! The engine decides for both when Clerk may be asked, how an answer is classified, and when a session is ended.
 
 mod backend;
 mod devices;
@@ -42,57 +45,59 @@ use crate::session::ClerkApi;
 use crate::sessions::{EndRequest, Generation, Session, Sharing, User};
 use crate::store::StoredSession;
 
-/// How long a Clerk session lives, by default: <https://clerk.com/docs/guides/secure/session-options>.
+/// Clerk's default life of a session, 7 days: <https://clerk.com/docs/guides/secure/session-options>.
 const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long a session token lives, by default: <https://clerk.com/docs/guides/sessions/session-tokens>.
+/// Clerk's default life of a session token, 60 s: <https://clerk.com/docs/guides/sessions/session-tokens>.
 const CLERK_TOKEN: Duration = Duration::from_secs(60);
 
-/// The road that an engine takes.
+/// The provider of one engine.
 pub(crate) enum Provider {
     Frontend(Frontend),
     Backend(Box<Backend>),
 }
 
-/// The code of a refusal that Clerk wasn't asked for: the user's failures forbid it for a while.
+/// The code of a refusal without a call to Clerk, while the user's failures pause its sign-ins (rule P3).
 pub(crate) const PAUSED: &str = "user_paused";
 
-/// Whose password is to be proven.
+/// A password to be proven.
 pub(crate) struct PasswordCheck<'a> {
     pub(crate) credentials: &'a Credentials,
-    /// What the identifier's device is known by, and what it is counted under.
+    /// The key of the identifier's known device.
     pub(crate) device_name: &'a str,
+    /// The key of the identifier's failures.
     pub(crate) identifier: IdentifierKey,
-    /// A guess, as far as anybody knows: what its user's other identifiers have failed counts against it (rule P3).
+    /// The credential of a request is not trusted, so the failures of the user's other identifiers pause it, too (rule
+    /// P3).
     pub(crate) untrusted: bool,
     pub(crate) attempts: &'a Attempts,
-    /// The session at hand is to serve on: it only has to be proven anew.
+    /// A live session is to keep serving, and only its proof is renewed.
     pub(crate) renewal: bool,
-    /// It follows from an answer already, so that no other sign-in may follow from it (rule S5).
+    /// This sign-in was caused by an earlier answer, so it must not cause another one (rule S5).
     pub(crate) follows: bool,
-    /// To be set when one does.
+    /// Set when the answer to this sign-in causes another one.
     pub(crate) followed: &'a AtomicBool,
-    /// For a further sign-in that follows from an answer (rule S5).
+    /// Permits for the sign-in that this one causes.
     pub(crate) sign_in_limiter: &'a Arc<SignInLimiter>,
     pub(crate) permit_request: PermitRequest,
 }
 
-/// A password that is right.
+/// A password that Clerk has accepted.
 pub(crate) struct ProvenPassword {
     pub(crate) user_id: Box<str>,
-    /// When it was shown, at the latest: what the life of the proof counts from.
+    /// The start of the proof's life. Clerk has compared the password no earlier.
     pub(crate) at: Instant,
-    /// What else the user can sign in with, verified.
+    /// The user's verified identifiers.
     pub(crate) identifiers: Vec<String>,
-    /// The session that came with the proof.
+    /// The session that the proof has brought, which is always there with the Frontend API.
     pub(crate) session: Option<OpenedSession>,
 }
 
-/// A session to go on with.
+/// An open session at Clerk.
 pub(crate) enum OpenedSession {
-    /// A sign-in has made it.
+    /// From the sign-in just made.
     New(SignedIn),
-    /// A sign-in of before has made it, which has been kept.
+    /// From an earlier sign-in, found in the store.
     Stored(StoredSession),
 }
 
@@ -104,7 +109,7 @@ impl Provider {
         }
     }
 
-    /// Asks Clerk whether the password is right.
+    /// Proves a password at Clerk.
     pub(crate) async fn prove(
         &self,
         check: PasswordCheck<'_>,
@@ -117,7 +122,8 @@ impl Provider {
         }
     }
 
-    /// Opens a session for a user whose password has been proven.
+    /// Returns the session that the proof has brought. If there is none, returns one for the organization, or for the
+    /// personal account if the user is not a member.
     pub(crate) async fn open(
         &self,
         proved: ProvenPassword,
@@ -128,20 +134,20 @@ impl Provider {
     ) -> Result<OpenedSession, ApiError> {
         match (self, proved.session) {
             (_, Some(session)) => Ok(session),
-            (Self::Backend(backend), None) => backend.open(user, organization, since, time).await,
-            // Not reached: on this road the proof is a session.
+            (Self::Backend(backend), None) => backend.first_session(user, organization, since, time).await,
+            // Unreachable: with the Frontend API each proof brings a session.
             (Self::Frontend(_), None) => Err(ApiError::unavailable("no_session")),
         }
     }
 
-    /// Remembers what the next sign-in of this credential can make use of.
+    /// Stores the client of a session as the identifier's known device.
     pub(crate) fn remember(&self, device_name: &str, session: &Arc<Session>) {
         if let Self::Frontend(frontend) = self {
             frontend.devices.put(device_name, session);
         }
     }
 
-    /// Takes back what was remembered of a credential.
+    /// Forgets the identifier's known device.
     pub(crate) fn forget_device(&self, device_name: &str) {
         if let Self::Frontend(frontend) = self {
             frontend.devices.forget(device_name);
@@ -158,8 +164,8 @@ impl Provider {
         }
     }
 
-    /// Opens a session of a user for another organization, or for none.
-    pub(crate) async fn open_for(
+    /// Returns a session of the user for an organization, or for the personal account: a stored one or a new one.
+    pub(crate) async fn session_for(
         &self,
         user: &User,
         organization: Option<&OrganizationName>,
@@ -167,13 +173,13 @@ impl Provider {
         time: &mut TimeLeft,
     ) -> Result<OpenedSession, ApiError> {
         match self {
-            // One session mints for all organizations.
+            // One session mints for all organizations, so this is not called.
             Self::Frontend(_) => Err(ApiError::unavailable("no_session_for_organization")),
-            Self::Backend(backend) => backend.open_for(user, organization, since, time).await,
+            Self::Backend(backend) => backend.session_for(user, organization, since, time).await,
         }
     }
 
-    /// The client of a session that was kept, if this process has opened it.
+    /// The client of a stored session, if this process has opened the session.
     pub(crate) fn known_client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {
         match self {
             Self::Frontend(_) => None,
@@ -181,12 +187,12 @@ impl Provider {
         }
     }
 
-    /// Whether a device of this name is known, which a refusal may have been waiting for.
+    /// Whether the identifier has a known device.
     pub(crate) fn knows_device(&self, device_name: &str) -> bool {
         matches!(self, Self::Frontend(frontend) if frontend.devices.get(device_name).is_some())
     }
 
-    /// Whether sessions outlive the proofs that point at them.
+    /// Whether sessions are stored, and so outlive the proofs that point at them.
     pub(crate) fn keeps_sessions(&self) -> bool {
         matches!(self, Self::Backend(_))
     }
@@ -199,7 +205,7 @@ impl Provider {
         }
     }
 
-    /// How long a sign-in is good for: a proof of the password, or all of a Clerk session.
+    /// How often a user needs a sign-in: for each proof (Frontend API), or for each Clerk session (Backend API).
     pub(crate) fn sign_in_life(&self, session_ttl: Duration) -> Duration {
         match self {
             Self::Frontend(_) => session_ttl,
@@ -207,14 +213,14 @@ impl Provider {
         }
     }
 
-    /// How long a token lives.
+    /// The life of the session tokens that are minted.
     pub(crate) fn token_life(&self) -> Duration {
-        self.backend().and_then(|frontend| frontend.token_lifetime).unwrap_or(CLERK_TOKEN)
+        self.backend().and_then(|backend| backend.token_lifetime).unwrap_or(CLERK_TOKEN)
     }
 
-    /// How many sign-ins wait for a turn beside the proofs of passwords.
+    /// Number of sign-ins by ticket that wait for a permit. Proofs of passwords have a limiter of their own.
     pub(crate) fn waiting(&self) -> usize {
-        self.backend().map_or(0, |frontend| frontend.sign_ins.waiting())
+        self.backend().map_or(0, |backend| backend.sign_ins.waiting())
     }
 
     pub(crate) fn backend(&self) -> Option<&Backend> {
@@ -231,7 +237,7 @@ impl Provider {
         }
     }
 
-    /// The budget of sign-ins.
+    /// The limiter of calls to `sign_ins`, by password or by ticket.
     pub(crate) fn sign_ins(&self) -> &Arc<SignInLimiter> {
         match self {
             Self::Frontend(frontend) => &frontend.sign_in_limiter,

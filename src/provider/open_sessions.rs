@@ -1,8 +1,8 @@
-//! The sessions that were opened with the secret key and are open still.
+//! The stored sessions of the Backend API, which were opened here and are still open at Clerk.
 //!
-//! A session's id is no secret where minting for it takes the key. So it is kept for as long as Clerk keeps the session,
-//! beyond the proof that it was opened for and beyond a restart, and a sign-in is spent once in days. Only ids that were
-//! opened here are used: a browser's session of the same user is the browser's.
+//! Minting for a session takes the secret key, so the session's id alone is no secret. It is stored for the life of the
+//! session at Clerk, beyond its first proof and beyond a restart, so that a user costs one sign-in in days. A user's
+//! browser sessions are never used.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -20,20 +20,19 @@ use crate::clock::ClerkTime;
 use crate::sessions::Session;
 use crate::store::{SessionStore, StoredSession};
 
-/// A session that ends sooner is replaced.
+/// A stored session with less time left is replaced by a new one.
 const TOO_SHORT: Duration = Duration::from_secs(60);
 
-/// What is taken for a session's life where Clerk doesn't say: its shortest setting (five minutes).
+/// The assumed life of a session for which Clerk names no end: the shortest that an instance can set, five minutes.
 const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
 
-/// See the [module's documentation](self). Cheap to clone.
+/// See the [module docs](self). Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct OpenSessions {
     pub(super) store: Arc<dyn SessionStore>,
-    /// What the store is being told to forget.
+    /// The removals that have not reached the store yet.
     pub(super) removals: Arc<Removals>,
-    /// The clients of sessions that this process has opened, by the session's id: bounded like the sessions themselves.
-    /// The Frontend API mints for a session as long as its client is known.
+    /// The clients of sessions that this process has opened, by session id, so that the Frontend API can mint for them.
     clients: Cache<Box<str>, Arc<ClientSlot>>,
     time: Arc<ClerkTime>,
 }
@@ -45,15 +44,15 @@ impl OpenSessions {
         Self { store, removals: Arc::default(), clients, time }
     }
 
-    /// The session of a user that was opened for the organization of this id, or for none.
+    /// The user's session for the organization with this id, or for the personal account.
     pub(super) async fn get(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
-        self.removals.settled().await;
+        self.removals.finished().await;
         let stored = self.store.get(user_id, organization).await?;
         let left = stored.expire_at().duration_since(self.time.now()).unwrap_or_default();
         (left > TOO_SHORT).then_some(stored)
     }
 
-    pub(super) async fn keep(&self, signed_in: &SignedIn, organization: Option<&str>) {
+    pub(super) async fn put(&self, signed_in: &SignedIn, organization: Option<&str>) {
         self.clients.insert(signed_in.session_id.clone(), Arc::clone(&signed_in.client));
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.now());
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());
@@ -62,12 +61,11 @@ impl OpenSessions {
         self.store.put(StoredSession::new(user_id, organization, session_id, expire_at)).await;
     }
 
-    /// The client of a session that this process has opened.
     pub(super) fn client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {
         self.clients.get(session_id)
     }
 
-    /// No later sign-in goes on with this session.
+    /// Removes a session from the store, so that no later sign-in gets it.
     pub(super) async fn forget(&self, session: &Session) {
         self.remove(&session.user.id, &session.id).await;
     }
@@ -81,8 +79,7 @@ impl OpenSessions {
         self.clients.invalidate_all();
     }
 
-    /// The ids of sessions to end: those that the store gives up, and those that were in use, since a store may have lost
-    /// some.
+    /// Joins the sessions that `taken` removes from the store with the dropped ones, and forgets their clients.
     pub(super) fn taken(
         &self,
         dropped: HashSet<Arc<str>>,

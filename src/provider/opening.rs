@@ -1,17 +1,18 @@
-//! Opening Clerk sessions by ticket, and going on with those that were opened before.
+//! The sessions of the Backend API: a stored one is used again, and a new one is opened by ticket.
 
 use std::time::Duration;
 
 use super::{Backend, OpenedSession};
-use crate::clerk_api::fapi::SignInWith;
+use crate::clerk_api::fapi::{SignInWith, SignedIn};
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
-use crate::limits::{NoPermit, PermitRequest, Share};
+use crate::limits::{NoPermit, PermitRequest, Share, SignInPermit};
 use crate::scope::OrganizationName;
 use crate::sessions::{Generation, Target, User};
 
 impl Backend {
-    /// A session of this user: for the organization that is asked for first, where the user is a member, or for none.
-    pub(super) async fn open(
+    /// Returns the user's session for the organization of the first request, or for the personal account if the user is
+    /// not a member.
+    pub(super) async fn first_session(
         &self,
         user: &User,
         organization: Option<&OrganizationName>,
@@ -19,18 +20,19 @@ impl Backend {
         time: &mut TimeLeft,
     ) -> Result<OpenedSession, ApiError> {
         if organization.is_some() {
-            match self.open_for(user, organization, since, time).await {
+            match self.session_for(user, organization, since, time).await {
                 Err(error) if error.class == ErrorClass::OrganizationForbidden => {}
                 answer => return answer,
             }
         }
-        self.open_for(user, None, since, time).await
+        self.session_for(user, None, since, time).await
     }
 
-    /// A session of this user for this organization or for none: what is kept, or a new one.
+    /// Returns the user's session for an organization, or for the personal account: the stored one, or a new one.
     ///
-    /// One that was revoked since its flight has started is not kept, so that no other flight goes on with it.
-    pub(crate) async fn open_for(
+    /// A new session is removed from the store again if a revocation since `since` concerns it, so that no other flight
+    /// finds it there.
+    pub(super) async fn session_for(
         &self,
         user: &User,
         organization: Option<&OrganizationName>,
@@ -47,28 +49,56 @@ impl Backend {
         {
             return Ok(OpenedSession::Stored(stored));
         }
-        // Whether the user is a member is asked before a sign-in is spent on it; and a slug may have been given to another
-        // organization.
-        let id = match organization {
-            None => None,
-            Some(organization) => {
-                user.set_memberships(self.bapi.memberships(&user.id, time).await?.into());
-                let not_a_member = || ApiError::coded(ErrorClass::OrganizationForbidden, "not_a_member");
-                Some(user.member_of(organization).ok_or_else(not_a_member)?)
-            }
-        };
-        // One at a time per user: who comes second finds what the first has opened.
-        let identifier = self.secret.user(&user.id);
-        let permit_request = PermitRequest { share: Share::Trusted, identifier, source: None, renewal: None };
-        let mut permit = self.sign_ins.permit(permit_request).await.map_err(|NoPermit { earliest }| {
-            let retry_after = Some(earliest.max(Duration::from_secs(1)));
-            ApiError { retry_after, ..ApiError::coded(ErrorClass::NoPermit, "sign_in_budget") }
-        })?;
+        let id = self.membership(user, organization, time).await?;
+        let mut permit = self.permit(user).await?;
         if let Some(stored) = self.open_sessions.get(&user.id, id.as_deref()).await {
             return Ok(OpenedSession::Stored(stored));
         }
-        let ticket = self.bapi.ticket(&user.id, id.as_deref(), time).await.map_err(|error| {
-            // The user is gone since the password was verified.
+        let signed_in = self.sign_in_by_ticket(user, id.as_deref(), &mut permit, time).await?;
+        // Stored for the organization only if Clerk has made it the active one, otherwise for the personal account.
+        let opened_for = id.as_deref().filter(|id| signed_in.active_organization.as_deref() == Some(*id));
+        self.open_sessions.put(&signed_in, opened_for).await;
+        self.remove_if_revoked(&signed_in, since).await;
+        // Not earlier: the user's next flight gets the permit and then looks for this session in the store.
+        drop(permit);
+        Ok(OpenedSession::New(signed_in))
+    }
+
+    /// Returns the id of an organization that the user is a member of.
+    ///
+    /// Fetches the memberships even if they are known: a sign-in should not be spent on a former member, and a slug may
+    /// belong to another organization by now.
+    async fn membership(
+        &self,
+        user: &User,
+        organization: Option<&OrganizationName>,
+        time: &mut TimeLeft,
+    ) -> Result<Option<Box<str>>, ApiError> {
+        let Some(organization) = organization else { return Ok(None) };
+        user.set_memberships(self.bapi.memberships(&user.id, time).await?.into());
+        let not_a_member = || ApiError::coded(ErrorClass::OrganizationForbidden, "not_a_member");
+        user.member_of(organization).map(Some).ok_or_else(not_a_member)
+    }
+
+    /// Waits for a permit to sign in. A user has one at a time, so that a second flight finds the session of the first.
+    async fn permit(&self, user: &User) -> Result<SignInPermit, ApiError> {
+        let identifier = self.secret.user(&user.id);
+        let request = PermitRequest { share: Share::Trusted, identifier, source: None, renewal: None };
+        self.sign_ins.permit(request).await.map_err(|NoPermit { earliest }| {
+            let retry_after = Some(earliest.max(Duration::from_secs(1)));
+            ApiError { retry_after, ..ApiError::coded(ErrorClass::NoPermit, "sign_in_budget") }
+        })
+    }
+
+    async fn sign_in_by_ticket(
+        &self,
+        user: &User,
+        organization: Option<&str>,
+        permit: &mut SignInPermit,
+        time: &mut TimeLeft,
+    ) -> Result<SignedIn, ApiError> {
+        let ticket = self.bapi.ticket(&user.id, organization, time).await.map_err(|error| {
+            // The user was deleted after the password was verified.
             let gone = error.class == ErrorClass::NotFound;
             if gone { ApiError::unavailable("user_gone") } else { error }
         })?;
@@ -86,20 +116,18 @@ impl Backend {
         if signed_in.user_id != user.id {
             return Err(ApiError::unavailable("another_user"));
         }
-        // It is kept for the organization that it was opened for, and otherwise for none.
-        let opened_for = id.as_deref().filter(|id| signed_in.active_organization.as_deref() == Some(*id));
-        self.open_sessions.keep(&signed_in, opened_for).await;
-        // Still with the permit of this user: the next flight looks into the store after this. A revocation that comes
-        // later finds the session there.
+        Ok(signed_in)
+    }
+
+    /// Removes a session that was revoked before it was stored. A later revocation finds it in the store.
+    async fn remove_if_revoked(&self, signed_in: &SignedIn, since: Generation) {
         let concerns = |target: &Target| match target {
-            Target::User(id) => *id == user.id,
+            Target::User(id) => *id == signed_in.user_id,
             Target::Session(id) => *id == signed_in.session_id,
             Target::Organization(_) | Target::Proofs(..) | Target::All => false,
         };
         if self.revocations.store_unless_revoked(since, concerns, || ()).is_none() {
-            self.open_sessions.remove(&user.id, &signed_in.session_id).await;
+            self.open_sessions.remove(&signed_in.user_id, &signed_in.session_id).await;
         }
-        drop(permit);
-        Ok(OpenedSession::New(signed_in))
     }
 }

@@ -1,7 +1,7 @@
-//! Proving a password with the secret key: it finds the user, and verifies the password.
+//! Proving a password with the secret key, which finds the user and verifies the password.
 //!
-//! Nothing of this knows a device, so Device Trust has no say; nor have Clerk's allow and block lists, its check for
-//! compromised passwords, a password that must be chosen anew, or Clerk Protect: they belong to sign-ins.
+//! This is not a sign-in, so Clerk applies none of a sign-in's checks: Device Trust, allow and block lists, compromised
+//! passwords, required password resets, and Clerk Protect.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass, TimeLeft};
 use crate::clock::Clock;
 use crate::key::KeySecret;
 
-/// See the [module's documentation](self).
+/// See the [module docs](self).
 pub(crate) struct Passwords {
     pub(super) bapi: Arc<Bapi>,
     identifiers: IdentifierIndex,
     timing: TimingEqualizer,
     pub(super) secret: Arc<KeySecret>,
     pub(super) clock: Clock,
-    /// Users who have a second factor are let in without it.
+    /// Accept users who have a second factor without asking for it.
     ignore_second_factor: bool,
 }
 
@@ -36,7 +36,7 @@ impl Passwords {
         Self { bapi, identifiers, timing, secret, clock, ignore_second_factor }
     }
 
-    /// Two calls: who it is, as they are now, and whether the password is theirs.
+    /// Proves a password in two calls: one fetches the user as they are now, the other verifies the password.
     pub(super) async fn prove(
         &self,
         check: PasswordCheck<'_>,
@@ -46,13 +46,13 @@ impl Passwords {
         let password = check.credentials.password();
         let at = self.clock.now();
         let found = self.identifiers.find(&self.bapi, identifier, key, time).await?;
-        // Whose it is is known now, and with it what other identifiers of that user have failed.
+        // Only now the user is known, and with it the failures of the user's other identifiers.
         let is_paused = found.as_ref().is_some_and(|account| {
             let user = self.secret.user(&account.id);
             check.attempts.is_of(key, user, self.clock.now()) && check.untrusted
         });
         let verified = match self.verified(found, is_paused, password, time).await {
-            // Deleted in between: whoever goes by this identifier now is looked up once more.
+            // The user was deleted between the two calls. Another user may have the identifier now.
             Err(error) if error.class == ErrorClass::NotFound => {
                 self.identifiers.forget(key);
                 let found = self.identifiers.look_up(&self.bapi, identifier, key, time).await?;
@@ -68,9 +68,10 @@ impl Passwords {
         Ok(ProvenPassword { user_id, at, identifiers: account.into_identifiers(), session: None })
     }
 
-    /// Whether this password is that of this account, and enough. Whoever is refused without a look at the password
-    /// waits for as long as the look would have taken: nobody, somebody without a password, and somebody who is locked
-    /// out must not come back sooner than somebody who mistyped.
+    /// Checks that the account may sign in, and verifies the password.
+    ///
+    /// A refusal without a comparison of the password is delayed to the duration of one. Otherwise its timing would
+    /// tell that the account is unknown, locked or without a password.
     async fn verified(
         &self,
         account: Option<Account>,
@@ -83,7 +84,7 @@ impl Passwords {
             None => Some((CredentialRefusal::Unidentified, "unknown_identifier")),
             Some(_) if is_paused => Some((CredentialRefusal::Credentials, PAUSED)),
             Some(account) if account.banned => Some((CredentialRefusal::Barred, "user_banned")),
-            // Not asked: whether Clerk counts such a question is written nowhere.
+            // Clerk does not document whether `verify_password` counts against a locked account, so it is not called.
             Some(account) if account.locked => Some((CredentialRefusal::Locked, "user_locked")),
             Some(account) if !account.password_enabled => {
                 Some((CredentialRefusal::NotByPassword, "no_password_set"))
@@ -93,21 +94,21 @@ impl Passwords {
         let account = match (account, refusal) {
             (Some(account), None) => account,
             (_, refusal) => {
-                self.timing.pad(since).await;
+                self.timing.equalize(since).await;
                 let (refusal, code) =
                     refusal.unwrap_or((CredentialRefusal::Unidentified, "unknown_identifier"));
                 return Err(refused(refusal, code));
             }
         };
         match self.bapi.verify_password(&account.id, password, time).await {
-            Ok(()) => self.timing.took(self.clock.now() - since),
+            Ok(()) => self.timing.record(self.clock.now() - since),
             Err(error) if error.class == ErrorClass::Refused(CredentialRefusal::Credentials) => {
-                self.timing.took(self.clock.now() - since);
+                self.timing.record(self.clock.now() - since);
                 return Err(error);
             }
             Err(error) => {
                 if matches!(error.class, ErrorClass::Refused(_)) {
-                    self.timing.pad(since).await;
+                    self.timing.equalize(since).await;
                 }
                 return Err(error);
             }

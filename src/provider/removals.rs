@@ -1,5 +1,5 @@
-//! What a store is still being told to forget. It may be on another machine, and somebody who asks it meanwhile would be
-//! told of a session that was taken back.
+//! The removals that have not reached the session store yet. The store may be on another machine, and until it has
+//! carried them out, it would still return a session that was revoked.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ struct State {
     under_way: BTreeSet<u64>,
 }
 
-/// A removal, until it is dropped.
+/// One removal. Dropping it marks the removal as finished.
 #[derive(Debug)]
 pub(crate) struct Removal {
     removals: Arc<Removals>,
@@ -37,11 +37,11 @@ impl Removals {
         Removal { removals: Arc::clone(self), number }
     }
 
-    /// Waits until those are done that have begun by now.
-    pub(crate) async fn settled(&self) {
+    /// Waits until all removals that have begun before this call are finished.
+    pub(crate) async fn finished(&self) {
         let begun = lock(&self.state).begun;
         loop {
-            // Listening begins before the look, so that nothing is missed in between.
+            // Enabled before the check, so that no notification in between is missed.
             let mut done = std::pin::pin!(self.done.notified());
             done.as_mut().enable();
             if lock(&self.state).under_way.first().is_none_or(|first| *first >= begun) {

@@ -1,6 +1,7 @@
-//! How long a refusal takes: as long as one that took a look at a password. Clerk hashes a password only where there
-//! is one to compare with, so that "nobody of that name" comes back sooner than "wrong password", and tells who has
-//! an account.
+//! Makes every refusal take as long as the refusal of a wrong password.
+//!
+//! Clerk hashes a password only if there is one to compare it with. So the refusal of an unknown identifier would come
+//! sooner, and its timing would tell which identifiers have an account.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,16 +13,16 @@ use crate::clock::Clock;
 use crate::jitter::Jitter;
 use crate::sync::lock;
 
-/// Times that are remembered.
+/// Number of comparisons whose duration is remembered.
 const TIMES: usize = 64;
 
-/// What is taken for them before there are any: a hash of some strength, and the way there and back.
+/// The assumed duration before the first comparison: a strong hash and the round trip.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// The times that Clerk took to verify passwords lately.
+/// The durations of Clerk's latest password comparisons.
 pub(crate) struct TimingEqualizer {
     times: Mutex<VecDeque<Duration>>,
-    /// No refusal is held back longer, or it would be no refusal any more but a timeout.
+    /// The longest delay of a refusal, so that its request does not time out.
     longest: Duration,
     clock: Clock,
     jitter: Arc<Jitter>,
@@ -32,8 +33,8 @@ impl TimingEqualizer {
         Self { times: Mutex::default(), longest, clock, jitter }
     }
 
-    /// Clerk has compared a password.
-    pub(super) fn took(&self, time: Duration) {
+    /// Records the duration of a comparison.
+    pub(super) fn record(&self, time: Duration) {
         let mut times = lock(&self.times);
         if times.len() >= TIMES {
             times.pop_front();
@@ -41,8 +42,9 @@ impl TimingEqualizer {
         times.push_back(time);
     }
 
-    /// Waits until a comparison that began at `since` would have taken as long as one of the last ones did.
-    pub(super) async fn pad(&self, since: Instant) {
+    /// Waits until a refusal that began at `since` has taken as long as one of the latest comparisons, chosen at
+    /// random.
+    pub(super) async fn equalize(&self, since: Instant) {
         let time = {
             let mut times = lock(&self.times);
             self.jitter
@@ -63,23 +65,23 @@ mod tests {
     async fn a_refusal_takes_as_long_as_a_comparison_did_lately() {
         let timing =
             TimingEqualizer::new(Duration::from_secs(2), Clock::system(), Arc::new(Jitter::seeded(7)));
-        let padded = async || {
+        let equalized = async || {
             let began = Instant::now();
-            timing.pad(began).await;
+            timing.equalize(began).await;
             began.elapsed()
         };
-        assert!((FIRST..FIRST.mul_f64(1.3)).contains(&padded().await));
+        assert!((FIRST..FIRST.mul_f64(1.3)).contains(&equalized().await));
         let times = [100, 150, 200, 250].map(Duration::from_millis);
-        // Whatever was before is forgotten in time.
-        (0..TIMES).for_each(|_| timing.took(Duration::from_secs(1)));
-        (0..TIMES).for_each(|at| timing.took(times[at % 4]));
+        // Newer durations replace the older ones.
+        (0..TIMES).for_each(|_| timing.record(Duration::from_secs(1)));
+        (0..TIMES).for_each(|at| timing.record(times[at % 4]));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200 {
-            seen.insert(padded().await);
+            seen.insert(equalized().await);
         }
         assert_eq!(seen.len(), 4, "{seen:?}");
         assert!(seen.iter().all(|time| times.iter().any(|it| time.abs_diff(*it) < Duration::from_millis(2))));
-        (0..TIMES).for_each(|_| timing.took(Duration::from_secs(60)));
-        assert!(padded().await <= Duration::from_millis(2_002), "no refusal becomes a timeout");
+        (0..TIMES).for_each(|_| timing.record(Duration::from_secs(60)));
+        assert!(equalized().await <= Duration::from_millis(2_002), "no refusal becomes a timeout");
     }
 }

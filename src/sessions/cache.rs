@@ -1,8 +1,10 @@
-//! The proofs in memory, found by credential: moka as an LRU map, and a sweeper for their ends.
+//! The proofs in memory, found by credential: a moka cache with LRU eviction, and a sweeper that removes expired
+//! proofs.
 //!
-//! LRU, because under moka's default policy a warm full cache throws each *new* entry out at once, and only proven
-//! credentials get in anyway. Ends are kept here, because moka's clock can't be driven in a test and is a second clock
-//! read for each hit: the end is a field of the proof.
+//! Eviction is LRU because moka's default policy, TinyLFU, evicts each *new* entry at once when the cache is warm and
+//! full; a scan cannot flush the cache, since only accepted credentials get in. The expiry is a field of the proof
+//! rather than moka's, because tests cannot drive moka's clock, and because moka would read the clock again on each
+//! hit.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -23,7 +25,7 @@ use crate::clock::Clock;
 use crate::key::{CredentialKey, PassThrough};
 use crate::sync::lock;
 
-/// The proofs of one engine, and the sessions that they are served by.
+/// The proofs of one engine, and the sessions that serve them.
 pub(crate) struct Sessions {
     cache: Cache<CredentialKey, Arc<Proof>, PassThrough>,
     end_queue: Arc<EndQueue>,
@@ -37,8 +39,7 @@ pub(crate) struct Sessions {
 #[derive(Default)]
 struct Expiry {
     queue: ExpiryQueue,
-    /// Whether a sweeper runs.
-    swept: bool,
+    has_sweeper: bool,
 }
 
 impl Sessions {
@@ -48,7 +49,7 @@ impl Sessions {
         let cache = Cache::builder()
             .max_capacity(most)
             .eviction_policy(EvictionPolicy::lru())
-            // Runs in the thread that inserts, so it does next to nothing.
+            // Runs on the inserting thread, so it must be cheap.
             .eviction_listener(move |_, proof: Arc<Proof>, _| {
                 proof.mark_over();
                 if proof.holding.user.leave(&proof, EndPolicy::UnlessStored, &leaving) {
@@ -67,22 +68,22 @@ impl Sessions {
         })
     }
 
-    /// The proof of a credential, in whichever state, unless its time is up.
+    /// The proof of a credential, unless it has ended. Its password may have to be proven again.
     pub(crate) fn find(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
         self.cache.get(key).filter(|proof| !proof.has_ended(now))
     }
 
-    /// The live proof of a credential. No lock, no upstream call.
+    /// The live proof of a credential. Takes no lock and makes no upstream call.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
         self.cache.get(key).filter(|proof| proof.is_live(now))
     }
 
-    /// Takes a proof of this session in, in the place of an older one of the same credential. It points at a holding in
-    /// use if one fits, and otherwise at `own`.
+    /// Inserts a proof of this session, replacing an older one of the same credential. The proof points at a holding
+    /// already in use if one fits, and otherwise at `own`.
     ///
     /// # Errors
     ///
-    /// The session is being ended.
+    /// Returns an error if the session is being ended.
     pub(crate) fn insert(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -94,14 +95,15 @@ impl Sessions {
         self.release_displaced(displaced);
         proof.holding.sessions().iter().for_each(|session| self.index.list(session));
         self.cache.insert(proof.key, Arc::clone(&proof));
-        // moka makes room when it gets round to it; what has to go is ended now. Sign-ins are rare enough for it.
+        // moka evicts lazily. The sessions of evicted proofs should end now, and sign-ins are rare enough to pay for
+        // it.
         self.cache.run_pending_tasks();
         if let Some(oldest) = oldest {
             self.remove(&oldest, EndPolicy::UnlessStored);
         }
         let mut expiry = lock(&self.expiry);
         let is_first = expiry.queue.push(&proof, self.most);
-        let start = !std::mem::replace(&mut expiry.swept, true);
+        let start = !std::mem::replace(&mut expiry.has_sweeper, true);
         drop(expiry);
         if start {
             let sweeping = Sweeping(Arc::downgrade(self));
@@ -116,14 +118,14 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// The holding has been given up in the meantime.
+    /// Returns an error if the last proof of the holding has left in the meantime.
     pub(crate) fn add(&self, holding: &Holding, session: &Arc<Session>) -> Result<(), HoldingIsOver> {
         self.release_displaced(holding.user.add_session(holding, session)?);
         self.index.list(session);
         Ok(())
     }
 
-    /// Another session has taken the place of this one.
+    /// Unlists a session that another one has displaced, and queues its end unless a store holds it.
     fn release_displaced(&self, displaced: Option<Arc<Session>>) {
         if let Some(displaced) = displaced {
             self.index.unlist(&displaced);
@@ -131,7 +133,7 @@ impl Sessions {
         }
     }
 
-    /// Drops this very proof; one that has taken its place stays. Whether it was the last of its holding.
+    /// Removes exactly this proof; a proof that has replaced it stays. Returns whether it was the last of its holding.
     pub(crate) fn remove(&self, proof: &Arc<Proof>, policy: EndPolicy) -> bool {
         proof.mark_over();
         let was_last = proof.holding.user.leave(proof, policy, &self.end_queue);
@@ -145,29 +147,28 @@ impl Sessions {
         was_last
     }
 
-    /// Drops all proofs that point at a holding: each password has to be proven again.
+    /// Removes all proofs that point at a holding, so that each password must be proven again.
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         for proof in holding.user.proofs_on(holding) {
             self.remove(&proof, EndPolicy::UnlessStored);
         }
     }
 
-    /// Gives up a holding that no proof has joined, and has its sessions ended.
+    /// Gives up a holding that no proof has joined, and queues the end of its sessions. Returns whether it did.
     pub(crate) fn abandon(&self, holding: &Arc<Holding>) -> bool {
         holding.user.abandon(holding, EndPolicy::Always, &self.end_queue)
     }
 
-    /// The session of this id, as long as it is in use here.
+    /// The session with this id, while it is in use here.
     pub(crate) fn by_id(&self, session_id: &str) -> Option<Arc<Session>> {
         self.index.get(session_id)
     }
 
-    /// All that are held.
     pub(crate) fn all(&self) -> Vec<Arc<Proof>> {
         self.cache.iter().map(|(_, proof)| proof).collect()
     }
 
-    /// Takes all proofs out, and returns their sessions, which the caller ends.
+    /// Removes all proofs, and returns their live sessions, which the caller must end.
     pub(crate) fn drain(&self) -> Vec<Arc<Session>> {
         let mut drained = Vec::new();
         for proof in self.all() {
@@ -182,13 +183,12 @@ impl Sessions {
         drained
     }
 
-    /// How many are held.
     pub(crate) fn len(&self) -> u64 {
         self.cache.run_pending_tasks();
         self.cache.entry_count()
     }
 
-    /// Removes what has ended, and says when the next end is.
+    /// Removes the proofs that have ended. Returns when the next one ends.
     fn sweep(&self) -> Option<Instant> {
         let now = self.clock.now();
         loop {
@@ -201,14 +201,13 @@ impl Sessions {
                     return next;
                 }
             };
+            self.cache.entry(proof.key).and_compute_with(|entry| match entry {
+                Some(entry) if Arc::ptr_eq(entry.value(), &proof) && proof.has_ended(now) => Op::Remove,
+                _ => Op::Nop,
+            });
+            // It was renewed, maybe a moment ago in another thread.
             if !proof.has_ended(now) {
                 lock(&self.expiry).queue.push(&proof, self.most);
-            } else {
-                // A proof that was renewed between the look and the removal stays.
-                self.cache.entry(proof.key).and_compute_with(|entry| match entry {
-                    Some(entry) if Arc::ptr_eq(entry.value(), &proof) && proof.has_ended(now) => Op::Remove,
-                    _ => Op::Nop,
-                });
             }
         }
     }
@@ -220,18 +219,18 @@ impl Drop for Sessions {
     }
 }
 
-/// The sweeper, which may end with its runtime: the next proof that comes in starts another.
+/// Clears `has_sweeper` when the task is dropped, as it is when its runtime ends. The next insert starts another.
 struct Sweeping(Weak<Sessions>);
 
 impl Drop for Sweeping {
     fn drop(&mut self) {
         if let Some(sessions) = self.0.upgrade() {
-            lock(&sessions.expiry).swept = false;
+            lock(&sessions.expiry).has_sweeper = false;
         }
     }
 }
 
-/// Wakes at each end. It holds no proof and no engine: it ends with them.
+/// Wakes whenever a proof ends. It holds only a weak reference, so that it stops with its `Sessions`.
 async fn sweeper(sweeping: Sweeping, wake: Arc<Notify>) {
     loop {
         let next = match sweeping.0.upgrade() {
@@ -256,7 +255,7 @@ mod tests {
     use crate::key::{KeySecret, Strategy};
 
     const MINUTE: Duration = Duration::from_secs(60);
-    /// After the sweeper, where both wake at one instant.
+    /// Added to a sleep, so that the test wakes after a sweeper that is due at the same instant.
     const TICK: Duration = Duration::from_millis(1);
 
     struct Bench {
@@ -267,7 +266,7 @@ mod tests {
         made: usize,
     }
 
-    /// Takes in a proof that has its holding already.
+    /// Inserts a proof that already has its holding.
     fn insert(sessions: &Arc<Sessions>, proof: &Arc<Proof>) -> Result<(), HoldingIsOver> {
         let (session, own) = (proof.holding.session(), &proof.holding);
         sessions.insert(&session, own, Sharing::OneSession, |_| Arc::clone(proof)).map(drop)
@@ -297,32 +296,33 @@ mod tests {
             }))
         }
 
-        fn proof(&self, credential: &str, holding: &Arc<Holding>, stands: Duration) -> Arc<Proof> {
-            let life = ProofLife { end: Instant::now() + stands, renew: None };
+        fn proof(&self, credential: &str, holding: &Arc<Holding>, lifetime: Duration) -> Arc<Proof> {
+            let life = ProofLife { end: Instant::now() + lifetime, renew: None };
             Proof::new(self.key(credential), Arc::clone(holding), Instant::now(), life, None)
         }
 
-        /// A proof that stands for so long, of a user of that name.
-        fn sign_in(&mut self, credential: &str, stands: Duration) -> Arc<Proof> {
+        /// Inserts a proof with this lifetime, of a user named like the credential.
+        fn sign_in(&mut self, credential: &str, lifetime: Duration) -> Arc<Proof> {
             let holding = self.holding(credential);
-            let proof = self.proof(credential, &holding, stands);
+            let proof = self.proof(credential, &holding, lifetime);
             insert(&self.sessions, &proof).unwrap();
             proof
         }
 
-        fn lines(&self) -> (usize, usize) {
+        /// How many entries the expiry queue and the index have.
+        fn entries(&self) -> (usize, usize) {
             (lock(&self.sessions.expiry).queue.len(), self.sessions.index.len())
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k10_the_janitor_removes_on_time_what_has_ended_and_nothing_else() {
+    async fn k10_the_sweeper_removes_ended_proofs_on_time_and_no_others() {
         let mut bench = Bench::new(10);
         let (short, long) = (bench.sign_in("a", MINUTE), bench.sign_in("b", 3 * MINUTE));
         let first = bench.sign_in("c", MINUTE / 2);
         tokio::time::sleep(MINUTE / 2 + TICK).await;
         assert!(first.is_over() && !short.is_over());
-        // Renewed ahead of its end.
+        // Renew it before it ends.
         short.renew(Instant::now(), ProofLife { end: Instant::now() + MINUTE, renew: None });
         tokio::time::sleep(MINUTE / 2).await;
         assert_eq!((short.is_over(), bench.sessions.len(), bench.end_queue.outstanding()), (false, 2, 1));
@@ -330,50 +330,54 @@ mod tests {
         assert_eq!((short.is_over(), long.is_over(), bench.sessions.len()), (true, false, 1));
         tokio::time::sleep(2 * MINUTE).await;
         drop((short, long, first));
-        assert_eq!((bench.sessions.len(), bench.end_queue.outstanding(), bench.lines()), (0, 3, (0, 0)));
+        assert_eq!((bench.sessions.len(), bench.end_queue.outstanding(), bench.entries()), (0, 3, (0, 0)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k7_a_session_that_is_replaced_all_the_time_leaves_few_lines_behind() {
+    async fn k7_a_session_that_is_replaced_repeatedly_leaves_few_entries_behind() {
         let mut bench = Bench::new(10);
-        // Nobody keeps what has left.
+        // Drop the end requests, which hold client tokens.
         let mut queue = bench.end_queue.take().unwrap();
         tokio::spawn(async move { while queue.recv().await.is_some() {} });
         for _ in 0..3_000 {
             drop(bench.sign_in("a", MINUTE));
             tokio::time::sleep(MINUTE.mul_f64(0.8)).await;
-            let (ends, by_id) = bench.lines();
-            assert!(ends <= 3 && by_id == 1, "{ends} and {by_id} lines for one session");
+            let (ends, by_id) = bench.entries();
+            assert!(ends <= 3 && by_id == 1, "{ends} and {by_id} entries for one session");
         }
         assert_eq!(bench.sessions.len(), 1);
     }
 
-    /// A sweep of the index would find a line that was left behind on purpose, and take it out.
+    /// A scan of the index would find the dead entry that this test leaves behind, and remove it.
     #[tokio::test(start_paused = true)]
-    async fn k7_adding_a_session_costs_no_look_at_the_lines_of_the_others() {
+    async fn k7_adding_a_session_does_not_scan_the_index() {
         let mut bench = Bench::new(10);
         let held = bench.sign_in("a", MINUTE);
         let left_behind = bench.holding("b").session();
-        // A session takes itself out where it was listed first.
+        // On drop, a session unlists itself only from the index that listed it first.
         Arc::<SessionIndex>::default().list(&left_behind);
         bench.sessions.index.list(&left_behind);
         drop(left_behind);
-        assert_eq!((bench.sessions.len(), bench.lines().1), (1, 2));
+        assert_eq!((bench.sessions.len(), bench.entries().1), (1, 2));
         let mut added = Vec::new();
         for round in 1..=5_000 {
-            // One that comes in the place of another, and one that comes in the place of the proof before.
-            let beside = bench.holding("a").session();
-            bench.sessions.add(&held.holding, &beside).unwrap();
+            // The first session replaces another one, and the second replaces the proof of the previous round.
+            let added_session = bench.holding("a").session();
+            bench.sessions.add(&held.holding, &added_session).unwrap();
             let holding = bench.holding("c");
             insert(&bench.sessions, &bench.proof("c", &holding, MINUTE)).unwrap();
-            assert_eq!(bench.lines().1, 3, "round {round}: a line is left over, or one was looked at");
-            added.push((beside, holding));
+            assert_eq!(
+                bench.entries().1,
+                3,
+                "round {round}: an entry is left over, or the dead one was found"
+            );
+            added.push((added_session, holding));
         }
         drop(added);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k7_the_least_recently_used_goes_and_never_who_has_just_come() {
+    async fn k7_the_least_recently_used_proof_is_evicted_and_never_the_newest() {
         let mut bench = Bench::new(2);
         let (a, b) = (bench.sign_in("a", MINUTE), bench.sign_in("b", MINUTE));
         assert!(bench.sessions.get(&bench.key("a"), Instant::now()).is_some());
@@ -389,7 +393,7 @@ mod tests {
     async fn dropping_a_session_leaves_its_successor_alone() {
         let mut bench = Bench::new(2);
         let (old, new) = (bench.sign_in("a", MINUTE), bench.sign_in("a", MINUTE));
-        assert!(old.is_over(), "who is replaced is over");
+        assert!(old.is_over(), "the replaced proof is over");
         bench.sessions.remove(&old, EndPolicy::UnlessStored);
         assert!(
             bench.sessions.get(&bench.key("a"), Instant::now()).is_some_and(|held| Arc::ptr_eq(&held, &new))
@@ -398,7 +402,7 @@ mod tests {
         assert!(bench.sessions.get(&bench.key("a"), Instant::now()).is_none());
     }
 
-    /// No scan: a hundred thousand users are revoked in about the time that it takes to look each up.
+    /// Revoking a user takes about one look-up, not a scan of all users.
     #[tokio::test(start_paused = true)]
     async fn k9_revoking_one_of_a_hundred_thousand_touches_that_one_alone() {
         let mut bench = Bench::new(100_000);
@@ -412,30 +416,34 @@ mod tests {
             assert_eq!(sessions.len(), 1);
             sessions.iter().for_each(|proof| _ = bench.sessions.remove(proof, EndPolicy::UnlessStored));
         }
-        // A look at each session would be 10^9 of them, minutes in this build.
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?} for 10,000 of them", started.elapsed());
+        // Scans would look at 10^9 sessions, which takes minutes in a debug build.
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{:?} for 10,000 revocations",
+            started.elapsed()
+        );
         assert_eq!(bench.sessions.len(), 90_000);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k10_a_session_is_ended_once_with_the_last_of_its_proofs_and_takes_no_other_then() {
+    async fn k10_a_session_is_ended_once_with_its_last_proof_and_then_accepts_no_other() {
         let mut bench = Bench::new(10);
         let holding = bench.holding("jane");
         let (one, other) = (bench.proof("a", &holding, MINUTE), bench.proof("b", &holding, 2 * MINUTE));
         insert(&bench.sessions, &one).unwrap();
         insert(&bench.sessions, &other).unwrap();
-        assert!(!bench.sessions.remove(&one, EndPolicy::UnlessStored), "another one uses it");
+        assert!(!bench.sessions.remove(&one, EndPolicy::UnlessStored), "another proof uses the session");
         assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Live, 0));
         tokio::time::sleep(2 * MINUTE + TICK).await;
         assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Ending, 1));
         let late = bench.proof("c", &holding, MINUTE);
         assert!(insert(&bench.sessions, &late).is_err());
-        assert!(!bench.sessions.abandon(&holding), "it was given up before");
+        assert!(!bench.sessions.abandon(&holding), "the holding was given up before");
         assert_eq!((bench.sessions.len(), bench.end_queue.outstanding()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k10_a_session_that_somebody_else_ends_or_that_is_gone_is_not_ended_again() {
+    async fn k10_a_session_that_is_ended_elsewhere_or_gone_is_not_ended_again() {
         for state in [SessionState::EndedElsewhere, SessionState::Gone] {
             let mut bench = Bench::new(10);
             let proof = bench.sign_in("a", MINUTE);
@@ -445,9 +453,9 @@ mod tests {
         }
     }
 
-    /// The last proof leaves in one thread while another one joins in a second thread.
+    /// The last proof leaves on one thread while another proof joins on a second thread.
     #[test]
-    fn k10_a_proof_that_joins_while_the_last_one_leaves_has_a_session_or_is_told_that_it_has_none() {
+    fn k10_a_proof_that_joins_while_the_last_one_leaves_gets_a_session_or_an_error() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut bench = runtime.block_on(async { Bench::new(10) });
         let mut joined = 0;

@@ -1,4 +1,4 @@
-//! Sessions that are to be ended at Clerk (rule K10).
+//! The queue of sessions to end at Clerk (rule K10).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,13 @@ use super::session::{Session, SessionState};
 use crate::client_token::ClientSlot;
 use crate::sync::lock;
 
-/// Sessions that wait to be ended. What doesn't fit ends by itself at Clerk, after its own life.
+/// The capacity of the queue. A session that doesn't fit expires at Clerk at the end of its own lifetime.
 const QUEUE: usize = 10_000;
 
-/// What it takes to end a session.
 #[derive(Debug)]
 pub(crate) struct EndRequest {
     pub(crate) session_id: Arc<str>,
-    /// Where it is known; the secret key does without.
+    /// Empty if the client token isn't known. The Backend API doesn't need it.
     pub(crate) client: Arc<ClientSlot>,
 }
 
@@ -25,42 +24,43 @@ impl EndRequest {
         Self { session_id: Arc::clone(&session.id), client: Arc::clone(&session.client) }
     }
 
-    /// A session of which nothing but the id is known.
+    /// A request for a session of which only the id is known.
     pub(crate) fn by_id(session_id: Arc<str>) -> Self {
         Self { session_id, client: Arc::new(ClientSlot::none()) }
     }
 }
 
-/// The queue of sessions to end. It never waits, since sessions leave wherever the cache makes room.
+/// The queue of sessions to end. A push never waits, since the cache's eviction listener pushes, too.
 #[derive(Debug)]
 pub(crate) struct EndQueue {
     queue: mpsc::Sender<EndRequest>,
     waiting: Mutex<Option<mpsc::Receiver<EndRequest>>>,
-    /// Sessions outlive their entries: only those that are to be ended are.
-    keeps: bool,
-    /// Left and not done with.
+    /// Sessions outlive their proofs in a store, so a live session isn't ended with its last proof.
+    keeps_live: bool,
+    /// Requests that were pushed and aren't done yet.
     outstanding: AtomicUsize,
     done: Notify,
     dropped: AtomicU64,
 }
 
 impl EndQueue {
-    pub(crate) fn new(keeps: bool) -> Arc<Self> {
+    pub(crate) fn new(keeps_live: bool) -> Arc<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         Arc::new(Self {
             queue,
             waiting: Mutex::new(Some(waiting)),
-            keeps,
+            keeps_live,
             outstanding: AtomicUsize::new(0),
             done: Notify::new(),
             dropped: AtomicU64::new(0),
         })
     }
 
-    /// The last proof of a session has left. Where sessions outlive their proofs, only one that is to be ended is.
+    /// Queues the end of a session whose last proof has left. A live session that a store holds is left for the next
+    /// sign-in.
     pub(super) fn leave(&self, session: &Session) {
         match session.state() {
-            SessionState::Live if self.keeps => {}
+            SessionState::Live if self.keeps_live => {}
             SessionState::Live | SessionState::Ending => {
                 session.advance(SessionState::Ending);
                 self.push(EndRequest::of(session));
@@ -77,16 +77,16 @@ impl EndQueue {
         }
     }
 
-    /// One that left has been dealt with.
+    /// Called once per request, when its session has been ended or given up.
     pub(crate) fn done(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
         self.done.notify_waiters();
     }
 
-    /// Waits until all that left are dealt with.
+    /// Waits until all requests are done.
     pub(crate) async fn all_done(&self) {
         loop {
-            // Listening begins before the look, so that nothing is missed in between.
+            // Listen before the check, so that no notification is missed in between.
             let mut done = std::pin::pin!(self.done.notified());
             done.as_mut().enable();
             if self.outstanding() == 0 {
@@ -100,12 +100,12 @@ impl EndQueue {
         self.outstanding.load(Ordering::Acquire)
     }
 
-    /// The queue's other end; `None` for all but the first caller.
+    /// Takes the receiver of the queue. Returns `None` for all callers after the first.
     pub(crate) fn take(&self) -> Option<mpsc::Receiver<EndRequest>> {
         lock(&self.waiting).take()
     }
 
-    /// How many did not fit.
+    /// How many requests didn't fit into the queue.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

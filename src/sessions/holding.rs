@@ -1,4 +1,5 @@
-//! What proofs point at: a Clerk session, or the sessions of a user, with the tokens minted for them.
+//! The holding that proofs point at: one Clerk session, or the set of a user's sessions, with the tokens minted for
+//! them.
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,38 +20,38 @@ use crate::sync::lock;
 /// Refusals remembered per holding (rule K11).
 const MAX_REFUSALS: usize = 64;
 
-/// Sessions of one user by the Backend API, each for another organization.
+/// Sessions per holding with the Backend API, each for another organization.
 const MAX_SESSIONS: usize = 16;
 
-/// Mints under way per holding: one user that asks for many organizations must not take the places of all others.
+/// Concurrent mints per holding, so that one user with many organizations can't use up the calls of all others.
 const MAX_MINTS: usize = 4;
 
-/// Why there is no token of some kind, for a while.
+/// Why Clerk refused a token for some scope. Remembered for a while (rule K11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenRefusal {
-    /// The user isn't one of the organization's.
+    /// The user is not a member of the organization.
     Forbidden,
-    /// The user has something to do first.
+    /// The user has a pending task at Clerk, and must complete it first.
     ActionRequired,
-    /// The set-up can't bring it; what to do about it.
+    /// The instance or this engine is not set up for it. The text says how to fix that.
     Misconfigured(&'static str),
-    /// Clerk has answered with something that this version cannot act on (rule S3).
+    /// Clerk's answer is one that this version doesn't know (rule S3).
     Unknown,
 }
 
-/// The sessions that one or several credentials of a user are served by, with their tokens.
+/// The sessions that serve one or several credentials of a user, with their tokens.
 ///
-/// By the Frontend API it is one session, which mints for all organizations. By the Backend API it is one for each
-/// organization that was asked for.
+/// With the Frontend API it is one session, which mints for all organizations. With the Backend API it is one session
+/// for each organization that a request has named.
 #[derive(Debug)]
 pub(crate) struct Holding {
     pub(crate) user: Arc<User>,
     pub(crate) tokens: Tokens,
-    /// Places for mints.
+    /// Limits the concurrent mints.
     pub(crate) mints: Semaphore,
     sessions: Mutex<Vec<Arc<Session>>>,
     refusals: Mutex<Vec<(Scope, Instant, TokenRefusal)>>,
-    /// The last proof has left, so that no other can join. Changed under the user's lock.
+    /// The last proof has left, so no other can join. Changed under the user's lock.
     over: AtomicBool,
 }
 
@@ -70,12 +71,12 @@ impl Holding {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Whether a proof that stands points at it.
+    /// Whether a live proof points at it.
     pub(crate) fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
         self.user.proofs_on(self).iter().any(|proof| proof.is_live(now))
     }
 
-    /// The last proof has left.
+    /// Marks that the last proof has left.
     pub(super) fn close(&self) {
         self.over.store(true, Ordering::Release);
     }
@@ -84,13 +85,14 @@ impl Holding {
         lock(&self.sessions).clone()
     }
 
-    /// The session that was there first.
+    /// The session that the holding was created with, or the one that has replaced it.
     pub(crate) fn session(&self) -> Arc<Session> {
-        // There is always one: `remove` leaves the last.
+        // There is always one: `add` never removes the first session without replacing it.
         Arc::clone(&lock(&self.sessions)[0])
     }
 
-    /// The live session that is for this organization, or for none. A slug is looked up in the user's memberships.
+    /// The live session for this organization, or for the personal account. A slug is looked up in the user's
+    /// memberships.
     pub(crate) fn session_for(&self, organization: Option<&OrganizationName>) -> Option<Arc<Session>> {
         let id = match organization {
             None => None,
@@ -109,8 +111,8 @@ impl Holding {
         lock(&self.sessions).iter().any(|session| *session.id == *id)
     }
 
-    /// Adds a session for another organization, in the place of one for the same. The oldest of too many goes. Returns
-    /// the session that had to go: its tokens are dropped, and it is marked as one to end if another has replaced it.
+    /// Adds a session. It replaces one for the same organization, which is marked as ending; if the holding is full,
+    /// the oldest session other than the first makes room. Returns the displaced session, whose tokens are dropped.
     pub(super) fn add(&self, session: Arc<Session>) -> Option<Arc<Session>> {
         let mut sessions = lock(&self.sessions);
         if sessions.iter().any(|known| known.id == session.id) {
@@ -133,7 +135,7 @@ impl Holding {
         displaced.inspect(|displaced| self.tokens.forget_session(&displaced.id))
     }
 
-    /// Whether a revocation is about one of its sessions, or its user.
+    /// Whether a revocation targets the user or one of the sessions.
     pub(crate) fn concerns(&self, target: &Target) -> bool {
         match target {
             Target::User(id) => *id == self.user.id,
@@ -143,29 +145,29 @@ impl Holding {
         }
     }
 
-    /// The last token of this kind, or the last plain one, good or not: some instances want to see it (422
-    /// `missing_expired_token`).
+    /// The last token for this access, or the last plain one, even if it has expired: some instances ask for it when
+    /// they mint the next one (422 `missing_expired_token`).
     pub(crate) fn last_token(&self, access: &Access) -> Option<Arc<HeldToken>> {
         self.tokens.held(access).or_else(|| self.tokens.held(&Access::default()))
     }
 
-    /// Why there is no token of this kind, if that was found out a moment ago.
-    pub(crate) fn refused(&self, kind: &Scope, now: Instant) -> Option<TokenRefusal> {
+    /// The remembered refusal of tokens for this scope, if there is one.
+    pub(crate) fn refused(&self, scope: &Scope, now: Instant) -> Option<TokenRefusal> {
         let refusals = lock(&self.refusals);
-        refusals.iter().find(|(refused, until, _)| refused == kind && *until > now).map(|(.., why)| *why)
+        refusals.iter().find(|(refused, until, _)| refused == scope && *until > now).map(|(.., why)| *why)
     }
 
-    pub(crate) fn refuse(&self, kind: Scope, why: TokenRefusal, now: Instant, ttl: Duration) {
+    pub(crate) fn refuse(&self, scope: Scope, why: TokenRefusal, now: Instant, ttl: Duration) {
         let mut refusals = lock(&self.refusals);
-        refusals.retain(|(refused, until, _)| *until > now && *refused != kind);
+        refusals.retain(|(refused, until, _)| *until > now && *refused != scope);
         if refusals.len() >= MAX_REFUSALS {
             refusals.remove(0);
         }
-        refusals.push((kind, now + ttl, why));
+        refusals.push((scope, now + ttl, why));
     }
 }
 
-/// A holding as a key. It equals itself alone, and as long as the key is kept, its address is that of no other.
+/// A holding as a map key, compared by address. The key keeps the holding alive, so its address isn't reused.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldingKey(pub(crate) Arc<Holding>);
 

@@ -1,4 +1,4 @@
-//! Sessions by Clerk's id, for as long as they live here.
+//! The sessions in use, by Clerk's id.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -7,8 +7,8 @@ use super::holding::Holding;
 use super::session::Session;
 use crate::sync::lock;
 
-/// Finds the session that a revocation names. Sessions are taken out when the last proof of their holding leaves, or when
-/// they are dropped, so nothing has to be swept.
+/// Finds the session that a revocation names. A session is unlisted when the last proof of its holding leaves, or when
+/// it is dropped, so the index needs no sweeper.
 #[derive(Debug, Default)]
 pub(crate) struct SessionIndex(Mutex<HashMap<Arc<str>, Weak<Session>>>);
 
@@ -22,12 +22,12 @@ impl SessionIndex {
         lock(&self.0).get(id).and_then(Weak::upgrade)
     }
 
-    /// The last proof of a holding has left. The cache frees it somewhat later.
+    /// Unlists the sessions of a holding whose last proof has left. The cache may drop the proof only later.
     pub(super) fn unlist_all(&self, holding: &Holding) {
         holding.sessions().iter().for_each(|session| self.unlist(session));
     }
 
-    /// Called by a session that is being dropped; another one may have been listed under its id since.
+    /// Unlists exactly this session: another one may have been listed under the same id since.
     pub(super) fn unlist(&self, session: &Session) {
         let mut index = lock(&self.0);
         if index.get(&session.id).is_some_and(|listed| std::ptr::eq(listed.as_ptr(), session)) {

@@ -1,5 +1,5 @@
-//! What this process holds of signed-in users: a proof per credential, the holding that it points at, the sessions and
-//! tokens in it, and what was revoked.
+//! The sign-ins that this process holds: a proof per credential, the holding that the proof points at, the sessions and
+//! tokens in it, and recent revocations.
 
 mod cache;
 mod end_queue;

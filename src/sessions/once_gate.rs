@@ -1,4 +1,4 @@
-//! Something that is due from some time on, done by one at a time, without a lock to look whether it is.
+//! A gate that lets one caller through when its time has come, checked without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use tokio::time::Instant;
 
 const CLOSED: u64 = u64::MAX;
 
-/// Opens at a time, lets one through and closes behind it until it is opened again.
+/// Opens at a set time, lets one caller through, and then stays closed until it is opened again.
 #[derive(Debug)]
 pub(crate) struct OnceGate {
     made: Instant,
-    /// Nanoseconds after `made`, or `CLOSED`.
+    /// In nanoseconds after `made`, or `CLOSED`.
     opens: AtomicU64,
 }
 
 impl OnceGate {
-    /// `None` never opens by itself.
+    /// A gate that opens then. With `None` it stays closed until [`open_at`](Self::open_at).
     pub(crate) fn new(opens: Option<Instant>) -> Self {
         let once_gate = Self { made: Instant::now(), opens: AtomicU64::new(CLOSED) };
         if let Some(opens) = opens {
@@ -25,20 +25,20 @@ impl OnceGate {
         once_gate
     }
 
-    /// Whether one could go through now: a relaxed look for the hot path.
+    /// Whether a caller could pass now. A relaxed load, for the hot path.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);
         opens != CLOSED && now.saturating_duration_since(self.made) >= Duration::from_nanos(opens)
     }
 
-    /// Goes through: true for one of all who try.
+    /// Passes the gate. Returns true for exactly one of all callers that try.
     pub(crate) fn pass(&self, now: Instant) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);
         self.is_open(now)
             && self.opens.compare_exchange(opens, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Whether it will open by itself, later.
+    /// Whether it is set to open later.
     pub(crate) fn is_waiting(&self, now: Instant) -> bool {
         self.opens.load(Ordering::Relaxed) != CLOSED && !self.is_open(now)
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_on_time_for_one() {
+    async fn it_opens_on_time_for_one_caller() {
         let second = Duration::from_secs(1);
         let once_gate = OnceGate::new(Some(Instant::now() + second));
         assert!(!once_gate.pass(Instant::now()));

@@ -1,4 +1,4 @@
-//! The proof of a password: what a credential is found by, and how long it stands.
+//! The proof of a password: which credential it is for, and how long it is valid.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
@@ -12,42 +12,42 @@ use super::holding::Holding;
 use super::once_gate::OnceGate;
 use crate::key::CredentialKey;
 
-/// How long a proof of a password stands, and from when it is renewed ahead of its end.
+/// When a proof ends, and from when on it is renewed before that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProofLife {
     pub(crate) end: Instant,
     pub(crate) renew: Option<Instant>,
 }
 
-/// Whether a credential is let in by its proof.
+/// Whether a proof lets requests in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ProofState {
     Live,
-    /// The password may have been changed since. The holding stays for when it has been proven again.
+    /// The password may have been changed. The holding stays for when the password has been proven again.
     MustBeProvenAgain,
     Over,
 }
 
-/// A credential whose password Clerk has accepted, and the holding that it is served by.
+/// A credential whose password Clerk has accepted, and the holding that serves it.
 #[derive(Debug)]
 pub(crate) struct Proof {
     pub(crate) key: CredentialKey,
     pub(crate) holding: Arc<Holding>,
-    /// When the password was first proven. The times below are milliseconds from then on: 49 days at most.
+    /// When the password was first proven. The times below are milliseconds from then on, which fit for 49 days.
     start: Instant,
-    /// When it was last proven.
-    proven: AtomicU32,
+    /// When the password was last proven.
+    last_proven: AtomicU32,
     end: AtomicU32,
-    /// Renewing the proof ahead of its end.
+    /// Opens when the proof is due to be renewed.
     pub(crate) renewal: OnceGate,
     state: AtomicU8,
-    /// For a renewal that waits. Most proofs never have one, so it takes no room before.
+    /// Wakes a waiting renewal. Most proofs never have one, so it is allocated on first use.
     ended: OnceLock<Box<Notify>>,
 }
 
 impl Proof {
-    /// A proof that counts from `start`. It never outlives its session.
+    /// A proof from `start` on. It never outlives its session.
     pub(crate) fn new(
         key: CredentialKey,
         holding: Arc<Holding>,
@@ -60,7 +60,7 @@ impl Proof {
             key,
             holding,
             start,
-            proven: AtomicU32::new(0),
+            last_proven: AtomicU32::new(0),
             end: AtomicU32::new(millis(end.saturating_duration_since(start))),
             renewal: OnceGate::new(life.renew),
             state: AtomicU8::new(ProofState::Live as u8),
@@ -68,12 +68,12 @@ impl Proof {
         })
     }
 
-    /// Whether the proof still stands. It is the same clock reading that the token is judged by.
+    /// Whether the proof lets requests in. Callers pass the same `now` as for the token, so that both agree.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         !self.has_ended(now) && self.state() == ProofState::Live
     }
 
-    /// Whether its time is up, or it is over.
+    /// Whether the proof has expired, or was marked as over.
     pub(super) fn has_ended(&self, now: Instant) -> bool {
         millis(now.saturating_duration_since(self.start)) >= self.end.load(Ordering::Relaxed)
             || self.is_over()
@@ -91,43 +91,43 @@ impl Proof {
         }
     }
 
-    /// The password has been proven anew at `at`, without a new session.
+    /// Records that the password was proven again at `at`, without a new session.
     pub(crate) fn renew(&self, at: Instant, life: ProofLife) {
         let end = self.holding.session().end.map_or(life.end, |end| end.min(life.end));
         let since_start = |at: Instant| millis(at.saturating_duration_since(self.start));
-        self.proven.fetch_max(since_start(at), Ordering::Relaxed);
+        self.last_proven.fetch_max(since_start(at), Ordering::Relaxed);
         self.end.fetch_max(since_start(end), Ordering::Relaxed);
         if let Some(renew) = life.renew {
             self.renewal.open_at(renew);
         }
-        self.move_on(ProofState::MustBeProvenAgain, ProofState::Live);
+        self.transition(ProofState::MustBeProvenAgain, ProofState::Live);
     }
 
-    /// A password that was last proven before then lets nobody in until it is proven again.
+    /// Lets no request in until the password is proven again, if it was last proven before `before`.
     pub(super) fn expire(&self, before: Instant) {
-        if self.start + Duration::from_millis(self.proven.load(Ordering::Relaxed).into()) < before {
-            self.move_on(ProofState::Live, ProofState::MustBeProvenAgain);
+        if self.start + Duration::from_millis(self.last_proven.load(Ordering::Relaxed).into()) < before {
+            self.transition(ProofState::Live, ProofState::MustBeProvenAgain);
         }
     }
 
-    fn move_on(&self, from: ProofState, to: ProofState) {
+    fn transition(&self, from: ProofState, to: ProofState) {
         _ = self.state.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Nothing is handed on by it any more, whoever still holds it.
+    /// Ends the proof for all who still hold a reference to it.
     pub(crate) fn mark_over(&self) {
         self.state.store(ProofState::Over as u8, Ordering::Release);
-        // Either a renewal sees the store, or this sees the renewal.
+        // Pairs with the fence in `ended`: either the renewal sees the store, or this load sees the renewal.
         fence(Ordering::SeqCst);
         if let Some(ended) = self.ended.get() {
             ended.notify_waiters();
         }
     }
 
-    /// Waits until nothing is handed on by it any more.
+    /// Waits until the proof is over.
     pub(crate) async fn ended(&self) {
         let mut ended = pin!(self.ended.get_or_init(Box::default).notified());
-        // Listening begins before the look, so that no end is missed in between.
+        // Listen before the check, so that the notification isn't missed in between.
         ended.as_mut().enable();
         fence(Ordering::SeqCst);
         if !self.is_over() {

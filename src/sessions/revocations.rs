@@ -1,9 +1,9 @@
-//! What was revoked a moment ago, for the flights that started before it (rule K9).
+//! Recent revocations, for the flights that started before them (rule K9).
 //!
-//! A revocation removes what is stored. What is under way can't be found by then, since a sign-in doesn't know its
-//! user before it is answered; so each flight carries the generation of its start, and before its result is stored it
-//! is held against what was revoked since. Both happen under one lock: a flight either stores before a revocation,
-//! which then finds it, or sees it.
+//! A revocation removes what is stored. It can't find the flights that are under way, since a sign-in doesn't know its
+//! user before Clerk answers. So each flight carries the generation of its start, and compares its result with the
+//! revocations since then before it stores it. Both happen under one lock: a flight either stores its result before a
+//! revocation, which then removes it, or sees the revocation.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -14,21 +14,22 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// Revocations remembered for flights. Over that, the oldest concern every flight that started before them.
+/// Revocations remembered for flights. Beyond that the oldest are dropped, and void every flight that started before
+/// them.
 const MAX_TOMBSTONES: usize = 1024;
 
-/// What a revocation is about.
+/// The target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     User(Box<str>),
     Session(Box<str>),
     Organization(Box<str>),
-    /// What a user has proven before an instant.
+    /// The proofs that a user has given before an instant.
     Proofs(Box<str>, Instant),
     All,
 }
 
-/// The count of revocations at some point.
+/// The number of revocations at some point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation(u64);
 
@@ -37,22 +38,21 @@ pub(crate) struct Generation(u64);
 pub(crate) struct Revocations {
     recent: Mutex<Recent>,
     generation: AtomicU64,
-    /// The generation of the last revocation of an organization: what tokens for organizations are held against on
-    /// each use.
+    /// The generation of the last revocation of any organization. Each use of an organization's token compares with it.
     organizations: AtomicU64,
-    /// How long a flight can take, and so how long a tombstone must stand.
+    /// How long a flight can take, and so for how long a tombstone is needed.
     flight: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Recent {
     tombstones: VecDeque<(Generation, Instant, Target)>,
-    /// Flights that started before this generation are all concerned.
+    /// Flights that started before this generation are all void.
     forgotten: u64,
-    /// When an organization was last revoked. Tokens for it live on elsewhere for as long as a session does, so
-    /// this outlives the tombstones.
+    /// The generation in which each organization was last revoked. It outlives the tombstones, since a token for the
+    /// organization may be stored for as long as its session lives.
     organizations: HashMap<Box<str>, u64>,
-    /// Tokens for any organization from before this generation are void.
+    /// Tokens of an earlier generation are void for every organization.
     organizations_forgotten: u64,
 }
 
@@ -72,7 +72,7 @@ impl Revocations {
         Generation(self.generation.load(Ordering::Acquire))
     }
 
-    /// Puts a tombstone up. What is stored is removed after that, by who revokes.
+    /// Adds a tombstone. The caller removes stored sessions and tokens after that, not before.
     pub(crate) fn revoke(&self, target: Target, now: Instant) {
         let mut recent = lock(&self.recent);
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
@@ -84,8 +84,8 @@ impl Revocations {
             recent.organizations.insert(id.clone(), generation);
             self.organizations.store(generation, Ordering::Release);
         }
-        // What is forgotten concerns every flight from before it: of those there are none left where it stood as long as
-        // a flight can take, or else too many revocations for a closer look.
+        // A forgotten tombstone voids every flight from before it. If it is older than a flight can take, there is no
+        // such flight; otherwise there were too many revocations to be precise.
         while recent.tombstones.len() >= MAX_TOMBSTONES
             || recent.tombstones.front().is_some_and(|(_, at, _)| now - *at > self.flight)
         {
@@ -95,7 +95,7 @@ impl Revocations {
         recent.tombstones.push_back((Generation(generation), now, target));
     }
 
-    /// Stores a flight's result, unless something that it `concerns` was revoked since its start.
+    /// Stores a flight's result, unless a target that it `concerns` was revoked since the flight started.
     pub(crate) fn store_unless_revoked<T>(
         &self,
         since: Generation,
@@ -110,18 +110,18 @@ impl Revocations {
                 .rev()
                 .take_while(|(generation, ..)| *generation > since)
                 .any(|(_, _, target)| *target == Target::All || concerns(target));
-        // Still under the lock: no revocation can come in between.
+        // Still under the lock, so that no revocation can happen in between.
         if revoked { None } else { Some(store()) }
     }
 
-    /// Whether this organization was revoked since.
+    /// Whether this organization was revoked after `since`.
     pub(crate) fn organization_since(&self, id: &str, since: Generation) -> bool {
         let recent = lock(&self.recent);
         let last = recent.organizations.get(id).copied().unwrap_or(recent.organizations_forgotten);
         last.max(recent.organizations_forgotten) > since.0
     }
 
-    /// Whether any organization was revoked since; one relaxed look.
+    /// Whether any organization was revoked after `since`. One relaxed load, for the hot path.
     pub(crate) fn organizations_since(&self, since: Generation) -> bool {
         self.organizations.load(Ordering::Relaxed) > since.0
     }
@@ -147,20 +147,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k9_more_revocations_than_are_kept_concern_every_flight_from_before_them() {
+    async fn k9_more_revocations_than_are_remembered_void_every_earlier_flight() {
         let revocations = Revocations::new(Duration::from_secs(5));
         let before = revocations.now();
         for count in 0..=MAX_TOMBSTONES {
             revocations.revoke(user(&format!("user-{count}")), Instant::now());
         }
-        let of_nobody = |_: &Target| false;
-        assert_eq!(revocations.store_unless_revoked(before, of_nobody, || 1), None);
-        assert_eq!(revocations.store_unless_revoked(revocations.now(), of_nobody, || 1), Some(1));
+        let of_no_user = |_: &Target| false;
+        assert_eq!(revocations.store_unless_revoked(before, of_no_user, || 1), None);
+        assert_eq!(revocations.store_unless_revoked(revocations.now(), of_no_user, || 1), Some(1));
         assert_eq!(lock(&revocations.recent).tombstones.len(), MAX_TOMBSTONES);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_tombstone_stands_for_one_flight() {
+    async fn a_tombstone_lasts_as_long_as_a_flight_can_take() {
         let revocations = Revocations::new(Duration::from_secs(5));
         revocations.revoke(user("jane"), Instant::now());
         tokio::time::advance(Duration::from_secs(6)).await;
@@ -194,7 +194,7 @@ mod tests {
         assert!(revocations.organization_since("acme", before));
         assert!(!revocations.organization_since("acme", between));
         assert!(!revocations.organization_since("globex", before));
-        // More of them than are kept: tokens of any organization from before are void.
+        // With more revocations than are remembered, earlier tokens are void for every organization.
         for count in 0..=MAX_TOMBSTONES {
             revocations.revoke(Target::Organization(format!("org-{count}").into()), Instant::now());
         }

@@ -1,4 +1,4 @@
-//! One session at Clerk, as this process knows it.
+//! One Clerk session, as this process knows it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -9,7 +9,7 @@ use super::index::SessionIndex;
 use super::users::User;
 use crate::client_token::ClientSlot;
 
-/// The organization that Clerk has as a session's active one.
+/// A session's active organization at Clerk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Active {
     /// A touch is under way, or its answer was lost.
@@ -24,44 +24,44 @@ impl From<Option<Box<str>>> for Active {
     }
 }
 
-/// How far a session is on its way out.
+/// The lifecycle of a session. States are ordered; a session only advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum SessionState {
     Live,
-    /// It is to be ended at Clerk as soon as no proof points at it, or it is being ended.
+    /// To be ended at Clerk as soon as no proof points at it, or being ended now.
     Ending,
-    /// Somebody else ends it: a call to sign out, or the shutdown.
+    /// A sign-out or the shutdown ends it, so the end queue must not.
     EndedElsewhere,
-    /// It is over at Clerk, so there is nothing to end.
+    /// Over at Clerk already.
     Gone,
 }
 
-/// A Clerk session, and what is needed to mint for it without the password.
+/// A Clerk session, with what it takes to mint its tokens without the password.
 ///
-/// There is one of these per Clerk session, however many credentials use it.
+/// There is one `Session` per Clerk session, however many credentials use it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Shared with whatever finds the session by it.
+    /// Shared with the index.
     pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
     pub(crate) client: Arc<ClientSlot>,
-    /// The id of the organization that it was opened for, and that tokens made with the secret key name.
+    /// The id of the organization that the session was opened for, which the Backend API puts into its tokens.
     organization: Option<Box<str>>,
-    /// Clerk has taken the organization from it.
+    /// The user has left the organization, so Clerk has removed it from the session.
     lost_organization: AtomicBool,
-    /// When it ends at Clerk, where Clerk has said so.
+    /// When it ends at Clerk, if Clerk has said so.
     pub(crate) end: Option<Instant>,
-    /// Waits for an organization to be chosen, and for nothing else.
+    /// The session is pending only because the user must choose an organization.
     pub(crate) choose_organization: AtomicBool,
-    /// A touch and the mint that follows it are one critical section (rule S8), and this is its lock.
+    /// Held across a touch and the mint that follows it (rule S8).
     pub(crate) active_organization: tokio::sync::Mutex<Active>,
     state: AtomicU8,
-    /// Where it is listed by its id, as long as it lives.
+    /// The index that lists this session.
     listed: OnceLock<Weak<SessionIndex>>,
 }
 
-/// What a sign-in, or a store of earlier sign-ins, says of a session.
+/// A session as a sign-in or a session store describes it.
 pub(crate) struct NewSession {
     pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
@@ -97,7 +97,7 @@ impl Session {
         }
     }
 
-    /// Moves on to a later state; a session never comes back.
+    /// Advances to a later state. Does nothing if the session is there already, or further.
     pub(crate) fn advance(&self, to: SessionState) {
         self.state.fetch_max(to as u8, Ordering::AcqRel);
     }
@@ -106,12 +106,12 @@ impl Session {
         _ = self.listed.set(Arc::downgrade(index));
     }
 
-    /// The id of the organization that it was opened for.
+    /// The id of the organization that the session was opened for.
     pub(crate) fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
     }
 
-    /// Whether tokens that are made with the secret key name the organization of this id, or none.
+    /// Whether tokens that the Backend API mints from this session name this organization, or none.
     pub(super) fn is_for(&self, organization: Option<&str>) -> bool {
         self.organization() == organization && !self.lost_organization.load(Ordering::Relaxed)
     }

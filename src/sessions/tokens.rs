@@ -1,4 +1,4 @@
-//! The tokens of one session: one for the personal account, and one each for a few organizations and templates.
+//! The tokens of one holding: one for the personal account, and one each for a few organizations and templates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,35 +13,35 @@ use crate::access::Access;
 use crate::scope::Scope;
 use crate::session::ClerkSession;
 
-/// Tokens kept beside the plain one per session (rule K7); the least recently used goes first.
+/// Tokens per holding besides the plain one (rule K7). The least recently used one makes room.
 pub(crate) const MAX_SCOPED_TOKENS: usize = 16;
 
-/// The default of the least life a token is handed on with (rule K2).
+/// The default for the life that a token must have left when a request gets it (rule K2).
 const MIN_TOKEN_LIFE: Duration = Duration::from_secs(10);
 
-/// A verified token and how long it is good for, on the monotonic clock.
+/// A verified token, and how long it is valid on the monotonic clock.
 #[derive(Debug)]
 pub(crate) struct HeldToken {
     pub(crate) session: ClerkSession,
     good_until: Instant,
     life: Duration,
-    /// Milliseconds after the request for it left: there is one of these per token, and a token lives a day at most.
+    /// In milliseconds after the mint started. A `u32` saves memory, and a token lives for at most a day.
     renew_after: u32,
-    /// Minting the next one ahead of this one's end.
+    /// Opens when the next token is due to be minted.
     pub(crate) renewal: OnceGate,
-    /// Handed on since it was last asked.
+    /// Set on use; cleared by [`take_use`](Self::take_use).
     in_use: AtomicBool,
-    /// The generation that its mint left in.
+    /// The generation in which its mint started.
     since: Generation,
-    /// When it was last handed on, as a count of uses of its session's scoped tokens.
+    /// When it was last used, as a count of uses of the holding's scoped tokens.
     used: AtomicU64,
 }
 
-/// Whether a token may still be handed on.
+/// Whether a request may still get a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Good,
-    /// Even a new token wouldn't live as long as is asked for.
+    /// Even a new token wouldn't live as long as the access asks for.
     NeverGood,
     Stale,
 }
@@ -69,8 +69,8 @@ impl HeldToken {
         }
     }
 
-    /// The life that a token must have left, if its whole life is `life`: what is asked for, or 10 s, or a fifth of
-    /// it where that is less.
+    /// The life that a token with the lifetime `life` must have left: as much as the access asks for, by default the
+    /// smaller of 10 s and a fifth of `life`.
     pub(crate) fn least_life(life: Duration, access: &Access) -> Duration {
         access.min_token_life.unwrap_or_else(|| MIN_TOKEN_LIFE.min(life / 5))
     }
@@ -86,8 +86,8 @@ impl HeldToken {
         }
     }
 
-    /// Of two tokens of one kind, whether the other is fresher: by `oiat`, when its claims were true, then by `iat`,
-    /// as Clerk's own SDKs compare them.
+    /// Whether `other` should replace this token. Tokens compare by `oiat`, the time that their claims are from, and
+    /// then by `iat`, as in Clerk's own SDKs.
     fn gives_way_to(&self, other: &Self, now: Instant) -> bool {
         if self.freshness(&Access::default(), now) != Freshness::Good || self.since < other.since {
             return true;
@@ -96,7 +96,7 @@ impl HeldToken {
         fresh(self) <= fresh(other)
     }
 
-    /// When the request for it left.
+    /// When its mint started.
     pub(crate) fn minted_at(&self) -> Instant {
         self.good_until - self.life
     }
@@ -105,7 +105,7 @@ impl HeldToken {
         self.minted_at() + Duration::from_millis(self.renew_after.into())
     }
 
-    /// Whether it was handed on since this was last asked.
+    /// Whether the token was used since the last call of this method.
     pub(crate) fn take_use(&self) -> bool {
         self.in_use.swap(false, Ordering::Relaxed)
     }
@@ -134,8 +134,8 @@ struct TokenSet {
 }
 
 impl Tokens {
-    /// The session to hand on, if a token for this access is there and good; and whether the next one is due, which
-    /// is told to one caller only.
+    /// The session for a request, if there is a good token for this access; and whether the next token is due, which
+    /// only one caller is told.
     pub(crate) fn good(
         &self,
         access: &Access,
@@ -156,7 +156,7 @@ impl Tokens {
         if token.freshness(access, now) != Freshness::Good {
             return None;
         }
-        // Mostly a look, so that threads that share a token don't write to it by turns.
+        // Load first, so that threads that share a token don't contend for its cache line.
         if !token.in_use.load(Ordering::Relaxed) {
             token.in_use.store(true, Ordering::Relaxed);
         }
@@ -164,7 +164,7 @@ impl Tokens {
         Some((token.session.clone(), due))
     }
 
-    /// The token itself, if it is good. Nothing is due and nothing is used by it.
+    /// The token itself, if it is good. This neither counts as a use nor passes the renewal gate.
     pub(crate) fn good_as_is(
         &self,
         access: &Access,
@@ -175,13 +175,13 @@ impl Tokens {
             .filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked(revocations))
     }
 
-    /// The accesses that good tokens are held for, beside the plain one.
+    /// The scopes, other than the plain one, that have a token which has not expired.
     pub(crate) fn scopes(&self, now: Instant) -> Vec<Scope> {
         let held = self.held.load();
         held.scoped.iter().filter(|(_, token)| now < token.good_until).map(|(key, _)| key.clone()).collect()
     }
 
-    /// The token held for this access, good or not.
+    /// The token for this access, even if it has expired.
     pub(crate) fn held(&self, access: &Access) -> Option<Arc<HeldToken>> {
         let held = self.held.load();
         if access.scope.is_plain() {
@@ -213,8 +213,8 @@ impl Tokens {
         });
     }
 
-    /// Takes a new token in, unless the one that is held still serves and was issued later: answers can overtake each
-    /// other, and Clerk's edge may mint from older claims.
+    /// Stores a new token, unless the current one is still good and was issued later: answers can overtake each other,
+    /// and Clerk's edge may mint from older claims.
     pub(crate) fn put(&self, access: &Access, token: &Arc<HeldToken>, now: Instant) {
         token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.held.rcu(|held| {

@@ -1,4 +1,4 @@
-//! The users whose credentials were proven here: what a revocation has to find.
+//! The users whose credentials were proven here, so that a revocation can find their proofs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,62 +15,63 @@ use crate::membership::Membership;
 use crate::scope::OrganizationName;
 use crate::sync::lock;
 
-/// Proofs per user. Each spelling of an identifier is a credential of its own, so one user could otherwise fill the cache.
+/// The most proofs per user. Each spelling of an identifier is another credential, so one user could otherwise fill the
+/// cache.
 const MAX_PROOFS: usize = 16;
 
-/// Organizations that a user isn't known to be a member of, asked for in any ten seconds: each costs a call.
+/// How many organizations without a known membership a user may request per window. Each costs a call.
 const MAX_UNKNOWN: u32 = 32;
 const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
 
-/// What becomes of the sessions of a holding when its last proof leaves.
+/// How a holding's sessions end when its last proof leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndPolicy {
-    /// They are ended where they would be of no more use, and left for the next sign-in where a store keeps them.
+    /// End the sessions at Clerk, unless a store holds them for the next sign-in.
     UnlessStored,
-    /// They are ended at Clerk: the password was refused, or the user revoked.
+    /// End the sessions at Clerk: the password was refused, or the user was revoked.
     Always,
 }
 
-/// The last proof of a holding has left.
+/// The error if the last proof of a holding has left, so that no proof or session can join it.
 #[derive(Debug)]
 pub(crate) struct HoldingIsOver;
 
 /// Which proofs of a user share a holding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Those of one Clerk session.
+    /// The proofs of one Clerk session share a holding.
     OneSession,
-    /// All of them, with a session for each organization.
+    /// All proofs of the user share one holding, which has a session for each organization.
     AllSessions,
 }
 
 /// A proof that has joined a holding.
 pub(super) struct Joined {
     pub(super) proof: Arc<Proof>,
-    /// The user's oldest proof where there are too many now, to be removed.
+    /// The user's oldest proof if there are too many now. The caller must remove it.
     pub(super) oldest: Option<Arc<Proof>>,
-    /// The session that had to go.
+    /// The session that the new one has displaced from the holding.
     pub(super) displaced: Option<Arc<Session>>,
 }
 
-/// One user: shared by the sessions and the proven marks that are the user's, and gone with the last of them.
+/// A user, shared by the user's sessions and trust records, and dropped with the last of them.
 ///
-/// The lock of `proofs` is the one under which a proof joins a holding and the last proof leaves it: a holding whose last
-/// proof has left takes no other.
+/// A proof joins a holding, and the last proof leaves it, under the lock of `proofs`. So no proof can join a holding
+/// whose last proof has left.
 #[derive(Debug)]
 pub(crate) struct User {
     pub(crate) id: Box<str>,
-    /// Counts revocations: a mark made before one is worth nothing.
+    /// The number of revocations. A trust record from before the last one is void.
     revoked: AtomicU64,
     proofs: Mutex<Vec<Weak<Proof>>>,
     /// The user's organizations, as of the last answer that listed them.
     memberships: Mutex<Box<[Membership]>>,
-    /// Since when how many unknown organizations were asked for.
+    /// The start of the current window, and how many organizations without a known membership were requested in it.
     unknown: Mutex<Option<(Instant, u32)>>,
 }
 
 impl User {
-    /// Whether one more organization may be asked for that the user isn't known to be a member of.
+    /// Whether the user may request another organization without a known membership. Counts the request.
     pub(crate) fn may_ask_for_unknown(&self, now: Instant) -> bool {
         let mut unknown = lock(&self.unknown);
         let (_, asked) = match &mut *unknown {
@@ -81,7 +82,7 @@ impl User {
         *asked <= MAX_UNKNOWN
     }
 
-    /// The id of an organization that the user is known to be a member of.
+    /// The id of an organization, if the user is known to be a member of it.
     pub(crate) fn member_of(&self, organization: &OrganizationName) -> Option<Box<str>> {
         Membership::find(&lock(&self.memberships), organization).map(Into::into)
     }
@@ -94,12 +95,12 @@ impl User {
         self.revoked.load(Ordering::Acquire)
     }
 
-    /// Joins a proof to a holding in use that has the session already, or that the user's sessions share, or else to
-    /// `own`. There is one live object per Clerk session, since the choice and the joining are under one lock.
+    /// Joins a proof to the holding in use that has the session or that `sharing` selects, and otherwise to `own`. The
+    /// choice and the joining are under one lock, so that there is one live holding per Clerk session.
     ///
     /// # Errors
     ///
-    /// The session is being ended.
+    /// Returns an error if the session is being ended.
     pub(super) fn join(
         &self,
         session: &Arc<Session>,
@@ -129,11 +130,11 @@ impl User {
         Ok(Joined { proof, oldest, displaced })
     }
 
-    /// Adds a session to a holding that is in use. Returns the session that had to go.
+    /// Adds a session to a holding. Returns the session that it has displaced.
     ///
     /// # Errors
     ///
-    /// The last proof of the holding has left.
+    /// Returns an error if the last proof of the holding has left.
     pub(super) fn add_session(
         &self,
         holding: &Holding,
@@ -146,15 +147,15 @@ impl User {
         Ok(holding.add(Arc::clone(session)))
     }
 
-    /// A proof leaves its holding. The last one takes the holding's sessions along: they are ended, or where sessions
-    /// outlive their proofs, left for the next sign-in unless they are to be ended.
+    /// Removes a proof from its holding. If it was the last one, closes the holding and releases its sessions by
+    /// `policy`. Returns whether it was the last one.
     pub(super) fn leave(&self, proof: &Proof, policy: EndPolicy, queue: &EndQueue) -> bool {
         let mut proofs = lock(&self.proofs);
         proofs.retain(|known| !std::ptr::eq(known.as_ptr(), proof));
         self.release(&proofs, &proof.holding, policy, queue)
     }
 
-    /// Gives a holding up that no proof may have joined. Whether it was the last to use it.
+    /// Closes a holding that no proof uses, and releases its sessions by `policy`. Returns whether it did.
     pub(super) fn abandon(&self, holding: &Arc<Holding>, policy: EndPolicy, queue: &EndQueue) -> bool {
         let proofs = lock(&self.proofs);
         self.release(&proofs, holding, policy, queue)
@@ -188,7 +189,7 @@ impl User {
         self.holding(|holding| holding.has_session(session_id))
     }
 
-    /// A holding in use that fits.
+    /// A holding in use for which `fits` returns true.
     pub(crate) fn holding(&self, fits: impl Fn(&Holding) -> bool) -> Option<Arc<Holding>> {
         let proofs = self.proofs();
         let mut held = proofs.iter().filter(|proof| !proof.is_over()).map(|proof| &proof.holding);
@@ -204,12 +205,12 @@ impl User {
         self.proofs().into_iter().filter(|proof| Arc::ptr_eq(&proof.holding, holding)).collect()
     }
 
-    /// Passwords that were last proven before then must be proven again.
+    /// Lets no request in by a password that was last proven before `before`, until it is proven again.
     fn expire_proofs(&self, before: Instant) {
         self.proofs().iter().for_each(|proof| proof.expire(before));
     }
 
-    /// Voids the user's marks, and returns the proofs that are held.
+    /// Voids the user's trust records. Returns the user's proofs, which the caller must remove.
     fn revoke(&self) -> Vec<Arc<Proof>> {
         self.revoked.fetch_add(1, Ordering::AcqRel);
         self.proofs()
@@ -218,24 +219,24 @@ impl User {
 
 /// All users, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Users(Mutex<Register>);
+pub(crate) struct Users(Mutex<UserIndex>);
 
 #[derive(Debug, Default)]
-struct Register {
+struct UserIndex {
     by_id: HashMap<Box<str>, Weak<User>>,
-    /// The size at which those that are gone are cleared out next.
+    /// The size at which entries of dropped users are cleared out next.
     clear_at: usize,
 }
 
 impl Users {
     pub(crate) fn of(&self, id: &str) -> Arc<User> {
-        let mut register = lock(&self.0);
-        if let Some(user) = register.by_id.get(id).and_then(Weak::upgrade) {
+        let mut index = lock(&self.0);
+        if let Some(user) = index.by_id.get(id).and_then(Weak::upgrade) {
             return user;
         }
-        if register.by_id.len() >= register.clear_at {
-            register.by_id.retain(|_, user| user.strong_count() > 0);
-            register.clear_at = 2 * register.by_id.len() + 1024;
+        if index.by_id.len() >= index.clear_at {
+            index.by_id.retain(|_, user| user.strong_count() > 0);
+            index.clear_at = 2 * index.by_id.len() + 1024;
         }
         let user = Arc::new(User {
             id: id.into(),
@@ -244,17 +245,17 @@ impl Users {
             memberships: Mutex::default(),
             unknown: Mutex::default(),
         });
-        register.by_id.insert(id.into(), Arc::downgrade(&user));
+        index.by_id.insert(id.into(), Arc::downgrade(&user));
         user
     }
 
-    /// Voids what is known of a user, and returns the proofs that are held.
+    /// Voids a user's trust records. Returns the user's proofs, which the caller must remove.
     pub(crate) fn revoke(&self, id: &str) -> Vec<Arc<Proof>> {
         let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
         user.map(|user| user.revoke()).unwrap_or_default()
     }
 
-    /// Passwords of a user that were last proven before then must be proven again.
+    /// Lets no request of a user in by a password that was last proven before `before`, until it is proven again.
     pub(crate) fn expire_proofs(&self, id: &str, before: Instant) {
         let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
         if let Some(user) = user {
@@ -262,7 +263,7 @@ impl Users {
         }
     }
 
-    /// Voids what is known of everybody.
+    /// Voids the trust records of all users.
     pub(crate) fn revoke_all(&self) {
         let users: Vec<_> = lock(&self.0).by_id.values().filter_map(Weak::upgrade).collect();
         users.iter().for_each(|user| _ = user.revoke());

@@ -1,4 +1,4 @@
-//! Known devices that outlive a restart.
+//! A device store in a file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,19 +12,20 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::devices::{DEFAULT_LIMIT, Devices};
-use super::journal::{Kept, Out, State, Tray};
+use super::journal::{Inbox, Out, Persistent, State};
 use super::{CLOCK_MARGIN, DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, from_millis, millis};
 
-/// Devices in a file, so that a restarted process is still the device that Clerk knows.
+/// A [`DeviceStore`] in a file, so that a restarted process is still the device that Clerk knows.
 ///
-/// Use it where the instance has Device Trust, or mails its users about new devices. The file holds client tokens, which
-/// are secrets: only its owner can read it, and a process holds it for itself, since a client token belongs to one. A
-/// device that is forgotten may stand in the file until that is written anew. Give it a local disk, and a directory that
-/// the process may write to.
+/// Use it if the instance has Device Trust, or sends its users emails about new devices. The file must be on a local
+/// disk, in a directory that the process can write to. It holds client tokens, which are secrets: only its owner can
+/// read it, and one process locks it, since a client token belongs to one process. A removed device may stay in the
+/// file until the file is rewritten.
 ///
-/// Bounded like [`MemoryDevices`](crate::store::MemoryDevices). What is older than 30 days is dropped when the file is opened.
-/// A file that can't be written to any more is logged, and memory goes on. What another process has handed in by a
-/// [`DeviceInbox`](crate::store::DeviceInbox) is taken in when the file is opened, and when a device isn't known.
+/// The limit is the same as that of [`MemoryDevices`](crate::store::MemoryDevices). Devices without a sign-in for 395
+/// days are dropped when the file is opened; the engine itself uses a device for 30 days. If the file can't be written,
+/// an error is logged once a minute, and the store continues in memory. Devices that another process hands in with a
+/// [`DeviceInbox`](crate::store::DeviceInbox) are added when the file is opened, and when a look-up finds no device.
 ///
 /// ```no_run
 /// use tower_clerk::store::DeviceFile;
@@ -33,40 +34,41 @@ use super::{CLOCK_MARGIN, DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, fro
 /// # Ok::<_, tower_clerk::store::StoreError>(())
 /// ```
 pub struct DeviceFile {
-    kept: Kept<Devices>,
-    tray: Tray,
+    file: Persistent<Devices>,
+    inbox: Inbox,
 }
 
 impl DeviceFile {
-    /// Opens the file, or makes it, and keeps it for this process until dropped.
+    /// Opens or creates the file, and locks it for this process until the store is dropped.
     ///
     /// # Errors
     ///
-    /// Somebody else holds the file, it is none of this kind, or the system refuses: see [`StoreErrorKind`].
+    /// Returns an error if another process or store holds the file, if the path or its content is not such a file, or
+    /// if the operating system refuses access: see [`StoreErrorKind`].
     ///
     /// [`StoreErrorKind`]: crate::store::StoreErrorKind
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with_limit(path, DEFAULT_LIMIT)
     }
 
-    /// As [`open`](Self::open), with room for so many devices instead of 10,000.
+    /// Like [`open`](Self::open), with room for this many devices instead of 10,000.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) has them.
+    /// Returns an error in the same cases as [`open`](Self::open).
     pub fn open_with_limit(path: impl AsRef<Path>, limit: usize) -> Result<Self, StoreError> {
-        let kept = Kept::open(path.as_ref(), Devices::new(limit))?;
-        let devices = Self { tray: kept.tray()?, kept };
-        devices.take_in();
+        let file = Persistent::open(path.as_ref(), Devices::new(limit))?;
+        let devices = Self { inbox: file.inbox()?, file };
+        devices.collect_handed_in();
         Ok(devices)
     }
 
-    /// Takes in the devices that another process has handed in.
-    fn take_in(&self) {
-        self.tray.collect(Devices::FORMAT, |line| self.accept(line));
+    /// Adds the devices that another process has handed in.
+    fn collect_handed_in(&self) {
+        self.inbox.collect(Devices::FORMAT, |line| self.accept(line));
     }
 
-    /// Whether the line is a device's, which is known from now on, unless a newer one is.
+    /// Adds the device of a line, unless a newer one is stored. Returns whether the line holds a device.
     fn accept(&self, line: &[u8]) -> bool {
         let Ok(Line::Put { identifier, user, token, seen }) = serde_json::from_slice(line) else {
             return false;
@@ -83,30 +85,30 @@ impl DeviceFile {
     }
 
     fn known(&self, identifier: &str) -> Option<KnownDevice> {
-        self.kept.read(|devices| devices.get(identifier))
+        self.file.read(|devices| devices.get(identifier))
     }
 }
 
 #[cfg(test)]
 impl DeviceFile {
     pub(super) fn compact(&self) {
-        self.kept.compact();
+        self.file.compact();
     }
 
-    /// The next miss looks for what was handed in, however soon.
+    /// Makes the next miss look for handed in devices without a delay.
     #[cfg(unix)]
     pub(super) fn forget_look(&self) {
-        self.tray.forget_look();
+        self.inbox.forget_look();
     }
 
     pub(super) fn swap_file(&self, file: std::fs::File) {
-        self.kept.swap_file(file);
+        self.file.swap_file(file);
     }
 }
 
 impl fmt::Debug for DeviceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.kept.read(State::len);
+        let known = self.file.read(State::len);
         f.debug_struct("DeviceFile").field("known", &known).finish_non_exhaustive()
     }
 }
@@ -114,7 +116,7 @@ impl fmt::Debug for DeviceFile {
 impl DeviceStore for DeviceFile {
     fn get(&self, identifier: &str) -> Option<KnownDevice> {
         self.known(identifier).or_else(|| {
-            self.tray.collect_if_due(Devices::FORMAT, |line| self.accept(line));
+            self.inbox.collect_if_due(Devices::FORMAT, |line| self.accept(line));
             self.known(identifier)
         })
     }
@@ -125,7 +127,7 @@ impl DeviceStore for DeviceFile {
         }
         let token = encode(device.client_token());
         let line = Line::put(identifier, &device, &token);
-        self.kept.change(&line, |devices| {
+        self.file.change(&line, |devices| {
             devices.put(identifier, device.clone());
             Some(())
         });
@@ -133,19 +135,19 @@ impl DeviceStore for DeviceFile {
 
     fn remove(&self, identifier: &str) {
         let line = Line::Remove { identifier: identifier.into() };
-        self.kept.change(&line, |devices| devices.remove(identifier).then_some(()));
+        self.file.change(&line, |devices| devices.remove(identifier).then_some(()));
     }
 
     fn remove_user(&self, user_id: &str) {
-        // Or one that waits to be taken in would be known afterwards.
-        self.take_in();
+        // Otherwise a device that was handed in before this would be added after it.
+        self.collect_handed_in();
         let line = Line::RemoveUser { user: user_id.into() };
-        self.kept.change(&line, |devices| devices.remove_user(user_id).then_some(()));
+        self.file.change(&line, |devices| devices.remove_user(user_id).then_some(()));
     }
 
     fn clear(&self) {
-        self.take_in();
-        self.kept.clear(Devices::clear);
+        self.collect_handed_in();
+        self.file.clear(Devices::clear);
     }
 }
 
@@ -157,7 +159,8 @@ pub(super) enum Line<'a> {
         identifier: Cow<'a, str>,
         #[serde(borrow)]
         user: Cow<'a, str>,
-        /// In base64, which needs no escapes in JSON: what has some is read through a buffer that nobody wipes.
+        /// In base64, which has no JSON escapes: serde_json reads strings with escapes through a buffer that isn't
+        /// wiped.
         token: &'a str,
         seen: u64,
     },
@@ -189,7 +192,7 @@ impl State for Devices {
             }
             Ok(Line::Remove { identifier }) => _ = self.remove(&identifier),
             Ok(Line::RemoveUser { user }) => _ = self.remove_user(&user),
-            // The error may show what it met.
+            // Don't log the error: it may quote the secret.
             Err(_) => return false,
         }
         true
@@ -213,12 +216,12 @@ impl State for Devices {
     }
 }
 
-// Through buffers of their final size, and not by what encodes through one of its own.
+// Use buffers of the final size, so that no copy of the secret is left behind when one grows.
 pub(super) fn encode(token: &str) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(vec![0; token.len().div_ceil(3) * 4]);
     let length = STANDARD.encode_slice(token, &mut encoded).unwrap_or_default();
     encoded.truncate(length);
-    // Base64 is ASCII. Checked in place: a `Vec` that is taken over is not copied.
+    // Base64 is ASCII, so this can't fail. It takes the buffer over without a copy.
     Zeroizing::new(String::from_utf8(std::mem::take(&mut *encoded)).unwrap_or_default())
 }
 

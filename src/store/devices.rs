@@ -1,4 +1,4 @@
-//! The devices that Clerk knows users by (rule S10).
+//! The stored devices that Clerk knows users by.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -9,46 +9,50 @@ use super::{MAX_TEXT, from_millis, millis};
 use crate::client_token::ClientToken;
 use crate::sync::lock;
 
-/// Known devices at most, where nothing else is said.
 pub(super) const DEFAULT_LIMIT: usize = 10_000;
 
-/// Keeps the devices that Clerk knows users by.
+/// Stores the devices that Clerk knows users by.
 ///
-/// A client token that Clerk gave at a user's last good sign-in makes the next one come from a known device. Without
-/// it an instance with Device Trust asks for an e-mailed code, and others mail the user about a new device. It is no
-/// proof of anything: each sign-in still takes the password.
+/// With the client token of a user's last successful sign-in, the next sign-in comes from a known device. Without it,
+/// an instance with [Device Trust] asks for a code or link sent by email or SMS, and other instances send the user an
+/// email about a new device. The token doesn't replace the password: each sign-in still needs that.
 ///
-/// Synchronous, because a client token belongs to one process: what is shared between processes, or lives far away, can
-/// be no such store. Calls come from the middle of a sign-in, so they return at once. [`MemoryDevices`] is the default,
-/// [`DeviceFile`](crate::store::DeviceFile) outlives a restart.
+/// The methods are synchronous, because a client token belongs to one process: a store can't be shared between
+/// processes or live on another machine. They are called during a sign-in, so they must not block.
 ///
-/// # What an implementation must keep to
+/// [`MemoryDevices`] is the default; [`DeviceFile`](crate::store::DeviceFile) outlives a restart. Set the store with
+/// [`device_store`](crate::ClerkBuilder::device_store).
 ///
-/// Client tokens are secrets: nothing shows them, and their copies are wiped. A store has a bound, because there are as
-/// many identifiers as people care to have. It doesn't judge a device's age: the engine does.
+/// # Requirements for implementations
+///
+/// - Client tokens are secrets: a store must not log or print them, and must wipe its copies.
+/// - A store must have a size limit, because users can have any number of identifiers.
+/// - A store returns devices of any age: the engine decides whether a device is too old.
+///
+/// [Device Trust]: https://clerk.com/docs/guides/protect/device-trust
 pub trait DeviceStore: Send + Sync + 'static {
-    /// The device last known by this identifier, which comes trimmed and in lower case.
+    /// Returns the device last stored for this identifier, which is trimmed and in lower case.
     fn get(&self, identifier: &str) -> Option<KnownDevice>;
 
-    /// Keeps a device, in the place of the one that was known by this identifier.
+    /// Stores a device, replacing the one of this identifier.
     fn put(&self, identifier: &str, device: KnownDevice);
 
-    /// Forgets the device known by this identifier.
+    /// Removes the device of this identifier.
     fn remove(&self, identifier: &str);
 
-    /// Forgets all devices of a user, whatever identifiers they are known by.
+    /// Removes all devices of a user, under all identifiers.
     fn remove_user(&self, user_id: &str);
 
-    /// Forgets everything.
+    /// Removes all devices.
     fn clear(&self);
 }
 
 // The trait must stay usable as `Arc<dyn DeviceStore>`.
 fn _object_safe(_: &dyn DeviceStore) {}
 
-/// A device that Clerk knows a user by: the client token of the user's last good sign-in.
+/// A device that Clerk knows a user by: the client token of the user's last successful sign-in.
 ///
-/// Clones share the token, which is wiped with the last of them. Times are kept to the millisecond.
+/// Clones share the token, which is wiped when the last clone is dropped. Times are truncated to the millisecond.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -61,13 +65,13 @@ fn _object_safe(_: &dyn DeviceStore) {}
 #[derive(Clone)]
 pub struct KnownDevice {
     user_id: Arc<str>,
-    /// Shared with whoever uses it: there is one copy of the secret in memory.
+    /// Shared, so that there is one copy of the secret in memory.
     client_token: Arc<ClientToken>,
     seen_at: u64,
 }
 
 impl KnownDevice {
-    /// A device, as a store puts it together again from what it has kept.
+    /// Creates a device from stored values.
     #[must_use]
     pub fn new(user_id: &str, client_token: &str, seen_at: SystemTime) -> Self {
         Self::of(user_id, Arc::new(ClientToken::new(client_token)), seen_at)
@@ -81,19 +85,19 @@ impl KnownDevice {
         Arc::clone(&self.client_token)
     }
 
-    /// The id of the user who signed in from it.
+    /// The id of the user who signed in from the device.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// The secret that Clerk knows it by.
+    /// The secret that Clerk knows the device by.
     #[must_use]
     pub fn client_token(&self) -> &str {
         self.client_token.expose()
     }
 
-    /// When the last good sign-in from it was.
+    /// When the last successful sign-in from the device was.
     #[must_use]
     pub fn seen_at(&self) -> SystemTime {
         from_millis(self.seen_at)
@@ -109,9 +113,9 @@ impl fmt::Debug for KnownDevice {
     }
 }
 
-/// Devices in memory, gone with the process.
+/// A [`DeviceStore`] in memory.
 ///
-/// Bounded: the ones that were put longest ago make room.
+/// It holds 10,000 devices by default. When it is full, the devices that were stored longest ago are removed.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -126,7 +130,7 @@ impl fmt::Debug for KnownDevice {
 pub struct MemoryDevices(Mutex<Devices>);
 
 impl MemoryDevices {
-    /// Keeps at most so many devices; the default is 10,000.
+    /// Creates a store with room for this many devices instead of 10,000.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self(Mutex::new(Devices::new(limit)))
@@ -168,7 +172,7 @@ impl DeviceStore for MemoryDevices {
     }
 }
 
-/// What both stores do. Whatever may change nothing says whether it did.
+/// The common part of both stores. A method that may change nothing returns whether it did.
 pub(super) struct Devices(pub(super) Table<Device>);
 
 pub(super) struct Device {
@@ -181,7 +185,8 @@ impl Devices {
         Self(Table::new(limit))
     }
 
-    /// One that is too large is not kept, and what it would have replaced is of no use any more either.
+    /// Whether the text of a device is short enough to store. If not, the device that it would have replaced is
+    /// removed, too.
     pub(super) fn fits(identifier: &str, device: &KnownDevice) -> bool {
         identifier.len() + device.user_id().len() + device.client_token().len() <= MAX_TEXT
     }
@@ -210,7 +215,7 @@ impl Devices {
         self.0.take_all();
     }
 
-    /// Forgets what was last seen before this.
+    /// Removes the devices that were last seen before `before`.
     pub(super) fn expire(&mut self, before: SystemTime) {
         let before = millis(before);
         self.0.retain(|device| device.known.seen_at >= before);

@@ -1,14 +1,15 @@
-//! Why a file of kept things can't be opened.
+//! Errors of opening a store's file.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A store whose file can't be opened.
+/// An error that occurs when a store's file is opened.
 ///
-/// It shows the file's path and what the system said, never what the file holds. Its message says what to do about
-/// it, so a program does well to print it and stop.
+/// [`Display`](fmt::Display) shows the file's path and what to do, and [`source`](StdError::source) the error of the
+/// operating system. Neither shows the content of the file. Opening happens at start-up, so a program should usually
+/// print the error and exit.
 ///
 /// ```
 /// use tower_clerk::store::{SessionFile, StoreErrorKind};
@@ -23,17 +24,17 @@ pub struct StoreError {
     source: Option<io::Error>,
 }
 
-/// What kind of [`StoreError`] it is.
+/// The kind of a [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// Another process holds the file, or another store of this one.
+    /// Another process, or another store in this process, holds the file.
     InUse,
-    /// There is something else at the path: a directory, a link, a device.
+    /// The path names something other than a regular file: a directory, a symbolic link or a device.
     NotAFile,
-    /// The file holds something else, or was written by a version to come. It is left as it is.
+    /// The file is not one of this store, or was written by a later version of this crate. It is left unchanged.
     Format,
-    /// The system refused; the error's source says why.
+    /// The operating system returned an error, which is the `source` of this one.
     Io,
 }
 
@@ -46,13 +47,13 @@ impl StoreError {
         Self { kind: StoreErrorKind::Io, path: path.to_owned(), source: Some(source) }
     }
 
-    /// What is wrong, for programs.
+    /// The kind of the error, for programs that handle it.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// The file that it is about.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -65,15 +66,15 @@ impl fmt::Display for StoreError {
         match self.kind {
             StoreErrorKind::InUse => write!(
                 f,
-                "{path} is held by another process, or by another store of this one: give each a file of its own"
+                "{path} is held by another process, or by another store in this process: use a different file for each"
             ),
             StoreErrorKind::NotAFile => write!(
                 f,
-                "{path} is no regular file: name one, or a path where nothing is yet, but no directory, link or device"
+                "{path} is not a regular file: use one or a new path, not a directory, link or device"
             ),
             StoreErrorKind::Format => write!(
                 f,
-                "{path} holds something else than this store, or was written by a later version: name another file"
+                "{path} is not a file of this store, or was written by a later version: use another file"
             ),
             StoreErrorKind::Io => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Known devices for a store that another process holds.
+//! Hands devices to a store that another process holds.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,20 @@ use super::devices::Devices;
 use super::journal::{State, hand_in};
 use super::{DeviceStore, KnownDevice, StoreError, StoreErrorKind};
 
-/// Hands devices to the process that holds a [`DeviceFile`](crate::store::DeviceFile): for a program that
-/// [enrols](crate::Clerk::enroll) accounts while the server runs.
+/// Hands devices to another process that holds a [`DeviceFile`](crate::store::DeviceFile).
 ///
-/// Each device becomes a file of its own beside the device file, for its owner alone. The holder takes it in when it is
-/// asked for a device that it doesn't know, which it looks for ten times a second at most, or at its next start, and removes it. It takes nothing from another user, so
-/// this is for a program that runs as the user whom the device file belongs to. On other systems than Unix there is no
-/// such way: stop the server, and open the [`DeviceFile`](crate::store::DeviceFile).
+/// Use it in a program that [enrolls](crate::Clerk::enroll) accounts while the server runs. The program must run as the
+/// user who owns the device file, since the server ignores devices from other users.
 ///
-/// As a store it knows no device, and forgets none.
+/// Each device is written to a new file next to the device file, readable only by its owner. The server adds the device
+/// when a look-up finds no device, at most ten times a second, or at its next start, and then removes the file.
+///
+/// As a [`DeviceStore`] it finds no device, and its `remove`, `remove_user` and `clear` do nothing.
+///
+/// # Platforms
+///
+/// This works on Unix only. On other systems, stop the server and open the [`DeviceFile`](crate::store::DeviceFile)
+/// instead.
 ///
 /// ```no_run
 /// use tower_clerk::Clerk;
@@ -30,11 +35,11 @@ use super::{DeviceStore, KnownDevice, StoreError, StoreErrorKind};
 pub struct DeviceInbox(PathBuf);
 
 impl DeviceInbox {
-    /// For the device file at this path.
+    /// Creates an inbox for the device file at this path.
     ///
     /// # Errors
     ///
-    /// There is no file at the path, or something else.
+    /// Returns an error if there is no regular file at the path.
     pub fn at(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         // Made absolute, since the program may go to another directory.
@@ -46,13 +51,14 @@ impl DeviceInbox {
         }
     }
 
-    /// Hands in a device that Clerk knows by this identifier, which must be trimmed and in lower case.
+    /// Hands in the device of this identifier, which must be trimmed and in lower case.
     ///
-    /// As [`put`](DeviceStore::put), which only logs that it failed.
+    /// [`put`](DeviceStore::put) does the same, but logs an error instead of returning it.
     ///
     /// # Errors
     ///
-    /// The device file belongs to another user, there is no room, or the system refuses.
+    /// Returns an error if the device file belongs to another user, if the device takes more than 64 KiB, if the file
+    /// can't be written, or on systems other than Unix.
     pub fn hand_in(&self, identifier: &str, device: &KnownDevice) -> Result<(), StoreError> {
         let token = encode(device.client_token());
         let line = Line::put(identifier, device, &token);
@@ -98,13 +104,13 @@ mod tests {
 
     const NAME: &str = ".devices.enrolled.0123";
 
-    /// A device file that is held, and what hands devices to its holder.
+    /// A device file that is held, and an inbox for it.
     fn held(dir: &Dir) -> (DeviceFile, DeviceInbox) {
         let path = dir.path("devices");
         (DeviceFile::open(&path).unwrap(), DeviceInbox::at(&path).unwrap())
     }
 
-    /// Asked a while after the last look.
+    /// Looks a device up, as if the last look into the directory was a while ago.
     fn get(devices: &DeviceFile, identifier: &str) -> Option<KnownDevice> {
         devices.forget_look();
         devices.get(identifier)
@@ -114,7 +120,7 @@ mod tests {
         get(devices, identifier).map(|device| device.client_token().to_owned())
     }
 
-    /// What a device that was handed in looks like.
+    /// The content of the file of a handed in device.
     fn entry(dir: &Dir) -> String {
         let (devices, inbox) = held(dir);
         inbox.hand_in("ada", &device("user_1", "very-secret")).unwrap();
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_a_device_that_is_handed_in_is_taken_in_by_the_holder() {
+    fn s10_a_handed_in_device_is_collected_by_the_holder() {
         let dir = Dir::new();
         let (devices, inbox) = held(&dir);
         inbox.put("ada", device("user_1", "one"));
@@ -145,7 +151,7 @@ mod tests {
         assert_eq!(token(&devices, "ada").unwrap(), "one");
         assert_eq!(dir.names(), ["devices"]);
         assert!(get(&devices, "bob").is_none());
-        // By a miss of somebody else's, too.
+        // A miss for another identifier collects it, too.
         inbox.put("bob", device("user_2", "two"));
         assert!(get(&devices, "carol").is_none());
         assert_eq!(dir.names(), ["devices"]);
@@ -159,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_a_device_that_is_handed_in_is_taken_in_at_the_next_start() {
+    fn s10_a_handed_in_device_is_collected_at_the_next_start() {
         let dir = Dir::new();
         let (devices, inbox) = held(&dir);
         drop(devices);
@@ -170,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn k9_what_is_forgotten_is_not_taken_in_afterwards() {
+    fn k9_a_removed_device_is_not_collected_afterwards() {
         let dir = Dir::new();
         let (devices, inbox) = held(&dir);
         for forget in [|it: &DeviceFile| it.remove_user("user_1"), |it: &DeviceFile| it.clear()] {
@@ -193,15 +199,15 @@ mod tests {
             inbox.put("ada", seen(&format!("{ago} s ago"), ago));
             assert!(get(&devices, "nobody").is_none());
             assert_eq!(token(&devices, "ada").unwrap(), stays);
-            assert_eq!(dir.names(), ["devices"], "either way it has been dealt with");
+            assert_eq!(dir.names(), ["devices"], "the file is removed in both cases");
         }
-        // One that is of no use any more is for the engine to judge, and gone at the next start.
+        // The engine decides whether a device is too old, and the next start drops it only much later.
         inbox.put("bob", seen("old", DEVICE_LIFE.as_secs() + 1));
         assert!(get(&devices, "bob").is_some());
     }
 
     #[test]
-    fn s10_what_others_may_have_put_there_is_left_alone() {
+    fn s10_files_that_other_programs_may_have_put_there_are_left_alone() {
         let dir = Dir::new();
         let entry = entry(&dir);
         let (header, line) = entry.trim_end().split_once('\n').unwrap();
@@ -227,7 +233,7 @@ mod tests {
             assert_eq!(text(&dir.path(NAME)), content);
             fs::remove_file(dir.path(NAME)).unwrap();
         }
-        // What leads elsewhere, and what isn't called so.
+        // A symbolic link, files with other names, and a directory.
         plant(&dir, "elsewhere", &entry, 0o600);
         symlink(dir.path("elsewhere"), dir.path(NAME)).unwrap();
         plant(&dir, ".other.enrolled.0123", &entry, 0o600);
@@ -235,13 +241,13 @@ mod tests {
         fs::create_dir(dir.path(".devices.enrolled.4567")).unwrap();
         assert!(get(&devices, "ada").is_none());
         assert_eq!(dir.names().len(), 6);
-        // The same is taken in where nothing is wrong with it.
+        // The same entry is collected if its file is a valid one.
         plant(&dir, ".devices.enrolled.89ab", &entry, 0o600);
         assert_eq!(token(&devices, "ada").unwrap(), "very-secret");
     }
 
     #[test]
-    fn s10_nothing_goes_from_one_user_to_another() {
+    fn s10_nothing_is_handed_from_one_user_to_another() {
         use std::os::unix::fs::{MetadataExt, chown};
 
         let dir = Dir::new();
@@ -250,24 +256,24 @@ mod tests {
         plant(&dir, NAME, &entry, 0o600);
         let other = fs::metadata(dir.path(NAME)).unwrap().uid() + 1;
         if chown(dir.path(NAME), Some(other), None).is_err() {
-            // It takes root to try this.
+            // Only root can change the owner.
             return;
         }
         assert!(get(&devices, "ada").is_none());
         fs::remove_file(dir.path(NAME)).unwrap();
-        // Who replaces the path doesn't become the owner of what is held.
+        // Replacing the file at the path doesn't change the owner of the open file.
         chown(dir.path("devices"), Some(other), None).unwrap();
         plant(&dir, NAME, &entry, 0o600);
         chown(dir.path(NAME), Some(other), None).unwrap();
         assert!(get(&devices, "ada").is_none());
         fs::remove_file(dir.path(NAME)).unwrap();
-        // And who would hand something in to another's file is told.
+        // Handing a device in to another user's file is an error.
         assert!(inbox.hand_in("ada", &device("user_1", "t")).is_err());
         assert_eq!(dir.names(), ["devices"]);
     }
 
     #[test]
-    fn c6_what_is_handed_in_is_its_owners_alone_and_a_crash_leaves_nothing_for_long() {
+    fn c6_a_handed_in_file_is_private_and_the_leftovers_of_a_crash_are_removed() {
         let dir = Dir::new();
         let (devices, inbox) = held(&dir);
         inbox.put("ada", device("user_1", "very-secret"));
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_handed_in_is_said() {
+    fn a_device_that_cannot_be_handed_in_is_an_error() {
         let dir = Dir::new();
         let kind = |path| DeviceInbox::at(path).unwrap_err().kind();
         assert_eq!(kind(dir.path("nothing")), StoreErrorKind::Io);
@@ -298,7 +304,7 @@ mod tests {
         let (_devices, inbox) = held(&dir);
         let large = "\u{1}".repeat(12 * 1024);
         assert_eq!(inbox.hand_in(&large, &device("user_1", "t")).unwrap_err().kind(), StoreErrorKind::Io);
-        assert_eq!(dir.names().len(), 2, "nothing is left of it");
+        assert_eq!(dir.names().len(), 2, "no partial file is left");
         fs::remove_file(dir.path("devices")).unwrap();
         assert!(inbox.hand_in("ada", &device("user_1", "t")).is_err());
         assert_eq!(dir.names(), ["link"]);

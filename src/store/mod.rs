@@ -1,4 +1,18 @@
-//! What outlives a restart: the devices that Clerk knows users by, and the ids of sessions that are still open.
+//! Storage for known devices and open sessions, which can outlive a restart.
+//!
+//! An engine stores two kinds of values, each behind a trait with a store in memory as its default:
+//!
+//! | | [`DeviceStore`] | [`SessionStore`] |
+//! |---|---|---|
+//! | stores | client tokens of users ([`KnownDevice`]) | ids of open sessions ([`StoredSession`]) |
+//! | secret | yes | no |
+//! | used with | the Frontend API | the Backend API |
+//! | saves after a restart | a second factor or an email about a new device | a sign-in per session |
+//! | in memory | [`MemoryDevices`], 10,000 by default | [`MemorySessions`], 1,000,000 by default |
+//! | in a file | [`DeviceFile`] | [`SessionFile`] |
+//!
+//! Use the files if one process runs at a time. If several processes should share sessions, implement [`SessionStore`]
+//! on a database that they share. Devices cannot be shared, since a client token belongs to one process.
 
 mod device_file;
 mod devices;
@@ -22,23 +36,24 @@ pub use self::inbox::DeviceInbox;
 pub use self::session_file::SessionFile;
 pub use self::sessions::{MemorySessions, SessionStore, StoreFuture, StoredSession};
 
-/// What has been over for longer is dropped when a file is opened. The machine's clock may be wrong then, so the margin is
-/// wide; what is over is left aside anyway once Clerk's time is known.
+/// Entries that ended longer ago than this are dropped when a file is opened. The margin is wide because the machine's
+/// clock may be wrong then. Later the engine ignores ended entries by Clerk's time.
 const CLOCK_MARGIN: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long a device is of use after the last good sign-in from it.
+/// How long a device is used after the last successful sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The most text that one entry may hold, so that a bound on entries is one on bytes. What Clerk sends is a tenth.
+/// The most bytes of text per entry, so that a limit on entries also limits memory. Entries from Clerk have about a
+/// tenth.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Times are kept as milliseconds since the Unix epoch, which is what Clerk sends, in memory as in the file.
+/// Times are stored as milliseconds since the Unix epoch, as Clerk sends them, both in memory and in files.
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time out of a file may be one that the system has no name for.
+/// A time that `SystemTime` can't represent, as a damaged file may hold, becomes the Unix epoch.
 fn from_millis(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(SystemTime::UNIX_EPOCH)
 }

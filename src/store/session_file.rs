@@ -1,4 +1,4 @@
-//! Ids of open sessions that outlive a restart.
+//! A session store in a file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,18 +8,19 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Kept, Out, State};
+use super::journal::{Out, Persistent, State};
 use super::sessions::{DEFAULT_LIMIT, Sessions};
 use super::{CLOCK_MARGIN, SessionStore, StoreError, StoreFuture, StoredSession, from_millis, millis};
 
-/// Sessions in a file, so that a restarted process goes on with what it had opened.
+/// A [`SessionStore`] in a file, so that sessions are used again after a restart.
 ///
-/// Use it where one process runs at a time, on a local disk, in a directory that the process may write to. There are no
-/// secrets in the file; only its owner can read it all the same.
+/// Use it if one process runs at a time. The file must be on a local disk, in a directory that the process can write
+/// to. It holds no secrets, but only its owner can read it.
 ///
-/// Bounded like [`MemorySessions`](crate::store::MemorySessions). What has ended is dropped when the file is opened. A file that
-/// can't be written to any more is logged, and memory goes on. Now and then a change writes the whole file anew, which
-/// takes seconds with a million sessions: other changes wait for that, and looking sessions up waits for a part of it.
+/// The limit is the same as that of [`MemorySessions`](crate::store::MemorySessions). Sessions that expired more than a
+/// year ago are dropped when the file is opened. If the file can't be written, an error is logged once a minute, and
+/// the store continues in memory. From time to time a change rewrites the whole file, which takes seconds with a
+/// million sessions: other changes wait for that, and look-ups wait for a part of it.
 ///
 /// ```no_run
 /// use tower_clerk::store::SessionFile;
@@ -27,27 +28,28 @@ use super::{CLOCK_MARGIN, SessionStore, StoreError, StoreFuture, StoredSession, 
 /// let sessions = SessionFile::open("/var/lib/my-server/sessions")?;
 /// # Ok::<_, tower_clerk::store::StoreError>(())
 /// ```
-pub struct SessionFile(Kept<Sessions>);
+pub struct SessionFile(Persistent<Sessions>);
 
 impl SessionFile {
-    /// Opens the file, or makes it, and keeps it for this process until dropped.
+    /// Opens or creates the file, and locks it for this process until the store is dropped.
     ///
     /// # Errors
     ///
-    /// Somebody else holds the file, it is none of this kind, or the system refuses: see [`StoreErrorKind`].
+    /// Returns an error if another process or store holds the file, if the path or its content is not such a file, or
+    /// if the operating system refuses access: see [`StoreErrorKind`].
     ///
     /// [`StoreErrorKind`]: crate::store::StoreErrorKind
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with_limit(path, DEFAULT_LIMIT)
     }
 
-    /// As [`open`](Self::open), with room for so many sessions instead of 1,000,000.
+    /// Like [`open`](Self::open), with room for this many sessions instead of 1,000,000.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) has them.
+    /// Returns an error in the same cases as [`open`](Self::open).
     pub fn open_with_limit(path: impl AsRef<Path>, limit: usize) -> Result<Self, StoreError> {
-        Kept::open(path.as_ref(), Sessions::new(limit)).map(Self)
+        Persistent::open(path.as_ref(), Sessions::new(limit)).map(Self)
     }
 }
 
@@ -76,8 +78,8 @@ impl SessionStore for SessionFile {
 
     fn put(&self, session: StoredSession) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let kept = session.clone();
-            self.0.change(&Line::put(&session), |sessions| sessions.put(kept).then_some(()));
+            let stored = session.clone();
+            self.0.change(&Line::put(&session), |sessions| sessions.put(stored).then_some(()));
         })
     }
 
@@ -116,7 +118,7 @@ enum Line<'a> {
         session: Cow<'a, str>,
         #[serde(borrow)]
         user: Cow<'a, str>,
-        // Serde borrows no string that may be missing: it is a copy when it is read.
+        // Serde doesn't borrow through an `Option`, so reading copies this string.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         organization: Option<Cow<'a, str>>,
         expire: u64,

@@ -11,47 +11,50 @@ use super::{MAX_TEXT, from_millis, millis};
 use crate::packed::Packed;
 use crate::sync::lock;
 
-/// Sessions at most, where nothing else is said.
 pub(super) const DEFAULT_LIMIT: usize = 1_000_000;
 
-/// What a [`SessionStore`] answers with, in time.
+/// The future that a [`SessionStore`] returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Keeps the ids of sessions that are open at Clerk, so that a restart goes on with them.
+/// Stores the ids of sessions that are open at Clerk, so that they are used again after a restart.
 ///
-/// Opening a session costs a call of a limited budget; one that is still open needs only a token. An id is no secret and
-/// opens nothing by itself. [`MemorySessions`] is the default, [`SessionFile`](crate::store::SessionFile) outlives a restart.
+/// Opening a session takes a sign-in of a limited budget, while a session that is still open only needs a new token. A
+/// session id is not a secret: without the secret key it is of no use. [`MemorySessions`] is the default;
+/// [`SessionFile`](crate::store::SessionFile) outlives a restart. Set the store with
+/// [`session_store`](crate::ClerkBuilder::session_store).
 ///
-/// # What an implementation must keep to
+/// # Requirements for implementations
 ///
-/// There is one session per user and organization, and each session id is there once. Nothing fails: a store that is
-/// out of reach finds nothing and keeps nothing, which costs a session more and no request. The caller sets no deadline,
-/// so one that asks another machine sets its own.
+/// - There is at most one session per user and organization, and each session id is stored at most once.
+/// - No method can fail. If the storage is out of reach, the store returns nothing and stores nothing. This costs
+///   another session, but no request fails.
+/// - The engine sets no timeout, so a store on another machine must set its own.
 pub trait SessionStore: Send + Sync + 'static {
-    /// The session of a user that was opened for this organization, or for none.
+    /// Returns the session of a user that was opened for this organization, or for none.
     fn get<'a>(
         &'a self,
         user_id: &'a str,
         organization: Option<&'a str>,
     ) -> StoreFuture<'a, Option<StoredSession>>;
 
-    /// Keeps a session, in the place of the one of the same user and organization.
+    /// Stores a session, replacing the one of the same user and organization.
     fn put(&self, session: StoredSession) -> StoreFuture<'_, ()>;
 
-    /// Forgets this very session, whatever organization it was opened for; one that has taken its place stays.
+    /// Removes exactly this session, whatever organization it was opened for. A session that has replaced it stays.
     fn remove<'a>(&'a self, user_id: &'a str, session_id: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Forgets all sessions of a user, and returns them.
+    /// Removes all sessions of a user, and returns them.
     fn take_user<'a>(&'a self, user_id: &'a str) -> StoreFuture<'a, Vec<StoredSession>>;
 
-    /// Forgets the session of this id, and returns it.
+    /// Removes the session with this id, and returns it.
     fn take_session<'a>(&'a self, session_id: &'a str) -> StoreFuture<'a, Option<StoredSession>>;
 
-    /// Forgets everything, and returns it.
+    /// Removes all sessions, and returns them.
     fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>>;
 
-    /// Whether what is kept is there for the next process. If not, [`Clerk::shutdown`](crate::Clerk::shutdown) ends the
-    /// sessions at Clerk.
+    /// Returns whether the stored sessions are available to the next process; the default is `true`.
+    ///
+    /// If not, [`Clerk::shutdown`](crate::Clerk::shutdown) ends the sessions at Clerk.
     fn outlives_process(&self) -> bool {
         true
     }
@@ -62,7 +65,7 @@ fn _object_safe(_: &dyn SessionStore) {}
 
 /// A session that is open at Clerk, by its id.
 ///
-/// Times are kept to the millisecond.
+/// Times are truncated to the millisecond.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -74,26 +77,26 @@ fn _object_safe(_: &dyn SessionStore) {}
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSession {
-    /// User, session, organization: one allocation, because a million are held.
+    /// User, session and organization in one allocation, because a store may hold a million of these.
     text: Packed<3>,
     expire_at: u64,
 }
 
 impl StoredSession {
-    /// A session, with the organization that it was opened for as it was asked for: by id or by slug.
+    /// Creates a session. `organization` is the one that it was opened for, by id or by slug as the request named it.
     #[must_use]
     pub fn new(user_id: &str, organization: Option<&str>, session_id: &str, expire_at: SystemTime) -> Self {
         let text = Packed::new([Some(user_id), Some(session_id), organization]);
         Self { text, expire_at: millis(expire_at) }
     }
 
-    /// The id of the user whose session it is.
+    /// The id of the user, `user_…`.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.text.get(0).unwrap_or_default()
     }
 
-    /// The organization that it was opened for, as it was asked for.
+    /// The organization that the session was opened for, by id or by slug as the request named it.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {
         self.text.get(2)
@@ -105,7 +108,7 @@ impl StoredSession {
         self.text.get(1).unwrap_or_default()
     }
 
-    /// When it ends at Clerk.
+    /// When the session expires at Clerk.
     #[must_use]
     pub fn expire_at(&self) -> SystemTime {
         from_millis(self.expire_at)
@@ -123,9 +126,10 @@ impl fmt::Debug for StoredSession {
     }
 }
 
-/// Sessions in memory, gone with the process.
+/// A [`SessionStore`] in memory.
 ///
-/// Bounded: the ones nearest their end make room. A million take some 240 MB.
+/// It holds 1,000,000 sessions by default, which take about 240 MB. When it is full, the sessions that expire first are
+/// removed. [`Clerk::shutdown`](crate::Clerk::shutdown) ends its sessions at Clerk.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -141,7 +145,7 @@ impl fmt::Debug for StoredSession {
 pub struct MemorySessions(Mutex<Sessions>);
 
 impl MemorySessions {
-    /// Keeps at most so many sessions; the default is 1,000,000.
+    /// Creates a store with room for this many sessions instead of 1,000,000.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self(Mutex::new(Sessions::new(limit)))
@@ -195,7 +199,7 @@ impl SessionStore for MemorySessions {
     }
 }
 
-/// What both stores do. Whatever may change nothing says whether it did.
+/// The common part of both stores. A method that may change nothing returns whether it did.
 pub(super) struct Sessions(pub(super) Table<StoredSession>);
 
 impl Sessions {
@@ -207,7 +211,7 @@ impl Sessions {
         self.0.get(self.0.placed(user_id, organization)?).cloned()
     }
 
-    /// One that is too large is not kept: no id of Clerk's is.
+    /// Doesn't store a session with too much text. No id from Clerk is that long.
     pub(super) fn put(&mut self, session: StoredSession) -> bool {
         let organization = session.organization();
         let text = session.user_id().len() + session.session_id().len() + organization.map_or(0, str::len);
@@ -239,7 +243,7 @@ impl Sessions {
         self.0.take_all()
     }
 
-    /// Forgets what has ended by then.
+    /// Removes the sessions that have expired by `now`.
     pub(super) fn expire(&mut self, now: SystemTime) {
         let now = millis(now);
         self.0.retain(|session| session.expire_at > now);

@@ -1,19 +1,19 @@
-//! A bounded set of entries, found by name and by user without a scan, and small enough to hold a million.
+//! A bounded set of entries, found by name and by user without a scan, and compact enough for a million entries.
 //!
-//! The indexes hold four bytes of a keyed hash and the number of a slot instead of strings; what they find is compared
-//! with the text in the slot. Keyed, so that nobody outside can make many names share a hash.
+//! The indexes hold four bytes of a keyed hash and a slot number instead of strings. A look-up compares the text in the
+//! slots that it finds. The hash is keyed so that an attacker can't make many names share a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// What can be an entry.
+/// An entry of a [`Table`].
 pub(super) trait Item {
-    /// No two entries share it.
+    /// The unique name of the entry.
     fn name(&self) -> &str;
     fn user(&self) -> &str;
-    /// Tells entries of one user apart, where they are looked for by it.
+    /// Distinguishes the entries of one user, if they are looked up by it.
     fn place(&self) -> Option<&str>;
-    /// What goes first where there is no room. Among equals, what was put first.
+    /// The entry with the lowest rank makes room first. Among equal ranks it is the one that was inserted first.
     fn rank(&self) -> u64;
 }
 
@@ -53,7 +53,7 @@ impl<T: Item> Table<T> {
         self.by_rank.len()
     }
 
-    /// Takes an entry in, in the place of one of the same name. It is never the one that makes room.
+    /// Inserts an entry, replacing one of the same name. The new entry itself never makes room.
     pub(super) fn insert(&mut self, item: T) {
         if let Some(same) = self.named(item.name()) {
             self.take(same);
@@ -76,7 +76,7 @@ impl<T: Item> Table<T> {
             }
             None => {
                 self.slots.push(slot);
-                // There are no more slots than the limit has let in at once.
+                // This fits, since there are never more slots than the limit.
                 (self.slots.len() - 1) as u32
             }
         };
@@ -99,7 +99,7 @@ impl<T: Item> Table<T> {
         Some(item)
     }
 
-    /// The slot of the entry of this name.
+    /// The slot of the entry with this name.
     pub(super) fn named(&self, name: &str) -> Option<u32> {
         let hash = self.hash(name);
         let mut found = self.by_name.range((hash, 0)..=(hash, u32::MAX)).map(|&(_, at)| at);
@@ -135,13 +135,13 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// All of them, in the order in which they would make room.
+    /// All entries, in the order in which they would make room.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.by_rank.values().filter_map(|&at| self.get(at))
     }
 
     fn hash(&self, value: impl Hash) -> u32 {
-        // Four of its eight bytes.
+        // Truncated to four of the eight bytes.
         self.hasher.hash_one(value) as u32
     }
 

@@ -1,4 +1,4 @@
-//! What the tests of this room share.
+//! Helpers of this module's tests.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use super::{KnownDevice, StoreFuture, StoredSession};
 
-/// A directory of a test's own, gone with it.
+/// A temporary directory for one test, removed on drop.
 pub(super) struct Dir(PathBuf);
 
 impl Dir {
     pub(super) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("tower-clerk-kept-{}-{count}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("tower-clerk-store-{}-{count}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Self(path)
@@ -37,11 +37,11 @@ impl Drop for Dir {
     }
 }
 
-/// What these futures answer, none of which waits for anything.
+/// The output of a future that is ready at the first poll.
 pub(super) fn ready<T>(mut future: StoreFuture<'_, T>) -> T {
     match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
-        Poll::Pending => panic!("it waits for something"),
+        Poll::Pending => panic!("the future is pending"),
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn device(user: &str, token: &str) -> KnownDevice {
     KnownDevice::new(user, token, SystemTime::now())
 }
 
-/// A session that ends in so many hours.
+/// A session that expires in this many hours.
 pub(super) fn session(user: &str, organization: Option<&str>, id: &str, hours: u64) -> StoredSession {
     StoredSession::new(user, organization, id, SystemTime::now() + Duration::from_secs(hours * 3600))
 }

@@ -1,4 +1,4 @@
-//! What holds for the stores in memory and in files alike.
+//! Tests that apply to the stores in memory and in files alike.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,7 +47,7 @@ fn k9_sessions_are_found_by_user_and_by_id() {
         assert_eq!(get("user_1", Some("")).unwrap().session_id(), "sess_3");
         assert!(get("user_1", Some("other")).is_none());
 
-        // Another user's, and one that has been replaced.
+        // Removing another user's session, or one that was replaced, does nothing.
         ready(sessions.remove("user_2", "sess_1"));
         ready(sessions.put(session("user_1", None, "sess_5", 1)));
         ready(sessions.remove("user_1", "sess_1"));
@@ -56,7 +56,7 @@ fn k9_sessions_are_found_by_user_and_by_id() {
         ready(sessions.remove("user_1", "sess_2"));
         assert!(get("user_1", Some("acme")).is_none());
 
-        // A session id is there once.
+        // A session id is stored at most once.
         ready(sessions.put(session("user_1", Some("acme"), "sess_5", 1)));
         assert!(get("user_1", None).is_none());
 
@@ -72,7 +72,7 @@ fn k9_sessions_are_found_by_user_and_by_id() {
 }
 
 #[test]
-fn k7_the_devices_put_longest_ago_make_room() {
+fn k7_the_devices_stored_longest_ago_make_room() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let check = |devices: &dyn DeviceStore| {
@@ -102,7 +102,7 @@ fn k7_the_devices_put_longest_ago_make_room() {
 }
 
 #[test]
-fn k7_the_sessions_nearest_their_end_make_room_but_never_for_themselves() {
+fn k7_the_sessions_that_expire_first_make_room_but_never_the_new_one() {
     let dir = Dir::new();
     let path = dir.path("sessions");
     let file = SessionFile::open_with_limit(&path, 2).unwrap();
@@ -118,7 +118,7 @@ fn k7_the_sessions_nearest_their_end_make_room_but_never_for_themselves() {
 }
 
 #[test]
-fn k7_what_is_too_large_is_not_kept() {
+fn k7_an_entry_that_is_too_large_is_not_stored() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let (large, fits) = ("\u{1}".repeat(MAX_TEXT), "\u{1}".repeat(MAX_TEXT - 7));
@@ -127,7 +127,7 @@ fn k7_what_is_too_large_is_not_kept() {
         devices.put("a", device("user_1", "token"));
         devices.put("a", device("user_1", &large));
         assert!(devices.get("a").is_none());
-        // As long as a line can be: each byte of it is escaped.
+        // The longest possible line: each byte is escaped.
         devices.put(&fits, device("user_1", "t"));
         assert!(devices.get(&fits).is_some());
     }
@@ -140,7 +140,7 @@ fn k7_what_is_too_large_is_not_kept() {
 }
 
 #[test]
-fn what_has_long_been_over_is_dropped_when_a_file_is_opened() {
+fn entries_that_ended_long_ago_are_dropped_when_a_file_is_opened() {
     let dir = Dir::new();
     let (devices, sessions) = (dir.path("devices"), dir.path("sessions"));
     let ago = |life: Duration| SystemTime::now() - life;
@@ -153,7 +153,7 @@ fn what_has_long_been_over_is_dropped_when_a_file_is_opened() {
         "young",
         KnownDevice::new("user_1", "token", ago(DEVICE_LIFE + CLOCK_MARGIN - Duration::from_secs(60))),
     );
-    assert!(file.get("old").is_some(), "the engine judges");
+    assert!(file.get("old").is_some(), "the engine decides");
     drop(file);
     let file = DeviceFile::open(&devices).unwrap();
     assert!(file.get("old").is_none() && file.get("young").is_some());
@@ -178,7 +178,7 @@ fn c6_no_debug_shows_a_client_token() {
 }
 
 #[test]
-fn times_are_kept_to_the_millisecond() {
+fn times_are_truncated_to_the_millisecond() {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234);
     assert_eq!(KnownDevice::new("u", "t", at + Duration::from_micros(5)).seen_at(), at);
     assert_eq!(StoredSession::new("u", None, "s", at).expire_at(), at);
@@ -209,7 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-// What needs escapes in JSON, and what doesn't.
+// Names with and without JSON escapes.
 const NAMES: [&str; 6] = ["a", "b", "\"c\\\n", "\u{e4}\u{0}", "", "f"];
 const PLACES: [Option<&str>; 3] = [None, Some("acme"), Some("org_\n")];
 
@@ -217,7 +217,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_happens_a_file_brings_devices_back_as_memory_has_them(
+    fn a_file_restores_the_same_devices_as_memory_holds(
         steps in prop::collection::vec(step(), 0..40),
     ) {
         let dir = Dir::new();
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_a_file_brings_sessions_back_as_memory_has_them(
+    fn a_file_restores_the_same_sessions_as_memory_holds(
         steps in prop::collection::vec(step(), 0..40),
     ) {
         let dir = Dir::new();
@@ -261,7 +261,7 @@ proptest! {
         let memory = MemorySessions::with_limit(3);
         let open = || SessionFile::open_with_limit(&path, 3).unwrap();
         let mut file = Some(open());
-        // Many that end at the same time.
+        // Many sessions expire at the same time.
         let now = SystemTime::now();
         for step in steps.into_iter().chain([Step::Reopen]) {
             for sessions in [&memory as &dyn SessionStore, file.as_ref().unwrap()] {

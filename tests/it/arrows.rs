@@ -104,7 +104,10 @@ fn imports(src: &Path) -> Imports {
             let room = name.iter().next().unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if room != "lib" && path.file_name().is_some_and(|file| file != "tests.rs") {
+            } else if room != "lib"
+                && room != "documentation"
+                && path.file_name().is_some_and(|file| file != "tests.rs")
+            {
                 let text = fs::read_to_string(&path).unwrap();
                 let found = imports.entry(room.clone()).or_default();
                 for other in named(&text) {

@@ -1,7 +1,7 @@
-//! A million made-up credentials, and then ten thousand guesses a second at one user: what do those notice who are
-//! signed in, and what does the memory?
+//! Sends a million made-up credentials, and then ten thousand guesses per second at one user's password. Checks that
+//! signed-in users notice nothing, and that memory stays flat.
 //!
-//! `cargo run --release --package tower-clerk-benches --bin flood`. Ends with 1 where a promise is broken.
+//! `cargo run --release --package tower-clerk-benches --bin flood`. Exits with code 1 if a promise is broken.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const PER_SECOND: u64 = 10_000;
 const GUESSING: Duration = Duration::from_secs(10);
 
-/// What a clock and a busy machine make of a latency by themselves.
+/// Latency that clock resolution and other work on the machine can cause.
 const NOISE: Duration = Duration::from_micros(20);
 
 fn main() -> ExitCode {
@@ -35,55 +35,16 @@ fn main() -> ExitCode {
 }
 
 async fn flood() -> Vec<String> {
-    let fake = FakeClerk::builder().token_life(Duration::from_secs(3_600)).build();
-    let clerk = match Clerk::builder(fake.fapi_url()).transport(fake.clone()).build() {
-        Ok(clerk) => clerk,
-        Err(error) => return vec![error.to_string()],
+    let (fake, clerk, cached) = match sign_users_in().await {
+        Ok(world) => world,
+        Err(error) => return vec![error],
     };
-    let mut cached = Vec::new();
-    for at in 0..CACHED {
-        let identifier = format!("user{at}@example.com");
-        fake.add_user(FakeUser::new(&identifier).password("the same for all of them"));
-        let Ok(credentials) = Credentials::new(identifier, "the same for all of them") else { continue };
-        if let Err(rejection) = clerk.authenticate(&credentials, &Access::new()).await {
-            return vec![format!("user {at} is not let in: {rejection}")];
-        }
-        cached.push(credentials);
-    }
     let mut broken = Vec::new();
-
     let quiet = p99(&clerk, &cached, Duration::from_secs(3)).await;
-    // The bounds are full long before the first half is over.
-    let began = Instant::now();
-    made_up(&clerk, 0..MADE_UP / 2).await;
-    let half = resident();
-    made_up(&clerk, MADE_UP / 2..MADE_UP).await;
-    let whole = resident();
-    println!(
-        "{MADE_UP} made-up credentials in {:.0} s: {} sign-ins reached Clerk, {} in the busiest window; resident memory \
-         {:.1} MiB after half of them, {:.1} MiB after all",
-        began.elapsed().as_secs_f64(),
-        fake.count(Endpoint::SignIns),
-        fake.max_in_window(Endpoint::SignIns, WINDOW),
-        half / 1024.0,
-        whole / 1024.0,
-    );
-    if whole > half + 8.0 * 1024.0 {
+    if memory_grows(&fake, &clerk).await {
         broken.push("resident memory is flat once the bounds are full".to_owned());
     }
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let guesses = Arc::new(AtomicU64::new(0));
-    let guesser = tokio::spawn(guess(clerk.clone(), Arc::clone(&stop), Arc::clone(&guesses)));
-    let flooded = p99(&clerk, &cached, GUESSING).await;
-    stop.store(true, Ordering::Relaxed);
-    _ = guesser.await;
-    println!(
-        "{} guesses at one user in {} s: p99 of a cached user {quiet:?} when quiet, {flooded:?} now ({:.2} times)",
-        guesses.load(Ordering::Relaxed),
-        GUESSING.as_secs(),
-        flooded.as_secs_f64() / quiet.as_secs_f64(),
-    );
+    let flooded = p99_under_guesses(&clerk, &cached, quiet).await;
     if flooded > (2 * quiet).max(NOISE) {
         broken.push("latency of cached users, p99, stays within twice of quiet".to_owned());
     }
@@ -98,14 +59,68 @@ async fn flood() -> Vec<String> {
     broken
 }
 
-/// Asks with credentials that nobody has, each only once.
+/// Starts a stand-in and an engine, and signs the cached users in.
+async fn sign_users_in() -> Result<(FakeClerk, Clerk, Vec<Credentials>), String> {
+    let fake = FakeClerk::builder().token_life(Duration::from_secs(3_600)).build();
+    let builder = Clerk::builder(fake.fapi_url()).transport(fake.clone());
+    let clerk = builder.build().map_err(|error| error.to_string())?;
+    let mut cached = Vec::new();
+    for at in 0..CACHED {
+        let identifier = format!("user{at}@example.com");
+        fake.add_user(FakeUser::new(&identifier).password("the same for all of them"));
+        let Ok(credentials) = Credentials::new(identifier, "the same for all of them") else { continue };
+        let answer = clerk.authenticate(&credentials, &Access::new()).await;
+        answer.map_err(|rejection| format!("user {at} is not let in: {rejection}"))?;
+        cached.push(credentials);
+    }
+    Ok((fake, clerk, cached))
+}
+
+/// Sends the made-up credentials. Returns whether memory still grows during the second half of them.
+async fn memory_grows(fake: &FakeClerk, clerk: &Clerk) -> bool {
+    let began = Instant::now();
+    // The bounds are full long before the end of the first half.
+    made_up(clerk, 0..MADE_UP / 2).await;
+    let half = resident();
+    made_up(clerk, MADE_UP / 2..MADE_UP).await;
+    let whole = resident();
+    println!(
+        "{MADE_UP} made-up credentials in {:.0} s: {} sign-ins reached Clerk, {} in the busiest window; resident memory \
+         {:.1} MiB after half of them, {:.1} MiB after all",
+        began.elapsed().as_secs_f64(),
+        fake.count(Endpoint::SignIns),
+        fake.max_in_window(Endpoint::SignIns, WINDOW),
+        half / 1024.0,
+        whole / 1024.0,
+    );
+    whole > half + 8.0 * 1024.0
+}
+
+/// Measures the cached users' latency while one user's password is being guessed.
+async fn p99_under_guesses(clerk: &Clerk, cached: &[Credentials], quiet: Duration) -> Duration {
+    let stop = Arc::new(AtomicBool::new(false));
+    let guesses = Arc::new(AtomicU64::new(0));
+    let guesser = tokio::spawn(guess(clerk.clone(), Arc::clone(&stop), Arc::clone(&guesses)));
+    let flooded = p99(clerk, cached, GUESSING).await;
+    stop.store(true, Ordering::Relaxed);
+    _ = guesser.await;
+    println!(
+        "{} guesses at one user in {} s: p99 of a cached user {quiet:?} when quiet, {flooded:?} now ({:.2} times)",
+        guesses.load(Ordering::Relaxed),
+        GUESSING.as_secs(),
+        flooded.as_secs_f64() / quiet.as_secs_f64(),
+    );
+    flooded
+}
+
+/// Authenticates unknown credentials, each once.
 async fn made_up(clerk: &Clerk, numbers: std::ops::Range<u64>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     for number in numbers {
         let Ok(credentials) = Credentials::new(format!("nobody{number}@example.com"), "made up") else {
             continue;
         };
-        // As many at a time as a server has connections, so that it isn't this program's own tasks that are measured.
+        // No more at a time than a server has connections, or memory would grow with this program's own tasks.
         let Ok(connection) = Arc::clone(&connections).acquire_owned().await else { return };
         let clerk = clerk.clone();
         tokio::spawn(async move {
@@ -113,7 +128,7 @@ async fn made_up(clerk: &Clerk, numbers: std::ops::Range<u64>) {
             drop(connection);
         });
     }
-    // Those in the queue are done with after `sign_in_wait`.
+    // Queued requests are answered after at most `sign_in_wait`.
     tokio::time::sleep(Duration::from_secs(12)).await;
 }
 
@@ -133,7 +148,7 @@ async fn guess(clerk: Clerk, stop: Arc<AtomicBool>, guesses: Arc<AtomicU64>) {
     }
 }
 
-/// The latency that one of a hundred requests of cached users is above.
+/// Returns the 99th percentile of the cached users' latency.
 async fn p99(clerk: &Clerk, cached: &[Credentials], time: Duration) -> Duration {
     let (began, mut latencies) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
@@ -148,7 +163,7 @@ async fn p99(clerk: &Clerk, cached: &[Credentials], time: Duration) -> Duration 
     latencies.get(latencies.len() * 99 / 100).copied().unwrap_or(Duration::MAX)
 }
 
-/// Resident memory in KiB.
+/// Returns the resident memory in KiB, or NaN if the system doesn't report it.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,6 +1,8 @@
-//! A thousand users for a day, on a driven clock: does a busy service live with Clerk's limits without anyone noticing?
+//! Simulates a thousand users for a day, on a simulated clock. Checks that a busy service stays within Clerk's limits
+//! without any user noticing.
 //!
-//! `cargo run --release --package tower-clerk-benches --features driven-clock --bin life_24h`. Ends with 1 where a promise is broken.
+//! `cargo run --release --package tower-clerk-benches --features driven-clock --bin life_24h`. Exits with code 1 if a
+//! promise is broken.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
 async fn day() -> Vec<String> {
     let clock = Clock::system();
     let fake = FakeClerk::builder().clock(clock).token_life(TOKEN_LIFE).build();
-    // Clerk takes its time, so that a wait shows.
+    // Realistic latencies, so that a request that waits for Clerk takes time.
     fake.script_always(Endpoint::SignIns, Fault::DelayAnswer(Duration::from_millis(250)));
     fake.script_always(Endpoint::Tokens, Fault::DelayAnswer(Duration::from_millis(60)));
     let builder = Clerk::builder(fake.fapi_url()).transport(fake.clone()).clock(clock).jitter_seed(1);
@@ -59,12 +61,25 @@ async fn day() -> Vec<String> {
         let Ok(credentials) = Credentials::new(identifier, "the same for all of them") else { continue };
         tokio::spawn(live(clerk.clone(), credentials, at, start, Arc::clone(&seen)));
     }
-    let (mut most_sessions, mut most_tasks) = (0, 0);
+    let peaks = watch(&clerk, &fake, &seen, start).await;
+    broken_promises(&clerk, &fake, &seen, &peaks)
+}
+
+/// The largest values of the day.
+#[derive(Default)]
+struct Peaks {
+    sessions: usize,
+    tasks: usize,
+}
+
+/// Samples the peaks once a minute until the day is over, and prints the state every four hours.
+async fn watch(clerk: &Clerk, fake: &FakeClerk, seen: &Seen, start: Instant) -> Peaks {
+    let mut peaks = Peaks::default();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     for minute in 0..24 * 60 {
         tokio::time::sleep_until(start + Duration::from_secs(60 * minute)).await;
-        most_sessions = most_sessions.max(fake.live_sessions());
-        most_tasks = most_tasks.max(tasks());
+        peaks.sessions = peaks.sessions.max(fake.live_sessions());
+        peaks.tasks = peaks.tasks.max(tasks());
         if minute % 240 == 0 {
             println!(
                 "{:>2} h: {:>9} requests, {:>6} sign-ins, {:>7} mints, {:>4} sessions here, {:>4} live at Clerk, {:>4} tasks",
@@ -78,6 +93,11 @@ async fn day() -> Vec<String> {
             );
         }
     }
+    peaks
+}
+
+/// Prints the day's totals, and returns the promises that they break.
+fn broken_promises(clerk: &Clerk, fake: &FakeClerk, seen: &Seen, peaks: &Peaks) -> Vec<String> {
     let stats = clerk.stats();
     let requests = seen.requests.load(Ordering::Relaxed);
     let (waited, refused) = (seen.waited.load(Ordering::Relaxed), seen.refused.load(Ordering::Relaxed));
@@ -86,9 +106,11 @@ async fn day() -> Vec<String> {
     let busiest = fake.max_in_window(Endpoint::SignIns, WINDOW);
     println!(
         "{requests} requests ({:.2} % hits), {sign_ins} sign-ins (at most {most:.0}), {busiest} in the busiest window, \
-         {waited} waited and {refused} were refused after their user's first, {most_sessions} sessions live at Clerk at \
-         most, {most_tasks} tasks at most",
+         {waited} waited and {refused} were refused after their user's first, {} sessions live at Clerk at most, {} \
+         tasks at most",
         100.0 * stats.count(Outcome::Hit) as f64 / requests as f64,
+        peaks.sessions,
+        peaks.tasks,
     );
     let mut broken = Vec::new();
     let mut promise = |kept: bool, what: &str| {
@@ -101,13 +123,13 @@ async fn day() -> Vec<String> {
     promise(busiest <= 5, "never more sign-ins in a window than the budget");
     promise(waited == 0, "after the first, no request waits");
     promise(refused == 0, "after the first, no request is refused");
-    promise(most_sessions <= USERS as usize + 64, "no sessions are left behind at Clerk");
-    promise(most_tasks <= USERS as usize + 512, "tasks are flat");
+    promise(peaks.sessions <= USERS as usize + 64, "no sessions are left behind at Clerk");
+    promise(peaks.tasks <= USERS as usize + 512, "tasks are flat");
     promise(stats.total() == requests, "outcomes add up to requests");
     broken
 }
 
-/// One user: a request each 20 to 60 s, all day.
+/// One user, who sends a request every 20 to 60 s, all day.
 async fn live(clerk: Clerk, credentials: Credentials, at: u32, start: Instant, seen: Arc<Seen>) {
     let (mut dice, mut known) = (u64::from(at) * 2_654_435_761 + 1, false);
     while start.elapsed() < DAY {
@@ -120,7 +142,7 @@ async fn live(clerk: Clerk, credentials: Credentials, at: u32, start: Instant, s
             Ok(_) if !known => _ = seen.first.fetch_add(1, Ordering::Relaxed),
             Ok(_) => {}
             Err(_) if known => _ = seen.refused.fetch_add(1, Ordering::Relaxed),
-            // The budget lets one in per two seconds; the others come back when they are told to.
+            // The budget allows one sign-in every two seconds; the other users retry after `Retry-After`.
             Err(rejection) => pause = rejection.retry_after(),
         }
         known |= answer.is_ok();

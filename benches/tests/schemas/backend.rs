@@ -1,4 +1,4 @@
-//! Whether the stand-in's Backend API answers as Clerk's OpenAPI description says.
+//! Checks the stand-in's Backend API against Clerk's OpenAPI description.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -17,13 +17,13 @@ use super::{note, skipped, text};
 
 struct Checks {
     description: OpenApi,
-    /// Operations there were, apart those that were refused.
+    /// The operations that were called, and whether they were refused.
     seen: BTreeSet<String>,
-    /// What is wrong, each once, and the first answer that it was in.
+    /// Each violation once, with the first response that had it.
     wrong: BTreeMap<String, String>,
 }
 
-/// A server that talks to a stand-in and holds each answer against the description.
+/// A server that talks to a stand-in, and validates each response against the description.
 struct Talk<'a> {
     checks: &'a mut Checks,
     clerk: FakeClerk,
@@ -36,7 +36,7 @@ impl Checks {
 }
 
 impl Talk<'_> {
-    /// Asks an operation, named as the description names it, with the variable parts of its path and maybe a query.
+    /// Calls an operation, named as in the description, with the values of its path variables and an optional query.
     async fn ask(
         &mut self,
         status: u16,
@@ -83,7 +83,7 @@ impl Talk<'_> {
     }
 }
 
-/// Everybody there is, each found and with all that is told of them.
+/// Looks up every user, and reads everything about each.
 async fn users(talk: &mut Talk<'_>) {
     let odd =
         FakeUser::new("odd").unverified_email("odd@example.com").phone("+4930123456").name("Odd", "One");
@@ -154,7 +154,7 @@ async fn sessions_and_tickets(talk: &mut Talk<'_>) {
 }
 
 #[test]
-fn the_stand_ins_backend_api_answers_as_clerk_describes_it() {
+fn the_stand_ins_backend_api_matches_the_openapi_description() {
     let Some(folder) = env::var_os("CLERK_SCHEMAS") else { return skipped() };
     let description = OpenApi::load(Path::new(&folder));
     let mut checks = Checks { description, seen: BTreeSet::new(), wrong: BTreeMap::new() };
@@ -174,6 +174,6 @@ fn the_stand_ins_backend_api_answers_as_clerk_describes_it() {
     });
     let Checks { seen, wrong, .. } = checks;
     let listed: Vec<String> = wrong.iter().map(|(error, what)| format!("{error} ({what})")).collect();
-    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), listed.join("\n"));
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), listed.join("\n"));
     assert!(seen.len() >= 30, "{seen:?}");
 }

@@ -1,4 +1,4 @@
-//! A client of the Frontend API, and the schemas of what it is answered.
+//! A client of the Frontend API that validates each response.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -17,11 +17,11 @@ use super::note;
 
 const FILE: &str = "fapi-2025-11-10.schemas.json";
 
-/// A validator for each kind of answer.
+/// One validator for each kind of response.
 pub(crate) struct Schemas(pub(crate) BTreeMap<String, Validator>);
 
 impl Schemas {
-    /// `None` where nobody says where they are.
+    /// Loads the schemas; `None` if `CLERK_SCHEMAS` isn't set.
     pub(crate) fn load() -> Option<Self> {
         let folder = env::var_os("CLERK_SCHEMAS")?;
         let path = Path::new(&folder).join(FILE);
@@ -41,14 +41,14 @@ impl Schemas {
     }
 }
 
-/// A native client that talks to a stand-in and holds each answer against its schema.
+/// A native client that talks to a stand-in, and validates each response against its schema.
 pub(crate) struct Talk<'a> {
     schemas: &'a Schemas,
     pub(crate) clerk: FakeClerk,
     pub(crate) token: Option<String>,
-    /// The kinds of answers there were.
+    /// The kinds of responses received.
     seen: &'a mut BTreeSet<String>,
-    /// What is wrong, each once, and the first answer that it was in.
+    /// Each violation once, with the first response that had it.
     wrong: &'a mut BTreeMap<String, String>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Talk<'a> {
         Self { schemas, clerk: settings.build(), token: None, seen, wrong }
     }
 
-    /// Asks, and returns the answer's body.
+    /// Sends a request, and returns the body of the response.
     pub(crate) async fn ask(
         &mut self,
         kind: &str,

@@ -1,7 +1,7 @@
-//! Whether the stand-in answers as Clerk describes its answers.
+//! Checks the stand-in's responses against Clerk's descriptions.
 //!
-//! The descriptions are Clerk's and aren't part of this repository. `CLERK_SCHEMAS` names the folder that
-//! `fapi-2025-11-10.schemas.json` is in, a JSON Schema whose `responses` has one for each kind of answer of the
+//! The descriptions belong to Clerk and aren't part of this repository. `CLERK_SCHEMAS` names the folder with
+//! `fapi-2025-11-10.schemas.json`, a JSON Schema that has in `responses` a schema for each kind of response of the
 //! Frontend API, and `bapi-2026-05-12.yml`, the OpenAPI description of the Backend API.
 
 mod backend;
@@ -29,7 +29,7 @@ const JANE: [(&str, &str); 3] = [
     ("password", "correct horse battery staple"),
 ];
 
-/// Notes an error, or those of the alternative that comes closest: the one whose errors lie deepest.
+/// Records an error or, for alternatives, the errors of the closest one, whose errors are the deepest.
 fn note(error: &ValidationError<'_>, what: &str, wrong: &mut BTreeMap<String, String>) {
     let depth = |error: &ValidationError<'_>| error.instance_path().as_str().matches('/').count();
     if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } =
@@ -39,7 +39,7 @@ fn note(error: &ValidationError<'_>, what: &str, wrong: &mut BTreeMap<String, St
         closest.into_iter().flatten().for_each(|error| note(error, what, wrong));
         return;
     }
-    // Without the value, which may be a page long.
+    // Masked, because the value may be a page long.
     let error = format!("{}: {}", error.instance_path(), error.masked());
     wrong.entry(error).or_insert_with(|| what.to_owned());
 }
@@ -48,14 +48,14 @@ fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
     answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {answer}"))
 }
 
-/// Says that there is nothing to hold answers against.
+/// Reports that there are no descriptions to check against.
 fn skipped() {
-    // Past the test harness, which keeps what a passing test prints to itself.
+    // Written directly, because the test harness captures the output of a passing test's macros.
     let skipped = "skipped: CLERK_SCHEMAS names no folder with Clerk's schemas, so nothing was checked";
     writeln!(std::io::stderr(), "{skipped}").expect("stderr is open");
 }
 
-/// Everything that signing in by password has.
+/// A sign-in by password, and everything that a client can do with its session.
 async fn one_session(talk: &mut Talk<'_>) {
     talk.get("client", "/v1/client").await;
     talk.ask("client", Method::PUT, "/v1/client", &[]).await;
@@ -91,8 +91,8 @@ async fn one_session(talk: &mut Talk<'_>) {
     talk.delete("errors", "/v1/client").await;
 }
 
-/// Sign-ins that end otherwise, each from a client of its own.
-async fn other_ends(talk: &mut Talk<'_>) {
+/// Sign-ins that need another step, each from a new client.
+async fn further_steps(talk: &mut Talk<'_>) {
     for (identifier, password, code) in [
         ("mfa@example.com", "second factor please", Some("totp")),
         ("newdevice@example.com", "trust me on a device", Some("email_code")),
@@ -123,6 +123,10 @@ async fn other_ends(talk: &mut Talk<'_>) {
             }
         }
     }
+}
+
+/// Sign-ins that are refused, each from a new client.
+async fn refused_sign_ins(talk: &mut Talk<'_>) {
     for (identifier, password) in [
         ("jane@example.com", "wrong"),
         ("nobody@example.com", "wrong"),
@@ -136,7 +140,10 @@ async fn other_ends(talk: &mut Talk<'_>) {
         talk.token = None;
         talk.sign_in("errors", identifier, password).await;
     }
-    // An identifier first, the password after it; and a code in the place of a password.
+}
+
+/// A sign-in that begins with only the identifier, and continues with a code instead of a password.
+async fn identifier_first(talk: &mut Talk<'_>) {
     talk.token = None;
     let begun = talk.post("sign_in", "/v1/client/sign_ins", &[("identifier", "jane")]).await;
     let path = format!("/v1/client/sign_ins/{}", text(&begun, "/response/id"));
@@ -147,6 +154,10 @@ async fn other_ends(talk: &mut Talk<'_>) {
     talk.post("sign_in", &format!("{path}/attempt_first_factor"), &right).await;
     talk.token = None;
     talk.post("sign_in", "/v1/client/sign_ins", &[]).await;
+}
+
+/// Requests for missing objects, with unknown parameters or invalid client tokens.
+async fn invalid_requests(talk: &mut Talk<'_>) {
     talk.get("errors", "/v1/client/sign_ins/sia_nobody").await;
     talk.post("errors", "/v1/client/sign_ins", &[("favourite_colour", "blue")]).await;
     talk.token = Some("no token".to_owned());
@@ -156,7 +167,7 @@ async fn other_ends(talk: &mut Talk<'_>) {
     talk.get("errors", "/v1/no_such_thing").await;
 }
 
-/// Sign-ins by ticket, made by a server.
+/// Sign-ins by a ticket from the Backend API.
 async fn tickets(talk: &mut Talk<'_>) {
     for user in ["jane@example.com", "mfa@example.com"] {
         talk.token = None;
@@ -187,7 +198,7 @@ async fn ticket(clerk: &FakeClerk, user: &str) -> String {
     text(&ask(tokens, json!({ "user_id": text(&found, "/0/id") })).await, "/token").to_owned()
 }
 
-/// A session that has something left to do, or several on one client.
+/// A pending session, and several sessions on one client.
 async fn pending_and_several(talk: &mut Talk<'_>) {
     talk.clerk.pending_task("bob@example.com", "choose-organization");
     let pending = talk.sign_in("sign_in", "bob@example.com", "hunter2hunter2").await;
@@ -201,7 +212,7 @@ async fn pending_and_several(talk: &mut Talk<'_>) {
     talk.delete("delete_sessions", "/v1/client/sessions").await;
 }
 
-/// Answers of a Clerk that is unwell.
+/// Error responses by injected faults.
 async fn faults(talk: &mut Talk<'_>) {
     let statuses = [400, 401, 403, 404, 409, 422, 429, 500, 502, 503];
     let limited = |retry_after| Fault::RateLimited { retry_after };
@@ -217,7 +228,7 @@ async fn faults(talk: &mut Talk<'_>) {
 }
 
 #[test]
-fn the_stand_in_answers_as_clerk_describes_it() {
+fn the_stand_ins_frontend_api_matches_the_schemas() {
     let Some(schemas) = Schemas::load() else { return skipped() };
     let (mut seen, mut wrong) = (BTreeSet::new(), BTreeMap::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -234,7 +245,10 @@ fn the_stand_in_answers_as_clerk_describes_it() {
             talk.get("environment", "/v1/environment").await;
             talk.get("jwks", "/.well-known/jwks.json").await;
             one_session(&mut talk).await;
-            other_ends(&mut talk).await;
+            further_steps(&mut talk).await;
+            refused_sign_ins(&mut talk).await;
+            identifier_first(&mut talk).await;
+            invalid_requests(&mut talk).await;
             tickets(&mut talk).await;
             faults(&mut talk).await;
         }
@@ -247,6 +261,6 @@ fn the_stand_in_answers_as_clerk_describes_it() {
         }
     });
     let listed: Vec<String> = wrong.iter().map(|(error, what)| format!("{error} ({what})")).collect();
-    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), listed.join("\n"));
+    assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), listed.join("\n"));
     assert_eq!(seen, schemas.0.keys().cloned().collect(), "each kind of answer was seen");
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 const FILE: &str = "bapi-2026-05-12.yml";
 
-/// The description, in which what may be null says so as JSON Schema does.
+/// The description, with nullable values expressed as in JSON Schema.
 pub(crate) struct OpenApi {
     document: Value,
-    /// Made when first asked for.
+    /// Compiled on first use.
     validators: BTreeMap<String, Validator>,
 }
 
@@ -30,7 +30,7 @@ impl OpenApi {
         Self { document, validators: BTreeMap::new() }
     }
 
-    /// The schema of what an operation answers with a status, where it has one.
+    /// Returns the schema of an operation's response with a status, if there is one.
     pub(crate) fn answer(&mut self, method: &str, path: &str, status: u16) -> Option<&Validator> {
         let name = format!("{method} {path} {status}");
         if !self.validators.contains_key(&name) {
@@ -38,7 +38,7 @@ impl OpenApi {
             assert!(operation.is_object(), "{method} {path} isn't described");
             let answer = self.resolve(&operation["responses"][status.to_string()]);
             let schema = &answer["content"]["application/json"]["schema"];
-            // Clerk doesn't list each status of each operation. Errors look alike everywhere.
+            // Clerk doesn't list each status of each operation, but all errors have the same shape.
             let schema = match schema.is_object() {
                 true => schema.clone(),
                 false if status >= 400 => json!({ "$ref": "#/components/schemas/ClerkErrors" }),
@@ -70,7 +70,7 @@ fn nullable_to_null(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(nullable_to_null),
         Value::Object(object) => {
-            // The reasons to refuse what isn't null stay in one place, so that they can be told.
+            // An alternative instead of a list of types, so that errors of the non-null schema are reported together.
             object.values_mut().for_each(nullable_to_null);
             if object.get("nullable") == Some(&json!(true)) {
                 object.remove("nullable");

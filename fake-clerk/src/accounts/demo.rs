@@ -1,13 +1,13 @@
-//! The accounts every stand-in starts with, one for each way a sign-in can go.
+//! The demo accounts, one for each possible outcome of a sign-in.
 
 use crate::accounts::organization::FakeOrganization;
 use crate::accounts::user::FakeUser;
 use crate::ids;
 
-/// Secret of `mfa@example.com`'s authenticator app.
+/// The secret of `mfa@example.com`'s authenticator app.
 const TOTP_SECRET: &str = "JBSWY3DPEHPK3PXP";
 
-/// A demo account, whose id is the same at every start.
+/// Returns a demo account whose id is the same at every start.
 fn user(email: &str) -> FakeUser {
     FakeUser::new(email).id(ids::derived("user", email))
 }
@@ -29,14 +29,14 @@ pub(crate) fn users() -> Vec<FakeUser> {
     ]
 }
 
-/// The id of a demo organization, the same at every start.
+/// Returns the id of a demo organization, which is the same at every start.
 pub(crate) fn organization_id(slug: &str) -> String {
     ids::derived("org", slug)
 }
 
 pub(crate) fn organizations() -> Vec<FakeOrganization> {
     let organization = |slug: &str, name: &str| {
-        // Roles belong to the instance on Clerk, so both organizations know the same ones.
+        // On Clerk, roles belong to the instance, so both organizations have the same ones.
         FakeOrganization::new(slug)
             .id(organization_id(slug))
             .name(name)
@@ -46,7 +46,7 @@ pub(crate) fn organizations() -> Vec<FakeOrganization> {
     vec![organization("acme", "Acme"), organization("globex", "Globex")]
 }
 
-/// Members: user, organization, role.
+/// Members, as user, organization and role.
 pub(crate) const MEMBERS: [(&str, &str, &str); 3] = [
     ("jane@example.com", "acme", "org:admin"),
     ("jane@example.com", "globex", "org:member"),

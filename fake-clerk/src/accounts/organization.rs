@@ -1,11 +1,12 @@
-//! Descriptions of organizations, to be added to a stand-in.
+//! Descriptions of organizations to add to a stand-in.
 
 use crate::ids;
 
-/// An organization to be added to a [`FakeClerk`](crate::FakeClerk).
+/// An organization to add to a [`FakeClerk`](crate::FakeClerk) with
+/// [`add_organization`](crate::FakeClerk::add_organization).
 ///
-/// It has Clerk's two default roles, `org:admin` and `org:member`, without permissions of the application's own
-/// until [`role`](Self::role) gives them some.
+/// It has Clerk's two default roles, `org:admin` and `org:member`. They have no custom permissions until
+/// [`role`](Self::role) adds some.
 ///
 /// ```
 /// use fake_clerk::{FakeClerk, FakeOrganization, FakeUser};
@@ -21,14 +22,14 @@ pub struct FakeOrganization {
     pub(crate) id: String,
     pub(crate) slug: String,
     pub(crate) name: String,
-    /// Key and permissions.
+    /// Keys and permissions.
     pub(crate) roles: Vec<(String, Vec<String>)>,
     pub(crate) plan: Option<String>,
     pub(crate) features: Vec<String>,
 }
 
 impl FakeOrganization {
-    /// An organization with a slug, which is its name too.
+    /// Creates an organization with a slug, which is its name as well.
     pub fn new(slug: impl Into<String>) -> Self {
         let slug = slug.into();
         Self {
@@ -41,19 +42,23 @@ impl FakeOrganization {
         }
     }
 
-    /// Sets the id, which is random otherwise.
+    /// Sets the id, such as `org_1`. The default is random.
+    ///
+    /// Set it when the program under test is configured with an organization id.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Sets the name that people see.
+    /// Sets the display name. The default is the slug.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the permissions of a role, both written as Clerk writes them: `org:admin`, `org:invoices:read`.
+    /// Sets the permissions of a role, and adds the role if the organization doesn't have it.
+    ///
+    /// Both are in Clerk's form: `org:admin`, `org:invoices:read`.
     pub fn role<I>(mut self, key: impl Into<String>, permissions: I) -> Self
     where
         I: IntoIterator,
@@ -65,13 +70,13 @@ impl FakeOrganization {
         self
     }
 
-    /// Sets the plan the organization pays for: `pla` of its tokens.
+    /// Sets the plan that the organization pays for, the `pla` claim of its tokens.
     pub fn plan(mut self, plan: impl Into<String>) -> Self {
         self.plan = Some(plan.into());
         self
     }
 
-    /// Adds a feature that no permission names: `o:…` in `fea` of version 2 tokens.
+    /// Adds a feature without permissions: `o:…` in the `fea` claim of version 2 tokens.
     pub fn feature(mut self, feature: impl Into<String>) -> Self {
         self.features.push(feature.into());
         self

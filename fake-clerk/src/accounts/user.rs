@@ -1,4 +1,4 @@
-//! Descriptions of users, to be added to a stand-in.
+//! Descriptions of users to add to a stand-in.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::ids;
 
-/// A user to be added to a [`FakeClerk`](crate::FakeClerk).
+/// A user to add to a [`FakeClerk`](crate::FakeClerk) with [`add_user`](crate::FakeClerk::add_user).
 ///
-/// Unless told otherwise, the user has one verified identifier and no password, as one who signs in through a
-/// company's identity provider.
+/// By default the user has one verified identifier and no password, like a user who signs in through an identity
+/// provider.
 ///
 /// ```
 /// use fake_clerk::{FakeClerk, FakeUser};
@@ -22,7 +22,7 @@ use crate::ids;
 #[must_use]
 pub struct FakeUser {
     pub(crate) id: String,
-    /// Address and whether it is verified.
+    /// Addresses, and whether each is verified.
     pub(crate) emails: Vec<(String, bool)>,
     pub(crate) phone: Option<String>,
     pub(crate) username: Option<String>,
@@ -42,7 +42,8 @@ pub struct FakeUser {
 }
 
 impl FakeUser {
-    /// A user with one identifier: an e-mail address, a phone number (`+` first) or otherwise a username.
+    /// Creates a user with one identifier: an e-mail address, a phone number (starting with `+`) or otherwise a
+    /// username.
     pub fn new(identifier: impl Into<String>) -> Self {
         let user = Self {
             id: ids::random("user"),
@@ -73,19 +74,21 @@ impl FakeUser {
         }
     }
 
-    /// Sets the id, which is random otherwise.
+    /// Sets the id, such as `user_1`. The default is random.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Adds a verified e-mail address; the first one is the primary one.
+    /// Adds a verified e-mail address. The first address of a user is the primary one.
     pub fn email(mut self, address: impl Into<String>) -> Self {
         self.emails.push((address.into(), true));
         self
     }
 
-    /// Adds an e-mail address that was never verified: no sign-in is possible with it.
+    /// Adds an unverified e-mail address.
+    ///
+    /// The user can't sign in with it, but the Backend API finds the user by it.
     pub fn unverified_email(mut self, address: impl Into<String>) -> Self {
         self.emails.push((address.into(), false));
         self
@@ -103,86 +106,91 @@ impl FakeUser {
         self
     }
 
-    /// Sets first and last name.
+    /// Sets the first and the last name.
     pub fn name(mut self, first: impl Into<String>, last: impl Into<String>) -> Self {
         self.first_name = Some(first.into());
         self.last_name = Some(last.into());
         self
     }
 
-    /// Sets the password.
+    /// Sets the password. Without one, the user can't sign in by password.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// Takes the password away: a sign-in with one is answered `strategy_for_user_invalid`.
+    /// Removes the password: a sign-in by password fails with 400 `strategy_for_user_invalid`.
     pub fn no_password(mut self) -> Self {
         self.password = None;
         self
     }
 
-    /// Demands a code from an authenticator app with this base-32 secret at sign-in.
+    /// Requires a code from an authenticator app with this base-32 secret at each sign-in.
+    ///
+    /// [`FakeClerk::totp_code`](crate::FakeClerk::totp_code) computes the current code.
     pub fn second_factor_totp(mut self, secret: impl Into<String>) -> Self {
         self.totp = Some(secret.into());
         self
     }
 
-    /// Demands a mailed code from devices this user never signed in on, whatever the instance's rule is.
+    /// Requires a mailed code from each device that is new to this user, whatever the instance's setting.
+    ///
+    /// This is Clerk's Device Trust for one user;
+    /// [`FakeClerkBuilder::device_trust`](crate::FakeClerkBuilder::device_trust) turns it on for all.
     pub fn device_trust(mut self) -> Self {
         self.device_trust = true;
         self
     }
 
-    /// Exempts the user from Device Trust, as `bypass_client_trust` does on Clerk.
+    /// Exempts the user from Device Trust, like `bypass_client_trust` on Clerk.
     pub fn bypass_device_trust(mut self) -> Self {
         self.bypass_device_trust = true;
         self
     }
 
-    /// Locks the user, until unlocked.
+    /// Locks the user until [`FakeClerk::unlock`](crate::FakeClerk::unlock) is called.
     pub fn locked(mut self) -> Self {
         self.locked = true;
         self
     }
 
-    /// Bans the user.
+    /// Bans the user: sign-ins fail with 403 `user_banned`.
     pub fn banned(mut self) -> Self {
         self.banned = true;
         self
     }
 
-    /// Demands a new password at the next sign-in, which therefore ends in `needs_new_password`.
+    /// Requires a new password at the next sign-in, which therefore ends in `needs_new_password`.
     pub fn needs_new_password(mut self) -> Self {
         self.new_password = true;
         self
     }
 
-    /// Adds a claim to the user's session tokens.
+    /// Adds a custom claim to the user's session tokens.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(name.into(), value.into());
         self
     }
 
-    /// Adds several claims to the user's session tokens.
+    /// Adds several custom claims to the user's session tokens.
     pub fn claims(mut self, claims: Map<String, Value>) -> Self {
         self.claims.extend(claims);
         self
     }
 
-    /// Sets the public metadata.
+    /// Sets the public metadata, which JWT templates can refer to.
     pub fn public_metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.public_metadata = metadata;
         self
     }
 
-    /// Sets the plan the user pays for: `pla` of tokens without an organization.
+    /// Sets the plan that the user pays for: the `pla` claim of tokens without an organization.
     pub fn plan(mut self, plan: impl Into<String>) -> Self {
         self.plan = Some(plan.into());
         self
     }
 
-    /// Adds a feature of the user's own: `u:…` in `fea` of version 2 tokens.
+    /// Adds a feature of the user: `u:…` in the `fea` claim of version 2 tokens.
     pub fn feature(mut self, feature: impl Into<String>) -> Self {
         self.features.push(feature.into());
         self
@@ -190,7 +198,7 @@ impl FakeUser {
 }
 
 impl fmt::Debug for FakeUser {
-    /// Shows neither the password nor the authenticator's secret.
+    /// Masks the password and the secret of the authenticator app.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FakeUser")
             .field("id", &self.id)

@@ -1,10 +1,11 @@
-//! The lock of a user after too many wrong attempts.
+//! The lock of a user after too many failed attempts.
 
 use crate::context::Context;
 use crate::errors::ApiError;
 use crate::state::{Lock, User};
 
-/// The user of an attempt, unless locked. A lock whose time is over is taken off, and its count with it.
+/// Returns the user of an attempt, or the refusal if the user is locked. Clears an expired lock along with its
+/// failures.
 pub(crate) fn unlocked<'c>(
     context: &'c mut Context<'_>,
     id: Option<&str>,
@@ -25,7 +26,7 @@ pub(crate) fn unlocked<'c>(
     Ok(Some(user))
 }
 
-/// Counts a failed attempt, locks the user at the last one, and adds the warning that few are left.
+/// Counts a failed attempt, locks the user at the last one, and adds the warning when few attempts are left.
 pub(crate) fn count_failure(context: &mut Context<'_>, id: Option<&str>, error: ApiError) -> ApiError {
     let (Some((max, duration)), Some(user)) =
         (context.settings.lockout, id.and_then(|id| context.state.users.get_mut(id)))

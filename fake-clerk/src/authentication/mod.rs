@@ -1,4 +1,4 @@
-//! Steps that both APIs have: locks after wrong attempts, and the beginnings and ends of sessions.
+//! Steps that both APIs share: lockout, and the start and end of sessions.
 
 pub(crate) mod lockout;
 pub(crate) mod session;

@@ -1,13 +1,13 @@
-//! The beginning of a session, and its client after its end.
+//! Opens sessions, and updates clients after a session has ended.
 
 use crate::context::Context;
 use crate::ids;
 use crate::state::{Client, Session, SessionStatus};
 
-/// How many sessions that are over stay listed on a client.
+/// Maximum number of ended sessions that a client lists.
 const OVER_SESSIONS: usize = 4;
 
-/// Opens a session of a user on a client. Returns its id. An organization that the user has left meanwhile is left out.
+/// Opens a session of a user on a client and returns its id. An organization that the user has left since is dropped.
 pub(crate) fn open(
     context: &mut Context<'_>,
     client: &mut Client,
@@ -56,7 +56,7 @@ pub(crate) fn open(
     Some(id)
 }
 
-/// After a session is over: another one becomes the client's last active one, or none.
+/// Picks another live session, if any, as the client's last active one.
 pub(crate) fn choose_last_active(context: &mut Context<'_>, id: &str) {
     let now = context.now;
     let Some(client) = context.state.sessions.get(id).map(|session| session.client.clone()) else { return };

@@ -1,4 +1,4 @@
-//! JSON bodies and queries of requests to the Backend API.
+//! JSON bodies and query parameters of requests to the Backend API.
 
 use http::Method;
 use serde_json::Value;
@@ -7,17 +7,17 @@ use crate::endpoint::Endpoint;
 use crate::errors::ApiError;
 use crate::request::Call;
 
-/// The parameters of a body, for endpoints that Clerk describes as taking no others.
+/// Returns the accepted body parameters of endpoints that reject unknown ones.
 fn known(call: &Call) -> Option<&'static [&'static str]> {
     match call.endpoint {
         Endpoint::VerifyPassword => Some(&["password"]),
-        // Clerk has many more; one that the stand-in would only pretend to change is better refused.
+        // Clerk has many more; refusing them is better than pretending to change something.
         Endpoint::User if call.method == Method::PATCH => Some(&["bypass_client_trust"]),
         _ => None,
     }
 }
 
-/// Whether the body, if there is one, is a JSON object of parameters that the endpoint knows.
+/// Checks that the body, if there is one, is a JSON object of parameters that the endpoint knows.
 pub(crate) fn check(call: &Call) -> Result<(), ApiError> {
     if call.body.is_empty() {
         return Ok(());
@@ -33,7 +33,7 @@ pub(crate) fn check(call: &Call) -> Result<(), ApiError> {
     }
 }
 
-/// A parameter of the body. Null is as good as absent.
+/// Returns a parameter of the body. `null` counts as absent.
 fn param<'c>(call: &'c Call, name: &str) -> Option<&'c Value> {
     call.json.as_ref()?.get(name).filter(|value| !value.is_null())
 }
@@ -52,7 +52,7 @@ pub(crate) fn flag(call: &Call, name: &str) -> Result<Option<bool>, ApiError> {
     param(call, name).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
 }
 
-/// `expires_in_seconds`, where it may be from `least` to `most`.
+/// Reads `expires_in_seconds`, which must be in `least..=most`.
 pub(crate) fn life(call: &Call, least: u64, most: u64) -> Result<Option<std::time::Duration>, ApiError> {
     const NAME: &str = "expires_in_seconds";
     let Some(value) = param(call, NAME) else { return Ok(None) };
@@ -77,7 +77,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// One page of a list: `limit` (10, at most 500) and `offset`.
+/// Reads `limit` (default 10, at most 500) and `offset` of a paginated list.
 pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
     let number = |name: &str, default: usize, allowed: std::ops::RangeInclusive<usize>| {
         let Some(text) = call.query(name) else { return Ok(default) };
@@ -87,8 +87,8 @@ pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
     Ok((number("limit", 10, 1..=500)?, number("offset", 0, 0..=usize::MAX)?))
 }
 
-/// Refuses parameters of the query that the stand-in doesn't have. Clerk has more filters; ignoring one would return every
-/// user.
+/// Refuses query parameters that the stand-in doesn't implement. Clerk has more filters, and ignoring one would
+/// return every user.
 pub(crate) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
     let unknown = call.query.iter().find(|(name, _)| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| Err(ApiError::unknown_param(name)))

@@ -4,18 +4,17 @@ use crate::context::Context;
 use crate::errors::ApiError;
 use crate::state::{Session, User};
 
-/// The user whom a request is about.
 pub(crate) fn user<'c>(context: &'c Context<'_>, id: &str) -> Result<&'c User, ApiError> {
     context.state.users.get(id).ok_or_else(|| ApiError::no_user(id))
 }
 
-/// The session in the path.
+/// Returns the session in the path.
 pub(crate) fn session<'c>(context: &'c Context<'_>) -> Result<&'c Session, ApiError> {
     let id = context.call.variable(0);
     context.state.sessions.get(id).ok_or_else(|| ApiError::no_session(id))
 }
 
-/// An organization, if the user is a member of it. One answer to one that isn't there and to one of others.
+/// Returns the organization's id if the user is a member. Missing and foreign organizations get the same refusal.
 pub(crate) fn organization_of(
     context: &Context<'_>,
     user: &str,

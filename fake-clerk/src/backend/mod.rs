@@ -15,14 +15,14 @@ use crate::ids;
 use crate::request::Call;
 use crate::state::Window;
 
-/// Carries a request out.
 pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     call.check_target()?;
     check_key(call, &context.settings.backend_key())?;
     call.check_version(context.now)?;
     if call.endpoint == Endpoint::BackendJwks {
-        // The one endpoint without a limit.
+        // Clerk exempts this endpoint from its rate limits:
+        // https://clerk.com/docs/guides/how-clerk-works/system-limits
         return Ok(Reply::plain(context.state.keys.jwks()));
     }
     context.limit(Window::Backend)?;
@@ -45,7 +45,7 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     }
 }
 
-/// Whether the request has the instance's key, once, as `Bearer`.
+/// Checks that the request carries the instance's key, exactly once, as a `Bearer` token.
 fn check_key(call: &Call, key: &str) -> Result<(), ApiError> {
     let mut values = call.headers.get_all(http::header::AUTHORIZATION).into_iter();
     let (Some(value), None) = (values.next(), values.next()) else {

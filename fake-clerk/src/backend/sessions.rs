@@ -1,4 +1,4 @@
-//! `/v1/sessions`: list, show, make, revoke, and mint for.
+//! `/v1/sessions`: list, show, create, revoke, and mint tokens.
 
 use http::Method;
 
@@ -11,10 +11,10 @@ use crate::errors::ApiError;
 use crate::settings::GoneSession;
 use crate::state::{Client, Session, SessionStatus};
 
-/// The shortest and the longest life that a token may be asked for with, in seconds.
+/// The shortest and the longest token lifetime that a request may set, in seconds.
 const TOKEN_LIFE: (u64, u64) = (30, 315_360_000);
 
-/// The states that sessions can be asked for by. Clerk's list has no `pending`.
+/// The values of the `status` filter. Clerk's list has no `pending`.
 const STATUSES: [&str; 7] = ["abandoned", "active", "ended", "expired", "removed", "replaced", "revoked"];
 
 pub(crate) fn list_or_create(context: &mut Context<'_>) -> Handled {
@@ -41,7 +41,7 @@ fn list(context: &mut Context<'_>) -> Handled {
     let page = context.page();
     let sessions = &page.state.sessions;
     let show = |session| page.backend_session(session);
-    // The newest first.
+    // Newest first, as on Clerk.
     let shown = match (user, client) {
         (Some(user), _) => {
             sessions.of_user(user).rev().filter(wanted).skip(offset).take(limit).map(show).collect()
@@ -54,7 +54,7 @@ fn list(context: &mut Context<'_>) -> Handled {
     Ok(Reply::plain(shown))
 }
 
-/// Makes a session without a sign-in, on a client of its own: for tests, and not in production.
+/// Creates a session without a sign-in, on a new client. Clerk allows this in development instances only.
 fn create(context: &mut Context<'_>) -> Handled {
     if context.settings.is_production() {
         return Err(ApiError::only_for_development());
@@ -95,7 +95,7 @@ pub(crate) fn revoke(context: &mut Context<'_>) -> Handled {
     answer(context, id)
 }
 
-/// The session in the path, if it isn't over.
+/// Returns the session in the path if it is live.
 fn live<'c>(context: &'c Context<'_>) -> Result<&'c Session, ApiError> {
     let session = session(context)?;
     if session.is_live(context.now.instant) {
@@ -108,7 +108,7 @@ fn live<'c>(context: &'c Context<'_>) -> Result<&'c Session, ApiError> {
     })
 }
 
-/// The token for the session's active organization, of the life that the request asks for. `Origin` doesn't count here.
+/// Returns a request for a token of the session's active organization. Unlike the Frontend API, `Origin` is ignored.
 fn wanted<'c>(context: &'c Context<'_>, session: &'c Session) -> Result<Wanted<'c>, ApiError> {
     let life = body::life(context.call, TOKEN_LIFE.0, TOKEN_LIFE.1)?;
     let organization = session.organization.as_deref();

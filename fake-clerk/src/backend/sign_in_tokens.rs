@@ -11,10 +11,10 @@ use crate::errors::ApiError;
 use crate::ids;
 use crate::state::{Ticket, TicketStatus};
 
-/// How long a token is good unless the request says otherwise.
+/// Default lifetime of a sign-in token: 30 days.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The longest life: a hundred years, so that no sum overflows.
+/// Maximum lifetime: a hundred years, so that no addition overflows.
 const MAX_LIFE: u64 = 100 * 365 * 24 * 3600;
 
 pub(crate) fn create(context: &mut Context<'_>) -> Handled {
@@ -37,7 +37,7 @@ pub(crate) fn create(context: &mut Context<'_>) -> Handled {
     };
     let mut page = context.page();
     let mut shown = page.sign_in_token(&ticket);
-    // The number of the ticket until it is signed, and the address that its text is appended to.
+    // The index of the unsigned ticket, which signing replaces, and the base URL that the ticket is appended to.
     shown["token"] = json!(page.tokens.len());
     shown["url"] = json!(format!("{}/v1/tickets/accept?ticket=", call.issuer));
     let expires = page.now.ms_at(ticket.expires).div_euclid(1000);

@@ -1,4 +1,4 @@
-//! `/v1/users`: look up, check a password, list memberships, ban and lock.
+//! `/v1/users`: look up users, verify a password, list memberships, ban and lock.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::errors::ApiError;
 use crate::state::identifiers::normalize;
 use crate::state::{User, Users};
 
-/// How many values a filter takes.
+/// Maximum number of values of a filter.
 const MAX_VALUES: usize = 100;
 
 pub(crate) fn list(context: &mut Context<'_>) -> Handled {
@@ -33,14 +33,14 @@ pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     let wanted = |user: &&User| filters.iter().all(|(name, values)| matches(user, name, values));
     let show = |user| page.backend_user(user);
     let shown = match candidates(users, &filters) {
-        // The newest first.
+        // Newest first, as on Clerk.
         Some(few) => few.into_values().rev().filter(wanted).skip(offset).take(limit).map(show).collect(),
         None => users.newest_first().filter(wanted).skip(offset).take(limit).map(show).collect(),
     };
     Ok(Reply::plain(shown))
 }
 
-/// The users an index finds for the filters, by number; `None` if no filter has an index.
+/// Returns the users that the indexes find for the filters, by number; `None` if no filter has an index.
 fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTreeMap<usize, &'s User>> {
     let found: Vec<&User> = filters.iter().find_map(|(name, values)| match *name {
         _ if values.is_empty() => None,
@@ -53,7 +53,7 @@ fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTr
     Some(found.into_iter().map(|user| (user.number, user)).collect())
 }
 
-/// Whether a user has one of the values of a filter. Addresses count whether they are verified or not, as on Clerk.
+/// Whether a user matches one of a filter's values. As on Clerk, unverified addresses match too.
 fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
     if values.is_empty() {
         return true;
@@ -68,14 +68,14 @@ fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
     }
 }
 
-/// The ids that a filter asks for. One behind a `-` isn't asked for; the `+` of the others may be left out, and is a
-/// space where it wasn't escaped.
+/// Returns the ids that a filter includes. A leading `-` excludes an id; the leading `+` of the others is optional,
+/// and decodes to a space if it wasn't escaped.
 fn asked_for<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     let asked = values.iter().filter(|value| !value.starts_with('-'));
     asked.map(|value| value.trim_start_matches(['+', ' ']))
 }
 
-/// Whether an id is among those asked for, and not behind a `-`.
+/// Whether the filter includes an id and doesn't exclude it with a leading `-`.
 fn is_among(id: &str, values: &[&str]) -> bool {
     let is_excluded = values.iter().any(|value| value.strip_prefix('-') == Some(id));
     let mut asked = asked_for(values).peekable();
@@ -131,7 +131,7 @@ pub(crate) fn memberships(context: &mut Context<'_>) -> Handled {
     Ok(Reply::plain(json!({ "data": shown, "total_count": user.memberships.len() })))
 }
 
-/// Ban, unban, lock, unlock.
+/// Bans, unbans, locks or unlocks a user.
 pub(crate) fn act(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let id = call.variable(0);

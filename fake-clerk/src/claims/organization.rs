@@ -1,10 +1,10 @@
-//! The organization in session tokens, in both versions.
+//! Organization claims of session tokens, in both versions.
 
 use serde_json::{Map, Value, json};
 
 use crate::state::{Membership, Organization, State};
 
-/// Permissions of Clerk's own, `org:sys_…`, are left out of tokens.
+/// Returns the permissions without Clerk's own (`org:sys_…`), which tokens leave out.
 fn custom_permissions<'a>(organization: &'a Organization, role: &str) -> Vec<&'a str> {
     let permissions = organization.about.roles.iter().find(|(key, _)| key == role);
     permissions
@@ -15,7 +15,7 @@ fn custom_permissions<'a>(organization: &'a Organization, role: &str) -> Vec<&'a
         .collect()
 }
 
-/// The organization that a session token names, and the membership in it.
+/// Returns the organization that a session token names, and the user's membership in it.
 pub(crate) fn active<'a>(
     state: &'a State,
     user: &str,
@@ -25,7 +25,7 @@ pub(crate) fn active<'a>(
     Some((state.organizations.get(&membership.organization)?, membership))
 }
 
-/// `org_id`, `org_slug`, `org_role`, `org_permissions`, each absent without an organization.
+/// Inserts `org_id`, `org_slug`, `org_role` and `org_permissions`, or nothing without an organization.
 pub(crate) fn version_1(
     claims: &mut Map<String, Value>,
     state: &State,
@@ -40,7 +40,7 @@ pub(crate) fn version_1(
     claims.insert("org_permissions".to_owned(), json!(permissions));
 }
 
-/// `v`, `o`, `fea`, `pla`.
+/// Inserts `v`, `o`, `fea` and `pla`.
 pub(crate) fn version_2(
     claims: &mut Map<String, Value>,
     state: &State,
@@ -80,7 +80,7 @@ pub(crate) fn version_2(
     }
 }
 
-/// Permissions as version 2 packs them: for each feature a mask of the permissions' names, lowest bit first.
+/// Permissions packed as in version 2: per feature, a bit mask of permission names, lowest bit first.
 struct Packed<'a> {
     features: Vec<&'a str>,
     permissions: Vec<&'a str>,
@@ -91,7 +91,7 @@ fn pack<'a>(permissions: &[&'a str], more_features: &'a [String]) -> Packed<'a> 
     let (mut features, mut names): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     let mut held: Vec<Vec<usize>> = Vec::new();
     for permission in permissions {
-        // "org:invoices:read"; the dashboard makes no permission of another form.
+        // `org:invoices:read`. The dashboard creates permissions in this form only.
         let mut parts = permission.splitn(3, ':').skip(1);
         let (Some(feature), Some(name)) = (parts.next(), parts.next()) else { continue };
         let feature = index_of(&mut features, feature);
@@ -113,8 +113,8 @@ fn index_of<'a>(list: &mut Vec<&'a str>, item: &'a str) -> usize {
     })
 }
 
-/// The decimal form of a number with these bits set. It may have any size: an instance may have hundreds of
-/// permissions.
+/// Formats the number with these bits set. The number can exceed any integer type, since an instance can have
+/// hundreds of permissions.
 fn decimal(bits: &[usize]) -> String {
     let mut digits = vec![0_u8];
     for bit in (0..=bits.iter().copied().max().unwrap_or(0)).rev() {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_may_outgrow_any_integer() {
+    fn masks_can_exceed_any_integer() {
         assert_eq!(decimal(&[]), "0");
         assert_eq!(decimal(&[0, 2]), "5");
         assert_eq!(decimal(&[0, 53]), "9007199254740993");

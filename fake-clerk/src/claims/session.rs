@@ -12,20 +12,19 @@ use crate::state::{Session, State, Template};
 use crate::tokens::Unsigned;
 use crate::tokens::unsigned::NOT_BEFORE_SKEW;
 
-/// Tells verifiers which kind of token it is. They reject one of another kind.
+/// The `cat` header of session tokens. Verifiers reject a token of another category.
 const SESSION_TOKEN_CATEGORY: &str = "cl_B7d4PD111AAA";
 
-/// The parts of a token that the request decides: its issuer, its organization, its life.
+/// The parts of a token that the request decides.
 pub(crate) struct Wanted<'a> {
     pub(crate) issuer: &'a str,
     /// The request's `Origin`, which becomes `azp`.
     pub(crate) origin: Option<&'a str>,
     pub(crate) organization: Option<&'a str>,
-    /// How long it lives, where the request says so.
+    /// The lifetime, if the request sets one.
     pub(crate) life: Option<Duration>,
 }
 
-/// The session token of a session.
 pub(crate) fn session_token(
     state: &State,
     settings: &FakeClerkBuilder,
@@ -55,7 +54,7 @@ pub(crate) fn session_token(
     token
 }
 
-/// A token of a JWT template. It knows no session: `sid` is for session tokens alone.
+/// Builds a token from a JWT template. It has no `sid`, which only session tokens have.
 pub(crate) fn template_token(
     state: &State,
     session: &Session,
@@ -69,7 +68,7 @@ pub(crate) fn template_token(
     Unsigned::new(&state.keys, claims)
 }
 
-/// The claims that both kinds have.
+/// The claims that both kinds of tokens share.
 fn registered(session: &Session, wanted: &Wanted<'_>, life: Duration, now: Now) -> Map<String, Value> {
     let iat = now.unix();
     let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX / 2);
@@ -86,7 +85,7 @@ fn registered(session: &Session, wanted: &Wanted<'_>, life: Duration, now: Now) 
     claims
 }
 
-/// Minutes since the first and the second factor were verified; -1 for one that never was.
+/// Minutes since the first and the second factor were verified; -1 for a factor that was never verified.
 pub(crate) fn factor_verification_age(session: &Session, now: Now) -> Value {
     let minutes = now.instant.duration_since(session.created).as_secs() / 60;
     if session.second_factor { json!([minutes, minutes]) } else { json!([minutes, -1]) }

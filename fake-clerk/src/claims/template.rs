@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::claims::organization::active;
 use crate::state::{Session, State};
 
-/// The claims of a template with its shortcodes filled in.
+/// Fills in the shortcodes of a template's claims.
 ///
-/// A string that is one shortcode becomes the value itself, null where there is none; shortcodes inside a longer
-/// string are written into it.
+/// A string that is a single shortcode is replaced by the value itself, or null if there is none. Shortcodes inside a
+/// longer string are interpolated.
 pub(crate) fn fill_in(template: &Map<String, Value>, state: &State, session: &Session) -> Map<String, Value> {
     template.iter().map(|(claim, value)| (claim.clone(), filled(value, state, session))).collect()
 }

@@ -1,4 +1,4 @@
-//! The text of sign-in tokens.
+//! The signed text of sign-in tokens.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::tokens::Unsigned;
 use crate::tokens::unsigned::read_by_the_first_key;
 
 impl Ticket {
-    /// The text that is brought, yet to be signed.
+    /// Builds the ticket that a client redeems.
     pub(crate) fn text(&self, state: &State, instance: &str, expires: i64) -> Unsigned {
         let claims = json!({
             "exp": expires,
@@ -21,7 +21,7 @@ impl Ticket {
     }
 }
 
-/// The id of the sign-in token that a text stands for, if this process wrote the text.
+/// Returns the id of the sign-in token, if this process signed the ticket.
 pub(crate) fn read_ticket(text: &str) -> Option<String> {
     read_by_the_first_key(text)?.get("sid")?.as_str().map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Clerk's refusals. Codes, statuses and texts are those of Clerk's published list of errors.
+//! Clerk's error responses. Codes, statuses and messages come from Clerk's published list of errors.
 
 use std::ops::{Deref, DerefMut};
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::ids;
 use crate::tokens::Unsigned;
 
-/// One refusal, of one or more errors. In a box, because most answers aren't refusals.
+/// A refusal with one or more errors. Boxed, since most responses aren't refusals.
 pub(crate) struct ApiError(Box<Refusal>);
 
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) errors: Vec<Value>,
-    /// The client as it is now, which Clerk sends along with errors of sign-ins.
+    /// The client's current state, which Clerk includes in errors of sign-ins.
     pub(crate) client: Option<Value>,
     pub(crate) tokens: Vec<Unsigned>,
     pub(crate) retry_after: Option<u64>,
-    /// A new client's token, in place of the one that is worth nothing any more.
+    /// The token of a new client, which replaces the invalid one.
     pub(crate) client_token: Option<Unsigned>,
 }
 
@@ -48,7 +48,7 @@ impl ApiError {
         }))
     }
 
-    /// Adds to the last error's `meta`.
+    /// Adds an entry to the `meta` of the last error.
     pub(crate) fn meta(mut self, key: &str, value: &str) -> Self {
         if let Some(error) = self.errors.last_mut() {
             error["meta"][key] = json!(value);

@@ -2,7 +2,7 @@
 
 use crate::errors::api_error::ApiError;
 
-/// From Clerk's auth.go, forms.go, requests.go, users.go and sign_in_tokens.go.
+/// These come from Clerk's auth.go, forms.go, requests.go, users.go and sign_in_tokens.go.
 impl ApiError {
     pub(crate) fn secret_key() -> Self {
         let text =

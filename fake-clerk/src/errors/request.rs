@@ -1,4 +1,4 @@
-//! The refusals that any request may meet.
+//! The refusals that any request can get.
 
 use crate::endpoint::MAX_REQUEST;
 use crate::errors::api_error::ApiError;
@@ -134,9 +134,9 @@ impl ApiError {
         Self::new(422, "form_param_format_invalid", "is invalid", long).meta("param_name", "identifier")
     }
 
-    // Faults by script.
+    // Scripted faults.
 
-    /// Clerk's error of a status, as far as it has one.
+    /// Clerk's error for a status, or a generic one.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
             400 => Self::body_invalid(),

@@ -26,7 +26,7 @@ impl ApiError {
         Self::new(422, "form_code_incorrect", "is incorrect", "Incorrect code").meta("param_name", "code")
     }
 
-    /// The refusal with the warning that few attempts are left.
+    /// Adds the warning that few attempts are left.
     pub(crate) fn with_lockout_warning(mut self, left: u32) -> Self {
         let text = match left {
             0 => "Your account is now locked.".to_owned(),
@@ -37,7 +37,7 @@ impl ApiError {
         self
     }
 
-    /// `seconds`: how long the lock lasts still; `None` for one without an end.
+    /// `seconds` is the time until the lock expires; `None` if it never does.
     pub(crate) fn user_locked(seconds: Option<u64>) -> Self {
         let again = seconds.map(|seconds| {
             let (count, unit) = match seconds.div_ceil(60) {

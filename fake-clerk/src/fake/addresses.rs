@@ -1,17 +1,19 @@
-//! Addresses that aren't as they should be: shared, changed, no longer verified.
+//! E-mail addresses in unusual states: shared, changed, no longer verified.
 
 use crate::accounts::FakeUser;
 use crate::fake::FakeClerk;
 use crate::ids;
 
-/// Addresses. Clerk lets any number of users have one address as long as it is unverified, so a program that looks users
-/// up by address must check more than the address.
+/// E-mail addresses.
+///
+/// Clerk lets any number of users have the same unverified address, so a program that looks users up by address must
+/// check that the address is verified.
 impl FakeClerk {
-    /// Adds a user whose verified identifiers others may have too, and returns the id.
+    /// Adds a user without checking that its verified identifiers are unique, and returns the id.
     ///
-    /// Clerk forbids this, but a program that looks users up must not rely on that. Sign-ins go to the user who was
-    /// added first. [`add_user`](Self::add_user) allows addresses to be shared only as long as they are
-    /// unverified.
+    /// Clerk doesn't allow two users with the same verified identifier, but a program that looks users up shouldn't
+    /// rely on it. Use this method to test such a program; sign-ins with a shared identifier go to the user that was
+    /// added first. [`add_user`](Self::add_user) allows only unverified addresses to be shared.
     ///
     /// ```
     /// use fake_clerk::{FakeClerk, FakeUser};
@@ -24,11 +26,13 @@ impl FakeClerk {
         self.change(|state, _, now| state.add_user(user, now))
     }
 
-    /// Sets whether an e-mail address is verified. An unverified one can't sign in, but look-ups find it.
+    /// Sets whether an e-mail address is verified.
+    ///
+    /// The user can't sign in with an unverified address, but the Backend API still finds the user by it.
     ///
     /// # Panics
     ///
-    /// When there is no such user or address.
+    /// Panics if there is no such user or address.
     pub fn set_email_verified(&self, user: &str, address: &str, verified: bool) {
         self.change_user(user, |user, _, _| {
             let mut emails = user.account.emails.iter_mut();
@@ -37,11 +41,11 @@ impl FakeClerk {
         });
     }
 
-    /// Replaces an e-mail address; the new one keeps the old one's verification.
+    /// Replaces an e-mail address, and keeps its verification status.
     ///
     /// # Panics
     ///
-    /// When there is no such user or address.
+    /// Panics if there is no such user or address.
     pub fn change_email(&self, user: &str, from: &str, to: impl Into<String>) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, _| {
@@ -49,7 +53,7 @@ impl FakeClerk {
                 let at = user.account.emails.iter().position(|(known, _)| known.eq_ignore_ascii_case(from));
                 let at = at.unwrap_or_else(|| panic!("no address {from:?}"));
                 user.account.emails[at].0 = to.into();
-                // Another address, not the old one with another text.
+                // Clerk treats the new address as a new object with its own id.
                 user.email_ids[at] = ids::random("idn");
             });
         });

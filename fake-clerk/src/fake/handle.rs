@@ -1,4 +1,4 @@
-//! From a request to its answer, by way of script, holds and instance.
+//! Handles a request: script, holds, instance, response.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -19,14 +19,16 @@ use crate::tokens::{TokenFlaw, Unsigned};
 use crate::{backend, frontend};
 
 impl FakeClerk {
-    /// Answers one request, in process.
+    /// Handles a request in process.
     ///
-    /// The request comes from the address of [`at_address`](Self::at_address), or from none: Clerk counts sign-ins by
-    /// it. The URI is absolute, or there is a `Host` header: tokens name the address as their issuer.
+    /// The request's URI must be absolute, or the request must have a `Host` header, because tokens name that address
+    /// as their issuer. Clerk limits sign-ins by client address; requests come from the address set with
+    /// [`at_address`](Self::at_address), or from none.
     ///
     /// # Errors
     ///
-    /// When a scripted [`Fault`] breaks the connection. A request that Clerk would refuse is an `Ok` response.
+    /// Returns an error if a scripted [`Fault`] breaks the connection. A request that Clerk would refuse is an `Ok`
+    /// response.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,7 +47,7 @@ impl FakeClerk {
         self.handle_from(request, self.address).await
     }
 
-    /// Answers one request that comes from an address.
+    /// Handles a request from a client address.
     pub(crate) async fn handle_from(
         &self,
         request: Request<Bytes>,
@@ -80,7 +82,7 @@ impl FakeClerk {
             Some(response) => (response, Duration::ZERO),
             None => self.respond(call, fault.as_ref()),
         };
-        // Without a timer where nothing takes time: the stand-in runs on any executor.
+        // No timer unless a delay is configured, so that the stand-in runs on any executor.
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
         }
@@ -91,7 +93,7 @@ impl FakeClerk {
             Some(Fault::NotJson) => *response.body_mut() = Bytes::from_static(b"upstream says hello"),
             _ => {}
         }
-        // Dated when it goes out, as servers do.
+        // `Date` is the time at which the response is sent.
         let seconds = u64::try_from(self.now().unix()).unwrap_or_default();
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         response.headers_mut().extend(HeaderValue::from_str(&date).ok().map(|date| (DATE, date)));
@@ -101,7 +103,7 @@ impl FakeClerk {
         }
     }
 
-    /// The instance's own answer, spoilt if a fault says so, and how long Clerk works on it.
+    /// Returns the instance's own response, altered by a fault if there is one, and how long Clerk takes for it.
     fn respond(&self, call: &Call, fault: Option<&Fault>) -> (Response<Bytes>, Duration) {
         let (handled, mailed, takes, hook) = {
             let world = &mut *lock(&self.inner.world);
@@ -116,7 +118,7 @@ impl FakeClerk {
             let (mailed, takes) = (context.mailed, context.takes);
             (handled, mailed, takes, world.settings.on_code.clone())
         };
-        // Outside the lock: signing takes a moment, and a hook may ask the stand-in something.
+        // Outside the lock: signing is slow, and a hook may call the stand-in.
         for (identifier, code) in mailed {
             if let Some(hook) = &hook {
                 hook(&identifier, &code);
@@ -158,7 +160,7 @@ fn write(handled: Handled, call: &Call, fault: Option<&Fault>) -> Response<Bytes
     let token = match client_token {
         ClientToken::Unchanged => return response,
         ClientToken::New(token) => token.sign(),
-        // An empty value tells native clients to forget the one they have.
+        // An empty value tells native clients to drop their token.
         ClientToken::Gone => String::new(),
     };
     let (name, value) = if call.is_native() {

@@ -1,4 +1,4 @@
-//! Starting an instance, and where it is.
+//! Creates an instance, and tells its addresses.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::sync::lock;
 use crate::tokens::KeyRing;
 
 impl FakeClerkBuilder {
-    /// Starts the instance.
+    /// Builds the instance.
     #[must_use]
     pub fn build(self) -> FakeClerk {
         FakeClerk::start(self)
@@ -25,7 +25,8 @@ impl FakeClerkBuilder {
 
 /// The instance and its addresses.
 impl FakeClerk {
-    /// An instance with the [demo accounts](crate#demo-accounts), Clerk's default limits and the system's clock.
+    /// Creates an instance with the [demo accounts](crate#demo-accounts), Clerk's default limits and the system's
+    /// clock.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
@@ -57,45 +58,49 @@ impl FakeClerk {
         clerk
     }
 
-    /// The same instance, asked from another address: Clerk counts sign-ins by address.
+    /// Returns a handle to the same instance whose requests come from `address`.
+    ///
+    /// Clerk limits sign-ins by address, so use one handle per simulated client host.
     #[must_use]
     pub fn at_address(&self, address: IpAddr) -> Self {
         Self { inner: Arc::clone(&self.inner), address: Some(address) }
     }
 
-    /// The instance's Frontend API, for use in process: `https://clerk.fake-clerk.example`.
+    /// Returns the in-process URL of the Frontend API, by default `https://clerk.fake-clerk.example`.
     #[must_use]
     pub fn fapi_url(&self) -> String {
         format!("https://{}", lock(&self.inner.world).settings.host)
     }
 
-    /// The instance's Backend API, for use in process: `https://api.fake-clerk.example`.
+    /// Returns the in-process URL of the Backend API, by default `https://api.fake-clerk.example`.
     ///
-    /// A request for one API at the other one's host is answered 404, so a test notices it. At any other host both APIs
-    /// are served, as they are at the one address of `FakeClerk::serve` (feature `server`).
+    /// A request for one API at the other API's host gets 404, so that a test notices the mistake. Any other host
+    /// serves both APIs, like the single address of `FakeClerk::serve` (feature `server`).
     #[must_use]
     pub fn backend_url(&self) -> String {
         format!("https://{}", lock(&self.inner.world).settings.backend_host())
     }
 
-    /// The key that the Backend API asks for, `sk_test_…`: the instance's own unless
-    /// [another](FakeClerkBuilder::secret_key) was set. No two hosts have the same.
+    /// Returns the secret key of the Backend API, `sk_test_…`.
+    ///
+    /// It is derived from the host, so that no two hosts share a key, unless [`FakeClerkBuilder::secret_key`] sets
+    /// another.
     #[must_use]
     pub fn secret_key(&self) -> String {
         lock(&self.inner.world).settings.backend_key()
     }
 
-    /// The `iss` of tokens that were asked for at [`fapi_url`](Self::fapi_url).
+    /// Returns the `iss` claim of tokens minted at [`fapi_url`](Self::fapi_url).
     ///
-    /// Clerk tells instances apart by host, so a token names the address that the request for it went to: one got
-    /// over a socket names the server's.
+    /// Clerk identifies an instance by its host, so a token names the address that the request for it was sent to. A
+    /// token minted over a socket names the server's address.
     #[must_use]
     pub fn issuer(&self) -> String {
         self.fapi_url()
     }
 
-    /// The publishable key that stands for [`fapi_url`](Self::fapi_url): `pk_test_…`, or `pk_live_…` where the secret
-    /// key is one of a production instance.
+    /// Returns the publishable key for [`fapi_url`](Self::fapi_url): `pk_live_…` if the secret key is a production
+    /// key, otherwise `pk_test_…`.
     #[must_use]
     pub fn publishable_key(&self) -> String {
         let settings = &lock(&self.inner.world).settings;
@@ -103,7 +108,7 @@ impl FakeClerk {
         format!("pk_{kind}_{}", BASE64_STANDARD_NO_PAD.encode(format!("{}$", settings.host)))
     }
 
-    /// The clock that the instance tells the time by, without its [skew](FakeClerkBuilder::clock_skew).
+    /// Returns the instance's clock, without its [skew](FakeClerkBuilder::clock_skew).
     #[must_use]
     pub fn clock(&self) -> FakeClock {
         self.inner.clock
@@ -114,7 +119,7 @@ impl FakeClerk {
         Hosts { frontend: settings.host.clone(), backend: settings.backend_host() }
     }
 
-    /// Changes the instance's settings while it runs. Its clock and its accounts stay.
+    /// Changes the settings of the running instance. Its clock and its accounts stay.
     ///
     /// ```
     /// use fake_clerk::FakeClerk;

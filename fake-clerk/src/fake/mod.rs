@@ -1,6 +1,6 @@
-//! The handle on a stand-in.
+//! The handle to a stand-in.
 
-// In the order that the documentation shows their methods in, which is not that of the alphabet.
+// In the order in which rustdoc should list their methods, which isn't alphabetical.
 mod instance;
 
 mod handle;
@@ -26,12 +26,12 @@ use crate::state::State;
 
 /// A Clerk instance in memory.
 ///
-/// See the [crate's documentation](crate) for what it is and isn't. A handle is cheap to clone; all clones are of
-/// the same instance.
+/// See the [crate documentation](crate) for what it covers. A handle is cheap to clone, and all clones refer to the
+/// same instance.
 #[derive(Clone)]
 pub struct FakeClerk {
     pub(crate) inner: Arc<Inner>,
-    /// Where this handle's own requests come from.
+    /// The client address of in-process requests.
     pub(crate) address: Option<IpAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! Faults by script, requests that are held, and the log of requests.
+//! Scripted faults, held requests, and the request log.
 
 use std::time::Duration;
 
@@ -11,65 +11,71 @@ use crate::sync::lock;
 
 /// Faults and races.
 impl FakeClerk {
-    /// Lets the next request to an endpoint go wrong. Faults queue up.
+    /// Injects a fault into the next request to an endpoint. Faults queue up.
     pub fn script(&self, endpoint: Endpoint, fault: Fault) {
         self.script_times(endpoint, 1, fault);
     }
 
-    /// Lets the next few requests to an endpoint go wrong in the same way.
+    /// Injects the same fault into the next `times` requests to an endpoint.
     pub fn script_times(&self, endpoint: Endpoint, times: usize, fault: Fault) {
         lock(&self.inner.script).push(endpoint, times, fault);
     }
 
-    /// Lets every request to an endpoint go wrong, once no queued fault is left.
+    /// Injects a fault into every request to an endpoint for which no fault is queued.
     pub fn script_always(&self, endpoint: Endpoint, fault: Fault) {
         lock(&self.inner.script).always(endpoint, fault);
     }
 
-    /// Takes the faults of an endpoint back; for [`Endpoint::Any`], all of them.
+    /// Removes the faults of an endpoint, or all faults for [`Endpoint::Any`].
     pub fn clear_script(&self, endpoint: Endpoint) {
         lock(&self.inner.script).clear(endpoint);
     }
 
-    /// Holds requests to an endpoint: they arrive, are logged, and wait before they are carried out.
+    /// Holds requests to an endpoint: they arrive and are logged, but wait before they are carried out.
+    ///
+    /// Use it to make something happen while a request is in flight. Dropping the [`Hold`] releases the requests.
     pub fn hold(&self, endpoint: Endpoint) -> Hold {
         self.inner.gates.close(endpoint, Moment::Arrival)
     }
 
-    /// Holds answers of an endpoint: requests are carried out, and their answers wait.
+    /// Holds responses of an endpoint: requests are carried out, but their responses wait.
+    ///
+    /// Use it to make something happen between Clerk's commit and the client's learning of it.
     pub fn hold_answer(&self, endpoint: Endpoint) -> Hold {
         self.inner.gates.close(endpoint, Moment::Answer)
     }
 }
 
-/// The requests that the instance received.
+/// The request log.
 impl FakeClerk {
-    /// The requests so far, in the order they arrived; the last 20,000 of them.
+    /// Returns the requests received so far, in order of arrival. The log stores the last 20,000.
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.requests_to(Endpoint::Any)
     }
 
-    /// The requests to an endpoint so far.
+    /// Returns the requests to an endpoint, among the last 20,000.
     #[must_use]
     pub fn requests_to(&self, endpoint: Endpoint) -> Vec<ReceivedRequest> {
         lock(&self.inner.log).requests_to(endpoint)
     }
 
-    /// How many requests to an endpoint there were.
+    /// Returns the number of requests to an endpoint so far.
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> usize {
         lock(&self.inner.log).count(endpoint)
     }
 
-    /// The most requests to an endpoint that arrived in any window of this length, so that a test can hold a budget
-    /// against it.
+    /// Returns the largest number of requests to an endpoint in any window of this length.
+    ///
+    /// Use it to check that the program under test stays within a rate limit. The log stores the last 1,000,000
+    /// arrival times of an endpoint.
     #[must_use]
     pub fn max_in_window(&self, endpoint: Endpoint, window: Duration) -> usize {
         lock(&self.inner.log).max_in_window(endpoint, window)
     }
 
-    /// Forgets the requests so far, and their number.
+    /// Clears the log and the counts.
     pub fn clear_log(&self) {
         lock(&self.inner.log).clear();
     }

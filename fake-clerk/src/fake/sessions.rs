@@ -9,7 +9,7 @@ use crate::state::{FakeSession, SessionStatus, Template};
 
 /// Sessions and tokens.
 impl FakeClerk {
-    /// Every session there ever was, oldest first, except those of users that were deleted.
+    /// Returns every session so far, oldest first, except those of deleted users.
     #[must_use]
     pub fn sessions(&self) -> Vec<FakeSession> {
         self.change(|state, _, now| {
@@ -19,7 +19,7 @@ impl FakeClerk {
         })
     }
 
-    /// How many sessions are live: opened, and not ended since.
+    /// Returns the number of live sessions.
     #[must_use]
     pub fn live_sessions(&self) -> usize {
         self.change(|state, _, now| {
@@ -27,7 +27,9 @@ impl FakeClerk {
         })
     }
 
-    /// How many sessions of a user are live; 0 if there is no such user, where the methods of accounts panic.
+    /// Returns the number of a user's live sessions.
+    ///
+    /// Unlike the methods that change accounts, it doesn't panic for an unknown user, but returns 0.
     #[must_use]
     pub fn live_sessions_of(&self, user: &str) -> usize {
         self.change(|state, _, now| {
@@ -36,7 +38,7 @@ impl FakeClerk {
         })
     }
 
-    /// Revokes a session, as an administrator does. Returns whether it was live.
+    /// Revokes a session, like an administrator. Returns whether it was live.
     pub fn revoke_session(&self, session: &str) -> bool {
         self.change(|state, _, now| match state.sessions.get_mut(session) {
             Some(session) if session.is_live(now.instant) => {
@@ -47,31 +49,33 @@ impl FakeClerk {
         })
     }
 
-    /// Adds a JWT template: its name, how long its tokens live, and their claims.
+    /// Adds a JWT template with the lifetime and the claims of its tokens.
     ///
-    /// Claims may have the shortcodes of Clerk's templates in them: `{{user.id}}`, `{{user.primary_email_address}}`,
+    /// Claims may contain shortcodes of Clerk's templates: `{{user.id}}`, `{{user.primary_email_address}}`,
     /// `{{user.username}}`, `{{user.first_name}}`, `{{user.last_name}}`, `{{user.public_metadata.…}}`, `{{org.id}}`,
+    /// `{{org.slug}}`, `{{org.name}}`, `{{org.role}}`, `{{session.id}}`.
     /// `{{org.slug}}`, `{{org.name}}`, `{{org.role}}`, `{{session.id}}`.
     pub fn add_template(&self, name: impl Into<String>, life: Duration, claims: Map<String, Value>) {
         self.change(|state, _, _| state.templates.insert(name.into(), Template { life, claims }));
     }
 
-    /// Sets claims that every session token has, beside its own.
+    /// Sets custom claims of all session tokens. They never replace the standard claims.
     pub fn set_session_claims(&self, claims: Map<String, Value>) {
         self.change(|state, _, _| state.session_claims = claims);
     }
 
-    /// Signs with a new key from now on. The old one stays in the key set.
+    /// Signs tokens with a new key from now on. The old key stays in the key set until
+    /// [`retire_old_keys`](Self::retire_old_keys).
     pub fn rotate_keys(&self) {
         self.change(|state, _, _| state.keys.rotate());
     }
 
-    /// Takes all keys but the newest out of the key set.
+    /// Removes all keys but the newest from the key set.
     pub fn retire_old_keys(&self) {
         self.change(|state, _, _| state.keys.retire());
     }
 
-    /// The `kid` of the key that signs.
+    /// Returns the `kid` of the current signing key.
     #[must_use]
     pub fn kid(&self) -> String {
         self.change(|state, _, _| state.keys.kid().to_owned())

@@ -7,9 +7,10 @@ use crate::settings::FakeClerkBuilder;
 use crate::state::{Membership, State, User};
 use crate::{ids, totp};
 
-/// Accounts. Users are named by id or by any identifier, organizations by id or slug.
+/// Accounts.
 ///
-/// These methods panic when there is no such user or organization: that is a mistake in the test.
+/// Methods accept a user's id or any identifier, and an organization's id or slug. They panic if there is no such
+/// user or organization, since that is a mistake in the test.
 impl FakeClerk {
     pub(crate) fn change_user<T>(
         &self,
@@ -23,11 +24,11 @@ impl FakeClerk {
         })
     }
 
-    /// Adds a user and returns the id. One with the id of another takes its place.
+    /// Adds a user and returns the id. A user with the same id is replaced.
     ///
     /// # Panics
     ///
-    /// When another user signs in with one of the identifiers.
+    /// Panics if another user signs in with one of the identifiers.
     pub fn add_user(&self, user: FakeUser) -> String {
         self.change(|state, _, now| {
             let taken = state.users.taken_identifier(&user);
@@ -36,11 +37,12 @@ impl FakeClerk {
         })
     }
 
-    /// Adds an organization and returns the id. One with the id of another takes its place.
+    /// Adds an organization and returns the id. An organization with the same id is replaced.
     ///
     /// # Panics
     ///
-    /// When another organization has the slug, or when it is none: a slug has lower-case letters, digits and dashes.
+    /// Panics if another organization has the slug, or if the slug is invalid: it may only contain lower-case letters,
+    /// digits and dashes.
     pub fn add_organization(&self, organization: FakeOrganization) -> String {
         self.change(|state, _, now| {
             let (id, slug) = (organization.id.clone(), &organization.slug);
@@ -54,11 +56,11 @@ impl FakeClerk {
         })
     }
 
-    /// Makes a user a member of an organization, or gives a member another role.
+    /// Makes a user a member of an organization, or changes the role of a member.
     ///
     /// # Panics
     ///
-    /// When there is no such user or organization, or when the organization doesn't have the role.
+    /// Panics if there is no such user or organization, or when the organization doesn't have the role.
     pub fn add_member(&self, user: &str, organization: &str, role: &str) {
         self.change(|state, _, now| {
             let (user, id) = found(state, user, organization);
@@ -82,11 +84,11 @@ impl FakeClerk {
         });
     }
 
-    /// Ends a membership. Sessions that had the organization active go on without it.
+    /// Ends a membership. Sessions in which the organization was active stay live without it.
     ///
     /// # Panics
     ///
-    /// When there is no such user or organization.
+    /// Panics if there is no such user or organization.
     pub fn remove_member(&self, user: &str, organization: &str) {
         self.change(|state, _, _| {
             let (user, organization) = found(state, user, organization);
@@ -105,11 +107,11 @@ impl FakeClerk {
         });
     }
 
-    /// Changes a password. As on Clerk, sessions that are there go on.
+    /// Changes a password. As on Clerk, existing sessions stay live.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn set_password(&self, user: &str, password: impl Into<String>) {
         self.change_user(user, |user, _, now| {
             user.account.password = Some(password.into());
@@ -117,49 +119,49 @@ impl FakeClerk {
         });
     }
 
-    /// Bans a user, which revokes all sessions.
+    /// Bans a user and revokes the user's sessions.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn ban(&self, user: &str) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, now| state.ban(&id, now));
     }
 
-    /// Lifts a ban. Sessions that it revoked stay so.
+    /// Lifts a ban. Sessions that the ban revoked stay revoked.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn unban(&self, user: &str) {
         self.change_user(user, |user, _, _| user.account.banned = false);
     }
 
-    /// Locks a user for as long as wrong passwords would, or without an end if the instance has no lock-out. Sessions
-    /// go on.
+    /// Locks a user for as long as wrong passwords would (1 h by default), or until [`unlock`](Self::unlock) if the
+    /// instance has no lockout. Existing sessions stay live.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn lock(&self, user: &str) {
         self.change_user(user, |user, settings, now| user.lock(settings, now));
     }
 
-    /// Takes a lock off, and forgets the failures.
+    /// Unlocks a user and clears the failures.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn unlock(&self, user: &str) {
         self.change_user(user, |user, _, _| user.unlock());
     }
 
-    /// Makes sign-ins demand a code from an authenticator app, or not; see [`totp_code`](Self::totp_code).
+    /// Sets whether sign-ins require a code from an authenticator app. See [`totp_code`](Self::totp_code).
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn require_second_factor(&self, user: &str, required: bool) {
         self.change_user(user, |user, _, _| match required {
             true if user.account.totp.is_none() => user.account.totp = Some(totp::secret()),
@@ -168,40 +170,41 @@ impl FakeClerk {
         });
     }
 
-    /// Makes the next sign-in end in `needs_new_password`, or not.
+    /// Sets whether the next sign-in ends in `needs_new_password`.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn require_new_password(&self, user: &str, required: bool) {
         self.change_user(user, |user, _, _| user.account.new_password = required);
     }
 
-    /// Lets sessions of this user begin `pending`, with a task: `choose-organization`, `setup-mfa`,
-    /// `reset-password`. A touch that names an organization resolves the first of these.
+    /// Makes new sessions of this user `pending` with a task: `choose-organization`, `setup-mfa` or `reset-password`.
+    ///
+    /// A touch that names an organization resolves `choose-organization`.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn pending_task(&self, user: &str, task: impl Into<String>) {
         self.change_user(user, |user, _, _| user.tasks.push(task.into()));
     }
 
-    /// Deletes a user with all sessions.
+    /// Deletes a user and the user's sessions.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     pub fn delete_user(&self, user: &str) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
         self.change(|state, _, _| state.remove_user(&id));
     }
 
-    /// The code of the user's authenticator app at this moment; `None` without one.
+    /// Returns the current code of the user's authenticator app; `None` without one.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     #[must_use]
     pub fn totp_code(&self, user: &str) -> Option<String> {
         self.change_user(user, |user, _, now| {
@@ -209,11 +212,14 @@ impl FakeClerk {
         })
     }
 
-    /// The code that was mailed to the user last. `424242` does as well, as for Clerk's test addresses.
+    /// Returns the code that was last mailed to the user.
+    ///
+    /// Like for Clerk's [test addresses](https://clerk.com/docs/guides/development/testing/test-emails-and-phones),
+    /// `424242` is valid as well.
     ///
     /// # Panics
     ///
-    /// When there is no such user.
+    /// Panics if there is no such user.
     #[must_use]
     pub fn last_code(&self, user: &str) -> Option<String> {
         self.change_user(user, |user, _, _| user.last_code.clone())

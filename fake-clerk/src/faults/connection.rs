@@ -1,22 +1,22 @@
-//! Connections that break off.
+//! Broken connections.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::Response;
 
-/// A connection that breaks off in place of an answer, because a [`Fault`](crate::Fault) says so.
+/// A connection that breaks instead of delivering a response, because of a scripted [`Fault`](crate::Fault).
 ///
-/// A client in process turns it into its HTTP client's error for such a connection; over a socket (feature `server`)
-/// the connection itself goes wrong.
+/// A client in process maps it to its HTTP client's error for such a connection. Over a socket (feature `server`) the
+/// connection itself breaks.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// No connection is made.
+    /// No connection was made.
     Refused,
-    /// The connection is closed before the answer.
+    /// The connection was closed before the response.
     Reset,
-    /// The connection is closed in the middle of this answer's body.
+    /// The connection was closed in the middle of this response's body.
     Truncated(Box<Response<Bytes>>),
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for ConnectionFault {
 }
 
 impl fmt::Debug for ConnectionFault {
-    /// Shows the status alone of a truncated answer, which has tokens in it.
+    /// Shows only the status of a truncated response, whose body contains tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("Refused"),

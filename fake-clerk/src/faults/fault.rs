@@ -1,4 +1,4 @@
-//! Faults, and the answers that they give in place of an endpoint's.
+//! Faults, and the responses that replace an endpoint's own.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,56 +11,57 @@ use crate::clock::Now;
 use crate::errors::ApiError;
 use crate::tokens::TokenFlaw;
 
-/// A fault of a request or of its answer.
+/// A fault to inject into a request or its response.
 ///
-/// Faults up to [`Redirect`](Self::Redirect) keep the request from being carried out, as a proxy or an overloaded
-/// server would: no session is opened or ended. The later ones spoil the answer to a request that *was* carried
-/// out: a session it opened is there. They spoil good answers only, where they need one to work on.
+/// Faults up to [`Redirect`](Self::Redirect) keep the request from being carried out, like a proxy or an overloaded
+/// server would: no session is opened or ended. The later ones alter the response to a request that *was* carried
+/// out, so a session that it opened exists. Faults that need tokens or sessions to alter apply only to successful
+/// responses.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request reaches Clerk after this delay, and is answered as usual.
+    /// Delays the request by this time before it reaches Clerk, and answers it as usual.
     Delay(Duration),
-    /// The request is never answered.
+    /// Never answers the request.
     Hang,
-    /// No connection is made. Over a socket: closed without an answer. The attempt is in the log nevertheless.
+    /// Makes no connection. Over a socket, the connection is closed without a response. The attempt is still logged.
     Refused,
-    /// This status, with an error body that Clerk might send with it.
+    /// Responds with this status, and an error body that Clerk might send with it.
     Status(u16),
-    /// This status, with an error of this code.
+    /// Responds with this status and this error code.
     StatusWithCode(u16, String),
-    /// 429 `too_many_requests`.
+    /// Responds with 429 `too_many_requests`.
     RateLimited {
         /// The value of `Retry-After`.
         retry_after: RetryAfter,
     },
-    /// This status, with a page of HTML, as from a proxy in between.
+    /// Responds with this status and an HTML page, like a proxy.
     Html(u16),
-    /// 307 to another host.
+    /// Redirects to another host with 307.
     Redirect,
-    /// The answer is delayed by this long.
+    /// Carries the request out, and delays the response by this time.
     DelayAnswer(Duration),
-    /// The connection is closed before the answer.
+    /// Closes the connection before the response.
     Reset,
-    /// The connection is closed in the middle of the body.
+    /// Closes the connection in the middle of the body.
     Truncated,
-    /// A body of 2 MiB, which is right but for its size.
+    /// Pads the body with 2 MiB; it stays valid JSON.
     Oversized,
-    /// JSON in which every text is a number and every number a text.
+    /// Turns every string of the JSON body into a number, and every number into a string.
     WrongTypes,
-    /// The answer has no body.
+    /// Responds without a body.
     Empty,
-    /// The answer's body isn't JSON.
+    /// Responds with a body that isn't JSON.
     NotJson,
-    /// Another user's session stands before the right one in `client.sessions`.
+    /// Puts another user's session before the right one in `client.sessions`.
     OtherSessionFirst,
-    /// The session isn't in `client.sessions`.
+    /// Removes the session from `client.sessions`.
     MissingSession,
-    /// `last_active_token` is null.
+    /// Sets `last_active_token` to null.
     NullToken,
-    /// Tokens are empty.
+    /// Sends empty tokens.
     EmptyJwt,
-    /// Tokens that a verifier must refuse.
+    /// Sends tokens that a verifier must reject.
     TokenWith(TokenFlaw),
 }
 
@@ -70,16 +71,16 @@ pub enum Fault {
 pub enum RetryAfter {
     /// Seconds, as Clerk sends it.
     Seconds(u64),
-    /// An HTTP date this far ahead, as a proxy in front of Clerk may send.
+    /// An HTTP date this far in the future, which a proxy in front of Clerk may send.
     Date(Duration),
-    /// This very text.
+    /// This exact text.
     Raw(String),
-    /// Nothing: there is no such header.
+    /// No `Retry-After` header.
     Missing,
 }
 
 impl Fault {
-    /// The answer instead of the endpoint's own; `None` for faults that let the request through.
+    /// Returns the response that replaces the endpoint's; `None` for faults that let the request through.
     pub(crate) fn instead(&self, now: Now) -> Option<Response<Bytes>> {
         let json_error = |error: &ApiError| json_response(error.status, &error.body());
         Some(match self {

@@ -1,4 +1,4 @@
-//! Faults by script.
+//! Scripted faults.
 
 mod connection;
 pub(crate) mod fault;

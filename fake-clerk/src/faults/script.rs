@@ -1,11 +1,11 @@
-//! The script: which faults the endpoints have ahead.
+//! The script: the faults that each endpoint has ahead.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::endpoint::Endpoint;
 use crate::faults::fault::Fault;
 
-/// Faults that wait for their requests, and those that stay.
+/// Queued faults, and permanent ones.
 #[derive(Default)]
 pub(crate) struct Script {
     once: HashMap<Endpoint, VecDeque<Fault>>,
@@ -31,8 +31,8 @@ impl Script {
         }
     }
 
-    /// The fault for the next request to an endpoint: its own first, then those for its API and for any, queues
-    /// before rules.
+    /// Returns the fault for the next request to an endpoint. The endpoint's own faults come before those of its API
+    /// and those of any endpoint; queued faults come before permanent ones.
     pub(crate) fn next(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let mut places = endpoint.groups();
         let queued = places.clone().find_map(|place| self.once.get_mut(&place)?.pop_front());

@@ -1,15 +1,14 @@
-//! Faults that spoil good answers.
+//! Faults that alter a successful response.
 
 use serde_json::{Value, json};
 
 use crate::faults::fault::Fault;
 use crate::ids;
 
-/// How large the body of [`Fault::Oversized`] is: 2 MiB.
+/// Size of the padding of [`Fault::Oversized`]: 2 MiB.
 const OVERSIZED: usize = 2 * 1024 * 1024;
 
 impl Fault {
-    /// Spoils a good answer.
     pub(crate) fn rewrite(&self, body: &mut Value) {
         match self {
             Self::WrongTypes => swap_types(body),
@@ -38,7 +37,7 @@ impl Fault {
             Self::Oversized => {
                 let padding = json!({ "padding": "x".repeat(OVERSIZED) });
                 match (body, padding) {
-                    // A list has no place for it but one more item.
+                    // A list can only be padded with another item.
                     (Value::Array(items), padding) => items.push(padding),
                     (Value::Object(object), Value::Object(padding)) => object.extend(padding),
                     _ => {}
@@ -49,13 +48,13 @@ impl Fault {
     }
 }
 
-/// The sessions of the client in an answer, which stands in either place of the envelope.
+/// Returns the client's sessions in a response. The client is at either of two places in the envelope.
 fn sessions(body: &mut Value) -> Option<&mut Vec<Value>> {
     let at = ["/client/sessions", "/response/sessions"].into_iter().find(|at| body.pointer(at).is_some())?;
     body.pointer_mut(at)?.as_array_mut()
 }
 
-/// Another user's session that looks like a given one.
+/// Returns a copy of a session that belongs to another user.
 fn foreign(session: &Value) -> Value {
     let mut foreign = session.clone();
     let user = ids::random("user");

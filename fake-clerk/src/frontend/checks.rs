@@ -1,4 +1,4 @@
-//! The checks that every strategy of sign-ins has.
+//! Checks that all sign-in strategies share.
 
 use crate::context::Context;
 use crate::errors::ApiError;
@@ -12,7 +12,7 @@ pub(crate) fn required(name: &str, value: Option<&str>) -> Result<(), ApiError> 
     }
 }
 
-/// Whether the client may have one more session.
+/// Refuses a second live session in single-session mode.
 pub(crate) fn check_single_session(context: &Context<'_>, client: &Client) -> Result<(), ApiError> {
     let live = context.state.live_sessions_of(client, context.now).next();
     if live.is_some() && context.settings.single_session_mode {
@@ -21,7 +21,7 @@ pub(crate) fn check_single_session(context: &Context<'_>, client: &Client) -> Re
     Ok(())
 }
 
-/// Whether the user may sign in, and isn't signed in on this client.
+/// Refuses a banned user, and a user who is already signed in on this client.
 pub(crate) fn check_user(context: &Context<'_>, client: &Client, id: &str) -> Result<(), ApiError> {
     if context.state.users.get(id).is_some_and(|user| user.account.banned) {
         return Err(ApiError::user_banned());

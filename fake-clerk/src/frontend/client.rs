@@ -1,4 +1,4 @@
-//! `/v1/client`: the device itself.
+//! `/v1/client`: the client, which stands for a device.
 
 use http::Method;
 use serde_json::Value;
@@ -16,7 +16,8 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
             Ok(Reply::wrapped(client.unwrap_or_default(), Value::Null, page))
         }
         None if context.call.method == Method::DELETE => Err(ApiError::no_client()),
-        // A request in native mode without a token gets a new client, also with GET: native clients begin so.
+        // In native mode a request without a token gets a new client, even with GET: this is how native clients
+        // start.
         None => create(context),
     }
 }
@@ -31,7 +32,7 @@ fn create(context: &mut Context<'_>) -> Handled {
     Ok(reply)
 }
 
-/// Ends all sessions and forgets the client.
+/// Ends all sessions and deletes the client.
 fn delete(context: &mut Context<'_>, id: &str) -> Handled {
     context.state.sessions.end_of_client(id, SessionStatus::Ended, context.now);
     let client = context.state.clients.remove(id);
@@ -40,7 +41,7 @@ fn delete(context: &mut Context<'_>, id: &str) -> Handled {
     Ok(Reply { client_token: ClientToken::Gone, ..Reply::wrapped(shown, Value::Null, page) })
 }
 
-/// Removes all sessions and keeps the client, whose device stays known.
+/// Removes all sessions but keeps the client, so that Device Trust still knows the device.
 pub(crate) fn remove_sessions(context: &mut Context<'_>) -> Handled {
     let id = context.require_client()?;
     context.state.sessions.end_of_client(&id, SessionStatus::Removed, context.now);

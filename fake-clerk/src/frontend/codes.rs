@@ -6,15 +6,15 @@ use crate::errors::ApiError;
 use crate::ids;
 use crate::state::sign_in::Verification;
 
-/// Strategies that mail a code.
+/// The strategies that mail a code.
 pub(crate) const CODES: [&str; 4] =
     ["email_code", "phone_code", "reset_password_email_code", "reset_password_phone_code"];
 
-/// A code that is right wherever one was mailed, as at Clerk's test addresses: a program without a mailbox can
-/// finish a sign-in.
+/// A code that is always valid, like for Clerk's test addresses, so that a program without a mailbox can finish a
+/// sign-in.
 const TEST_CODE: &str = "424242";
 
-/// How many attempts one mailed code allows.
+/// Maximum number of attempts at one mailed code.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// "Mails" a code to the user, if there is one.
@@ -30,7 +30,6 @@ pub(crate) fn mail_code(context: &mut Context<'_>, id: Option<&str>, strategy: &
     Verification { strategy, verified: false, attempts: 0, code: Some((code, until)) }
 }
 
-/// Checks a mailed code.
 pub(crate) fn check_code(
     context: &mut Context<'_>,
     user: Option<&str>,

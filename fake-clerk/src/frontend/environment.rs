@@ -1,11 +1,11 @@
-//! `/v1/environment`: how the instance is set up, as its clients read it.
+//! `/v1/environment`: the instance's settings, as clients read them.
 
 use serde_json::{Value, json};
 
 use crate::ids;
 use crate::settings::FakeClerkBuilder;
 
-/// All fields that the OpenAPI description demands, and of the optional ones those that clerk-js reads.
+/// Has all fields that the OpenAPI description requires, and the optional fields that clerk-js reads.
 pub(crate) fn show(settings: &FakeClerkBuilder) -> Value {
     json!({
         "auth_config": auth_config(settings),

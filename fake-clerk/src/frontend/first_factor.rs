@@ -1,4 +1,4 @@
-//! The first factor on its own, for sign-ins that began with the identifier alone; and the new password.
+//! The first factor of sign-ins that began with only an identifier, and the password reset.
 
 use crate::context::{Context, Handled};
 use crate::errors::ApiError;
@@ -10,7 +10,7 @@ use crate::frontend::step::step;
 use crate::state::SessionStatus;
 use crate::state::sign_in::{Status, Verification};
 
-/// The shortest password that can be set.
+/// Minimum length of a new password.
 const MIN_PASSWORD: usize = 8;
 
 pub(crate) fn prepare(context: &mut Context<'_>) -> Handled {

@@ -20,7 +20,6 @@ use crate::endpoint::Endpoint;
 use crate::errors::ApiError;
 use crate::state::Window;
 
-/// Carries a request out.
 pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     context.call.check(context.settings, context.now)?;
     match context.call.endpoint {
@@ -60,7 +59,7 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
         Endpoint::Environment => Ok(Reply::plain(environment::show(context.settings))),
         Endpoint::Jwks => Ok(Reply::plain(context.state.keys.jwks())),
         Endpoint::Health => Ok(Reply::plain(json!({ "status": "healthy" }))),
-        // The endpoints of the Backend API are in `backend`.
+        // `backend` handles the endpoints of the Backend API.
         _ => Err(ApiError::of_status(404)),
     }
 }

@@ -4,7 +4,7 @@ use crate::authentication::lockout::{count_failure, unlocked};
 use crate::context::Context;
 use crate::errors::ApiError;
 
-/// Checks a password, and counts a wrong one.
+/// Checks a password, and counts a failure if it is wrong.
 pub(crate) fn check_password(
     context: &mut Context<'_>,
     id: Option<&str>,

@@ -1,4 +1,4 @@
-//! From one step of a sign-in to the next, and to the session at its end.
+//! The transitions of a sign-in from one factor to the next, and to the session.
 
 use crate::authentication::session::open;
 use crate::context::Context;
@@ -6,7 +6,7 @@ use crate::ids;
 use crate::state::Client;
 use crate::state::sign_in::{ClientTrust, SignIn, Status};
 
-/// Goes on after the first factor: to the next factor, or to the end of the sign-in.
+/// Continues after the first factor: with the second factor, or with the end of the sign-in.
 pub(crate) fn proceed(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let settings = context.settings;
     let Some(user) = attempt.user.as_ref().and_then(|id| context.state.users.get(id)) else { return };
@@ -15,7 +15,7 @@ pub(crate) fn proceed(context: &mut Context<'_>, client: &mut Client, attempt: &
         attempt.status = Status::NeedsSecondFactor;
         return;
     }
-    // Device Trust is for passwords alone, and needs an address to send the code to.
+    // Device Trust applies only to passwords, and needs an address to send the code to.
     let reachable = user.account.emails.iter().any(|(_, verified)| *verified) || user.account.phone.is_some();
     let asked = (settings.device_trust || user.account.device_trust)
         && !user.account.bypass_device_trust
@@ -33,7 +33,7 @@ pub(crate) fn proceed(context: &mut Context<'_>, client: &mut Client, attempt: &
     finish_factors(context, client, attempt);
 }
 
-/// Goes on after the last factor.
+/// Continues after the last factor.
 pub(crate) fn finish_factors(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let user = attempt.user.as_ref().and_then(|id| context.state.users.get(id));
     // A sign-in by ticket doesn't use the password.
@@ -44,7 +44,7 @@ pub(crate) fn finish_factors(context: &mut Context<'_>, client: &mut Client, att
     }
 }
 
-/// Opens the session of an attempt.
+/// Opens the session of a completed sign-in.
 pub(crate) fn complete(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let Some(user) = attempt.user.clone() else { return };
     let second = attempt.second.as_ref().is_some_and(|second| second.strategy == "totp" && second.verified);

@@ -9,9 +9,9 @@ use crate::errors::ApiError;
 use crate::state::{Session, SessionStatus};
 use crate::tokens::unsigned::payload;
 
-/// The session in the path, if it is the client's.
+/// Returns the session in the path if it belongs to the client.
 ///
-/// A session of another client is answered as one that doesn't exist.
+/// A session of another client gets the same refusal as one that doesn't exist.
 fn own(context: &mut Context<'_>) -> Result<String, ApiError> {
     let client = context.require_client()?;
     let id = context.call.variable(0);
@@ -24,7 +24,7 @@ fn own(context: &mut Context<'_>) -> Result<String, ApiError> {
     }
 }
 
-/// The session in the path, if it is the client's and isn't over.
+/// Returns the session in the path if it belongs to the client and is live.
 fn own_live(context: &mut Context<'_>) -> Result<String, ApiError> {
     let id = own(context)?;
     let now = context.now.instant;
@@ -39,7 +39,7 @@ pub(crate) fn show(context: &mut Context<'_>) -> Handled {
     Ok(answer(context, &id))
 }
 
-/// `{response: session, client}`.
+/// Builds `{response: session, client}`.
 fn answer(context: &Context<'_>, id: &str) -> Reply {
     let mut page = context.page();
     let state = page.state;
@@ -49,19 +49,19 @@ fn answer(context: &Context<'_>, id: &str) -> Reply {
     Reply::wrapped(shown, client.unwrap_or_default(), page)
 }
 
-/// The organization that a request chooses.
+/// The organization that a request selects.
 enum Choice {
-    /// Nothing: as before.
+    /// No parameter: keep the active organization.
     Unsaid,
     Personal,
     Organization(String),
 }
 
-/// Reads the parameter that names an organization of the session's user, by id or, if `by_slug`, by slug.
+/// Reads the parameter that names one of the user's organizations, by id or, if `by_slug`, by slug.
 fn choice(context: &Context<'_>, session: &str, param: &str, by_slug: bool) -> Result<Choice, ApiError> {
     match context.call.param(param) {
         None => Ok(Choice::Unsaid),
-        // Where an organization is always selected, there is no personal account to go to.
+        // Where an organization is mandatory, there is no personal account to switch to.
         Some("") if context.settings.force_organization_selection => Ok(Choice::Unsaid),
         Some("") => Ok(Choice::Personal),
         Some(named) => {
@@ -69,7 +69,7 @@ fn choice(context: &Context<'_>, session: &str, param: &str, by_slug: bool) -> R
             let id = if by_slug { state.organizations.id_of(named) } else { Some(named.to_owned()) };
             let user = state.sessions.get(session).map(|session| session.user.as_str());
             let member = id.filter(|id| user.is_some_and(|user| state.membership(user, id).is_some()));
-            // One answer to an organization that isn't there and to one that isn't the user's.
+            // Missing and foreign organizations get the same refusal.
             member.map(Choice::Organization).ok_or_else(ApiError::organization)
         }
     }
@@ -99,7 +99,7 @@ pub(crate) fn touch(context: &mut Context<'_>) -> Handled {
     }
     let mut reply = answer(context, &id);
     if intent == "focus" {
-        // A window that came to the front needs no new copy of the client, so Clerk spares itself the work.
+        // A window that gained focus needs no new copy of the client, so Clerk omits it.
         reply.body["client"] = Value::Null;
     }
     Ok(reply)
@@ -131,7 +131,7 @@ pub(crate) fn mint(context: &mut Context<'_>) -> Handled {
     Ok(context.token_alone(token))
 }
 
-/// Whether the request brings a token of the session, whose time may be over.
+/// Whether the request carries a token of the session, possibly expired.
 fn has_token_of(context: &Context<'_>, id: &str) -> bool {
     let token = context.call.query("expired_token").or(context.call.param("token"));
     let claims = token.and_then(payload);
@@ -150,7 +150,7 @@ pub(crate) fn mint_from_template(context: &mut Context<'_>) -> Handled {
     Ok(context.token_alone(token))
 }
 
-/// The session stays on the client, as an ended one.
+/// Ends the session, which stays listed on the client.
 pub(crate) fn end(context: &mut Context<'_>) -> Handled {
     let id = own(context)?;
     let now = context.now;
@@ -162,7 +162,7 @@ pub(crate) fn end(context: &mut Context<'_>) -> Handled {
     Ok(answer(context, &id))
 }
 
-/// The session leaves the client.
+/// Ends the session and removes it from the client.
 pub(crate) fn remove(context: &mut Context<'_>) -> Handled {
     let id = own(context)?;
     if let Some(session) = context.state.sessions.get_mut(&id) {

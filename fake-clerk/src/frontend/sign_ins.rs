@@ -67,7 +67,7 @@ fn begin(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError>
     Ok(())
 }
 
-/// The user with an identifier. `Ok(None)`: there is none, and the instance doesn't tell.
+/// Returns the user with an identifier; `Ok(None)` if there is none and the instance hides that.
 fn identify(
     context: &Context<'_>,
     client: &Client,

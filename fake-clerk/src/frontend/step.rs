@@ -1,11 +1,11 @@
-//! One step of a sign-in: its client is taken out of the state, and put back with the answer.
+//! One step of a sign-in. The client is taken out of the state, and put back along with the response.
 
 use crate::context::{ClientToken, Context, Handled, Reply};
 use crate::errors::ApiError;
 use crate::state::Client;
 use crate::state::sign_in::SignIn;
 
-/// Answers for a sign-in: with the attempt as it now stands, or with the error and the client beside it.
+/// Responds with the attempt's new state, or with the error and the client.
 pub(crate) fn finish(
     context: &mut Context<'_>,
     mut client: Client,
@@ -16,7 +16,7 @@ pub(crate) fn finish(
         let mut page = context.page();
         error.client = Some(page.client(&client));
         error.tokens = page.tokens;
-        // A sign-in that never was leaves no client behind, however many are tried.
+        // A failed sign-in leaves no new client behind, so attempts can't fill the memory.
         if !is_new {
             context.state.clients.insert(client.id.clone(), client);
         }
@@ -32,7 +32,7 @@ pub(crate) fn finish(
     Ok(reply)
 }
 
-/// Takes the client of a step in a sign-in out of the state, with the sign-in named in the path.
+/// Takes the client out of the state, with the sign-in named in the path.
 fn take(context: &mut Context<'_>) -> Result<(Client, SignIn), ApiError> {
     let id = context.require_client()?;
     let wanted = context.call.variable(0);
@@ -48,7 +48,7 @@ fn take(context: &mut Context<'_>) -> Result<(Client, SignIn), ApiError> {
     }
 }
 
-/// One step of the sign-in in the path.
+/// Runs one step of the sign-in in the path.
 pub(crate) fn step(
     context: &mut Context<'_>,
     go: impl FnOnce(&mut Context<'_>, &mut Client, &mut SignIn) -> Result<(), ApiError>,

@@ -1,4 +1,4 @@
-//! The sign-in with a sign-in token: `strategy=ticket`.
+//! Sign-in with a sign-in token: `strategy=ticket`.
 
 use crate::authentication::lockout;
 use crate::claims::read_ticket;
@@ -10,9 +10,9 @@ use crate::state::sign_in::{SignIn, Status, Verification};
 use crate::state::{Client, TicketStatus};
 use crate::views::identifier;
 
-/// Begins a sign-in with a ticket, which ends it too unless a second factor is wanted.
+/// Starts a sign-in with a ticket, and completes it unless a second factor is required.
 ///
-/// The ticket is spent when it has proved its bearer's identity; refused for another reason, it is still good.
+/// The ticket is spent once it has identified the user. A sign-in that is refused for another reason leaves it valid.
 pub(crate) fn redeem(context: &mut Context<'_>, client: &mut Client) -> Result<(), ApiError> {
     let text = context.call.param("ticket");
     required("ticket", text)?;

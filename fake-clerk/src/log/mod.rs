@@ -1,4 +1,4 @@
-//! The requests that the stand-in received.
+//! The request log.
 
 pub(crate) mod received;
 
@@ -12,24 +12,24 @@ use crate::endpoint::Endpoint;
 pub use crate::log::received::ReceivedRequest;
 use crate::request::Call;
 
-/// How many requests are kept whole; counters and times lose none.
+/// Maximum number of requests stored. Counts and arrival times cover all requests.
 const MAX_REQUESTS: usize = 20_000;
 
-/// How many arrival times of an endpoint are kept, at 16 bytes.
+/// Maximum number of arrival times stored per endpoint, at 16 bytes each.
 const MAX_TIMES: usize = 1_000_000;
 
-/// Requests, counts and times of arrival.
+/// Requests, counts and arrival times.
 #[derive(Default)]
 pub(crate) struct Log {
     requests: VecDeque<ReceivedRequest>,
-    /// The number of the first request that is kept.
+    /// The number of the first stored request.
     first: usize,
     counts: HashMap<Endpoint, usize>,
     times: HashMap<Endpoint, VecDeque<Instant>>,
 }
 
 impl Log {
-    /// Records an arrival; the number is for [`answered`](Self::answered).
+    /// Records an arrival, and returns its number for [`answered`](Self::answered).
     pub(crate) fn arrived(&mut self, call: &Call, at: Instant) -> usize {
         for endpoint in call.endpoint.groups() {
             *self.counts.entry(endpoint).or_default() += 1;
@@ -63,8 +63,8 @@ impl Log {
         self.counts.get(&endpoint).copied().unwrap_or_default()
     }
 
-    /// The most arrivals in any window of a length. A window holds its start and not its end, as a limit of "5 in
-    /// 10 s" allows the sixth 10 s after the first.
+    /// Returns the largest number of arrivals in any half-open window `[start, start + length)`: a limit of 5 in 10 s
+    /// allows the sixth request 10 s after the first.
     pub(crate) fn max_in_window(&self, endpoint: Endpoint, length: Duration) -> usize {
         let Some(times) = self.times.get(&endpoint) else { return 0 };
         let (mut most, mut from) = (0, 0);
@@ -78,7 +78,7 @@ impl Log {
     }
 
     pub(crate) fn clear(&mut self) {
-        // Numbers go on, so that requests under way don't mark others as answered.
+        // Numbers are never reused, so that a request in flight doesn't mark another one as answered.
         self.first += self.requests.len();
         self.requests.clear();
         self.counts.clear();

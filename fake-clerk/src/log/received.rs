@@ -1,4 +1,4 @@
-//! A request as it is kept.
+//! A logged request.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use crate::endpoint::Endpoint;
 use crate::request::Call;
 
-/// The largest form or JSON body that is kept.
+/// Maximum size of a form or JSON body that is stored.
 const MAX_FORM: usize = 64 * 1024;
 
-/// The parameters and headers whose values `Debug` shows. Any other may be a secret, if only by a mistake of the client.
+/// Parameters and headers whose values `Debug` shows. Any other value could be a secret, if only by the client's
+/// mistake.
 const HARMLESS: [&str; 41] = [
     // Forms.
     "strategy",
@@ -61,16 +62,16 @@ const HARMLESS: [&str; 41] = [
     "user-agent",
 ];
 
-/// The longest name of a parameter that `Debug` shows.
+/// Maximum length of a parameter name that `Debug` shows.
 const MAX_NAME: usize = 40;
 
-/// Stands for whatever `Debug` doesn't show.
+/// Replaces the values that `Debug` hides.
 const MASK: &str = "***";
 
 /// A request that a [`FakeClerk`](crate::FakeClerk) received.
 ///
-/// Its `Debug` shows the values of parameters and headers that are known to be harmless, and `***` for all others, so
-/// that a failed assertion shows no password and no token. The accessors give everything.
+/// `Debug` shows the values of parameters and headers that are known to be harmless and masks all others with `***`,
+/// so that a failed assertion prints no password and no token. The accessors return everything.
 #[derive(Clone)]
 pub struct ReceivedRequest {
     method: Method,
@@ -104,81 +105,86 @@ impl ReceivedRequest {
         }
     }
 
-    /// The method, with regard to `_method` in the query.
+    /// Returns the method, after a `_method` in the query is applied.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The path, without the query.
+    /// Returns the path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The endpoint that the path leads to.
+    /// Returns the endpoint that the path belongs to.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
-    /// A parameter of the query.
+    /// Returns the first query parameter with this name.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter of the form.
+    /// Returns the first form parameter with this name.
     #[must_use]
     pub fn form(&self, name: &str) -> Option<&str> {
         self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// All parameters of the form, in their order. A form of more than 64 KiB isn't kept, and a body of another
-    /// content type is none.
+    /// Returns all form parameters in order.
+    ///
+    /// Empty if the form is larger than 64 KiB or the body has another content type.
     #[must_use]
     pub fn form_params(&self) -> &[(String, String)] {
         &self.form
     }
 
-    /// The body of a request to the Backend API; `None` without one, or if it isn't JSON. One of more than 64 KiB
-    /// isn't kept.
+    /// Returns the JSON body of a request to the Backend API.
+    ///
+    /// `None` if there is no body, if it isn't JSON, or if it is larger than 64 KiB.
     #[must_use]
     pub fn json(&self) -> Option<&Value> {
         self.json.as_ref()
     }
 
-    /// The host that the request went to, with the port if one was given: it tells where a secret was sent.
+    /// Returns the host that the request was sent to, with the port if there was one.
+    ///
+    /// Use it to check which host a secret was sent to.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// A header's value, if it is text.
+    /// Returns the value of a header, if it is ASCII text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The address it came from; `None` in process.
+    /// Returns the client's address; `None` for a request in process without
+    /// [`at_address`](crate::FakeClerk::at_address).
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
 
-    /// When it arrived.
+    /// Returns the time of arrival.
     #[must_use]
     pub fn at(&self) -> Instant {
         self.at
     }
 
-    /// The status it was answered with; `None` as long as it isn't, and if it never was.
+    /// Returns the status of the response; `None` if there is none yet or there never was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
@@ -189,7 +195,7 @@ impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pair = |(name, value): &(String, String)| (shown_name(name), shown_value(name, value).to_owned());
         let query: Vec<_> = self.query.iter().map(pair).collect();
-        // In a form that isn't escaped, the part of a password behind its `&` is the name of a parameter.
+        // In an unescaped form, the part of a password after an `&` is parsed as a parameter name.
         let is_known = |name: &str| self.endpoint.parameters().contains(&name);
         let form = self.form.iter().map(|parameter| match is_known(&parameter.0) {
             true => pair(parameter),
@@ -210,7 +216,7 @@ impl fmt::Debug for ReceivedRequest {
     }
 }
 
-/// The name of a parameter or header, if it can be one and not a piece of something else.
+/// Returns the name of a parameter or header, or the mask if it doesn't look like a name.
 fn shown_name(name: &str) -> String {
     let is_name =
         name.len() <= MAX_NAME && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'-'));
@@ -221,7 +227,7 @@ fn shown_value<'v>(name: &str, value: &'v str) -> &'v str {
     if HARMLESS.contains(&name) { value } else { MASK }
 }
 
-/// JSON that is the value of a parameter of this name, without secrets.
+/// Masks the secrets in a JSON value, where `name` is the parameter that has the value.
 fn masked(name: &str, value: &Value) -> Value {
     match value {
         Value::Object(object) => {

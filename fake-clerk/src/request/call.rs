@@ -1,4 +1,4 @@
-//! A request as the instance reads it.
+//! A parsed request.
 
 use std::net::IpAddr;
 
@@ -11,29 +11,28 @@ use serde_json::Value;
 use crate::endpoint::{Endpoint, MAX_REQUEST};
 use crate::errors::ApiError;
 
-/// The content type of forms.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 pub(crate) struct Call {
     pub(crate) endpoint: Endpoint,
-    /// The path's variable parts.
+    /// The values of the path's variables.
     pub(crate) variables: Vec<String>,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
-    /// The body of a request to the Backend API, if it is JSON.
+    /// The body, if the request is for the Backend API and the body is JSON.
     pub(crate) json: Option<Value>,
-    /// The authority that the request went to, as it was written.
+    /// The authority that the request was sent to, unchanged.
     pub(crate) host: String,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: Option<IpAddr>,
-    /// The instance's address as this request has it: the issuer of its tokens.
+    /// The instance's URL as the request addressed it, which is the issuer of its tokens.
     pub(crate) issuer: String,
     pub(crate) body: Bytes,
 }
 
-/// The hosts an instance has of its own. A request to another one came over a socket, where one address serves both
+/// The in-process hosts of an instance. Any other host means a request over a socket, where one address serves both
 /// APIs.
 pub(crate) struct Hosts {
     pub(crate) frontend: String,
@@ -54,8 +53,8 @@ impl Call {
         let (parts, body) = request.into_parts();
         let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect::<Vec<_>>();
         let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
-        // Clerk attributes a request to an instance by its host. In process the URI is absolute; over a socket
-        // only the Host header tells.
+        // Clerk assigns a request to an instance by its host. In process the URI is absolute; over a socket only the
+        // `Host` header has the host.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let (scheme, authority) = match (parts.uri.scheme_str(), parts.uri.authority(), host) {
             (Some(scheme), Some(authority), _) => (scheme, authority.as_str()),
@@ -71,7 +70,7 @@ impl Call {
         };
         let host = authority.to_owned();
         let mut method = parts.method;
-        // Browsers ask no permission for a POST, so clerk-js sends other methods in this guise.
+        // POST needs no CORS preflight, so clerk-js sends other methods as POST with `_method`.
         if method == Method::POST
             && let Some((_, meant)) = query.iter().find(|(name, _)| name == "_method")
         {
@@ -103,7 +102,7 @@ impl Call {
         }
     }
 
-    /// A parameter of the form.
+    /// Returns a form parameter.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -112,7 +111,7 @@ impl Call {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A variable part of the path.
+    /// Returns the value of a path variable.
     pub(crate) fn variable(&self, number: usize) -> &str {
         self.variables.get(number).map_or("", String::as_str)
     }
@@ -125,8 +124,8 @@ impl Call {
         matches!(self.query("_is_native"), Some("1" | "true"))
     }
 
-    /// The client token that the request carries: in native mode in `Authorization`, with or without `Bearer`,
-    /// otherwise in a cookie. Expo sends an empty header as long as it has none.
+    /// Returns the request's client token: in native mode from `Authorization`, with or without `Bearer`, otherwise
+    /// from a cookie. Expo sends an empty header while it has no token.
     pub(crate) fn client_token(&self) -> Result<Option<&str>, ApiError> {
         if !self.is_native() {
             return Ok(self.cookie("__client"));
@@ -151,7 +150,7 @@ impl Call {
     }
 }
 
-/// Whether the body is said to be of a type, with whatever parameters.
+/// Whether `Content-Type` is of a type, whatever its parameters.
 pub(crate) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)

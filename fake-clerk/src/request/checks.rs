@@ -1,4 +1,4 @@
-//! The checks that let a request in.
+//! Checks that requests must pass before they reach an endpoint.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 
@@ -10,13 +10,13 @@ use crate::request::version::is_version;
 use crate::settings::FakeClerkBuilder;
 
 impl Call {
-    /// The checks that come before any of the Frontend API's endpoints.
+    /// Checks that precede every endpoint of the Frontend API.
     pub(crate) fn check(&self, settings: &FakeClerkBuilder, now: Now) -> Result<(), ApiError> {
         self.check_target()?;
         self.check_headers(now)?;
         self.check_form(settings)?;
-        // The key set and the instance's health and settings are public. A program learns from the settings that
-        // the Native API is off, so they stay readable then.
+        // The key set, the health check and the environment are public. The environment tells clients that the Native
+        // API is off, so it must stay readable then.
         if matches!(self.endpoint, Endpoint::Jwks | Endpoint::Health | Endpoint::Environment) {
             return Ok(());
         }
@@ -26,7 +26,7 @@ impl Call {
         if settings.browser_mode { Ok(()) } else { Err(ApiError::dev_browser_unauthenticated()) }
     }
 
-    /// Whether there is something of this path and method, and the body isn't too large for it.
+    /// Checks that the path and method exist, and that the body isn't too large.
     pub(crate) fn check_target(&self) -> Result<(), ApiError> {
         if self.body.len() > MAX_REQUEST {
             return Err(ApiError::body_too_large(MAX_REQUEST));
@@ -76,7 +76,7 @@ impl Call {
         }
         self.check_content_type(FORM)?;
         for (name, value) in &self.form {
-            // A sign-in by password that the instance doesn't offer has no such parameter.
+            // Clerk doesn't know the `password` parameter where passwords are off.
             let off = name == "password" && !settings.passwords && self.endpoint != Endpoint::ResetPassword;
             if off || !self.endpoint.parameters().contains(&name.as_str()) {
                 return Err(ApiError::unknown_param(name));
@@ -96,7 +96,7 @@ impl Call {
         Err(ApiError::content_type(actual.unwrap_or_default(), expected))
     }
 
-    /// Whether the body spells U+FFFD, which decoding puts in the place of bytes that aren't UTF-8.
+    /// Whether the body itself encodes U+FFFD, which otherwise means that decoding replaced invalid UTF-8.
     fn spells_replacement_character(&self) -> bool {
         let body = String::from_utf8_lossy(&self.body).to_ascii_uppercase();
         body.contains("%EF%BF%BD")

@@ -1,4 +1,4 @@
-//! Requests: reading them, and the checks that come before any endpoint.
+//! Reads requests, and checks them before they reach an endpoint.
 
 pub(crate) mod call;
 mod checks;

@@ -2,22 +2,22 @@
 
 use crate::clock::Now;
 
-/// The first version of the API.
+/// The date of the API's first version.
 const FIRST_VERSION: &str = "2021-02-05";
 
-/// Whether a version is a date from the API's first one to today. Clerk's clients pin dates that no published
-/// description has.
+/// Whether a version is a date from the API's first version to today. Clerk's clients pin dates for which there is no
+/// published description.
 pub(crate) fn is_version(version: &str, now: Now) -> bool {
     let shape = version.len() == 10
         && version.bytes().enumerate().all(|(at, byte)| match at {
             4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
         });
-    // The later of both clocks: a test may live in the past, and still pin a version of the present.
+    // The later of both clocks, because a test may run in the past and still pin a current version.
     let system = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let today = date(now.unix().max(i64::try_from(system.as_secs()).unwrap_or(0)));
     shape && (1..=12).contains(&number(&version[5..7])) && (1..=31).contains(&number(&version[8..]))
-        // Dates in this form stand in the order of their texts.
+        // Dates in ISO 8601 format sort as text.
         && version >= FIRST_VERSION && version <= today.as_str()
 }
 
@@ -25,10 +25,10 @@ fn number(digits: &str) -> u32 {
     digits.parse().unwrap_or_default()
 }
 
-/// The date of a Unix time, `2026-11-22`.
+/// Formats the date of a Unix time, such as `2026-11-22`.
 fn date(unix: i64) -> String {
-    // Days since 0000-03-01, so that the leap day ends a year (H. Hinnant, "chrono-compatible low-level date
-    // algorithms").
+    // Days since 0000-03-01, so that the leap day is the last day of a year:
+    // https://howardhinnant.github.io/date_algorithms.html
     let days = unix.div_euclid(86_400) + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_right_at_the_ends_of_months_and_years() {
+    fn dates_are_right_at_month_and_year_ends() {
         for (unix, expected) in [
             (0, "1970-01-01"),
             (951_782_400, "2000-02-29"),

@@ -1,23 +1,23 @@
-//! Values of an instance's settings for the Backend API.
+//! Types of the Backend API's settings.
 
 use std::time::Duration;
 
-/// How many requests the Backend API takes.
+/// The rate limit of the Backend API.
 #[derive(Clone, Copy)]
 pub(crate) enum BackendLimit {
-    /// As many as Clerk takes with a key of the kind.
+    /// Clerk's limit for the kind of the secret key.
     OfKey,
     Of(usize, Duration),
     None,
 }
 
-/// The Backend API's answer to a request of a token for a session that is over.
+/// The Backend API's response to a request for a token of an ended session.
 ///
-/// Clerk doesn't say. A program that mints there should take all of these for the end of the session.
+/// Clerk doesn't document it, so a program should treat each of these as the end of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GoneSession {
-    /// 404 `resource_not_found`, as for one that never was.
+    /// 404 `resource_not_found`, as for a session that never existed.
     NotFound,
     /// 401 `authentication_invalid`.
     AuthenticationInvalid,

@@ -1,4 +1,4 @@
-//! How an instance's Backend API is set up.
+//! Builder methods for the Backend API.
 
 use std::time::Duration;
 
@@ -11,44 +11,56 @@ const LIVE: &str = "sk_live_";
 
 /// The Backend API.
 impl FakeClerkBuilder {
-    /// Sets the key that the Backend API asks for (`sk_test_` and 42 characters that belong to the host).
+    /// Sets the secret key of the Backend API.
     ///
-    /// One that begins with `sk_live_` makes it a production instance: with its larger limit, a `pk_live_` key, and
-    /// without the making of sessions, which is for development.
+    /// The default is `sk_test_` and 42 characters derived from the host. A key that starts with `sk_live_` makes it
+    /// a production instance: with the larger rate limit, with a `pk_live_` key, and without `POST /v1/sessions`,
+    /// which Clerk allows in development only.
     pub fn secret_key(mut self, key: impl Into<String>) -> Self {
         self.secret_key = Some(key.into());
         self
     }
 
-    /// Allows `count` requests to the Backend API in any `window`, key sets not counted (100 in 10 s, in production
-    /// 1000); more are answered 429.
+    /// Sets the rate limit of the Backend API.
+    ///
+    /// More than `count` requests in any `window` get 429; key sets don't count. The default is
+    /// [Clerk's](https://clerk.com/docs/guides/how-clerk-works/system-limits): 100 requests in 10 s, or 1,000 in 10 s
+    /// for a production instance.
     pub fn backend_limit(mut self, count: usize, window: Duration) -> Self {
         self.backend_limit = BackendLimit::Of(count, window);
         self
     }
 
-    /// Sets the answer to a request of a token for a session that is over (404 `resource_not_found`).
+    /// Sets the response to a request for a token of an ended session.
+    ///
+    /// The default is 404 `resource_not_found`. Clerk doesn't document it.
     pub fn gone_session(mut self, answer: GoneSession) -> Self {
         self.gone_session = answer;
         self
     }
 
-    /// Lets wrong passwords at `verify_password` count towards the lock of the user, and answers it 403 `user_locked`
-    /// for those who are locked (off). Clerk doesn't say whether they do.
+    /// Sets whether wrong passwords at `verify_password` count towards the lockout.
+    ///
+    /// If on, `verify_password` also answers 403 `user_locked` for locked users. Off by default; Clerk doesn't
+    /// document whether they count.
     pub fn verify_password_counts(mut self, on: bool) -> Self {
         self.verify_password_counts = on;
         self
     }
 
-    /// Sets how long `verify_password` takes for a user who has a password, right or wrong (no time): Clerk's
-    /// hashing is slow on purpose, so the wait tells users apart.
+    /// Sets the time that `verify_password` takes for a user with a password.
+    ///
+    /// Clerk hashes passwords slowly on purpose, so the response time reveals whether the user has one; use this to
+    /// test that a program doesn't pass the difference on. The default is zero.
     pub fn verify_password_time(mut self, time: Duration) -> Self {
         self.verify_password_time = time;
         self
     }
 
-    /// Lets a sign-in by ticket do without the second factor (on). Clerk doesn't say whether it does; off, it ends
-    /// in `needs_second_factor` for users who have one.
+    /// Sets whether a sign-in by ticket skips the second factor.
+    ///
+    /// If off, it ends in `needs_second_factor` for users with a second factor. On by default; Clerk doesn't document
+    /// which is right.
     pub fn tickets_skip_second_factor(mut self, on: bool) -> Self {
         self.tickets_skip_second_factor = on;
         self
@@ -76,7 +88,7 @@ impl FakeClerkBuilder {
         self.secret_key.as_ref().is_some_and(|key| key.starts_with(LIVE))
     }
 
-    /// The instance's kind as Clerk writes it.
+    /// Returns `development` or `production`.
     pub(crate) fn environment_type(&self) -> &'static str {
         if self.is_production() { "production" } else { "development" }
     }

@@ -1,4 +1,4 @@
-//! How an instance is set up.
+//! The builder of an instance.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use std::time::Duration;
 use crate::clock::FakeClock;
 use crate::settings::backend::{BackendLimit, GoneSession};
 
-/// The version of session tokens that an instance mints.
+/// The version of an instance's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenVersion {
-    /// The organization in `org_id`, `org_slug`, `org_role`, `org_permissions`. Deprecated since April 2025, and
-    /// still minted by instances that were never upgraded.
+    /// The organization is in `org_id`, `org_slug`, `org_role` and `org_permissions`. Deprecated since April 2025,
+    /// but still minted by instances that haven't been upgraded.
     V1,
-    /// The organization in `o`, its permissions packed into bit masks.
+    /// The organization is in `o`, with its permissions packed into bit masks.
     V2,
 }
 
-/// Called with the identifier and the code whenever the instance mails one.
+/// Called with the identifier and the code of each mail.
 type CodeHook = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
-/// Sets a [`FakeClerk`](crate::FakeClerk) up.
+/// Configures a [`FakeClerk`](crate::FakeClerk).
 ///
-/// The defaults are those of a new Clerk instance, except Device Trust, which is off unless an account asks for it: on
-/// an instance where it is on for all, no program signs in with a password.
+/// The defaults are those of a new Clerk instance, except that Device Trust is off unless an account asks for it: on
+/// an instance with Device Trust for all users, no program can sign in with a password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,7 +73,7 @@ impl FakeClerkBuilder {
             demo: true,
             token_life: Duration::from_secs(60),
             token_version: TokenVersion::V2,
-            // Clerk's system limits: 5 sign-ins and 3 attempts in 10 seconds for one address.
+            // https://clerk.com/docs/guides/how-clerk-works/system-limits
             sign_in_limit: Some((5, Duration::from_secs(10))),
             attempt_limit: Some((3, Duration::from_secs(10))),
             mint_limit: None,
@@ -89,7 +89,7 @@ impl FakeClerkBuilder {
             passwords: true,
             single_session_mode: true,
             force_organization_selection: false,
-            // New instances since July 2026.
+            // The default of instances created since July 2026.
             lockout: Some((10, Duration::from_secs(3600))),
             lockout_warning: true,
             device_trust: false,
@@ -101,16 +101,18 @@ impl FakeClerkBuilder {
         }
     }
 
-    /// Tells the time by this clock: tokens, the `Date` header, limits, locks and lives of sessions.
+    /// Sets the clock that dates tokens and the `Date` header, and measures limits, locks and session lifetimes.
     ///
-    /// Accepts anything that converts into a clock.
+    /// The default is [`FakeClock::system`].
     pub fn clock(mut self, clock: impl Into<FakeClock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// Sets the host of the instance's address and publishable key, to tell two instances in one test apart. The
-    /// Backend API's is the same with `api.` in the place of `clerk.`.
+    /// Sets the host of the instance's URL and publishable key.
+    ///
+    /// Use it to run two instances in one test. The host of the Backend API is the same with `api.` instead of
+    /// `clerk.`.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
         self
@@ -122,38 +124,50 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Sets how long session tokens live (60 s). Tokens of templates have lives of their own.
+    /// Sets the lifetime of session tokens. The default is 60 s.
+    ///
+    /// Tokens from JWT templates have the lifetime of their template.
     pub fn token_life(mut self, life: Duration) -> Self {
         self.token_life = life;
         self
     }
 
-    /// Sets the version of session tokens (2).
+    /// Sets the version of session tokens. The default is version 2.
     pub fn token_version(mut self, version: TokenVersion) -> Self {
         self.token_version = version;
         self
     }
 
-    /// Allows `count` sign-ins from one address in any `window` (5 in 10 s); more are answered 429.
+    /// Sets the rate limit of sign-ins from one address.
+    ///
+    /// More than `count` sign-ins in any `window` get 429. The default is
+    /// [Clerk's](https://clerk.com/docs/guides/how-clerk-works/system-limits): 5 in 10 s.
     pub fn sign_in_limit(mut self, count: usize, window: Duration) -> Self {
         self.sign_in_limit = Some((count, window));
         self
     }
 
-    /// Allows `count` attempts at a factor from one address in any `window` (3 in 10 s).
+    /// Sets the rate limit of attempts at a factor from one address.
+    ///
+    /// More than `count` attempts in any `window` get 429. The default is
+    /// [Clerk's](https://clerk.com/docs/guides/how-clerk-works/system-limits): 3 in 10 s.
     pub fn attempt_limit(mut self, count: usize, window: Duration) -> Self {
         self.attempt_limit = Some((count, window));
         self
     }
 
-    /// Allows `count` mints from one address in any `window` (no limit): `touch`, `tokens` and tokens of templates
-    /// together. Clerk has such a limit and doesn't say which.
+    /// Sets the rate limit of mints from one address.
+    ///
+    /// `touch`, `tokens` and tokens from templates count together. There is no limit by default; Clerk has one, but
+    /// doesn't document it.
     pub fn mint_limit(mut self, count: usize, window: Duration) -> Self {
         self.mint_limit = Some((count, window));
         self
     }
 
-    /// Allows any number of sign-ins, attempts, mints and requests to the Backend API.
+    /// Removes the limits of sign-ins, attempts, mints and requests to the Backend API.
+    ///
+    /// Use it for tests with many sign-ins, which otherwise wait or fail with 429.
     pub fn no_rate_limit(mut self) -> Self {
         self.sign_in_limit = None;
         self.attempt_limit = None;
@@ -162,95 +176,116 @@ impl FakeClerkBuilder {
         self
     }
 
-    /// Sets how long a session lives at most (7 days).
+    /// Sets the maximum lifetime of a session. The default is 7 days.
     pub fn session_life(mut self, life: Duration) -> Self {
         self.session_life = life;
         self
     }
 
-    /// Turns the Native API on or off; off, requests in native mode are answered `native_api_disabled`.
+    /// Turns the Native API on or off. On by default.
+    ///
+    /// If off, requests in native mode fail with 400 `native_api_disabled`.
     pub fn native_api(mut self, on: bool) -> Self {
         self.native_api = on;
         self
     }
 
-    /// Lets requests without `_is_native` in, with the client token in the `__client` cookie, as a production
-    /// instance does (off). Off, they are answered `dev_browser_unauthenticated`, as by a development instance.
+    /// Sets whether requests without `_is_native` are accepted, with the client token in the `__client` cookie.
+    ///
+    /// A production instance accepts them. Off by default: they fail with 401 `dev_browser_unauthenticated`, as on a
+    /// development instance.
     pub fn browser_mode(mut self, on: bool) -> Self {
         self.browser_mode = on;
         self
     }
 
-    /// Turns sign-in by password on or off; off, `password` is an unknown parameter.
+    /// Turns sign-in by password on or off. On by default.
+    ///
+    /// If off, `password` is an unknown parameter.
     pub fn passwords(mut self, on: bool) -> Self {
         self.passwords = on;
         self
     }
 
-    /// Allows one session on a client, or one for each of several users (one).
+    /// Sets whether a client can have only one session. On by default.
+    ///
+    /// If off, a client can have one session for each of several users.
     pub fn single_session_mode(mut self, on: bool) -> Self {
         self.single_session_mode = on;
         self
     }
 
-    /// Takes the personal account away: new sessions are pending until an organization is chosen, and an empty
-    /// organization keeps the one before (off).
+    /// Removes the personal account. Off by default.
+    ///
+    /// If on, new sessions are pending until an organization is chosen, and a touch with an empty organization keeps
+    /// the active one.
     pub fn force_organization_selection(mut self, on: bool) -> Self {
         self.force_organization_selection = on;
         self
     }
 
-    /// Locks a user for `duration` after `max_attempts` wrong attempts (10, 1 h).
+    /// Sets the lockout: `max_attempts` failed attempts lock a user for `duration`.
+    ///
+    /// The default is 10 attempts and 1 h.
     pub fn lockout(mut self, max_attempts: u32, duration: Duration) -> Self {
         self.lockout = Some((max_attempts, duration));
         self
     }
 
-    /// Never locks a user.
+    /// Turns the lockout off.
     pub fn no_lockout(mut self) -> Self {
         self.lockout = None;
         self
     }
 
-    /// Adds `account_lockout_warning` to the answer when two, one or no attempts are left (on).
+    /// Sets whether a failed attempt carries `account_lockout_warning` when two, one or no attempts are left. On by
+    /// default.
     pub fn lockout_warning(mut self, on: bool) -> Self {
         self.lockout_warning = on;
         self
     }
 
-    /// Turns Device Trust on for all users (off: only where the account says so).
+    /// Turns Device Trust on for all users. Off by default.
+    ///
+    /// [`FakeUser::device_trust`](crate::FakeUser::device_trust) turns it on for one user.
     pub fn device_trust(mut self, on: bool) -> Self {
         self.device_trust = on;
         self
     }
 
-    /// Shows Device Trust as instances do that didn't take the update: `needs_second_factor` instead of
-    /// `needs_client_trust`, told apart by `client_trust_state` (off).
+    /// Reports Device Trust like instances without the latest update. Off by default.
+    ///
+    /// If on, sign-ins end in `needs_second_factor` instead of `needs_client_trust`, and only `client_trust_state`
+    /// tells the two apart.
     pub fn legacy_device_trust(mut self, on: bool) -> Self {
         self.legacy_device_trust = on;
         self
     }
 
-    /// Gives one answer to a wrong password and to an unknown identifier (off).
+    /// Gives a wrong password and an unknown identifier the same error. Off by default.
     pub fn enumeration_protection(mut self, on: bool) -> Self {
         self.enumeration_protection = on;
         self
     }
 
-    /// Mints only in exchange for the session's token before: without `expired_token` in the query or `token` in
-    /// the form, `tokens` is answered 422 `missing_expired_token` (off).
+    /// Requires the session's previous token for a mint. Off by default.
+    ///
+    /// If on, a request to `tokens` without `expired_token` in the query or `token` in the form fails with 422
+    /// `missing_expired_token`.
     pub fn session_minter(mut self, on: bool) -> Self {
         self.session_minter = on;
         self
     }
 
-    /// Skews the instance's clock by `seconds`: its `Date`, its tokens, its timestamps.
+    /// Skews the instance's clock by `seconds`: its `Date` header, its tokens and its timestamps. The default is 0.
     pub fn clock_skew(mut self, seconds: i64) -> Self {
         self.clock_skew = seconds;
         self
     }
 
     /// Calls `hook` with the identifier and the code whenever the instance "mails" one.
+    ///
+    /// [`FakeClerk::last_code`](crate::FakeClerk::last_code) returns the last code as well.
     pub fn on_code(mut self, hook: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         self.on_code = Some(Arc::new(hook));
         self

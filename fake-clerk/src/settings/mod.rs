@@ -1,4 +1,4 @@
-//! How an instance is set up.
+//! The settings of an instance.
 
 pub(crate) mod backend;
 mod backend_builder;

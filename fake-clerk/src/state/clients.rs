@@ -8,10 +8,10 @@ use crate::clock::Now;
 use crate::ids;
 use crate::state::sign_in::SignIn;
 
-/// A device, which a client token stands for.
+/// A device, identified by a client token.
 pub(crate) struct Client {
     pub(crate) id: String,
-    /// Changes at each sign-in, so that a token planted before it is worth nothing after it.
+    /// Rotates at each sign-in, so that a token planted before the sign-in is invalid after it.
     pub(crate) rotating: String,
     pub(crate) sessions: Vec<String>,
     pub(crate) sign_in: Option<SignIn>,
@@ -36,10 +36,10 @@ impl Client {
     }
 }
 
-/// The clients that each user had a session on: the devices that Device Trust knows.
+/// The clients on which each user had a session: the devices that Device Trust knows.
 ///
-/// By user, so that a user is forgotten without a look at every client. A client that is gone stays, as its id is never
-/// given again.
+/// Indexed by user, so that deleting a user doesn't scan all clients. Deleted clients stay, since their ids are never
+/// reused.
 #[derive(Default)]
 pub(crate) struct KnownDevices(HashMap<String, HashSet<String>>);
 

@@ -1,20 +1,20 @@
-//! Identifiers: their forms, and when two are the same.
+//! Identifiers: their formats, and their comparison.
 
 use crate::accounts::FakeUser;
 
-/// The identifiers that a user may sign in with. An address that was never verified isn't one yet.
+/// Returns the identifiers that a user can sign in with, which excludes unverified addresses.
 pub(crate) fn verified_identifiers(account: &FakeUser) -> impl Iterator<Item = &str> {
     let emails = account.emails.iter().filter(|(_, verified)| *verified).map(|(address, _)| address);
     emails.chain(&account.phone).chain(&account.username).map(String::as_str)
 }
 
-/// The identifiers that a user may be looked up by: those, and addresses that were never verified.
+/// Returns the identifiers that a user can be looked up by, including unverified addresses.
 pub(crate) fn all_identifiers(account: &FakeUser) -> impl Iterator<Item = &str> {
     let emails = account.emails.iter().map(|(address, _)| address);
     emails.chain(&account.phone).chain(&account.username).map(String::as_str)
 }
 
-/// Identifiers are compared without regard to case, and phone numbers without their punctuation.
+/// Identifiers are compared ignoring case, and phone numbers also ignoring punctuation.
 pub(crate) fn normalize(identifier: &str) -> String {
     let identifier = identifier.trim();
     if identifier.starts_with('+') {
@@ -23,7 +23,7 @@ pub(crate) fn normalize(identifier: &str) -> String {
     identifier.to_lowercase()
 }
 
-/// Whether a text has the form of an e-mail address, a phone number or a username.
+/// Whether a text is an e-mail address, a phone number or a username.
 pub(crate) fn is_identifier(text: &str) -> bool {
     if let Some((local, domain)) = text.rsplit_once('@') {
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '@';

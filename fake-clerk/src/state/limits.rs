@@ -1,4 +1,4 @@
-//! Rate limits, each counted in a sliding window.
+//! Rate limits, each with a sliding window.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The groups of requests that have a limit of their own.
+/// Groups of requests that share a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Window {
     SignIns,
@@ -15,12 +15,12 @@ pub(crate) enum Window {
     Backend,
 }
 
-/// The requests that count against a limit, by the limit and the address that it is counted for.
+/// The arrival times in the current windows, by limit and address.
 #[derive(Default)]
 pub(crate) struct Limits(HashMap<(Window, Option<IpAddr>), VecDeque<Instant>>);
 
 impl Limits {
-    /// Counts a request against a limit of so many in a window; too many are told how long to wait.
+    /// Counts a request against a limit. The error is the time until the next request is allowed.
     pub(crate) fn count(
         &mut self,
         window: Window,

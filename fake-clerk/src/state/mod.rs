@@ -1,7 +1,6 @@
 //! The instance's state: users, organizations, clients, sessions.
 //!
-//! Each kind has a store with the indexes that its look-ups need, so that no request's work grows with all that the
-//! instance ever had.
+//! Each kind has a store with the indexes for its look-ups, so that no request scans everything.
 
 pub(crate) mod clients;
 pub(crate) mod identifiers;
@@ -29,7 +28,6 @@ pub(crate) use crate::state::tickets::{Ticket, TicketStatus};
 pub(crate) use crate::state::users::{Lock, User, Users};
 use crate::tokens::KeyRing;
 
-/// A JWT template of the instance.
 pub(crate) struct Template {
     pub(crate) life: Duration,
     pub(crate) claims: Map<String, Value>,
@@ -65,7 +63,7 @@ impl State {
         }
     }
 
-    /// Adds a user, whose identifiers others may have; returns the id.
+    /// Adds a user without checking that identifiers are unique, and returns the id.
     pub(crate) fn add_user(&mut self, account: FakeUser, now: Now) -> String {
         let id = account.id.clone();
         self.users.add(account, now);
@@ -94,7 +92,7 @@ impl State {
         memberships.iter().find(|membership| membership.organization == organization)
     }
 
-    /// Bans a user, which revokes all sessions.
+    /// Bans a user and revokes the user's sessions.
     pub(crate) fn ban(&mut self, user: &str, now: Now) {
         if let Some(user) = self.users.get_mut(user) {
             user.account.banned = true;
@@ -102,7 +100,7 @@ impl State {
         self.sessions.end_of_user(user, SessionStatus::Revoked, now);
     }
 
-    /// The live sessions of a client, in the order they were made.
+    /// Returns a client's live sessions, oldest first.
     pub(crate) fn live_sessions_of<'a>(
         &'a self,
         client: &'a Client,

@@ -1,4 +1,4 @@
-//! Organizations, found by id and by slug, and memberships in them.
+//! Organizations, indexed by id and slug, and memberships.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,6 @@ pub(crate) struct Organization {
     pub(crate) members: usize,
 }
 
-/// All organizations.
 #[derive(Default)]
 pub(crate) struct Organizations {
     by_id: HashMap<String, Organization>,
@@ -30,7 +29,7 @@ pub(crate) struct Organizations {
 }
 
 impl Organizations {
-    /// Adds an organization, in the place of one with the same id, whose members it takes over.
+    /// Adds an organization. It replaces one with the same id, and keeps its members.
     pub(crate) fn add(&mut self, about: FakeOrganization, now: Now) {
         let (id, slug) = (about.id.clone(), about.slug.clone());
         let former = self.by_id.remove(&id);
@@ -50,7 +49,7 @@ impl Organizations {
         self.by_id.get_mut(id)
     }
 
-    /// The id of an organization named by id or slug.
+    /// Returns the id of an organization named by id or slug.
     pub(crate) fn id_of(&self, organization: &str) -> Option<String> {
         match self.by_id.get(organization) {
             Some(found) => Some(found.about.id.clone()),

@@ -4,32 +4,32 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-/// The state of a session.
+/// The status of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionStatus {
     /// Signed in.
     Active,
-    /// Signed in, with tasks before the user: choose an organization, set up a second factor.
+    /// Signed in, but the user has tasks left: choose an organization, set up a second factor.
     Pending,
     /// Signed out.
     Ended,
-    /// Signed out and taken off its client.
+    /// Signed out and removed from its client.
     Removed,
-    /// Ended from outside: by an administrator, by a ban.
+    /// Ended by an administrator or a ban.
     Revoked,
-    /// Past its life.
+    /// Past its maximum lifetime.
     Expired,
 }
 
 impl SessionStatus {
-    /// Whether tokens can be had for the session.
+    /// Whether tokens can be minted for the session: true for `Active` and `Pending`.
     #[must_use]
     pub fn is_live(self) -> bool {
         matches!(self, Self::Active | Self::Pending)
     }
 
-    /// The status as Clerk writes it.
+    /// Returns the status as Clerk spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +49,9 @@ impl fmt::Display for SessionStatus {
     }
 }
 
-/// A session of a [`FakeClerk`](crate::FakeClerk), as it was when asked for.
+/// A snapshot of a session of a [`FakeClerk`](crate::FakeClerk).
+///
+/// Comes from [`FakeClerk::sessions`](crate::FakeClerk::sessions) and doesn't change afterwards.
 #[derive(Clone, Debug)]
 pub struct FakeSession {
     pub(crate) id: String,
@@ -63,55 +65,55 @@ pub struct FakeSession {
 }
 
 impl FakeSession {
-    /// The session's id, `sess_…`.
+    /// Returns the session's id, `sess_…`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The id of its user, `user_…`.
+    /// Returns the user's id, `user_…`.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// The client it was opened on, `client_…`.
+    /// Returns the id of the client that the session was opened on, `client_…`.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Its state.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         self.status
     }
 
-    /// Whether tokens can be had for it.
+    /// Whether tokens can be minted for the session.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.status.is_live()
     }
 
-    /// The organization chosen by the last touch, `org_…`.
+    /// Returns the id of the active organization, `org_…`; `None` for the personal account.
     #[must_use]
     pub fn last_active_organization_id(&self) -> Option<&str> {
         self.last_active_organization_id.as_deref()
     }
 
-    /// The tasks left before a pending session becomes active.
+    /// Returns the tasks that a pending session needs to become active.
     #[must_use]
     pub fn tasks(&self) -> &[String] {
         &self.tasks
     }
 
-    /// When it was opened.
+    /// Returns the time at which the session was opened.
     #[must_use]
     pub fn created_at(&self) -> Instant {
         self.created_at
     }
 
-    /// When it ends at the latest.
+    /// Returns the time at which the session expires.
     #[must_use]
     pub fn expires_at(&self) -> Instant {
         self.expires_at

@@ -1,4 +1,4 @@
-//! Sessions, found by id, by user and by client.
+//! Sessions, indexed by id, user and client.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::state::session::{FakeSession, SessionStatus};
 
 pub(crate) struct Session {
-    /// Counts all sessions that were ever opened: under a paused clock many are opened at one instant.
+    /// A sequence number, because many sessions can be opened at the same instant under a paused clock.
     pub(crate) number: usize,
     pub(crate) id: String,
     pub(crate) user: String,
@@ -23,7 +23,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The status, with regard to the end of the session's life.
+    /// Returns the status, which is `Expired` for a live session past its lifetime.
     pub(crate) fn status(&self, now: Instant) -> SessionStatus {
         if self.status.is_live() && now >= self.expires { SessionStatus::Expired } else { self.status }
     }
@@ -32,7 +32,7 @@ impl Session {
         self.status(now).is_live()
     }
 
-    /// Ends it in a way of ending, if it is live.
+    /// Sets the final status, if the session is live.
     pub(crate) fn end(&mut self, to: SessionStatus, now: Now) {
         if self.is_live(now.instant) {
             self.status = to;
@@ -53,20 +53,20 @@ impl Session {
     }
 }
 
-/// All sessions, those that are over too.
+/// All sessions, including ended ones.
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_id: HashMap<String, Session>,
-    /// Numbers and ids of each user's.
+    /// Numbers and ids of each user's sessions.
     of_user: HashMap<String, BTreeMap<usize, String>>,
-    /// Numbers and ids of each client's, also of sessions that the client doesn't list any more.
+    /// Numbers and ids of each client's sessions, including those that the client no longer lists.
     of_client: HashMap<String, BTreeMap<usize, String>>,
-    /// How many were ever opened.
+    /// Number of sessions ever opened.
     opened: usize,
 }
 
 impl Sessions {
-    /// The number for a session that is about to be opened.
+    /// Returns the number of the next session.
     pub(crate) fn next_number(&mut self) -> usize {
         self.opened += 1;
         self.opened
@@ -91,24 +91,24 @@ impl Sessions {
         self.by_id.contains_key(id)
     }
 
-    /// All sessions, in no order.
+    /// Returns all sessions in arbitrary order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Session> {
         self.by_id.values()
     }
 
-    /// A user's sessions, in the order they were opened.
+    /// Returns a user's sessions, oldest first.
     pub(crate) fn of_user(&self, user: &str) -> impl DoubleEndedIterator<Item = &Session> {
         let ids = self.of_user.get(user).into_iter().flat_map(BTreeMap::values);
         ids.filter_map(|id| self.by_id.get(id))
     }
 
-    /// A client's sessions, in the order they were opened.
+    /// Returns a client's sessions, oldest first.
     pub(crate) fn of_client(&self, client: &str) -> impl DoubleEndedIterator<Item = &Session> {
         let ids = self.of_client.get(client).into_iter().flat_map(BTreeMap::values);
         ids.filter_map(|id| self.by_id.get(id))
     }
 
-    /// Changes each session of a user.
+    /// Applies a change to each session of a user.
     pub(crate) fn change_of_user(&mut self, user: &str, mut change: impl FnMut(&mut Session)) {
         for id in self.of_user.get(user).into_iter().flat_map(BTreeMap::values) {
             if let Some(session) = self.by_id.get_mut(id) {
@@ -117,12 +117,12 @@ impl Sessions {
         }
     }
 
-    /// Ends a user's live sessions, in a way of ending.
+    /// Ends a user's live sessions with a status.
     pub(crate) fn end_of_user(&mut self, user: &str, to: SessionStatus, now: Now) {
         self.change_of_user(user, |session| session.end(to, now));
     }
 
-    /// Ends a client's live sessions, in a way of ending.
+    /// Ends a client's live sessions with a status.
     pub(crate) fn end_of_client(&mut self, client: &str, to: SessionStatus, now: Now) {
         for id in self.of_client.get(client).into_iter().flat_map(BTreeMap::values) {
             if let Some(session) = self.by_id.get_mut(id) {
@@ -131,7 +131,7 @@ impl Sessions {
         }
     }
 
-    /// Takes a user's sessions out, live or not.
+    /// Removes a user's sessions, live or not, and returns them.
     pub(crate) fn remove_of_user(&mut self, user: &str) -> Vec<Session> {
         let ids = self.of_user.remove(user).unwrap_or_default().into_values();
         let removed: Vec<Session> = ids.filter_map(|id| self.by_id.remove(&id)).collect();

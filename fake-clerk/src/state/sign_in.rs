@@ -1,11 +1,11 @@
-//! A sign-in attempt, and how far it has come.
+//! The state of a sign-in attempt.
 
 use tokio::time::Instant;
 
 use crate::clock::Now;
 use crate::ids;
 
-/// How long an attempt can be continued.
+/// Time within which an attempt can be continued.
 const LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,20 +31,20 @@ impl Status {
     }
 }
 
-/// How one factor stands.
+/// The progress of one factor.
 #[derive(Clone)]
 pub(crate) struct Verification {
     pub(crate) strategy: &'static str,
     pub(crate) verified: bool,
     pub(crate) attempts: u32,
-    /// The mailed code, and until when it counts.
+    /// The mailed code and its expiry.
     pub(crate) code: Option<(String, Instant)>,
 }
 
-/// The client in the eyes of Device Trust.
+/// The client's state in Device Trust.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientTrust {
-    /// The rule is not for this sign-in.
+    /// Device Trust doesn't apply to this sign-in.
     Unasked,
     New,
     Known,
@@ -55,13 +55,13 @@ pub(crate) struct SignIn {
     pub(crate) id: String,
     pub(crate) status: Status,
     pub(crate) identifier: Option<String>,
-    /// The identifier's user; `None` also where no user has the identifier and the instance doesn't tell.
+    /// The user with the identifier; `None` also if no user has it and the instance hides that.
     pub(crate) user: Option<String>,
     pub(crate) first: Option<Verification>,
     pub(crate) second: Option<Verification>,
     pub(crate) trust: ClientTrust,
     pub(crate) session: Option<String>,
-    /// The organization that the session begins with.
+    /// The initial organization of the session.
     pub(crate) organization: Option<String>,
     pub(crate) abandon: Instant,
 }
@@ -86,7 +86,7 @@ impl SignIn {
         self.status == Status::Complete
     }
 
-    /// Whether the first factor was this one.
+    /// Whether the first factor was this strategy.
     pub(crate) fn is_by(&self, strategy: &str) -> bool {
         self.first.as_ref().is_some_and(|first| first.strategy == strategy)
     }

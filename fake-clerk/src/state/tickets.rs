@@ -1,8 +1,8 @@
-//! Sign-in tokens, which the Backend API makes.
+//! Sign-in tokens, which the Backend API creates.
 
 use tokio::time::Instant;
 
-/// The state of a sign-in token.
+/// The status of a sign-in token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TicketStatus {
     Pending,
@@ -20,7 +20,7 @@ impl TicketStatus {
     }
 }
 
-/// A sign-in token. The text that the user brings is a signed note of its id.
+/// A sign-in token. The text that the user presents is a signed copy of its id.
 pub(crate) struct Ticket {
     pub(crate) id: String,
     pub(crate) user: String,

@@ -1,4 +1,4 @@
-//! Users, found by id and by whatever they may sign in with.
+//! Users, indexed by id and by identifier.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,18 +12,18 @@ use crate::state::identifiers::{all_identifiers, normalize, verified_identifiers
 use crate::state::organizations::Membership;
 
 pub(crate) struct User {
-    /// Counts all users that were ever added: under a paused clock many are added at one instant.
+    /// A sequence number, because many users can be added at the same instant under a paused clock.
     pub(crate) number: usize,
     pub(crate) account: FakeUser,
     pub(crate) email_ids: Vec<String>,
     pub(crate) phone_id: String,
     pub(crate) lock: Option<Lock>,
-    /// Wrong attempts since the last success.
+    /// Failed attempts since the last success.
     pub(crate) failures: u32,
-    /// Tasks that new sessions begin with.
+    /// Tasks that new sessions start with.
     pub(crate) tasks: Vec<String>,
     pub(crate) memberships: Vec<Membership>,
-    /// The code that was mailed last.
+    /// The last mailed code.
     pub(crate) last_code: Option<String>,
     pub(crate) created: Instant,
     pub(crate) password_set: Instant,
@@ -31,12 +31,12 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Locks the user for as long as wrong passwords would, or without an end if the instance has no lock-out.
+    /// Locks the user for as long as wrong passwords would, or until unlocked if the instance has no lockout.
     pub(crate) fn lock(&mut self, settings: &FakeClerkBuilder, now: Now) {
         self.lock = Some(Lock { until: settings.lockout.map(|(_, duration)| now.instant + duration) });
     }
 
-    /// Takes a lock off, and forgets the failures.
+    /// Unlocks the user and clears the failures.
     pub(crate) fn unlock(&mut self) {
         self.lock = None;
         self.failures = 0;
@@ -45,24 +45,23 @@ impl User {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Lock {
-    /// `None`: until the user is unlocked.
+    /// `None` means until the user is unlocked.
     pub(crate) until: Option<Instant>,
 }
 
-/// All users.
 #[derive(Default)]
 pub(crate) struct Users {
     by_id: HashMap<String, User>,
-    /// Ids in the order that the users were added in.
+    /// Ids in the order in which the users were added.
     by_number: BTreeMap<usize, String>,
-    /// The numbers of all users with a normalised address, phone number or username, verified or not.
+    /// Numbers of all users with a normalized address, phone number or username, verified or not.
     by_identifier: HashMap<String, BTreeSet<usize>>,
-    /// How many were ever added.
+    /// Number of users ever added.
     added: usize,
 }
 
 impl Users {
-    /// Adds a user, in the place of one with the same id.
+    /// Adds a user. It replaces one with the same id.
     pub(crate) fn add(&mut self, account: FakeUser, now: Now) {
         self.remove(&account.id);
         self.added += 1;
@@ -111,12 +110,12 @@ impl Users {
         self.by_id.get(id)
     }
 
-    /// A user to be changed, in anything but addresses, phone number and username.
+    /// Returns a user for changes of anything except addresses, phone number and username, which are indexed.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut User> {
         self.by_id.get_mut(id)
     }
 
-    /// Changes a user's addresses, phone number or username.
+    /// Changes a user's addresses, phone number or username, and updates the index.
     pub(crate) fn change_identifiers(&mut self, id: &str, change: impl FnOnce(&mut User)) {
         if let Some(mut user) = self.remove(id) {
             change(&mut user);
@@ -124,32 +123,32 @@ impl Users {
         }
     }
 
-    /// All users, the newest first.
+    /// Returns all users, newest first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &User> {
         self.by_number.values().rev().filter_map(|id| self.by_id.get(id))
     }
 
-    /// The users with an address, a phone number or a username, verified or not, the first to be added first.
+    /// Returns the users with an address, phone number or username, verified or not, oldest first.
     pub(crate) fn having(&self, identifier: &str) -> impl Iterator<Item = &User> {
         let holders = self.by_identifier.get(&normalize(identifier));
         let ids = holders.into_iter().flatten().filter_map(|number| self.by_number.get(number));
         ids.filter_map(|id| self.by_id.get(id))
     }
 
-    /// The user who signs in with an identifier: of several, the first to be added.
+    /// Returns the user who signs in with an identifier: the oldest, if several have it.
     pub(crate) fn by_identifier(&self, identifier: &str) -> Option<&User> {
         let wanted = normalize(identifier);
         self.having(identifier)
             .find(|user| verified_identifiers(&user.account).any(|own| normalize(own) == wanted))
     }
 
-    /// The id of a user named by id or by any identifier.
+    /// Returns the id of a user named by id or by any identifier.
     pub(crate) fn id_of(&self, user: &str) -> Option<String> {
         let found = self.by_id.get(user).or_else(|| self.by_identifier(user))?;
         Some(found.account.id.clone())
     }
 
-    /// An identifier of an account that another user signs in with.
+    /// Returns an identifier of the account that another user already signs in with.
     pub(crate) fn taken_identifier(&self, account: &FakeUser) -> Option<String> {
         let taken = |identifier: &&str| {
             self.by_identifier(identifier).is_some_and(|owner| owner.account.id != account.id)

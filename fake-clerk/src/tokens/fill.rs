@@ -1,8 +1,8 @@
-//! Signed tokens for their places in an answer, where numbers stood until then.
+//! Puts signed tokens into a response, in which an index stands for each token until then.
 
 use serde_json::{Map, Value, json};
 
-/// Puts the signed tokens where their numbers stand.
+/// Replaces the index of each token by the signed token.
 pub(crate) fn fill_tokens(value: &mut Value, signed: &[String]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| fill_tokens(item, signed)),
@@ -24,7 +24,7 @@ pub(crate) fn fill_tokens(value: &mut Value, signed: &[String]) {
     }
 }
 
-/// The number that stands in the place of a token, in an object of a kind.
+/// Returns the index of the token in an object of a kind.
 fn unsigned_number(object: &Map<String, Value>, kind: &str, place: &str) -> Option<usize> {
     if object.get("object").and_then(Value::as_str) != Some(kind) {
         return None;

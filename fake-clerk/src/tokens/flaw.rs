@@ -1,4 +1,4 @@
-//! Tokens that a verifier must refuse.
+//! Flaws of tokens that a verifier must reject.
 
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value, json};
@@ -7,37 +7,37 @@ use crate::ids;
 use crate::tokens::keys;
 use crate::tokens::unsigned::{NOT_BEFORE_SKEW, Unsigned, compact};
 
-/// A flaw of a token.
+/// A flaw that [`Fault::TokenWith`](crate::Fault::TokenWith) puts into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenFlaw {
-    /// It is another user's.
+    /// The subject is another user.
     WrongSub,
-    /// Another instance minted it.
+    /// The issuer is another instance.
     WrongIssuer,
-    /// It belongs to another session.
+    /// The session is another one.
     WrongSession,
-    /// It names another organization.
+    /// The organization is another one.
     WrongOrganization,
-    /// It names no organization.
+    /// There is no organization.
     NoOrganization,
-    /// It says `alg: none` and has no signature.
+    /// `alg` is `none`, and there is no signature.
     AlgNone,
-    /// It is signed by HMAC, with the public key as the secret.
+    /// The token is signed with HMAC, and the secret is the public key.
     AlgHs256,
-    /// Its `kid` is in no key set.
+    /// The `kid` is in no key set.
     UnknownKid,
-    /// Its signature is wrong.
+    /// The signature is invalid.
     BadSignature,
-    /// It was over an hour ago.
+    /// Its times are an hour too early, so that a token with a lifetime of less than an hour has expired.
     Expired,
-    /// It has no `exp`.
+    /// There is no `exp`.
     NoExp,
-    /// Its `exp` is a thousand years away.
+    /// The `exp` is a thousand years in the future.
     AbsurdExp,
-    /// It begins in an hour.
+    /// The token becomes valid in an hour.
     NotYetValid,
-    /// Its `sts` is `pending`.
+    /// The `sts` is `pending`.
     Pending,
 }
 
@@ -50,7 +50,7 @@ impl Unsigned {
         self.claims.get(claim).and_then(Value::as_i64).unwrap_or_default()
     }
 
-    /// The compact form of a token that no verifier should take.
+    /// Returns the compact form of a token that no verifier should accept.
     pub(crate) fn sign_with(mut self, flaw: TokenFlaw) -> String {
         let (iat, exp) = (self.time("iat"), self.time("exp"));
         match flaw {
@@ -63,7 +63,7 @@ impl Unsigned {
             TokenFlaw::NoExp => drop(self.claims.remove("exp")),
             TokenFlaw::AbsurdExp => self.set("exp", iat + 1_000 * 365 * 24 * 3600),
             TokenFlaw::Expired => {
-                // An hour ago, by more than any allowance for clocks.
+                // An hour earlier, which exceeds any allowance for clock skew.
                 for (claim, time) in [("iat", iat), ("nbf", iat - NOT_BEFORE_SKEW), ("exp", exp)] {
                     self.set(claim, time - 3600);
                 }
@@ -86,7 +86,7 @@ impl Unsigned {
                 return compact(self.message(), &[]);
             }
             TokenFlaw::AlgHs256 => {
-                // The public key as the secret: accepted by a verifier that lets the token choose the algorithm.
+                // A verifier that lets the token choose the algorithm accepts the public key as the HMAC secret.
                 self.header.insert("alg".to_owned(), json!("HS256"));
                 let secret = hmac::Key::new(hmac::HMAC_SHA256, &keys::pooled(self.key).public_der());
                 let message = self.message();
@@ -98,7 +98,7 @@ impl Unsigned {
     }
 }
 
-/// Puts another organization into a token, in whichever version it is.
+/// Replaces the organization of a token of either version.
 fn name_another_organization(claims: &mut Map<String, Value>) {
     let other = ids::random("org");
     if !claims.contains_key("v") {
@@ -112,7 +112,7 @@ fn name_another_organization(claims: &mut Map<String, Value>) {
     about["slg"] = json!("another");
 }
 
-/// Takes the organization out of a token.
+/// Removes the organization of a token.
 fn name_no_organization(claims: &mut Map<String, Value>) {
     for claim in ["o", "org_id", "org_slug", "org_role", "org_permissions"] {
         claims.remove(claim);

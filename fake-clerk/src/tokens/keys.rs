@@ -1,4 +1,4 @@
-//! RSA keys that sign tokens.
+//! RSA signing keys.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,18 +11,18 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::sync::lock;
 
-/// Keys of this process, shared by all stand-ins in it: making one takes a good part of a second in a debug
-/// build, and a test suite has hundreds of stand-ins. The `kid` sets the stand-ins' keys apart.
+/// The keys of this process, shared by all its stand-ins: generating one takes a large part of a second in a debug
+/// build, and a test suite has hundreds of stand-ins. The `kid` keeps their keys apart.
 static POOL: Mutex<Vec<Arc<SigningKey>>> = Mutex::new(Vec::new());
 
-/// An RSA key of 2048 bits, Clerk's size.
+/// An RSA key of 2048 bits, the size of Clerk's keys.
 pub(crate) struct SigningKey {
     pair: KeyPair,
     modulus: String,
     exponent: String,
 }
 
-/// The process's key of a number; made when first asked for.
+/// Returns a key of the pool, and generates it on first use.
 pub(crate) fn pooled(number: usize) -> Arc<SigningKey> {
     let mut pool = lock(&POOL);
     while pool.len() <= number {
@@ -40,7 +40,7 @@ impl SigningKey {
         Self { pair, modulus, exponent }
     }
 
-    /// An RS256 signature.
+    /// Returns an RS256 signature.
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; self.pair.public_modulus_len()];
         self.pair
@@ -54,23 +54,23 @@ impl SigningKey {
         public.verify(message, signature).is_ok()
     }
 
-    /// The public key as SubjectPublicKeyInfo, which fools a verifier that takes it for a secret of HS256.
+    /// Returns the public key as SubjectPublicKeyInfo, for tokens that misuse it as an HS256 secret.
     pub(crate) fn public_der(&self) -> Vec<u8> {
         self.pair.public_key().as_der().map(|der| der.as_ref().to_vec()).unwrap_or_default()
     }
 
-    /// `n` of a JSON web key.
+    /// Returns `n` of the JSON Web Key.
     pub(crate) fn modulus(&self) -> &str {
         &self.modulus
     }
 
-    /// `e` of a JSON web key.
+    /// Returns `e` of the JSON Web Key.
     pub(crate) fn exponent(&self) -> &str {
         &self.exponent
     }
 }
 
-// A key is shared between threads that sign at the same time.
+// Threads that sign at the same time share a key.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Arc<SigningKey>>();

@@ -1,4 +1,4 @@
-//! Signed tokens: keys, signatures, and the flaws that a test may want in them.
+//! Signed tokens: keys, signatures, and flaws for tests.
 
 pub(crate) mod fill;
 pub(crate) mod flaw;

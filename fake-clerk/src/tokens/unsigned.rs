@@ -1,4 +1,4 @@
-//! Tokens before and after they are signed.
+//! Tokens before and after signing.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::tokens::key_ring::KeyRing;
 use crate::tokens::keys;
 
-/// How far `nbf` lies before `iat`, against clocks that go wrong.
+/// Seconds by which `nbf` precedes `iat`, an allowance for clock skew.
 pub(crate) const NOT_BEFORE_SKEW: i64 = 5;
 
-/// A token that is yet to be signed, which takes a moment and is done outside the instance's lock.
+/// A token before signing, which is slow and happens outside the instance's lock.
 #[derive(Clone)]
 pub(crate) struct Unsigned {
     pub(crate) key: usize,
@@ -27,13 +27,13 @@ impl Unsigned {
         Self { key: keys.number(), header, claims }
     }
 
-    /// A token that the instance itself is to read, signed with the pool's first key, whatever the session tokens'
-    /// keys are by now: rotating those ends no session.
+    /// Creates a token for the instance itself to read. It is signed with the pool's first key, so that rotating the
+    /// session tokens' keys doesn't end any session.
     pub(crate) fn by_the_first_key(keys: &KeyRing, claims: Map<String, Value>) -> Self {
         Self { key: 0, ..Self::new(keys, claims) }
     }
 
-    /// The compact form.
+    /// Returns the compact form.
     pub(crate) fn sign(&self) -> String {
         let key = keys::pooled(self.key);
         let message = self.message();
@@ -49,12 +49,12 @@ impl Unsigned {
     }
 }
 
-/// The compact form of a message and its signature.
+/// Joins a message and its signature to the compact form.
 pub(crate) fn compact(message: String, signature: &[u8]) -> String {
     message + "." + &BASE64_URL_SAFE_NO_PAD.encode(signature)
 }
 
-/// The payload of a token that this process signed with its first key.
+/// Returns the payload of a token that this process signed with its first key.
 pub(crate) fn read_by_the_first_key(token: &str) -> Option<Map<String, Value>> {
     let (message, signature) = token.rsplit_once('.')?;
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -64,7 +64,7 @@ pub(crate) fn read_by_the_first_key(token: &str) -> Option<Map<String, Value>> {
     payload(token)
 }
 
-/// The payload of a token, unverified.
+/// Returns the payload of a token without verifying it.
 pub(crate) fn payload(token: &str) -> Option<Map<String, Value>> {
     let payload = token.split('.').nth(1)?;
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()

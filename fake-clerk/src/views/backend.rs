@@ -1,4 +1,4 @@
-//! Users, sessions and sign-in tokens as the Backend API shows them.
+//! Users, sessions and sign-in tokens in the Backend API's format.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::state::{Membership, Session, Ticket, User};
 use crate::views::page::Page;
 
 impl Page<'_> {
-    /// A user as an administrator sees one: with the private metadata, and without the memberships, which have an
-    /// endpoint of their own.
+    /// Renders a user for an administrator: with private metadata, and without memberships, which have their own
+    /// endpoint.
     pub(crate) fn backend_user(&self, user: &User) -> Value {
         let mut shown = self.user(user);
         if let Value::Object(shown) = &mut shown {
@@ -26,7 +26,7 @@ impl Page<'_> {
         Some(shown)
     }
 
-    /// A session without its token, which only its owner may see.
+    /// Renders a session without its token, which only the session's owner may see.
     pub(crate) fn backend_session(&self, session: &Session) -> Value {
         let tasks: Vec<Value> = session.tasks.iter().map(|key| json!({ "key": key })).collect();
         json!({
@@ -46,7 +46,7 @@ impl Page<'_> {
         })
     }
 
-    /// A sign-in token, without the ticket itself, which is told once.
+    /// Renders a sign-in token without the ticket, which only the creating response contains.
     pub(crate) fn sign_in_token(&self, ticket: &Ticket) -> Value {
         json!({
             "object": "sign_in_token",

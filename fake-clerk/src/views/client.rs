@@ -12,7 +12,7 @@ impl Page<'_> {
         let state = self.state;
         let sessions = client.sessions.iter().filter_map(|id| state.sessions.get(id));
         let sessions: Vec<Value> = sessions.map(|session| self.session(session)).collect();
-        // A sign-in that is complete isn't the client's current one any more.
+        // A completed sign-in is no longer the client's current one.
         let sign_in = client.sign_in.as_ref().filter(|sign_in| !sign_in.is_complete());
         let last_active = client.last_active_session.as_ref();
         let last_active = last_active
@@ -29,7 +29,7 @@ impl Page<'_> {
             "created_at": self.ms(client.created),
             "updated_at": self.ms(client.updated),
         });
-        // Put in afterwards: `json!` would copy them.
+        // Moved in afterwards; `json!` would clone them.
         shown["sessions"] = Value::Array(sessions);
         shown
     }
@@ -37,7 +37,7 @@ impl Page<'_> {
     pub(crate) fn session(&mut self, session: &Session) -> Value {
         let token = self.last_active_token(session);
         let tasks: Vec<Value> = session.tasks.iter().map(|key| json!({ "key": key })).collect();
-        // A session is kept for some weeks after it is over.
+        // Clerk stores a session for some weeks after it has ended.
         let abandon = session.expires + std::time::Duration::from_secs(23 * 24 * 3600);
         let mut shown = json!({
             "object": "session",

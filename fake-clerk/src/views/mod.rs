@@ -1,4 +1,4 @@
-//! Answers as JSON, in the shape of Clerk's OpenAPI description.
+//! Responses as JSON, in the shape of Clerk's OpenAPI description.
 
 mod backend;
 mod client;

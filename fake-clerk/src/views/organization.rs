@@ -45,7 +45,7 @@ impl Page<'_> {
     }
 }
 
-/// A role's permissions with Clerk's own, which tokens leave out.
+/// Returns a role's permissions, including Clerk's own, which tokens leave out.
 fn permissions(organization: &Organization, role: &str) -> Vec<String> {
     let system: &[&str] = match role {
         "org:admin" => &[

@@ -1,4 +1,4 @@
-//! An answer before its tokens are signed.
+//! A response before its tokens are signed.
 
 use serde_json::{Value, json};
 
@@ -8,14 +8,14 @@ use crate::settings::FakeClerkBuilder;
 use crate::state::State;
 use crate::tokens::Unsigned;
 
-/// An answer before it is signed: the state that it shows, and the tokens in it that are yet to be signed.
+/// A response before signing: the state that it shows, and the tokens in it that are yet to be signed.
 pub(crate) struct Page<'a> {
     pub(crate) state: &'a State,
     pub(crate) settings: &'a FakeClerkBuilder,
     pub(crate) call: &'a Call,
     pub(crate) now: Now,
     pub(crate) tokens: Vec<Unsigned>,
-    /// The sessions whose tokens they are: a session shown twice has one token.
+    /// The sessions of these tokens. A session that is shown twice has one token.
     pub(crate) token_of: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Page<'a> {
         json!(self.now.ms_at(instant))
     }
 
-    /// A token, its `jwt` the number of the unsigned one until [`fill_tokens`] puts the text there.
+    /// Renders a token. Its `jwt` is the index of the unsigned token until [`fill_tokens`] replaces it.
     ///
     /// [`fill_tokens`]: crate::tokens::fill::fill_tokens
     pub(crate) fn token(&mut self, token: Unsigned) -> Value {

@@ -27,7 +27,7 @@ impl Verification {
 }
 
 impl SignIn {
-    /// The shape of `Client.SignIn`, which allows no more fields than it names.
+    /// Renders `Client.SignIn`, whose schema allows no other fields.
     pub(crate) fn render(&self, page: &Page<'_>) -> Value {
         let user = self.user.as_ref().and_then(|id| page.state.users.get(id));
         let (first, second) = match self.status {
@@ -58,7 +58,8 @@ impl SignIn {
 
     fn first_factors(&self, user: Option<&User>, page: &Page<'_>) -> Value {
         let mut factors = Vec::new();
-        // An identifier that no user has looks like one of a user with a password.
+        // An unknown identifier must look like a user with a password, or the response would reveal that it is
+        // unknown.
         let has_password = user.is_none_or(|user| user.account.password.is_some());
         if has_password && page.settings.passwords {
             factors.push(json!({ "strategy": "password" }));
@@ -82,7 +83,7 @@ impl SignIn {
         Value::Null
     }
 
-    /// Name and picture, shown before the user is signed in; not once the sign-in is complete.
+    /// Renders the name and picture, which Clerk shows until the sign-in is complete.
     fn user_data(&self, user: Option<&User>) -> Value {
         let Some(user) = user.filter(|_| !self.is_complete()) else { return Value::Null };
         json!({

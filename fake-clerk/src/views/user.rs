@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::state::User;
 use crate::views::page::Page;
 
-/// The picture of everybody and everything.
+/// The picture of every user and organization.
 pub(crate) const IMAGE: &str = "https://img.clerk.com/fake";
 
 impl Page<'_> {
@@ -55,7 +55,7 @@ impl Page<'_> {
             "created_at": self.ms(user.created),
             "updated_at": self.ms(user.password_set),
         });
-        // Put in afterwards: `json!` would copy them.
+        // Moved in afterwards; `json!` would clone them.
         shown["email_addresses"] = Value::Array(self.email_addresses(user));
         shown["phone_numbers"] = Value::Array(self.phone_numbers(user));
         shown["organization_memberships"] = Value::Array(memberships);
@@ -129,14 +129,14 @@ pub(crate) fn public_user_data(user: &User) -> Value {
     })
 }
 
-/// The identifier that is shown for the user.
+/// Returns the identifier to show for the user.
 pub(crate) fn identifier(user: &User) -> &str {
     let account = &user.account;
     let email = account.emails.first().map(|(address, _)| address);
     email.or(account.phone.as_ref()).or(account.username.as_ref()).map_or("", String::as_str)
 }
 
-/// An identifier with most of it covered, as it may be shown before the user is signed in.
+/// Masks most of an identifier, so that it can be shown before the user is signed in.
 pub(crate) fn safe_identifier(identifier: &str) -> String {
     match identifier.split_once('@') {
         Some((local, domain)) => format!("{}***@{domain}", local.chars().next().unwrap_or('*')),

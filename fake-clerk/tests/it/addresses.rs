@@ -1,4 +1,4 @@
-//! Addresses that aren't one verified user's.
+//! E-mail addresses that are shared, unverified or changed.
 
 use fake_clerk::{FakeClerk, FakeUser};
 
@@ -7,7 +7,7 @@ use super::caller::{Caller, JANE, Server};
 const BY_ADDRESS: &str = "/v1/users?email_address=jane%40example.com";
 
 #[tokio::test(start_paused = true)]
-async fn an_unverified_address_is_found_and_claims_nothing() {
+async fn an_unverified_address_is_found_but_cannot_sign_in() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let server = Server::new(&clerk);
     let squatter = FakeUser::new("squatter").unverified_email("jane@example.com").password("a guess");
@@ -22,7 +22,7 @@ async fn an_unverified_address_is_found_and_claims_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_verified_users_may_be_made_to_share_an_address() {
+async fn two_users_can_be_made_to_share_a_verified_address() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let server = Server::new(&clerk);
     let second = clerk.add_user_unchecked(FakeUser::new("jane@example.com").password("the second's"));
@@ -31,7 +31,7 @@ async fn two_verified_users_may_be_made_to_share_an_address() {
     for user in found.as_array().unwrap() {
         assert_eq!(user["email_addresses"][0]["verification"]["status"], "verified");
     }
-    // Sign-ins are the first one's, and the second one's once the first is gone.
+    // Sign-ins go to the first user, and to the second one after the first is deleted.
     Caller::new(&clerk).session("jane@example.com", JANE).await;
     clerk.delete_user("jane");
     Caller::new(&clerk).session("jane@example.com", "the second's").await;
@@ -39,7 +39,7 @@ async fn two_verified_users_may_be_made_to_share_an_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_changes_and_loses_its_verification() {
+async fn a_changed_address_can_lose_its_verification() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let server = Server::new(&clerk);
     clerk.set_email_verified("jane", "Jane@example.com", false);
@@ -58,12 +58,12 @@ async fn an_address_changes_and_loses_its_verification() {
 
 #[test]
 #[should_panic(expected = "another user has the identifier jane@example.com")]
-fn adding_somebody_elses_verified_address_is_a_mistake_in_the_test() {
+fn adding_another_users_verified_address_panics() {
     FakeClerk::new().add_user(FakeUser::new("jane@example.com"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_a_deleted_user_is_left_to_another_one_with_the_same_id() {
+async fn a_new_user_inherits_nothing_from_a_deleted_user_with_the_same_id() {
     let clerk = FakeClerk::builder().empty().no_rate_limit().build();
     let user =
         || FakeUser::new("ada@example.com").id("user_ada").password("difference engine").device_trust();
@@ -81,7 +81,7 @@ async fn nothing_of_a_deleted_user_is_left_to_another_one_with_the_same_id() {
     caller.post(&format!("{step}/attempt_second_factor"), &code).await.ok();
     let end = caller.request("DELETE", "/v1/client/sessions", &[]);
     caller.send(end).await.ok();
-    // The device is known, and the address taken.
+    // The device is known to Device Trust again, and the address is taken.
     assert_eq!(states(&mut caller).await.0, "complete");
     clerk.delete_user("user_ada");
     assert_eq!(clerk.sessions().len(), 0);

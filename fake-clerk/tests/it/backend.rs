@@ -13,7 +13,7 @@ fn ids(users: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_are_found_by_what_they_sign_in_with() {
+async fn users_are_found_by_their_identifiers() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let zoe = clerk.add_user(FakeUser::new("+49 30 1234567"));
@@ -32,7 +32,7 @@ async fn users_are_found_by_what_they_sign_in_with() {
         let got = server.get(&format!("/v1/users?{nobody}")).await;
         assert!(got.body == json!([]) || got.refusal() == (422, "form_param_unknown"), "{:?}", got.body);
     }
-    // Several filters must all fit.
+    // A user must match all filters.
     let both = server.get("/v1/users?email_address=jane%40example.com&username=bob").await.ok();
     assert_eq!(both, json!([]));
 }
@@ -61,7 +61,7 @@ async fn lists_are_paged_and_the_newest_come_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_shown_as_to_an_administrator() {
+async fn a_user_is_shown_to_servers_with_private_data() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let id = server.user("username=jane").await;
@@ -74,7 +74,7 @@ async fn a_user_is_shown_as_to_an_administrator() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_is_right_or_wrong_or_not_there() {
+async fn verify_password_reports_right_wrong_and_missing_passwords() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let check = async |user: &str, password: &str| {
@@ -88,7 +88,7 @@ async fn a_password_is_right_or_wrong_or_not_there() {
     for _ in 0..20 {
         assert_eq!(check(&jane, "wrong").await.codes(), ["incorrect_password"]);
     }
-    // Neither the wrong ones nor a lock matter, and nothing is opened.
+    // Failed checks and locks don't matter here, and no session is opened.
     clerk.lock("jane");
     check(&jane, JANE).await.ok();
     assert_eq!(clerk.sessions().len(), 0);
@@ -116,7 +116,7 @@ async fn password_checks_count_towards_the_lock_if_enabled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memberships_are_a_list_with_their_number() {
+async fn memberships_are_listed_with_their_count() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let path = format!("/v1/users/{}/organization_memberships", server.user("username=jane").await);
@@ -133,7 +133,7 @@ async fn memberships_are_a_list_with_their_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_are_banned_locked_and_spared_device_trust() {
+async fn users_are_banned_locked_and_exempted_from_device_trust() {
     let clerk = FakeClerk::builder().no_rate_limit().device_trust(true).build();
     let server = Server::new(&clerk);
     let path = format!("/v1/users/{}", server.user("username=jane").await);
@@ -155,13 +155,13 @@ async fn users_are_banned_locked_and_spared_device_trust() {
         assert_eq!(shown[field], value, "{action}");
         assert_eq!(Caller::new(&clerk).sign_in("jane", JANE).await.refusal(), refusal, "{action}");
     }
-    // The ban revoked the sessions before it.
+    // The ban has revoked the earlier sessions.
     assert_eq!(clerk.live_sessions_of("jane"), 1);
     assert_eq!(server.post("/v1/users/user_nobody/ban", "").await.refusal(), (404, "resource_not_found"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_instance_tells_its_kind() {
+async fn the_instance_reports_its_environment_type() {
     let clerk = FakeClerk::new();
     assert_eq!(Server::new(&clerk).get("/v1/instance").await.ok()["environment_type"], "development");
     let clerk = FakeClerk::builder().secret_key("sk_live_0123").build();

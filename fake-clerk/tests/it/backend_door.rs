@@ -1,4 +1,4 @@
-//! The checks that a request to the Backend API has to pass.
+//! Checks that every request to the Backend API has to pass.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, advance};
 use super::caller::{Caller, JANE, Server};
 
 #[tokio::test(start_paused = true)]
-async fn the_instances_key_and_no_other_is_let_in() {
+async fn only_the_instances_secret_key_is_accepted() {
     let clerk = FakeClerk::new();
     let mut server = Server::new(&clerk);
     let got = server.get("/v1/users").await;
@@ -33,7 +33,7 @@ async fn the_instances_key_and_no_other_is_let_in() {
     }
     let without = Request::get(clerk.backend_url() + "/v1/users").body(Bytes::new()).unwrap();
     assert_eq!(server.send(without).await.refusal(), malformed);
-    // The key has the form of Clerk's, and is the same at every start.
+    // The key has Clerk's format, and is the same at every start.
     let key = clerk.secret_key();
     assert!(key.starts_with("sk_test_") && key.len() == 50, "{key}");
     assert_eq!(key, FakeClerk::new().secret_key());
@@ -83,7 +83,7 @@ async fn bodies_are_json_objects_of_known_parameters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_native_api_and_the_browser_mode_are_no_concern_of_servers() {
+async fn native_api_and_browser_mode_settings_do_not_affect_servers() {
     let clerk = FakeClerk::builder().native_api(false).passwords(false).build();
     Server::new(&clerk).get("/v1/users").await.ok();
 }
@@ -99,7 +99,7 @@ async fn a_development_key_has_a_hundred_requests_in_any_ten_seconds() {
     let got = server.get("/v1/users").await;
     assert_eq!(got.refusal(), (429, "too_many_requests"));
     assert_eq!(got.header("retry-after"), Some("6"));
-    // A refused request isn't counted, and key sets never are.
+    // Refused requests and key sets don't count.
     server.get("/v1/jwks").await.ok();
     advance(Duration::from_secs(6)).await;
     server.get("/v1/users").await.ok();
@@ -117,12 +117,12 @@ async fn a_development_key_has_a_hundred_requests_in_any_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_holds_and_counts_know_the_backend_api() {
+async fn faults_holds_and_counts_cover_the_backend_api() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     clerk.script(Endpoint::Backend, Fault::Status(503));
     clerk.script(Endpoint::Users, Fault::StatusWithCode(409, "resource_locked".to_owned()));
-    // An endpoint's own fault comes first.
+    // The endpoint's own fault comes first.
     assert_eq!(server.get("/v1/users").await.refusal(), (409, "resource_locked"));
     Caller::new(&clerk).sign_in("jane", JANE).await.ok();
     assert_eq!(server.get("/v1/users").await.status, 503);
@@ -140,7 +140,7 @@ async fn faults_holds_and_counts_know_the_backend_api() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_tells_hosts_and_bodies_and_shows_no_secret() {
+async fn the_log_has_hosts_and_bodies_but_prints_no_secret() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let id = server.user("username=jane").await;
@@ -161,7 +161,7 @@ async fn the_log_tells_hosts_and_bodies_and_shows_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checking_a_password_may_take_time_and_only_that() {
+async fn only_password_checks_are_slowed_down() {
     let time = Duration::from_millis(250);
     let clerk = FakeClerk::builder().verify_password_time(time).build();
     let server = Server::new(&clerk);

@@ -8,7 +8,7 @@ use tokio::time::advance;
 
 use super::caller::{Caller, Got, JANE, Server, part};
 
-/// A session of jane's by password: its path in the Backend API, and its client.
+/// Signs jane in by password. Returns the session's path in the Backend API, and the client.
 async fn signed_in(clerk: &FakeClerk) -> (String, Caller) {
     let mut caller = Caller::new(clerk);
     let path = caller.session("jane", JANE).await;
@@ -22,7 +22,7 @@ fn claims(minted: Got) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_mints_for_a_session_that_was_opened_elsewhere() {
+async fn a_server_mints_for_a_session_of_the_frontend_api() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let (session, mut caller) = signed_in(&clerk).await;
@@ -39,7 +39,7 @@ async fn a_server_mints_for_a_session_that_was_opened_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_lives_as_long_as_asked_for() {
+async fn a_token_has_the_requested_lifetime() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let mut template = Map::new();
@@ -71,7 +71,7 @@ async fn a_token_lives_as_long_as_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_over_is_answered_in_one_of_three_ways() {
+async fn an_ended_session_gets_one_of_three_refusals() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let server = Server::new(&clerk);
     let mut over = Vec::new();
@@ -136,7 +136,7 @@ async fn sessions_are_shown_and_listed_by_user_client_and_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_made_in_development_only() {
+async fn sessions_can_be_created_in_development_only() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let user = server.user("username=jane").await;
@@ -172,7 +172,7 @@ async fn both_apis_have_the_same_keys() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn mints_at_the_frontend_may_have_a_limit() {
+async fn mints_at_the_frontend_api_can_be_limited() {
     let clerk = FakeClerk::builder().mint_limit(2, Duration::from_secs(10)).build();
     let server = Server::new(&clerk);
     let (session, mut caller) = signed_in(&clerk).await;
@@ -182,7 +182,7 @@ async fn mints_at_the_frontend_may_have_a_limit() {
     let got = caller.post(&format!("{own}/tokens"), &[]).await;
     assert_eq!(got.refusal(), (429, "too_many_requests"));
     assert_eq!(got.header("retry-after"), Some("10"));
-    // The server's mints are counted elsewhere.
+    // Mints of the Backend API don't count here.
     claims(server.post(&format!("{session}/tokens"), "").await);
     advance(Duration::from_secs(10)).await;
     caller.post(&format!("{own}/tokens"), &[]).await.ok();

@@ -1,4 +1,4 @@
-//! A client that keeps a client token and nothing else.
+//! A native client, which stores only its client token, and a server with the secret key.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ impl Got {
         self.body
     }
 
-    /// Status and code of the first error.
+    /// Returns the status and the code of the first error.
     pub(crate) fn refusal(&self) -> (u16, &str) {
         (self.status, self.body["errors"][0]["code"].as_str().unwrap_or_default())
     }
@@ -93,7 +93,7 @@ impl Caller {
         self.post("/v1/client/sign_ins", &form).await
     }
 
-    /// A sign-in that must succeed; the session's path.
+    /// Signs in, which must succeed, and returns the session's path.
     pub(crate) async fn session(&mut self, identifier: &str, password: &str) -> String {
         let body = self.sign_in(identifier, password).await.ok();
         assert_eq!(body["response"]["status"], "complete");
@@ -101,13 +101,13 @@ impl Caller {
     }
 }
 
-/// Part 0, the header, or 1, the payload, of a token.
+/// Decodes part 0 (the header) or part 1 (the payload) of a token.
 pub(crate) fn part(jwt: &Value, number: usize) -> Value {
     let part = jwt.as_str().unwrap().split('.').nth(number).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// A server that has the instance's secret key.
+/// A server with the instance's secret key.
 pub(crate) struct Server {
     pub(crate) clerk: FakeClerk,
     /// The value of `Authorization`.
@@ -142,14 +142,14 @@ impl Server {
         self.send(self.request("POST", path, &body.to_string())).await
     }
 
-    /// The id of the user with a username or an address.
+    /// Returns the id of the user with a username or an address.
     pub(crate) async fn user(&self, filter: &str) -> String {
         let users = self.get(&format!("/v1/users?{filter}")).await.ok();
         assert_eq!(users.as_array().unwrap().len(), 1, "{filter}");
         users[0]["id"].as_str().unwrap().to_owned()
     }
 
-    /// A ticket for a user.
+    /// Creates a ticket for a user.
     pub(crate) async fn ticket(&self, body: Value) -> String {
         self.post("/v1/sign_in_tokens", body).await.ok()["token"].as_str().unwrap().to_owned()
     }

@@ -1,4 +1,4 @@
-//! The checks that every request has to pass.
+//! Checks that every request to the Frontend API has to pass.
 
 use bytes::Bytes;
 use fake_clerk::FakeClerk;
@@ -7,7 +7,7 @@ use http::Request;
 use super::caller::{Caller, JANE, part};
 
 #[tokio::test(start_paused = true)]
-async fn forms_are_taken_and_nothing_else() {
+async fn only_forms_are_accepted() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let json = |kind: Option<&str>| {
@@ -20,12 +20,12 @@ async fn forms_are_taken_and_nothing_else() {
     for kind in [Some("application/json"), Some("multipart/form-data"), None] {
         assert_eq!(caller.send(json(kind)).await.refusal(), (415, "unsupported_content_type"));
     }
-    // Nothing needs no type.
+    // An empty body needs no content type.
     caller.post("/v1/client", &[]).await.ok();
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_of_browsers_are_refused_unless_the_instance_takes_them() {
+async fn browser_requests_are_refused_unless_enabled() {
     let sign_in = |clerk: &FakeClerk| {
         let body = format!("identifier=jane&password={}", JANE.replace(' ', "+"));
         Request::post(format!("{}/v1/client/sign_ins", clerk.fapi_url()))
@@ -46,7 +46,7 @@ async fn requests_of_browsers_are_refused_unless_the_instance_takes_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_native_api_may_be_off_and_the_environment_says_so() {
+async fn a_disabled_native_api_shows_in_the_environment() {
     let clerk = FakeClerk::builder().native_api(false).build();
     let mut caller = Caller::new(&clerk);
     assert_eq!(caller.sign_in("jane", JANE).await.refusal(), (400, "native_api_disabled"));
@@ -55,7 +55,7 @@ async fn the_native_api_may_be_off_and_the_environment_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_environment_tells_the_settings() {
+async fn the_environment_shows_the_settings() {
     let lock = std::time::Duration::from_secs(1800);
     let clerk = FakeClerk::builder().lockout(7, lock).single_session_mode(false).passwords(false).build();
     let environment = Caller::new(&clerk).get("/v1/environment").await.ok();
@@ -66,7 +66,7 @@ async fn the_environment_tells_the_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn origin_and_authorization_dont_go_together() {
+async fn origin_and_authorization_are_mutually_exclusive() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     caller.get("/v1/client").await.ok();
@@ -84,7 +84,7 @@ async fn origin_and_authorization_dont_go_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_is_given_once_and_is_a_date() {
+async fn a_version_is_a_single_date() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     caller.get("/v1/environment?__clerk_api_version=2026-05-12").await.ok();
@@ -98,7 +98,7 @@ async fn a_version_is_given_once_and_is_a_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_token_comes_bare_or_as_bearer() {
+async fn a_client_token_may_have_a_bearer_prefix() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let id = caller.get("/v1/client").await.ok()["response"]["id"].clone();
@@ -116,13 +116,13 @@ async fn a_client_token_comes_bare_or_as_bearer() {
         caller.token = Some(wrong);
         assert_eq!(caller.get("/v1/client").await.refusal(), refusal);
     }
-    // Expo sends an empty header as long as it has no token.
+    // Expo sends an empty header while it has no token.
     caller.token = Some(String::new());
     assert_ne!(caller.get("/v1/client").await.ok()["response"]["id"], id);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_isnt_there_is_404_or_405_and_what_is_too_large_is_413() {
+async fn unknown_targets_and_large_bodies_are_refused() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     assert_eq!(caller.get("/v1/me").await.refusal(), (404, "resource_not_found"));
@@ -134,7 +134,7 @@ async fn what_isnt_there_is_404_or_405_and_what_is_too_large_is_413() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_isnt_utf_8_is_named() {
+async fn invalid_utf_8_is_reported_with_its_parameter() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let mut request = caller.request("POST", "/v1/client/sign_ins", &[("identifier", "jane")]);

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use super::caller::{Caller, JANE};
 
 #[tokio::test(start_paused = true)]
-async fn faults_come_in_their_order_and_end() {
+async fn queued_faults_apply_in_order_and_once() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     clerk.script(Endpoint::SignIns, Fault::Status(503));
@@ -23,7 +23,7 @@ async fn faults_come_in_their_order_and_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_for_good_lasts_until_it_is_taken_back() {
+async fn a_permanent_fault_lasts_until_it_is_cleared() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     clerk.script_always(Endpoint::Any, Fault::Status(500));
@@ -35,7 +35,7 @@ async fn a_fault_for_good_lasts_until_it_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn some_faults_keep_the_request_from_being_carried_out_and_some_dont() {
+async fn some_faults_prevent_the_request_and_others_alter_the_response() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     for (fault, carried_out) in [
         (Fault::Refused, false),
@@ -64,7 +64,7 @@ async fn some_faults_keep_the_request_from_being_carried_out_and_some_dont() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_seconds_or_a_date_or_nothing() {
+async fn retry_after_is_seconds_a_date_or_missing() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     for retry_after in [
@@ -104,7 +104,7 @@ async fn delays_follow_the_driven_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_session_may_stand_first_and_the_right_one_be_missing() {
+async fn the_session_list_can_be_reordered_or_incomplete() {
     let clerk = FakeClerk::new();
     clerk.script(Endpoint::SignIns, Fault::OtherSessionFirst);
     let body = Caller::new(&clerk).sign_in("jane", JANE).await.ok();
@@ -128,7 +128,7 @@ async fn a_foreign_session_may_stand_first_and_the_right_one_be_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_oversized_answer_has_two_mebibytes_more() {
+async fn an_oversized_response_is_padded_with_two_mebibytes() {
     let clerk = FakeClerk::new();
     clerk.script(Endpoint::Environment, Fault::Oversized);
     let request = Caller::new(&clerk).request("GET", "/v1/environment", &[]);
@@ -136,7 +136,7 @@ async fn an_oversized_answer_has_two_mebibytes_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_truncated_answer_is_whole_for_its_holder_and_shows_no_token() {
+async fn a_truncated_response_is_whole_but_prints_no_token() {
     let clerk = FakeClerk::new();
     clerk.script(Endpoint::SignIns, Fault::Truncated);
     let caller = Caller::new(&clerk);

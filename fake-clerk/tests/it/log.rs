@@ -1,4 +1,4 @@
-//! The requests, as a failed assertion shows them.
+//! The request log, as a failed assertion prints it.
 
 use bytes::Bytes;
 use fake_clerk::FakeClerk;
@@ -8,7 +8,7 @@ use super::caller::Caller;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A sign-in with this body, as the log shows it; and the answer's status.
+/// Sends a sign-in with this body. Returns the response's status and how the log shows the request.
 async fn shown(clerk: &FakeClerk, kind: &str, body: &'static str) -> (u16, String) {
     let request = Request::post(clerk.fapi_url() + "/v1/client/sign_ins?_is_native=1")
         .header("content-type", kind)
@@ -19,7 +19,7 @@ async fn shown(clerk: &FakeClerk, kind: &str, body: &'static str) -> (u16, Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_of_another_type_is_no_form_and_isnt_shown() {
+async fn a_body_of_another_type_is_not_logged_as_a_form() {
     let clerk = FakeClerk::new();
     let json = r#"{"strategy":"password","identifier":"jane","password":"hunter2"}"#;
     for kind in ["application/json", "text/plain", "application/x-www-form-urlencodedx"] {
@@ -34,7 +34,7 @@ async fn a_body_of_another_type_is_no_form_and_isnt_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_is_spelt_wrong_shows_in_no_part() {
+async fn no_part_of_an_unescaped_password_is_printed() {
     let clerk = FakeClerk::new();
     for (body, hidden) in [
         ("strategy=password&identifier=jane&password=correct&horse=battery", ["correct", "horse", "battery"]),
@@ -52,7 +52,7 @@ async fn a_password_that_is_spelt_wrong_shows_in_no_part() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_and_json_are_shown_where_they_are_known_to_be_harmless() {
+async fn only_harmless_headers_and_json_values_are_printed() {
     let clerk = FakeClerk::new();
     let body = r#"{"user_id":"user_1","totp_secret":"JBSWY3DP","backup_codes":["11112222"],
         "public_metadata":{"status":"fine","note":"private"},"A Name":"nameless","password_digest":"$2a$10"}"#;
@@ -84,7 +84,7 @@ async fn headers_and_json_are_shown_where_they_are_known_to_be_harmless() {
     ] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
-    // The accessors give everything.
+    // The accessors return everything.
     assert_eq!(clerk.requests()[0].header("clerk-secret-key"), Some("sk_test_b"));
     let text =
         Request::post(clerk.backend_url() + "/v1/sign_in_tokens").body(Bytes::from("\"hunter2\"")).unwrap();

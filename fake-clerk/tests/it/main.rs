@@ -1,4 +1,4 @@
-//! The stand-in behaves as Clerk does.
+//! Tests that the stand-in behaves like Clerk.
 
 #![allow(clippy::unwrap_used, reason = "test code, also outside functions marked as tests")]
 

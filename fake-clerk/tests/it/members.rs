@@ -7,7 +7,7 @@ use super::caller::{Caller, part};
 const BOB: &str = "hunter2hunter2";
 
 #[tokio::test(start_paused = true)]
-async fn another_role_leaves_the_membership_and_the_sessions_as_they_are() {
+async fn changing_a_role_keeps_the_membership_and_the_sessions() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("bob", BOB).await;
@@ -27,7 +27,7 @@ async fn another_role_leaves_the_membership_and_the_sessions_as_they_are() {
 
 #[test]
 #[should_panic(expected = r#"acme has no role "admin": it has org:admin, org:member"#)]
-fn a_role_that_the_organization_doesnt_have_is_a_mistake_in_the_test() {
+fn adding_a_member_with_an_unknown_role_panics() {
     FakeClerk::new().add_member("carol@example.com", "acme", "admin");
 }
 
@@ -38,22 +38,22 @@ fn a_slug_belongs_to_one_organization() {
 }
 
 #[test]
-fn an_organization_is_replaced_by_one_of_the_same_id() {
+fn an_organization_replaces_one_with_the_same_id() {
     let clerk = FakeClerk::builder().empty().build();
     let acme = || FakeOrganization::new("acme").id("org_1");
     clerk.add_organization(acme());
     clerk.add_user(FakeUser::new("ada"));
     clerk.add_member("ada", "acme", "org:member");
     assert_eq!(clerk.add_organization(acme().name("Acme Ltd.")), "org_1");
-    // Members stay so, and can be removed.
+    // The members stay, and can be removed.
     clerk.remove_member("ada", "acme");
-    // The slug that it had before is free.
+    // The organization's previous slug is free again.
     clerk.add_organization(FakeOrganization::new("acme-ltd").id("org_1"));
     clerk.add_organization(FakeOrganization::new("acme"));
 }
 
 #[test]
-fn a_slug_is_of_lower_case_letters_digits_and_dashes() {
+fn a_slug_has_only_lower_case_letters_digits_and_dashes() {
     for slug in ["Acme Inc", "Acme", "acme_inc", "acme.inc", "", "gärtner"] {
         let add = || FakeClerk::new().add_organization(FakeOrganization::new(slug));
         let panic = std::panic::catch_unwind(add).unwrap_err();

@@ -1,4 +1,4 @@
-//! The crate's own modules import each other in one direction.
+//! Checks that the crate's modules import each other in one direction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,17 +7,17 @@ use std::path::Path;
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn no_module_imports_itself_by_way_of_others() {
+fn no_module_imports_itself_through_others() {
     let imports = imports(&sources());
     assert!(imports.len() > 30, "only {} modules were found", imports.len());
     assert!(imports["fake"].contains("state"), "imports were not found: {:?}", imports["fake"]);
     assert_eq!(circle(&imports), None);
-    // Folders as wholes: no circle by way of two different files of one.
+    // The same for whole folders: two folders must not import each other through different files.
     assert_eq!(circle(&folders(&imports)), None);
 }
 
 #[test]
-fn a_circle_is_found() {
+fn an_import_cycle_is_found() {
     let circular = [
         ("lib", "mod a;\nmod b;\npub use crate::a::A;"),
         ("a", "use std::fmt;\nuse crate::{\n    b::{B, c::C},\n    d,\n};"),
@@ -36,11 +36,11 @@ fn a_circle_is_found() {
 
 #[test]
 #[should_panic(expected = "imports by a relative path")]
-fn relative_imports_would_be_missed_and_are_refused() {
+fn relative_imports_are_refused() {
     imports(&[("a".to_owned(), "use super::b::B;".to_owned())].into());
 }
 
-/// The text of each module, by its path: `state::users`; `lib` and `main` are the crate's roots.
+/// Returns the source of each module by path, such as `state::users`; `lib` and `main` are the crate's roots.
 pub(crate) fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut sources, mut folders) = (BTreeMap::new(), vec![root.clone()]);
@@ -61,7 +61,7 @@ pub(crate) fn sources() -> BTreeMap<String, String> {
     sources
 }
 
-/// The modules that each module names by `crate::…`, outside its tests.
+/// Returns the modules that each module names by `crate::…`, outside of tests.
 fn imports(sources: &BTreeMap<String, String>) -> Imports {
     let mut imports = Imports::new();
     for (module, text) in sources {
@@ -69,7 +69,7 @@ fn imports(sources: &BTreeMap<String, String>) -> Imports {
         let relative = text.contains("super::") || text.contains("self::");
         assert!(!relative, "{module} imports by a relative path; write `crate::…`");
         let found = imports.entry(module.clone()).or_default();
-        // The crate's root only names what the others are, for users.
+        // The crate root only re-exports names for users.
         if module == "lib" {
             continue;
         }
@@ -90,7 +90,7 @@ pub(crate) fn without_comments(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// The paths that a tree of imports begins with: `a::{b, c::D}` is `a::b` and `a::c::D`.
+/// Expands an import tree: `a::{b, c::D}` becomes `a::b` and `a::c::D`.
 fn paths(tree: &str) -> Vec<String> {
     let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let end = tree.find(|c| !is_of_path(c)).unwrap_or(tree.len());
@@ -103,7 +103,7 @@ fn paths(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// The branches of a tree, up to the brace that closes it.
+/// Returns the branches of a tree, up to its closing brace.
 fn branches(inner: &str) -> Vec<&str> {
     let (mut branches, mut from, mut depth) = (Vec::new(), 0, 0);
     for (at, c) in inner.char_indices() {
@@ -125,7 +125,7 @@ fn branches(inner: &str) -> Vec<&str> {
     branches
 }
 
-/// The module that a path leads into: the longest beginning of it that is one.
+/// Returns the module that a path leads to: its longest prefix that is a module.
 fn module_of(path: &str, sources: &BTreeMap<String, String>) -> impl Iterator<Item = String> + use<> {
     let mut path = path.trim_end_matches(':');
     let found = loop {
@@ -134,14 +134,14 @@ fn module_of(path: &str, sources: &BTreeMap<String, String>) -> impl Iterator<It
         }
         match path.rsplit_once("::") {
             Some((shorter, _)) => path = shorter,
-            // An item of the crate's root, which re-exports: any module may be behind it.
+            // The crate root re-exports the item, which any module may define.
             None => break None,
         }
     };
     found.into_iter()
 }
 
-/// The imports between the folders, or files outside of folders, of the crate's root.
+/// Returns the imports between the folders and files at the crate root.
 fn folders(imports: &Imports) -> Imports {
     let top = |module: &str| module.split("::").next().unwrap().to_owned();
     let mut folders = Imports::new();
@@ -152,7 +152,7 @@ fn folders(imports: &Imports) -> Imports {
     folders
 }
 
-/// A way from a module to itself, if there is one.
+/// Returns a path from a module to itself, if there is one.
 fn circle(imports: &Imports) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     imports.keys().find_map(|module| search(module, imports, &mut Vec::new(), &mut done))

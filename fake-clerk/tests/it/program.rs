@@ -1,4 +1,4 @@
-//! The program, as a shell starts it.
+//! Tests the program as a shell starts it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn program(settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// One line on stderr and code 2, which settings that it can't use must come to.
+/// Runs the program with unusable settings, and returns its only line on stderr. The exit code must be 2.
 fn refused(settings: &[(&str, &str)]) -> String {
     let Output { status, stdout, stderr } = program(settings).output().unwrap();
     let text = String::from_utf8(stderr).unwrap();
@@ -26,7 +26,7 @@ fn refused(settings: &[(&str, &str)]) -> String {
     text.trim_end().to_owned()
 }
 
-/// A running program; killed when dropped.
+/// A running program, which is killed when dropped.
 struct Running {
     child: Child,
     address: std::net::SocketAddr,
@@ -58,7 +58,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn what_it_cant_use_is_named_with_what_to_do() {
+fn unusable_settings_are_reported_with_advice() {
     let text = refused(&[("FAKE_CLERK_ADDR", "4400")]);
     assert!(text.starts_with("FAKE_CLERK_ADDR: ") && text.ends_with("must be like 127.0.0.1:4400"), "{text}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -70,19 +70,19 @@ fn what_it_cant_use_is_named_with_what_to_do() {
 }
 
 #[test]
-fn it_prints_what_a_user_at_a_shell_needs() {
+fn it_prints_the_key_and_the_organization_ids() {
     let clerk = FakeClerk::new();
     let running = Running::start(&[("CLERK_SECRET_KEY", ""), ("FAKE_CLERK_LIMITS", "")]);
     let text = running.stderr();
     assert!(text.contains(&format!("\nexport CLERK_SECRET_KEY={}\n", clerk.secret_key())), "{text}");
-    // The README has their ids, for commands that work as typed.
+    // The README uses these ids in commands that must work as typed.
     for slug in ["acme", "globex"] {
         let (_, id) =
             text.split_once(&format!("{slug} is ")).unwrap_or_else(|| panic!("no {slug} in {text}"));
         let id: String = id.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
         assert!(include_str!("../../README.md").contains(&format!("| `{slug}` | `{id}` |")), "{slug}: {id}");
     }
-    // A key from outside may be a real one.
+    // A key from the environment may be a real one.
     let running = Running::start(&[("CLERK_SECRET_KEY", "sk_test_given")]);
     assert!(!running.stderr().contains("sk_test_given"));
 }

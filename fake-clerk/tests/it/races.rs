@@ -1,4 +1,4 @@
-//! Holds, and the log of requests.
+//! Holds and the request log.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn spawn_sign_in(clerk: &FakeClerk) -> tokio::task::JoinHandle<u16> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_requests_wait_and_change_nothing_until_they_are_let_go() {
+async fn held_requests_change_nothing_until_released() {
     let clerk = FakeClerk::new();
     let hold = clerk.hold(Endpoint::SignIns);
     let first = spawn_sign_in(&clerk);
@@ -31,7 +31,7 @@ async fn held_requests_wait_and_change_nothing_until_they_are_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_answers_are_of_requests_that_were_carried_out() {
+async fn a_held_response_belongs_to_a_request_that_was_carried_out() {
     let clerk = FakeClerk::new();
     let hold = clerk.hold_answer(Endpoint::SignIns);
     let answer = spawn_sign_in(&clerk);
@@ -43,7 +43,7 @@ async fn held_answers_are_of_requests_that_were_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_went_away_is_not_held() {
+async fn a_cancelled_request_is_not_held() {
     let clerk = FakeClerk::new();
     let hold = clerk.hold(Endpoint::Any);
     let gone = spawn_sign_in(&clerk);
@@ -56,7 +56,7 @@ async fn a_caller_who_went_away_is_not_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_tells_what_was_asked_without_secrets() {
+async fn the_log_prints_requests_without_secrets() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("jane", JANE).await;
@@ -79,21 +79,21 @@ async fn the_log_tells_what_was_asked_without_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_can_be_held_against_the_log() {
+async fn the_log_can_verify_a_rate_limit() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     for pause in [0, 4, 4, 2, 20, 1] {
         advance(Duration::from_secs(pause)).await;
         caller.get("/v1/environment").await.ok();
     }
-    // At 0, 4, 8, 10, 30, 31: the one at 10 isn't in the window that begins at 0.
+    // At 0, 4, 8, 10, 30, 31: the one at 10 isn't in the window that starts at 0.
     assert_eq!(clerk.max_in_window(Endpoint::Environment, Duration::from_secs(10)), 3);
     assert_eq!(clerk.max_in_window(Endpoint::Environment, Duration::from_secs(60)), 6);
     assert_eq!(clerk.max_in_window(Endpoint::Jwks, Duration::from_secs(60)), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_passes_in_a_moment() {
+async fn a_simulated_day_takes_no_real_time() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("jane", JANE).await;

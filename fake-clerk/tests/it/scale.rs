@@ -1,4 +1,4 @@
-//! The stand-in's work grows with its users and no faster.
+//! Checks that the stand-in's work grows linearly with the number of users.
 //!
 //! `cargo run --release -p fake-clerk --example scale` prints figures.
 
@@ -13,13 +13,13 @@ use super::modules::{sources, without_comments};
 const FEW: usize = 1_000;
 const MANY: usize = 8 * FEW;
 
-/// Tries at a quiet moment of the machine.
+/// Number of attempts, since other work on the machine disturbs a measurement.
 const TRIES: usize = 10;
 
 const STEPS: [&str; 8] =
     ["add", "join", "change the address", "open a session", "count the sessions", "leave", "ban", "delete"];
 
-/// The time that each step takes for all of so many users. None signs a token, which would hide the rest.
+/// Returns the time that each step takes for all users. No step signs a token, which would dominate the time.
 async fn live(users: usize) -> [Duration; STEPS.len()] {
     let clerk = FakeClerk::builder().empty().no_rate_limit().build();
     clerk.add_organization(FakeOrganization::new("acme"));
@@ -51,12 +51,12 @@ async fn live(users: usize) -> [Duration; STEPS.len()] {
 async fn eight_times_the_users_take_about_eight_times_the_time() {
     let (mut few, mut many) = ([Duration::MAX; STEPS.len()], [Duration::MAX; STEPS.len()]);
     for _ in 0..TRIES {
-        // Other work on the machine only ever adds to a time, so the least of several is the step's own.
+        // Other work on the machine only ever adds to a time, so the minimum of several is the best estimate.
         for (least, users) in [(&mut few, FEW), (&mut many, MANY)] {
             let times = live(users).await;
             least.iter_mut().zip(times).for_each(|(least, time)| *least = time.min(*least));
         }
-        // A look at all users at each step would be 64 times the work. Larger maps are slower by themselves.
+        // A scan of all users in each step would take 64 times as long. Larger maps are slower by themselves.
         if few.iter().zip(&many).all(|(few, many)| *many < *few * 40) {
             return;
         }
@@ -67,10 +67,10 @@ async fn eight_times_the_users_take_about_eight_times_the_time() {
     panic!("a step's time grows faster than the users");
 }
 
-/// A timing shows such a look only where little else is done. The stores keep their maps to themselves, so the places
-/// that can look at everything are known.
+/// A timing reveals a scan only if the step does little besides. The stores have private maps, so only these places
+/// can scan everything.
 #[test]
-fn only_listings_look_at_everything_there_is() {
+fn only_listings_scan_everything() {
     let mut found = Vec::new();
     for (module, text) in sources() {
         let text = without_comments(&text);
@@ -78,7 +78,7 @@ fn only_listings_look_at_everything_there_is() {
         for look in ["sessions.all()", "users.newest_first()"] {
             found.extend(text.match_indices(look).map(|_| (look, module.clone())));
         }
-        // The state's maps without a store.
+        // These maps of the state have no store.
         for map in ["clients", "tickets", "templates"] {
             for look in ["values()", "values_mut()", "iter()", "iter_mut()", "keys()", "retain("] {
                 assert!(!text.contains(&format!("state.{map}.{look}")), "{module} looks at all {map}");

@@ -15,7 +15,7 @@ async fn a_touch_takes_an_id_or_a_slug_and_stays() {
     let id = body["response"]["last_active_organization_id"].as_str().unwrap().to_owned();
     assert!(id.starts_with("org_"));
     assert_eq!(part(&body["response"]["last_active_token"]["jwt"], 1)["o"]["id"], id.as_str());
-    // Absent: as before. Empty: the personal account.
+    // Without the parameter the organization stays; an empty one selects the personal account.
     let jwt = caller.post(&format!("{session}/tokens"), &[]).await.ok()["jwt"].clone();
     assert_eq!(part(&jwt, 1)["o"]["slg"], "acme");
     let body = caller.post(&touch, &[("active_organization_id", "")]).await.ok();
@@ -25,7 +25,7 @@ async fn a_touch_takes_an_id_or_a_slug_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_for_an_organization_leave_the_session_alone() {
+async fn minting_for_an_organization_does_not_switch_the_session() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("jane", JANE).await;
@@ -36,13 +36,13 @@ async fn tokens_for_an_organization_leave_the_session_alone() {
     let personal = caller.post(&tokens, &[("organization_id", "")]).await.ok();
     assert!(part(&personal["jwt"], 1).get("o").is_none());
     assert_eq!(part(&caller.post(&tokens, &[]).await.ok()["jwt"], 1)["o"]["id"], globex);
-    // A slug will do for a touch only.
+    // Only a touch accepts a slug.
     let by_slug = caller.post(&tokens, &[("organization_id", "globex")]).await;
     assert_eq!(by_slug.refusal(), (404, "organization_not_found_or_unauthorized"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_ones_organization_looks_like_none() {
+async fn a_foreign_organization_looks_like_a_missing_one() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("bob", "hunter2hunter2").await;
@@ -78,7 +78,7 @@ async fn a_forced_organization_makes_sessions_pending_until_one_is_chosen() {
     let body = caller.post(&touch, &[("active_organization_id", "acme")]).await.ok();
     assert_eq!(body["response"]["status"], "active");
     assert!(body["response"]["tasks"].is_null());
-    // Empty keeps the one before.
+    // An empty organization keeps the active one.
     let body = caller.post(&touch, &[("active_organization_id", "")]).await.ok();
     assert!(body["response"]["last_active_organization_id"].is_string());
     let jwt = caller.post(&format!("{session}/tokens"), &[("organization_id", "")]).await.ok()["jwt"].clone();
@@ -97,7 +97,7 @@ async fn a_pending_task_of_another_kind_outlives_a_touch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ended_stays_on_the_client_and_removed_doesnt() {
+async fn an_ended_session_stays_on_the_client_and_a_removed_one_does_not() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let session = caller.session("jane", JANE).await;
@@ -115,7 +115,7 @@ async fn ended_stays_on_the_client_and_removed_doesnt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_for_its_client_alone() {
+async fn a_session_is_visible_to_its_own_client_only() {
     let clerk = FakeClerk::new();
     let session = Caller::new(&clerk).session("jane", JANE).await;
     let mut bob = Caller::new(&clerk);
@@ -130,7 +130,7 @@ async fn a_session_is_for_its_client_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_over_has_no_tokens() {
+async fn an_ended_session_gets_no_tokens() {
     let clerk = FakeClerk::builder().no_rate_limit().session_life(Duration::from_secs(3600)).build();
     for (over, status) in [
         (Box::new(|id: &str| assert!(clerk.revoke_session(id))) as Box<dyn Fn(&str)>, SessionStatus::Revoked),
@@ -158,11 +158,11 @@ async fn a_session_that_is_over_has_no_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signing_out_keeps_the_client_and_deleting_it_doesnt() {
+async fn signing_out_keeps_the_client() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     caller.session("jane", JANE).await;
-    // As clerk-js sends it.
+    // As sent by clerk-js.
     let body = caller.post("/v1/client/sessions?_method=DELETE", &[]).await.ok();
     assert_eq!(body["response"]["sessions"].as_array().unwrap().len(), 0);
     assert_eq!(clerk.sessions()[0].status(), SessionStatus::Removed);

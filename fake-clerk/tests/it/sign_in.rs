@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::caller::{Caller, JANE, part};
 
 #[tokio::test(start_paused = true)]
-async fn a_right_password_opens_a_session_that_the_answer_names() {
+async fn a_right_password_opens_a_session() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let body = caller.sign_in("jane@example.com", JANE).await.ok();
@@ -23,7 +23,7 @@ async fn a_right_password_opens_a_session_that_the_answer_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn demo_accounts_go_the_ways_they_are_there_for() {
+async fn each_demo_account_has_its_documented_outcome() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     for (identifier, password, status) in [
         ("JANE", JANE, "complete"),
@@ -75,7 +75,7 @@ async fn an_address_has_five_sign_ins_in_any_ten_seconds() {
         advance(Duration::from_secs(1)).await;
     }
     assert_eq!(statuses, [422, 422, 422, 422, 422, 429]);
-    // Another address isn't concerned.
+    // Another address has its own limit.
     let elsewhere = clerk.at_address(IpAddr::from([192, 0, 2, 1]));
     assert_eq!(Caller::new(&elsewhere).sign_in("jane", JANE).await.status, 200);
     advance(Duration::from_secs(4)).await;
@@ -100,7 +100,7 @@ async fn the_tenth_wrong_password_locks_the_user_for_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_password_takes_the_count_of_wrong_ones_back() {
+async fn a_right_password_clears_the_failures() {
     let clerk = FakeClerk::builder().no_rate_limit().lockout(3, Duration::from_secs(60)).build();
     for password in ["wrong", "wrong", JANE, "wrong", "wrong", JANE] {
         Caller::new(&clerk).sign_in("jane", password).await;
@@ -109,7 +109,7 @@ async fn a_right_password_takes_the_count_of_wrong_ones_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn enumeration_protection_gives_one_answer_to_wrong_and_unknown() {
+async fn enumeration_protection_hides_unknown_identifiers() {
     let clerk = FakeClerk::builder().enumeration_protection(true).build();
     for identifier in ["jane", "nobody@example.com", "sso@example.com"] {
         let got = Caller::new(&clerk).sign_in(identifier, "wrong").await;
@@ -163,7 +163,7 @@ async fn a_device_stays_known_after_its_session_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn device_trust_may_look_like_a_second_factor() {
+async fn legacy_device_trust_looks_like_a_second_factor() {
     let clerk = FakeClerk::builder().device_trust(true).legacy_device_trust(true).build();
     let mut caller = Caller::new(&clerk);
     let response = caller.sign_in("jane", JANE).await.ok()["response"].clone();
@@ -175,7 +175,7 @@ async fn device_trust_may_look_like_a_second_factor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_password_ends_the_demand_for_one() {
+async fn a_new_password_clears_the_requirement() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let body = caller.sign_in("expired@example.com", "please choose a new one").await.ok();
@@ -211,7 +211,7 @@ async fn a_client_in_multi_session_mode_has_one_session_for_each_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_token_rotates_at_sign_in_and_the_old_one_is_worth_nothing() {
+async fn the_client_token_rotates_at_sign_in() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     caller.get("/v1/client").await.ok();
@@ -221,13 +221,13 @@ async fn the_client_token_rotates_at_sign_in_and_the_old_one_is_worth_nothing() 
     let mut stale = Caller { clerk: clerk.clone(), token: old.clone() };
     let got = stale.get("/v1/client").await;
     assert_eq!(got.refusal(), (401, "signed_out"));
-    // The refusal brings a new, empty client.
+    // The refusal carries the token of a new, empty client.
     assert_ne!(stale.token, old);
     assert_eq!(stale.get("/v1/client").await.ok()["response"]["sessions"].as_array().unwrap().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_replaces_the_one_before_on_its_client() {
+async fn a_sign_in_replaces_the_clients_previous_one() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let first = caller.post("/v1/client/sign_ins", &[("identifier", "jane")]).await.ok();
@@ -262,21 +262,21 @@ async fn parameters_are_checked_as_clerk_checks_them() {
         assert_eq!(got.refusal(), (422, code), "{form:?}");
         assert_eq!(got.body["errors"][0]["meta"]["param_name"], param);
     }
-    // Parameters that clerk-js sends beyond the description.
+    // clerk-js sends parameters that aren't in the description.
     let form =
         [("identifier", "jane"), ("password", JANE), ("timezone", "Europe/Berlin"), ("locale", "de-DE")];
     caller.post("/v1/client/sign_ins", &form).await.ok();
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_passwords_are_off_the_parameter_is_unknown() {
+async fn without_passwords_the_parameter_is_unknown() {
     let clerk = FakeClerk::builder().passwords(false).build();
     let got = Caller::new(&clerk).sign_in("jane", JANE).await;
     assert_eq!(got.refusal(), (422, "form_param_unknown"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unverified_address_is_no_identifier() {
+async fn an_unverified_address_is_not_an_identifier() {
     let clerk = FakeClerk::builder().empty().build();
     clerk.add_user(FakeUser::new("eve").unverified_email("eve@example.com").password("eve's password"));
     assert_eq!(

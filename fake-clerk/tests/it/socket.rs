@@ -1,4 +1,4 @@
-//! Over plain TCP, by hand: the bytes that clients of any kind see.
+//! Plain TCP, to see the bytes that any client sees.
 
 use std::net::SocketAddr;
 
@@ -8,12 +8,12 @@ use tokio::net::TcpStream;
 
 use super::caller::part;
 
-/// Everything that the server sends on a connection for one request.
+/// Sends a request and returns everything that the server sends on the connection.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A connection may break off.
+    // Some faults break the connection.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }
@@ -45,7 +45,7 @@ async fn a_sign_in_over_a_socket_names_the_servers_address() {
 }
 
 #[tokio::test]
-async fn faults_of_the_connection_are_real_ones() {
+async fn connection_faults_break_the_socket() {
     let clerk = FakeClerk::new();
     let server = clerk.serve("127.0.0.1:0").await.unwrap();
     clerk.script(Endpoint::SignIns, Fault::Reset);
@@ -59,7 +59,7 @@ async fn faults_of_the_connection_are_real_ones() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused() {
+async fn an_oversized_body_is_refused() {
     let clerk = FakeClerk::new();
     let server = clerk.serve("127.0.0.1:0").await.unwrap();
     let request =
@@ -71,7 +71,7 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn shutting_down_doesnt_wait_for_requests_that_hang() {
+async fn shutdown_does_not_wait_for_hanging_requests() {
     let clerk = FakeClerk::new();
     let server = clerk.serve("127.0.0.1:0").await.unwrap();
     let hold = clerk.hold(Endpoint::SignIns);

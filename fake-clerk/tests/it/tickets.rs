@@ -1,4 +1,4 @@
-//! Sign-ins by ticket.
+//! Sign-in by ticket.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn redeem(caller: &mut Caller, ticket: &str) -> Got {
     caller.post("/v1/client/sign_ins", &[("strategy", "ticket"), ("ticket", ticket)]).await
 }
 
-/// The server, and a ticket for a user.
+/// Returns the server and a ticket for a user.
 async fn ticket(clerk: &FakeClerk, address: &str) -> (Server, String) {
     let server = Server::new(clerk);
     let user = server.user(&format!("email_address={}", address.replace('@', "%40"))).await;
@@ -39,7 +39,7 @@ async fn a_ticket_is_good_for_one_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_token_says_what_it_is_and_tells_its_ticket_once() {
+async fn a_sign_in_token_shows_its_ticket_once() {
     let clerk = FakeClerk::new();
     let server = Server::new(&clerk);
     let user = server.user("username=jane").await;
@@ -76,7 +76,7 @@ async fn sign_in_tokens_are_for_users_and_their_organizations() {
     let jane = server.user("username=jane").await;
     let orgs = server.get(&format!("/v1/users/{jane}/organization_memberships")).await.ok();
     let id = |number: usize| orgs["data"][number]["organization"]["id"].as_str().unwrap();
-    // Bob isn't in globex.
+    // Bob isn't a member of globex.
     assert_eq!(server.post(path, of(id(0))).await.refusal(), missing);
     let ticket = server.ticket(of(id(1))).await;
     let body = redeem(&mut Caller::new(&clerk), &ticket).await.ok();
@@ -86,7 +86,7 @@ async fn sign_in_tokens_are_for_users_and_their_organizations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_organization_that_was_named_needs_no_choice() {
+async fn a_ticket_with_an_organization_resolves_the_pending_task() {
     let clerk = FakeClerk::builder().force_organization_selection(true).build();
     let server = Server::new(&clerk);
     let user = server.user("username=jane").await;
@@ -116,7 +116,7 @@ async fn tickets_expire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_ticket_of_the_instances_is_refused() {
+async fn invalid_tickets_are_refused() {
     let clerk = FakeClerk::builder().no_rate_limit().build();
     let (_, good) = ticket(&clerk, "jane@example.com").await;
     let (_, others) = ticket(&FakeClerk::builder().host("clerk.b.example").build(), "jane@example.com").await;
@@ -127,14 +127,14 @@ async fn what_is_no_ticket_of_the_instances_is_refused() {
     assert_eq!(redeem(&mut caller, "").await.refusal(), (422, "form_param_nil"));
     let without = caller.post("/v1/client/sign_ins", &[("strategy", "ticket")]).await;
     assert_eq!(without.refusal(), (422, "form_param_missing"));
-    // A client's token is signed by the same key, and is no ticket.
+    // A client token is signed with the same key, but isn't a ticket.
     caller.session("jane", JANE).await;
     let token = caller.token.clone().unwrap();
     assert_eq!(redeem(&mut Caller::new(&clerk), &token).await.refusal(), (400, "ticket_invalid_code"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticket_passes_device_trust_and_a_password_that_must_change() {
+async fn a_ticket_skips_device_trust_and_the_password_change() {
     let clerk = FakeClerk::builder().device_trust(true).build();
     for address in ["jane@example.com", "newdevice@example.com", "expired@example.com", "sso@example.com"] {
         let (_, ticket) = ticket(&clerk, address).await;
@@ -144,7 +144,7 @@ async fn a_ticket_passes_device_trust_and_a_password_that_must_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whether_a_ticket_passes_the_second_factor_is_the_instances_choice() {
+async fn skipping_the_second_factor_by_ticket_is_configurable() {
     let clerk = FakeClerk::new();
     let (_, first) = ticket(&clerk, "mfa@example.com").await;
     let body = redeem(&mut Caller::new(&clerk), &first).await.ok();
@@ -185,14 +185,14 @@ async fn a_refused_ticket_sign_in_leaves_the_ticket_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sign_ins_by_ticket_count_like_others() {
+async fn sign_ins_by_ticket_count_towards_the_rate_limit() {
     let clerk = FakeClerk::new();
     for _ in 0..5 {
         assert_eq!(redeem(&mut Caller::new(&clerk), "nonsense").await.status, 400);
     }
     let (_, ticket) = ticket(&clerk, "jane@example.com").await;
     assert_eq!(redeem(&mut Caller::new(&clerk), &ticket).await.refusal(), (429, "too_many_requests"));
-    // It wasn't looked at.
+    // The refused attempt didn't spend the ticket.
     advance(Duration::from_secs(10)).await;
     redeem(&mut Caller::new(&clerk), &ticket).await.ok();
 }

@@ -15,7 +15,7 @@ fn decode(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// Whether a key set has the key that a token is signed with.
+/// Whether the key set verifies the token.
 fn verifies(jwks: &Value, jwt: &Value) -> bool {
     let kid = part(jwt, 0)["kid"].clone();
     let Some(key) = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid) else {
@@ -78,7 +78,7 @@ async fn version_1_spells_the_organization_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_name_the_address_they_were_asked_for_at() {
+async fn tokens_name_the_address_of_their_request() {
     let clerk = FakeClerk::new();
     let mut caller = Caller::new(&clerk);
     let mut request = caller.request("POST", "/x", &[("identifier", "jane"), ("password", JANE)]);
@@ -102,12 +102,12 @@ async fn keys_rotate_and_old_ones_stay_until_they_are_retired() {
     clerk.retire_old_keys();
     let keys = jwks(&clerk).await;
     assert!(!verifies(&keys, &old) && verifies(&keys, &new));
-    // It ends no session.
+    // Rotation ends no session.
     caller.post(&format!("{session}/tokens"), &[]).await.ok();
 }
 
 #[tokio::test(start_paused = true)]
-async fn templates_fill_in_what_they_ask_for() {
+async fn templates_fill_in_their_shortcodes() {
     let clerk = FakeClerk::new();
     let claims = json!({
         "aud": "https://api.example.com",
@@ -129,7 +129,7 @@ async fn templates_fill_in_what_they_ask_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn custom_claims_stand_beside_the_tokens_own_and_never_in_their_place() {
+async fn custom_claims_never_replace_standard_ones() {
     let clerk = FakeClerk::builder().empty().build();
     clerk.add_user(
         FakeUser::new("ann@example.com").password("ann's password").claim("team", "blue").claim("sub", "x"),
@@ -161,7 +161,7 @@ async fn plans_and_features_show_in_version_2() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_minter_wants_the_token_before() {
+async fn a_session_minter_requires_the_previous_token() {
     let clerk = FakeClerk::builder().session_minter(true).build();
     let (mut caller, session, jwt) = jane_at_acme(&clerk).await;
     let tokens = format!("{session}/tokens");
@@ -174,7 +174,7 @@ async fn a_session_minter_wants_the_token_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_wrong_is_wrong_everywhere() {
+async fn clock_skew_applies_everywhere() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let clerk = FakeClerk::builder().clock(FakeClock::starting_at(wall)).clock_skew(-90).build();
     let got = Caller::new(&clerk).sign_in("jane", JANE).await;

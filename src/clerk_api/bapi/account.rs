@@ -1,10 +1,10 @@
-//! A user as the instance knows them, and what they go by.
+//! A user of the instance, with their identifiers.
 
 use super::wire;
 use crate::clerk_api::{verified_emails, verified_phones};
 use crate::key::international;
 
-/// What a user can sign in with.
+/// The kind of an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdentifierKind {
     EmailAddress,
@@ -12,20 +12,20 @@ pub(crate) enum IdentifierKind {
     Username,
 }
 
-/// A user, as the instance knows them now.
+/// The current state of a user.
 pub(crate) struct Account {
     pub(crate) id: Box<str>,
     pub(crate) banned: bool,
     pub(crate) locked: bool,
     pub(crate) password_enabled: bool,
     pub(crate) two_factor_enabled: bool,
-    /// Verified addresses and numbers, and the user name.
+    /// The verified addresses and numbers, and the user name.
     identifiers: Vec<(IdentifierKind, String)>,
 }
 
 impl IdentifierKind {
-    /// Told apart by shape: an address has an @, a number has a plus and then digits and what separates digits, anything
-    /// else is a user name. What isn't counted as a number (rule P3) is not looked up as one.
+    /// Recognizes the kind by shape: an address has an `@`, a number has a plus and then only digits and separators,
+    /// and any other identifier is a user name.
     pub(crate) fn of(identifier: &str) -> Self {
         if identifier.contains('@') {
             Self::EmailAddress
@@ -44,7 +44,7 @@ impl IdentifierKind {
         }
     }
 
-    /// As it is sent, and compared.
+    /// The spelling that is sent to Clerk and compared.
     pub(super) fn canonical(self, identifier: &str) -> String {
         let identifier = identifier.trim();
         match self {
@@ -58,7 +58,7 @@ impl IdentifierKind {
 }
 
 impl Account {
-    /// Whether this very identifier is the user's, and proven to be.
+    /// Whether the identifier belongs to the user and is verified.
     pub(crate) fn goes_by(&self, identifier: &str) -> bool {
         let kind = IdentifierKind::of(identifier);
         let wanted = kind.canonical(identifier);

@@ -1,4 +1,4 @@
-//! The calls to Clerk's Backend API. Each waits for its turn in the budget.
+//! The calls to Clerk's Backend API. Each call waits for a permit of the call budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use crate::counters::Operation;
 use crate::limits::{CallLimiter, NoPermit, Urgency};
 use crate::membership::Membership;
 
-/// Users that one page of a look-up brings.
+/// Users per page of a look-up.
 const PAGE: usize = 100;
-/// Pages that are looked at: nobody has an address that so many others claim.
+/// Pages that a look-up reads at most. No real address is claimed by more users than these pages hold.
 const PAGES: usize = 3;
-/// Memberships in one answer: the most that Clerk gives.
+/// Memberships per answer: the most that Clerk sends.
 const MOST_MEMBERSHIPS: usize = 500;
 
-/// How long a ticket is good for, in seconds: it is used at once.
+/// Lifetime of a ticket in seconds. It is used at once.
 const TICKET_LIFE: u64 = 60;
 
-/// Speaks to one instance's Backend API.
+/// A client of one instance's Backend API.
 pub(crate) struct Bapi {
     caller: Caller,
     key: SecretKey,
@@ -38,7 +38,7 @@ impl Bapi {
         Self { caller, key, budget }
     }
 
-    /// `GET /v1/users` by address, number or name: the users whose own it is, proven to be.
+    /// `GET /v1/users` by address, number or user name: the users who have this identifier, verified.
     pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, ApiError> {
         let kind = IdentifierKind::of(identifier);
         let mut found = Vec::new();
@@ -52,7 +52,7 @@ impl Bapi {
             let answer = self.get(Operation::FindUser, Urgency::Proof, &path, time).await;
             let users: Vec<wire::User> = match answer {
                 Ok(raw) => parse(&raw.body)?,
-                // Clerk knows no identifier of that shape, so it is nobody's.
+                // Clerk accepts no identifier of this shape, so no user has it.
                 Err(error) if error.class == ErrorClass::NotFound => return Ok(found),
                 Err(error) => return Err(error),
             };
@@ -65,7 +65,7 @@ impl Bapi {
         Err(ApiError::unavailable("too_many_users_found"))
     }
 
-    /// `GET /v1/users/{id}`. [`ErrorClass::NotFound`] where there is none.
+    /// `GET /v1/users/{id}`. Fails with [`ErrorClass::NotFound`] if there is no such user.
     pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, ApiError> {
         let path = format!("/v1/users/{}", id(user_id)?);
         let raw = self.get(Operation::User, Urgency::Proof, &path, time).await?;
@@ -81,13 +81,13 @@ impl Bapi {
         time: &mut TimeLeft,
     ) -> Result<(), ApiError> {
         #[derive(Serialize)]
-        struct Question<'a> {
+        struct Payload<'a> {
             password: &'a str,
         }
         let path = format!("/v1/users/{}/verify_password", id(user_id)?);
-        let body = Body::json(&Question { password }, password.len())?;
+        let body = Body::json(&Payload { password }, password.len())?;
         let raw = self.post(Operation::VerifyPassword, Urgency::Proof, &path, body, time).await?;
-        // The status says it; that the body does as well is asked for all the same.
+        // The status already says so; the body is checked as well.
         if parse::<wire::Verified>(&raw.body)?.verified {
             Ok(())
         } else {
@@ -108,7 +108,7 @@ impl Bapi {
         Ok(organizations.map(|it| Membership { id: it.id.into(), slug: it.slug.map(Into::into) }).collect())
     }
 
-    /// `POST /v1/sign_in_tokens`: a ticket that signs this user in, once, within a minute.
+    /// `POST /v1/sign_in_tokens`: a ticket that signs this user in once, within a minute.
     pub(crate) async fn ticket(
         &self,
         user_id: &str,
@@ -116,21 +116,21 @@ impl Bapi {
         time: &mut TimeLeft,
     ) -> Result<Zeroizing<String>, ApiError> {
         #[derive(Serialize)]
-        struct Wanted<'a> {
+        struct Payload<'a> {
             user_id: &'a str,
             expires_in_seconds: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             org_id: Option<&'a str>,
         }
-        let wanted = Wanted { user_id, expires_in_seconds: TICKET_LIFE, org_id: organization_id };
-        let body = Body::json(&wanted, user_id.len() + organization_id.map_or(0, str::len))?;
+        let payload = Payload { user_id, expires_in_seconds: TICKET_LIFE, org_id: organization_id };
+        let body = Body::json(&payload, user_id.len() + organization_id.map_or(0, str::len))?;
         let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body, time).await?;
         let ticket = parse::<wire::SignInToken>(&raw.body)?.token.filter(|ticket| !ticket.is_empty());
         ticket.ok_or_else(|| ApiError::unavailable("no_ticket"))
     }
 
-    /// `POST /v1/sessions/{id}/tokens`, or `…/tokens/{template}`, for the session's active organization. `life` is
-    /// how long the token shall live, where that isn't the instance's business.
+    /// `POST /v1/sessions/{id}/tokens`, or `…/tokens/{template}`, for the session's active organization. `life` is the
+    /// lifetime of the token; `None` takes the instance's.
     pub(crate) async fn mint(
         &self,
         session_id: &str,
@@ -139,7 +139,7 @@ impl Bapi {
         time: &mut TimeLeft,
     ) -> Result<Minted, ApiError> {
         #[derive(Serialize)]
-        struct Wanted {
+        struct Payload {
             #[serde(skip_serializing_if = "Option::is_none")]
             expires_in_seconds: Option<u64>,
         }
@@ -150,11 +150,11 @@ impl Bapi {
             }
             None => (Operation::BackendMint, format!("/v1/sessions/{session_id}/tokens")),
         };
-        let wanted = Wanted { expires_in_seconds: life.map(|life| life.as_secs()) };
-        self.post(operation, Urgency::Token, &path, Body::json(&wanted, 0)?, time).await?.minted()
+        let payload = Payload { expires_in_seconds: life.map(|life| life.as_secs()) };
+        self.post(operation, Urgency::Token, &path, Body::json(&payload, 0)?, time).await?.minted()
     }
 
-    /// `GET /v1/sessions/{id}`: whether the session is still there.
+    /// `GET /v1/sessions/{id}`: whether the session is live.
     pub(crate) async fn session_is_live(
         &self,
         session_id: &str,
@@ -171,7 +171,7 @@ impl Bapi {
         }
     }
 
-    /// `POST /v1/sessions/{id}/revoke`. A session that is already over is a success.
+    /// `POST /v1/sessions/{id}/revoke`. Succeeds if the session has already ended.
     pub(crate) async fn revoke(&self, session_id: &str, time: &mut TimeLeft) -> Result<(), ApiError> {
         let path = format!("/v1/sessions/{}/revoke", id(session_id)?);
         match self.post(Operation::Revoke, Urgency::End, &path, Body::default(), time).await {
@@ -216,7 +216,7 @@ impl Bapi {
         body: Body,
         time: &mut TimeLeft,
     ) -> Result<Raw, ApiError> {
-        // The wait for a turn is nobody's time but its own (rule S6).
+        // Not inside `time.run`: the wait for a permit doesn't use up the time of the exchange (rule S6).
         self.budget.permit(urgency).await.map_err(no_permit)?.start();
         let authorization = Some(self.key.header());
         let call = Call { operation, method, path, authorization, body };
@@ -235,7 +235,7 @@ fn no_permit(NoPermit { earliest }: NoPermit) -> ApiError {
     ApiError { retry_after: Some(earliest), ..ApiError::coded(ErrorClass::NoPermit, "backend_budget") }
 }
 
-/// An id that goes into a path. They come from Clerk, or from a file that somebody may have written into.
+/// Checks an id before it becomes part of a path. Ids come from Clerk, or from a file that others may have changed.
 fn id(id: &str) -> Result<&str, ApiError> {
     let fits = (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));

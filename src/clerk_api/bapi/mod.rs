@@ -1,4 +1,4 @@
-//! Clerk's Backend API: what we ask with the secret key, and what it answers.
+//! Clerk's Backend API: the calls with the secret key, and their answers.
 
 mod account;
 mod client;

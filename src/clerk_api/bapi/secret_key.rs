@@ -1,4 +1,4 @@
-//! The secret key: it opens the whole instance.
+//! The secret key, which gives full access to an instance.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::instance::Environment;
 
-/// A secret key, as the header that it is sent in: masked, and wiped when the last copy of it is gone.
+/// A secret key, stored as the header that carries it. Masked in `Debug`, and wiped with its last copy.
 #[derive(Clone)]
 pub(crate) struct SecretKey {
     header: HeaderValue,
@@ -19,7 +19,7 @@ pub(crate) struct SecretKey {
 impl SecretKey {
     /// # Errors
     ///
-    /// When it has not the shape of one of Clerk's. The error shows nothing of it.
+    /// Returns an error if `key` does not have the shape of a Clerk secret key. The error shows nothing of `key`.
     pub(crate) fn parse(key: &str) -> Result<Self, SecretKeyError> {
         if key.is_empty() {
             return Err(SecretKeyError::Empty);
@@ -38,7 +38,7 @@ impl SecretKey {
         if rest.is_empty() || key.len() > 256 || !rest.bytes().all(fits) {
             return Err(SecretKeyError::Unrecognized);
         }
-        // Clones of the header share these bytes, so that they are wiped once, after the last request.
+        // Clones of the header share these bytes, so they are wiped once, with the last clone.
         let mut bytes = Zeroizing::new(Vec::with_capacity("Bearer ".len() + key.len()));
         bytes.extend_from_slice(b"Bearer ");
         bytes.extend_from_slice(key.as_bytes());
@@ -63,7 +63,11 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A value that is no secret key. It shows nothing of the value; its message says what to put there instead.
+/// A value that is not a valid Clerk secret key.
+///
+/// [`ClerkBuilder::build`](crate::ClerkBuilder::build) returns it inside
+/// [`ConfigError::SecretKey`](crate::ConfigError::SecretKey). It shows nothing of the value. Its message says which
+/// value belongs there, so a program can print it and exit.
 ///
 /// ```
 /// use tower_clerk::error::SecretKeyError;
@@ -73,11 +77,11 @@ impl fmt::Debug for SecretKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretKeyError {
-    /// Nothing was given.
+    /// The value is empty.
     Empty,
-    /// A publishable key was given.
+    /// The value is a publishable key (`pk_…`).
     PublishableKey,
-    /// Not of the shape of Clerk's secret keys.
+    /// The value does not have the shape of a secret key (`sk_live_…` or `sk_test_…`).
     Unrecognized,
 }
 
@@ -86,10 +90,10 @@ impl fmt::Display for SecretKeyError {
         f.write_str(match self {
             Self::Empty => "the secret key is empty: take it from the API keys page of Clerk's dashboard",
             Self::PublishableKey => {
-                "this is a publishable key, where the secret key (sk_live_... or sk_test_...) belongs"
+                "this is a publishable key: use the secret key (sk_live_... or sk_test_...) instead"
             }
             Self::Unrecognized => {
-                "this is no secret key: copy it again from the API keys page of Clerk's dashboard \
+                "this is not a valid secret key: copy it again from the API keys page of Clerk's dashboard \
                  (sk_live_... or sk_test_...)"
             }
         })
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_key_tells_what_instance_it_is_for_and_shows_nothing() {
+    fn a_secret_key_names_its_environment_and_is_masked() {
         let live = SecretKey::parse("sk_live_abcDEF123").unwrap();
         assert_eq!(live.environment(), Environment::Production);
         assert_eq!(live.header(), "Bearer sk_live_abcDEF123");
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_key_is_refused_without_being_shown() {
+    fn an_invalid_secret_key_is_refused_and_not_shown() {
         for (input, error) in [
             ("", SecretKeyError::Empty),
             ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k", SecretKeyError::PublishableKey),

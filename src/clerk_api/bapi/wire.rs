@@ -1,4 +1,4 @@
-//! What the Backend API sends, as far as it is needed; lenient like the Frontend API's.
+//! The parts of the Backend API's answers that this crate needs. As lenient as those of the Frontend API.
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -13,7 +13,8 @@ pub(super) struct User {
     #[serde(default)]
     pub(super) locked: bool,
     pub(super) deprovisioned: Option<bool>,
-    // Without these nobody could say that a password is enough: their lack is Clerk's error, not a "no".
+    // Required: without them a password cannot be known to suffice. An answer without them is an upstream error, not a
+    // refusal.
     pub(super) password_enabled: bool,
     pub(super) two_factor_enabled: bool,
     pub(super) username: Option<String>,

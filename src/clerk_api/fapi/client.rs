@@ -12,10 +12,10 @@ use crate::clerk_api::{ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, he
 use crate::client_token::{ClientSlot, ClientToken, TokenUpdate};
 use crate::counters::Operation;
 
-/// Where a mint's organization comes from.
+/// The organization that a token is minted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MintFor<'a> {
-    /// The personal account: sent as an *empty* `organization_id`, since an absent one means the last active
+    /// The personal account, sent as an *empty* `organization_id`. Without the parameter Clerk takes the last active
     /// organization (rule S7).
     Personal,
     Organization(&'a str),
@@ -30,7 +30,7 @@ impl<'a> MintFor<'a> {
     }
 }
 
-/// Speaks to one instance's Frontend API.
+/// A client of one instance's Frontend API.
 pub(crate) struct Fapi {
     caller: Caller,
 }
@@ -40,7 +40,7 @@ impl Fapi {
         Self { caller }
     }
 
-    /// A call about a session, with its client's token; what the answer says of the token is taken over.
+    /// Makes a call with the client's token, and updates the token from the answer.
     pub(super) async fn call_as(
         &self,
         operation: Operation,
@@ -88,7 +88,7 @@ impl Fapi {
         live.map(|session| session.signed_in(client, raw.timing)).collect()
     }
 
-    /// `POST /v1/client/sessions/{id}/touch`: makes an organization, by id or slug, the session's active one.
+    /// `POST /v1/client/sessions/{id}/touch`: activates an organization, given by id or slug, in the session.
     pub(crate) async fn touch(
         &self,
         session_id: &str,
@@ -111,8 +111,8 @@ impl Fapi {
         })
     }
 
-    /// `POST /v1/client/sessions/{id}/tokens`. `expired` is the last token of this kind, for instances that
-    /// want to see it (422 `missing_expired_token`).
+    /// `POST /v1/client/sessions/{id}/tokens`. `expired` is the last token of this kind, which some instances require
+    /// (422 `missing_expired_token`).
     pub(crate) async fn mint(
         &self,
         session_id: &str,
@@ -138,7 +138,7 @@ impl Fapi {
         self.call_as(Operation::MintTemplate, Method::POST, &path, "", client, body).await?.minted()
     }
 
-    /// `GET /v1/client/sessions/{id}`: whether the session is still there, after a 404 that didn't say.
+    /// `GET /v1/client/sessions/{id}`: whether the session is live. For a 404 that doesn't say what is missing.
     pub(crate) async fn session_is_live(
         &self,
         session_id: &str,
@@ -159,7 +159,7 @@ impl Fapi {
         }
     }
 
-    /// `POST /v1/client/sessions/{id}/end`. A session that is already over is a success.
+    /// `POST /v1/client/sessions/{id}/end`. Succeeds if the session has already ended.
     pub(crate) async fn end(&self, session_id: &str, client: &ClientSlot) -> Result<(), ApiError> {
         let path = format!("/v1/client/sessions/{session_id}/end");
         match self.call_as(Operation::End, Method::POST, &path, "", client, Body::default()).await {
@@ -173,7 +173,7 @@ impl Fapi {
         }
     }
 
-    /// `GET /v1/environment`: how the instance is set up.
+    /// `GET /v1/environment`: the settings of the instance.
     pub(crate) async fn environment(&self) -> Result<Environment, ApiError> {
         let none = Body::default();
         let raw = self.call(Operation::Environment, Method::GET, "/v1/environment", "", None, none).await?;
@@ -203,7 +203,7 @@ impl Fapi {
         })
     }
 
-    /// `GET /.well-known/jwks.json`, as it came.
+    /// `GET /.well-known/jwks.json`, unparsed.
     pub(crate) async fn jwks(&self) -> Result<Bytes, ApiError> {
         let call = Call {
             operation: Operation::Jwks,
@@ -216,7 +216,7 @@ impl Fapi {
     }
 }
 
-/// What becomes of the client token after an answer (rule S1): kept, replaced or dropped.
+/// Reads from an answer whether the client token stays, is replaced or is gone (rule S1).
 pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
     match header(headers, AUTHORIZATION) {
         None => TokenUpdate::Same,

@@ -1,4 +1,4 @@
-//! Clerk's Frontend API: what we ask, and what it answers.
+//! Clerk's Frontend API: its calls and their answers.
 
 mod answer;
 mod client;

@@ -1,4 +1,4 @@
-//! The calls to Clerk's Frontend API that make a session.
+//! The calls to Clerk's Frontend API that create a session.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use crate::client_token::{ClientSlot, TokenUpdate};
 use crate::counters::Operation;
 use crate::credentials::Credentials;
 
-/// What a sign-in shows to be let in.
+/// The proof that a sign-in presents.
 #[derive(Clone, Copy)]
 pub(crate) enum SignInWith<'a> {
     Password(&'a Credentials),
-    /// A ticket of the Backend API: good for once.
+    /// A ticket of the Backend API, valid for one sign-in.
     Ticket(&'a str),
 }
 
-/// What a sign-in came to.
+/// The state of a sign-in after a call.
 enum Answer {
     Complete(SignedIn),
     Open(wire::SignIn, Arc<ClientSlot>),
 }
 
 impl Fapi {
-    /// `POST /v1/client/sign_ins`, from this client, or from one that Clerk has never seen.
+    /// `POST /v1/client/sign_ins`, from this client, or from a new one if it is `None`.
     ///
-    /// A sign-in replaces the current one of its client, so two of them must not share one at a time.
+    /// A sign-in replaces the current sign-in of its client, so two concurrent sign-ins must not share a client.
     pub(crate) async fn sign_in(
         &self,
         proof: SignInWith<'_>,
@@ -41,7 +41,7 @@ impl Fapi {
         }
     }
 
-    /// The same, where somebody is there to see to a second factor.
+    /// Like [`sign_in`](Self::sign_in), for a caller that can complete a second factor.
     pub(crate) async fn begin(
         &self,
         credentials: &Credentials,
@@ -67,7 +67,7 @@ impl Fapi {
         }
     }
 
-    /// `POST …/prepare_second_factor`: has Clerk send a code.
+    /// `POST …/prepare_second_factor`: makes Clerk send a code.
     pub(crate) async fn prepare(&self, sign_in: &Unfinished, factor: &SecondFactor) -> Result<(), ApiError> {
         let path = format!("/v1/client/sign_ins/{}/prepare_second_factor", sign_in.id);
         let mut form = vec![("strategy", &*factor.strategy)];
@@ -129,7 +129,8 @@ impl Fapi {
     }
 }
 
-/// A sign-in that carried a client token can be told that the client is gone. Clerk doesn't document by which code.
+/// Clerk may answer a sign-in with a client token that the client is gone. It doesn't document the code, so every
+/// likely one counts.
 fn known_client(error: ApiError) -> ApiError {
     let gone = matches!(
         error.code.as_deref(),
@@ -148,7 +149,7 @@ fn answer(raw: &Raw, client: Arc<ClientSlot>) -> Result<Answer, ApiError> {
         return Err(ApiError::unavailable("no_client_token"));
     }
     let created = sign_in.created_session_id.ok_or_else(|| ApiError::unavailable("no_created_session"))?;
-    // Where it stands in the list says nothing: a client can have several sessions (rule S2).
+    // Found by id and not by position, because a client can have several sessions (rule S2).
     let session = answer
         .client
         .into_iter()
@@ -159,14 +160,13 @@ fn answer(raw: &Raw, client: Arc<ClientSlot>) -> Result<Answer, ApiError> {
 }
 
 impl wire::SignIn {
-    /// What an unfinished sign-in means.
+    /// The error of an unfinished sign-in.
     fn error(&self) -> ApiError {
         let factors: Vec<&str> =
             self.supported_second_factors.iter().flatten().map(|factor| &*factor.strategy).collect();
         let verified = self.first_factor_verification.as_ref().is_some_and(Verification::is_done);
         let class = unfinished(&self.status, self.client_trust_state.as_deref(), &factors, verified);
-        // What counts as a proof of the password: of all unfinished sign-ins, only one that a known device would
-        // have finished.
+        // Of all unfinished sign-ins, only one that a known device would have finished proves the password.
         let proves_password =
             class == ErrorClass::DeviceNotTrusted && (verified || self.status == "needs_second_factor");
         ApiError { proves_password, ..ApiError::coded(class, &self.status) }

@@ -1,5 +1,7 @@
-//! What Clerk sends, as far as it is needed. Never public, and lenient: unknown fields and values are fine
-//! (the OpenAPI files forbid additional properties, real answers have them), missing ones that we need are not.
+//! The parts of the Frontend API's answers that this crate needs. Never public.
+//!
+//! Parsing is lenient: unknown fields and values are accepted (real answers have properties that the OpenAPI files
+//! forbid), but a missing field that is needed is an error.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -143,7 +145,7 @@ pub(super) struct NativeFraudSettings {
 }
 
 impl Session {
-    /// A session that a sign-in has made, or that a client has already.
+    /// Converts a session that a sign-in created, or that the client already had.
     pub(super) fn signed_in(self, client: &Arc<ClientSlot>, timing: Timing) -> Result<SignedIn, ApiError> {
         let pending = match self.status.as_str() {
             "active" => None,

@@ -1,4 +1,4 @@
-//! What can be wrong with how an engine or a layer is set up.
+//! Errors in the settings of an engine or a layer.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,13 +7,15 @@ use std::time::Duration;
 use crate::clerk_api::bapi::SecretKeyError;
 use crate::instance::InstanceError;
 
-/// An engine or a layer that cannot be built as asked.
+/// A setting of an engine or a layer that is unusable.
+///
+/// Its message names the setting and says what to do. It never shows a key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The instance is neither a publishable key nor the address of a Frontend API.
     Instance(InstanceError),
-    /// A setting is out of its bounds.
+    /// A duration is out of its bounds.
     #[non_exhaustive]
     Setting {
         /// The setting's name.
@@ -31,7 +33,7 @@ pub enum ConfigError {
         /// The setting's name.
         name: &'static str,
     },
-    /// A setting is over what makes sense.
+    /// A count is larger than any instance or machine allows.
     #[non_exhaustive]
     TooMany {
         /// The setting's name.
@@ -39,32 +41,31 @@ pub enum ConfigError {
         /// The most it can be.
         most: u64,
     },
-    /// The realm can't stand in a `WWW-Authenticate` field.
+    /// The realm is not printable ASCII, so it cannot be sent in `WWW-Authenticate`.
     #[non_exhaustive]
     Realm {
         /// The realm that was asked for.
         realm: String,
     },
-    /// An organization has the shape of neither an id nor a slug.
+    /// An organization is neither an id (`org_…`) nor a slug.
     #[non_exhaustive]
     Organization {
         /// The organization that was asked for.
         organization: String,
     },
-    /// A JWT template's name can be no template's.
+    /// The name of a JWT template is malformed: it must be `[A-Za-z0-9_-]{1,128}`.
     #[non_exhaustive]
     Template {
         /// The template that was asked for.
         template: String,
     },
-    /// The secret key is none.
+    /// The secret key is malformed.
     SecretKey(SecretKeyError),
-    /// The secret key is for a production instance and the publishable key for a development instance, or the other
-    /// way round.
+    /// The secret key and the publishable key are of different instances: one of production, one of development.
     OtherInstance,
-    /// The address of the Backend API is none.
+    /// The address of the Backend API is not a usable URL.
     BackendUrl(InstanceError),
-    /// A setting of the Backend API without a secret key, which would have no effect.
+    /// A setting of the Backend API has no effect, because there is no secret key.
     #[non_exhaustive]
     NoSecretKey {
         /// The setting's name.

@@ -1,6 +1,7 @@
-//! How an engine is set up.
+//! The settings of an engine.
 
 mod build;
+mod defaults;
 mod error;
 
 use std::fmt;
@@ -10,49 +11,21 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
-use crate::clerk_api::bapi::SecretKey;
 use crate::clock::Clock;
-use crate::instance::Instance;
-use crate::jitter::Jitter;
-use crate::key::KeySecret;
-use crate::limits::Budget;
 use crate::provider::BackendOptions;
 use crate::settings::Settings;
 use crate::store::{DeviceStore, SessionStore};
 use crate::transport::Transport;
 
-/// How long a proof of a password stands: then the password goes to Clerk again.
-pub(crate) const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(60 * 60);
-/// How long a refused credential is answered without asking Clerk again.
-pub(crate) const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(10);
-/// How long an exchange with Clerk may take, however many calls it needs.
-pub(crate) const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many sessions are held.
-pub(crate) const DEFAULT_MAX_SESSIONS: u64 = 10_000;
-/// What Clerk allows one address: <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
-pub(crate) const DEFAULT_SIGN_IN_RATE: (u32, Duration) = (5, Duration::from_secs(10));
-/// How long a sign-in waits for its turn: longer than Clerk's window by the time that answers take, so that an idle server
-/// lets in a burst of twice the budget.
-pub(crate) const DEFAULT_SIGN_IN_WAIT: Duration = Duration::from_secs(15);
-/// How many sign-ins wait for their turn.
-pub(crate) const SIGN_IN_QUEUE: usize = 1024;
-/// Where Clerk's Backend API is.
-const DEFAULT_BACKEND_URL: &str = "https://api.clerk.com";
-/// Four fifths of what Clerk allows a production and a development instance:
-/// <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
-const PRODUCTION_BACKEND_RATE: (u32, Duration) = (800, Duration::from_secs(10));
-const DEVELOPMENT_BACKEND_RATE: (u32, Duration) = (80, Duration::from_secs(10));
-/// The least life of a token that the Backend API mints: `expires_in_seconds` of its OpenAPI file.
-const LEAST_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
-/// More sessions than a machine's memory holds are a mistake, and so are more sign-ins than anybody allows.
-pub(crate) const MOST_SESSIONS: u64 = 100_000_000;
-pub(crate) const MOST_SIGN_INS: u64 = 1_000_000;
-/// No proof of a password stands longer.
-pub(crate) const LONGEST_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Sets an engine up. Made by [`Clerk::builder`](crate::Clerk::builder).
+/// Builds a [`Clerk`](crate::Clerk), the engine. [`Clerk::builder`](crate::Clerk::builder) returns one.
 ///
-/// Everything but the instance has a default that is safe for a new Clerk account.
+/// The instance is the only input that is required. Every setting has a default that is safe for a new Clerk account.
+/// Two decisions are worth making on purpose:
+///
+/// 1. Which API verifies passwords: the Frontend API by default, the Backend API with a
+///    [`secret_key`](Self::secret_key).
+/// 2. What outlives a restart: nothing by default, known devices with a [`device_store`](Self::device_store), open
+///    sessions with a [`session_store`](Self::session_store).
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,30 +53,6 @@ pub struct ClerkBuilder {
     jitter: Option<u64>,
 }
 
-/// What an engine is made of, checked.
-pub(crate) struct Setup {
-    pub(crate) instance: Instance,
-    pub(crate) issuer: String,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) secret: KeySecret,
-    pub(crate) settings: Settings,
-    pub(crate) budget: Budget,
-    pub(crate) devices: Arc<dyn DeviceStore>,
-    pub(crate) backend: Option<BackendSetup>,
-    pub(crate) clock: Clock,
-    pub(crate) jitter: Jitter,
-}
-
-/// What the Backend API is made of, checked.
-pub(crate) struct BackendSetup {
-    pub(crate) base: Instance,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) key: SecretKey,
-    pub(crate) rate: (u32, Duration),
-    pub(crate) sessions: Arc<dyn SessionStore>,
-    pub(crate) options: BackendOptions,
-}
-
 impl ClerkBuilder {
     pub(crate) fn new(instance: String) -> Self {
         Self {
@@ -117,107 +66,104 @@ impl ClerkBuilder {
             sessions: None,
             backend: BackendOptions::default(),
             credential_secret: None,
-            settings: Settings {
-                session_ttl: DEFAULT_SESSION_TTL,
-                negative_ttl: DEFAULT_NEGATIVE_TTL,
-                upstream_timeout: DEFAULT_UPSTREAM_TIMEOUT,
-                max_sessions: DEFAULT_MAX_SESSIONS,
-                sign_in_rate: Some(DEFAULT_SIGN_IN_RATE),
-                sign_in_wait: DEFAULT_SIGN_IN_WAIT,
-                proof_renewal: true,
-                keep_warm: None,
-            },
+            settings: defaults::settings(),
             clock: None,
             jitter: None,
         }
     }
 
-    /// How long a proof of a password stands before the password goes to Clerk again: 1 h by default, 1 s to 24 h,
-    /// spread by up to a twentieth, only ever
-    /// earlier.
+    /// Sets how long a proven password is good for before Clerk is asked about it again: 1 h by default, from 1 s to 24
+    /// h.
     ///
-    /// It bounds how long a changed password keeps working. It also decides how many users one address can
-    /// carry by the Frontend API: at most the sign-in budget times this, 1,800 with both defaults.
+    /// A changed password keeps working for at most this long. With the Frontend API, this setting also limits how many
+    /// users one address can carry: the sign-in budget times this, 1,800 with both defaults. Each proof ends up to a
+    /// twentieth earlier, so that proofs that began together don't end together.
     pub fn session_ttl(mut self, ttl: Duration) -> Self {
         self.settings.session_ttl = ttl;
         self
     }
 
-    /// How long a refused credential is answered without asking Clerk again: 10 s by default, at least 1 s.
+    /// Sets how long a refused credential is answered from memory: 10 s by default, from 1 s to 1 h.
     ///
-    /// One that is refused again and again rests for 1 min, 10 min, 1 h.
+    /// A credential that is refused again and again is remembered for 1 min, then 10 min, then 1 h.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.settings.negative_ttl = ttl;
         self
     }
 
-    /// How long an exchange with Clerk may take, however many calls it needs: 5 s by default, at least 100 ms.
-    /// Waiting for a turn in the sign-in budget isn't part of it.
+    /// Sets how long one exchange with Clerk may take, however many calls it needs: 5 s by default, from 100 ms to 60
+    /// s.
+    ///
+    /// The wait for a permit of the sign-in budget is not counted: see [`sign_in_wait`](Self::sign_in_wait).
     pub fn upstream_timeout(mut self, timeout: Duration) -> Self {
         self.settings.upstream_timeout = timeout;
         self
     }
 
-    /// How many sessions are held: 10,000 by default, at least 1. Over that the least recently used go.
+    /// Sets how many credentials are held with their sessions: 10,000 by default, at least 1. Beyond that, the least
+    /// recently used one leaves the cache.
     pub fn max_sessions(mut self, sessions: u64) -> Self {
         self.settings.max_sessions = sessions;
         self
     }
 
-    /// How many sign-ins may depart in any window of the given length: 5 in 10 s by default, which is what Clerk
-    /// allows one address. Replicas behind one address divide it.
+    /// Sets how many sign-ins may start in any window of this length: 5 in 10 s by default, which is what Clerk allows
+    /// one address (<https://clerk.com/docs/guides/how-clerk-works/system-limits>).
+    ///
+    /// The budget is per process: replicas behind one address must divide it.
     pub fn sign_in_rate(mut self, sign_ins: u32, window: Duration) -> Self {
         self.settings.sign_in_rate = Some((sign_ins, window));
         self
     }
 
-    /// Sends sign-ins as they come. Clerk will answer 429 to more than five in 10 s, and then nobody signs in: for
-    /// stand-ins and for instances with limits of their own.
+    /// Sends sign-ins without a budget, for stand-ins and for instances with limits of their own.
+    ///
+    /// Clerk answers more than five sign-ins in 10 s with 429, and then no user of this address can sign in for a
+    /// while.
     pub fn unlimited_sign_ins(mut self) -> Self {
         self.settings.sign_in_rate = None;
         self
     }
 
-    /// How long a request waits for its turn in the sign-in budget: 15 s by default. One whose turn is later is
-    /// answered 503 with `Retry-After` at once.
+    /// Sets how long a request waits for a permit of the sign-in budget: 15 s by default, at most 60 s. A request whose
+    /// permit would come later is answered 503 with `Retry-After` at once.
     ///
-    /// With the default an idle server lets in a burst of ten sign-ins, twice Clerk's budget, within eleven seconds. Set it
-    /// lower where clients give up sooner than that.
+    /// With the default, an idle server lets in a burst of ten sign-ins, twice Clerk's budget, within eleven seconds.
+    /// Lower it where clients give up sooner than that.
     pub fn sign_in_wait(mut self, wait: Duration) -> Self {
         self.settings.sign_in_wait = wait;
         self
     }
 
-    /// Whether proofs are renewed ahead of their end, in the background, by requests that carry the credential
-    /// anyway: on by default.
+    /// Sets whether proofs are renewed in the background before they end, by requests that carry the credential anyway:
+    /// on by default. Without it, the first request after a proof's end waits for Clerk.
     ///
-    /// Each renewal is a sign-in at Clerk, with its webhook and, where the instance sends them, its e-mail; on the
-    /// Backend API's road it is two calls, and no sign-in. Off, the first request after a proof's end waits for one.
+    /// With the Frontend API, each renewal is a sign-in at Clerk, with its webhook and, where the instance sends them,
+    /// its e-mail. With the Backend API, it is two calls and no sign-in.
     pub fn proof_renewal(mut self, renew: bool) -> Self {
         self.settings.proof_renewal = renew;
         self
     }
 
-    /// Keeps the tokens of a session fresh for this long after their last use, so that the next request after a
-    /// silence doesn't wait for a mint: off by default, then an idle session's token runs out.
+    /// Keeps the tokens of a session fresh for this long after their last use: off by default.
     ///
-    /// Costs a call to Clerk per token and token life.
+    /// The next request after a pause then doesn't wait for a mint. It costs one call to Clerk per token and token
+    /// life. Without it, the token of an idle session is left to expire.
     pub fn keep_warm(mut self, after_last_use: Duration) -> Self {
         self.settings.keep_warm = Some(after_last_use);
         self
     }
 
-    /// Takes the Backend API: passwords are verified with this secret key (`sk_live_…`, `sk_test_…`), and
-    /// sessions are opened by tickets, once in the life of a Clerk session (7 days by default) instead of once per
-    /// [`session_ttl`](Self::session_ttl).
+    /// Verifies passwords through the Backend API with this secret key (`sk_live_…`, `sk_test_…`).
     ///
-    /// A new instance with its default settings just works then: Device Trust has no say, and a restart costs no
-    /// sign-ins with a [`session_store`](Self::session_store) that outlives it. The key opens the whole instance,
-    /// though: a program that doesn't need it shouldn't have it. It is sent to the Backend API alone, never over plain
-    /// http but to a loopback address, and never to where a redirect leads.
+    /// Sessions are opened by tickets, once in the life of a Clerk session (7 days by default) instead of once per
+    /// [`session_ttl`](Self::session_ttl). A new instance works with its default settings: Device Trust doesn't apply,
+    /// and with a [`session_store`](Self::session_store) that outlives the process a restart costs no sign-ins.
     ///
-    /// What Clerk enforces at sign-ins alone isn't enforced on this road: allow and block lists, compromised
-    /// passwords, passwords that must be chosen anew, Clerk Protect.
+    /// **The key opens the whole instance**, so a program that can do without it should. It is sent to the Backend API
+    /// alone, never over plain HTTP except to a loopback address, and never along a redirect. Checks that Clerk makes
+    /// at sign-ins don't apply: allow and block lists, compromised passwords, passwords that must be chosen anew, Clerk
+    /// Protect.
     ///
     /// ```
     /// use tower_clerk::Clerk;
@@ -231,78 +177,90 @@ impl ClerkBuilder {
         self
     }
 
-    /// Where the Backend API is: `https://api.clerk.com` by default.
+    /// Sets the address of the Backend API: `https://api.clerk.com` by default. Needs a
+    /// [`secret_key`](Self::secret_key).
     pub fn backend_url(mut self, url: impl Into<String>) -> Self {
         self.backend_url = Some(url.into());
         self
     }
 
-    /// How many calls may go to the Backend API in any window of the given length: by default 800 in 10 s with a
-    /// `sk_live_…` key and 80 in 10 s with a `sk_test_…` key, four fifths of what Clerk allows an instance
-    /// (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). Whatever else uses the instance's Backend API
-    /// has the rest; replicas divide it. They are sent evenly, not all at once.
+    /// Sets how many calls may go to the Backend API in any window of this length. Needs a
+    /// [`secret_key`](Self::secret_key).
+    ///
+    /// The default is four fifths of what Clerk allows an instance
+    /// (<https://clerk.com/docs/guides/how-clerk-works/system-limits>): 800 in 10 s with an `sk_live_…` key, 80 in 10 s
+    /// with an `sk_test_…` key. The rest is for other programs that use the instance's Backend API. Replicas must
+    /// divide the rate. Calls are spread evenly over the window.
     pub fn backend_rate(mut self, calls: u32, window: Duration) -> Self {
         self.backend_rate = Some((calls, window));
         self
     }
 
-    /// Where the ids of the Clerk sessions are kept that were opened by the Backend API: in memory by default,
-    /// a million of them. With a [`SessionFile`](crate::store::SessionFile) a restart costs no sign-ins.
+    /// Sets where the ids of open Clerk sessions are stored: in memory by default, a million of them. Needs a
+    /// [`secret_key`](Self::secret_key).
+    ///
+    /// With a [`SessionFile`](crate::store::SessionFile), a restart costs no sign-ins.
     pub fn session_store(mut self, store: impl SessionStore) -> Self {
         self.sessions = Some(Arc::new(store));
         self
     }
 
-    /// How long tokens live that are minted by the Backend API: the instance's setting by default (60 s), or
-    /// from 30 s up to a day.
+    /// Sets how long tokens that the Backend API mints live: the instance's setting by default (60 s), or from 30 s to
+    /// 24 h. Needs a [`secret_key`](Self::secret_key).
     ///
-    /// **A longer life is a later revocation:** whoever verifies such a token without asking this engine lets its user in
-    /// until it ends, though the session was revoked, the user banned, or the membership taken away meanwhile. This
-    /// engine itself notices such a change at the token's next renewal, or at once by
-    /// [`revoke_user`](crate::Clerk::revoke_user) and its kin. With a life set, all tokens are minted by the Backend API.
+    /// **A longer life is a later revocation.** A service that verifies such a token without asking this engine lets
+    /// its user in until the token ends, even if the session was revoked, the user was banned, or the membership was
+    /// taken away meanwhile. This engine itself notices such a change when it renews the token, or at once by
+    /// [`revoke_user`](crate::Clerk::revoke_user) and the other revocations. With a life set, the Backend API mints all
+    /// tokens.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.backend.token_lifetime = Some(lifetime);
         self
     }
 
-    /// Lets users in by their password alone on the Backend API, though they have a second factor.
+    /// Lets users in by their password alone though they have a second factor. Needs a
+    /// [`secret_key`](Self::secret_key).
     ///
-    /// **This takes away what the second factor is for:** whoever has the password is in. By default such users are
-    /// answered 403 [`SecondFactorRequired`](crate::RejectionKind::SecondFactorRequired), and no session is opened.
+    /// **This removes the protection that the second factor gives**: whoever knows the password is let in. By default
+    /// such users are answered 403 [`SecondFactorRequired`](crate::RejectionKind::SecondFactorRequired), and no session
+    /// is opened.
     pub fn dangerously_ignore_second_factors(mut self) -> Self {
         self.backend.ignore_second_factor = true;
         self
     }
 
-    /// Where the client tokens of known devices are kept by the Frontend API: in memory by default, 10,000 of
-    /// them. With a [`DeviceFile`](crate::store::DeviceFile) a restart doesn't look like a new device to Clerk's Device Trust.
-    /// See [`Clerk::enroll`](crate::Clerk::enroll).
+    /// Sets where the client tokens of known devices are stored, for the Frontend API: in memory by default, 10,000 of
+    /// them.
+    ///
+    /// With a [`DeviceFile`](crate::store::DeviceFile), Clerk's Device Trust doesn't take this server for a new device
+    /// after a restart. See [`Clerk::enroll`](crate::Clerk::enroll).
     pub fn device_store(mut self, store: impl DeviceStore) -> Self {
         self.devices = Some(Arc::new(store));
         self
     }
 
-    /// The `iss` that tokens must have, where it isn't the address of the Frontend API.
+    /// Sets the `iss` claim that tokens must have: the address of the Frontend API by default. For instances behind a
+    /// proxy or a custom domain whose tokens name another address.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// The secret that credentials are hashed with, where it must be the same in several processes. Random
-    /// otherwise.
+    /// Sets the secret that credentials are hashed with: random by default. For processes that must agree on the
+    /// hashes.
     pub fn credential_secret(mut self, secret: [u8; 32]) -> Self {
         self.credential_secret = Some(Zeroizing::new(secret));
         self
     }
 
-    /// Sends requests to Clerk by a transport of your own in place of the built-in HTTP client.
+    /// Sends requests to Clerk by this [`Transport`](crate::transport::Transport) instead of the built-in HTTP client,
+    /// for mutual TLS, a service mesh, a proxy, or a stand-in in tests.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// The clock to tell the time by: the system's by default. For tests, and for a machine whose clock is known to be
-    /// wrong.
+    /// Sets the clock: the system's by default. For tests, and for a machine whose clock is known to be wrong.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self

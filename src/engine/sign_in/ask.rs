@@ -1,4 +1,4 @@
-//! Whether Clerk may be asked about a credential now, and what it answers.
+//! Asking Clerk about a credential: the checks, the wait for a permit, and the call.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +18,22 @@ use crate::sessions::Generation;
 use crate::sync::{Either, either};
 
 impl SignIns {
-    /// Checks, waits for a turn, checks again, and asks Clerk.
+    /// Asks Clerk about a credential when the checks pass and a permit is free.
+    ///
+    /// The reason to ask and the trust in the credential (rule K13) decide the rest:
+    ///
+    /// | asked for | trust     | share     | while paused by failures (rule P3) | bypass                 |
+    /// |-----------|-----------|-----------|------------------------------------|------------------------|
+    /// | request   | trusted   | trusted   | goes on                            | taken on entry         |
+    /// | request   | resting   | untrusted | 503                                | none                   |
+    /// | request   | untrusted | untrusted | 401 or 429                         | none                   |
+    /// | renewal   | trusted   | trusted   | goes on                            | taken after the permit |
+    /// | renewal   | resting   | trusted   | 503                                | none                   |
+    /// | renewal   | untrusted | untrusted | 503                                | none                   |
+    ///
+    /// A renewal finds out only after the permit that its bypass is resting. All six are checked for a shutdown, for a
+    /// remembered denial and for an open circuit, both on entry and after the permit. A refusal counts as a failure in
+    /// the untrusted share only.
     pub(super) async fn ask(
         &self,
         attempt: &Attempt,
@@ -28,46 +43,11 @@ impl SignIns {
     ) -> Result<Asked, Rejection> {
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let identifier = self.secret.identifier(&normalized);
-        // Given back unless Clerk has judged: what never reached it must not cost the user the mark. A renewal uses the mark
-        // when it starts: while it waits, a request may need it.
-        let now = self.clock.now();
-        let mut bypass = match asked_for {
-            AskedFor::Request => self.trusted.bypass(&attempt.key, now),
-            AskedFor::Renewal { .. } => Bypass::None,
-        };
-        let trust = match &bypass {
-            Bypass::Granted(_) => Trust::Trusted,
-            Bypass::Resting(left) => Trust::Resting(*left),
-            Bypass::None if asked_for != AskedFor::Request && self.trusted.is_trusted(&attempt.key, now) => {
-                Trust::Trusted
-            }
-            Bypass::None => Trust::Untrusted,
-        };
-        let share = if trust == Trust::Trusted { Share::Trusted } else { Share::Untrusted };
+        let (trust, mut bypass) = self.trust(attempt, asked_for);
         self.check(attempt, identifier, trust, asked_for)?;
-        // One at a time for all identifiers of a user, so that failures are counted before the next one leaves.
-        let renewal = match asked_for {
-            AskedFor::Renewal { time } if share == Share::Trusted => Some(time),
-            _ => None,
-        };
-        let permit_request = PermitRequest {
-            share,
-            identifier: self.attempts.subject(identifier),
-            source: attempt.source,
-            renewal,
-        };
-        let turn = match either(self.sign_in_limiter.permit(permit_request), gone).await {
-            Either::First(turn) => turn,
-            Either::Second(()) => Err(NoPermit { earliest: Duration::ZERO }),
-        };
-        let mut permit = turn.map_err(|NoPermit { earliest }| {
-            if self.closed.load(Ordering::Acquire) {
-                return rejections::unavailable("shut_down");
-            }
-            Rejection::new(RejectionKind::UpstreamRateLimited)
-                .retry_after_at_least(self.jitter.later(earliest, 0.1))
-        })?;
-        // Others of this identifier may have been answered while this one waited.
+        let permit_request = self.permit_request(attempt, identifier, trust, asked_for);
+        let mut permit = self.permit(permit_request, gone).await?;
+        // Other sign-ins with this identifier may have been answered while this one was in the queue.
         self.check(attempt, identifier, trust, asked_for)?;
         let now = self.clock.now();
         if asked_for != AskedFor::Request && trust == Trust::Trusted {
@@ -95,25 +75,86 @@ impl SignIns {
         };
         let answer = self.provider.prove(check, &mut permit, &mut time).await;
         if let Err(error) = &answer
-            && let ErrorClass::Refused(refusal) = error.class
-            && share == Share::Untrusted
+            && permit_request.share == Share::Untrusted
         {
-            if error.code.as_deref() == Some(PAUSED) {
-                self.attempts.refused_unasked(identifier, self.clock.now());
-            } else {
-                let failure = rejections::failure_of(refusal);
-                self.attempts.failed(identifier, failure, error.lockout_warning, self.clock.now());
-            }
+            self.count_failure(identifier, error);
         }
-        let unjudged =
-            [ErrorClass::Unavailable, ErrorClass::Unknown, ErrorClass::RateLimited, ErrorClass::NoPermit];
-        if !answer.as_ref().is_err_and(|error| unjudged.contains(&error.class)) {
+        if is_decided(&answer) {
             bypass.used();
         }
         Ok(Asked { answer, permit, pass, since, started: now, time })
     }
 
-    /// What speaks against asking Clerk about this credential now.
+    /// The trust in a credential, and the bypass of a request.
+    ///
+    /// A request takes the bypass on entry, and gives it back unless Clerk compares the password. A renewal takes it
+    /// only when it starts, since a request may need it while the renewal is in the queue.
+    fn trust(&self, attempt: &Attempt, asked_for: AskedFor) -> (Trust, Bypass) {
+        let now = self.clock.now();
+        let bypass = match asked_for {
+            AskedFor::Request => self.trusted.bypass(&attempt.key, now),
+            AskedFor::Renewal { .. } => Bypass::None,
+        };
+        let trust = match &bypass {
+            Bypass::Granted(_) => Trust::Trusted,
+            Bypass::Resting(left) => Trust::Resting(*left),
+            Bypass::None if asked_for != AskedFor::Request && self.trusted.is_trusted(&attempt.key, now) => {
+                Trust::Trusted
+            }
+            Bypass::None => Trust::Untrusted,
+        };
+        (trust, bypass)
+    }
+
+    fn permit_request(
+        &self,
+        attempt: &Attempt,
+        identifier: IdentifierKey,
+        trust: Trust,
+        asked_for: AskedFor,
+    ) -> PermitRequest {
+        let share = if trust == Trust::Trusted { Share::Trusted } else { Share::Untrusted };
+        let renewal = match asked_for {
+            AskedFor::Renewal { time } if share == Share::Trusted => Some(time),
+            _ => None,
+        };
+        // One sign-in at a time for all identifiers of a user, so that its failure is counted before the next one
+        // starts.
+        let identifier = self.attempts.subject(identifier);
+        PermitRequest { share, identifier, source: attempt.source, renewal }
+    }
+
+    /// Waits for a permit, and leaves the queue when `gone` resolves.
+    async fn permit(
+        &self,
+        request: PermitRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<SignInPermit, Rejection> {
+        let permit = match either(self.sign_in_limiter.permit(request), gone).await {
+            Either::First(permit) => permit,
+            Either::Second(()) => Err(NoPermit { earliest: Duration::ZERO }),
+        };
+        permit.map_err(|NoPermit { earliest }| {
+            if self.closed.load(Ordering::Acquire) {
+                return rejections::unavailable("shut_down");
+            }
+            Rejection::new(RejectionKind::UpstreamRateLimited)
+                .retry_after_at_least(self.jitter.later(earliest, 0.1))
+        })
+    }
+
+    /// Counts a refusal of Clerk's, or one of the provider in a pause of the user, as a failure (rule P3).
+    fn count_failure(&self, identifier: IdentifierKey, error: &ApiError) {
+        let ErrorClass::Refused(refusal) = error.class else { return };
+        if error.code.as_deref() == Some(PAUSED) {
+            self.attempts.refused_unasked(identifier, self.clock.now());
+        } else {
+            let failure = rejections::failure_of(refusal);
+            self.attempts.failed(identifier, failure, error.lockout_warning, self.clock.now());
+        }
+    }
+
+    /// Rejects the credential if Clerk must not be asked about it now.
     fn check(
         &self,
         attempt: &Attempt,
@@ -130,7 +171,7 @@ impl SignIns {
         }
         match (trust, asked_for) {
             (Trust::Trusted, _) => {}
-            // Neither a guess nor a reason to hold anything against the credential: it is asked about a little later.
+            // Clerk has accepted this credential, so the client gets a 503 and not the 401 of a guess.
             (Trust::Resting(left), _) if self.attempts.is_paused(identifier, now) => {
                 return Err(Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(left));
             }
@@ -139,7 +180,8 @@ impl SignIns {
             }
             _ => self.attempts.may_ask(identifier, now).map_err(|pause| match pause {
                 Pause::Rejected => {
-                    // Remembered as if Clerk had said it, or asking twice would tell who was asked.
+                    // Remembered like Clerk's own refusal. Otherwise a repeated request would show which of the two it
+                    // was.
                     let rejection = Rejection::new(RejectionKind::CredentialsRejected);
                     self.remember(attempt.key, &rejection, Repeats::Lengthen);
                     rejection
@@ -155,34 +197,42 @@ impl SignIns {
     }
 }
 
-/// What Clerk is asked for.
+/// The reason to ask Clerk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedFor {
-    /// A request waits for it.
+    /// A request waits for the answer.
     Request,
-    /// Nobody waits: the session at hand serves on, for so long.
+    /// A live proof is due for renewal. No request waits for it, so it may stay in the queue for this long.
     Renewal { time: Duration },
 }
 
-/// What is known of a credential.
+/// Whether Clerk has accepted a credential before (rule K13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
+    /// Clerk has accepted the credential, and its bypass is free. A renewal looks at the bypass only when it starts.
     Trusted,
-    /// Proven, but what that is good for was used a moment ago; for how long it rests.
+    /// Clerk has accepted the credential, but its bypass was used less than a minute ago. Carries the time left.
     Resting(Duration),
     Untrusted,
 }
 
-/// A sign-in that Clerk was asked for.
+/// Clerk's answer about a credential.
 pub(super) struct Asked {
     pub(super) answer: Result<ProvenPassword, ApiError>,
     pub(super) permit: SignInPermit,
-    /// To be told how it ended.
     pub(super) pass: Pass,
     pub(super) since: Generation,
-    /// When the password was shown, at the earliest.
+    /// The start of the call: Clerk has compared the password no earlier.
     pub(super) started: Instant,
     pub(super) time: TimeLeft,
+}
+
+/// Whether Clerk has compared the password. Any other answer must not cost the user the bypass (rule K13).
+fn is_decided(answer: &Result<ProvenPassword, ApiError>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(error) => error.class.is_final() || error.class == ErrorClass::DeviceNotTrusted,
+    }
 }
 
 fn away(wait: Duration) -> Rejection {

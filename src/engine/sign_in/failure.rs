@@ -1,4 +1,4 @@
-//! What a failed sign-in means for its credential, and for all others.
+//! The consequences of a failed sign-in for its credential and for the engine.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::limits::Repeats;
 use crate::rejection::Rejection;
 use crate::sync::lock;
 
-/// A wrong set-up is remembered for the whole engine this long (rule K11).
+/// How long all sign-ins are rejected after Clerk has answered that the instance is misconfigured (rule K11).
 const MISCONFIGURED_FOR: Duration = Duration::from_secs(10);
 
 impl SignIns {
-    /// What a failed sign-in means for this credential, and for all others.
+    /// Classifies a failed sign-in, remembers the rejection as far as it would repeat, and returns it.
     pub(super) fn on_failure(&self, attempt: &Attempt, error: &ApiError) -> Rejection {
         let rejection = rejections::from_api_error(error);
         match error.class {
@@ -29,7 +29,7 @@ impl SignIns {
             }
             ErrorClass::Unknown => {
                 self.warn_of_unknown(error);
-                // Asked again sooner, it would be told the same from memory.
+                // An earlier retry would only get the remembered rejection.
                 let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
                 self.remember(attempt.key, &rejection, Repeats::Same);
                 return rejection;
@@ -48,7 +48,7 @@ impl SignIns {
         rejection
     }
 
-    /// Warns of an answer that this version cannot act on, once a minute for each code (rule S3).
+    /// Warns about an answer that this version cannot act on, once a minute for each code (rule S3).
     pub(crate) fn warn_of_unknown(&self, error: &ApiError) {
         if self.warnings.is_due(error.code.as_deref().unwrap_or_default(), self.clock.now()) {
             tracing::warn!(

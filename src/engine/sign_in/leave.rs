@@ -1,4 +1,4 @@
-//! Sessions that are given up: which of them are ended at Clerk, and which are kept for later (rules K9, K10).
+//! Dropping proofs and holdings: which of their sessions are ended at Clerk, and which stay stored (rules K9, K10).
 
 use std::sync::Arc;
 
@@ -9,37 +9,38 @@ use crate::sessions::{EndPolicy, EndRequest, Holding, Proof, SessionState};
 use crate::sync::now_or_later;
 
 impl SignIns {
-    /// Drops a proof whose password Clerk has refused. Its sessions are ended with it, unless another credential of the
-    /// same user has been proven for them, whose own time will come.
+    /// Removes a proof whose password Clerk has refused.
+    ///
+    /// Its sessions are ended unless another proof of the user points at them. That proof's own renewal will ask Clerk.
     pub(crate) fn invalidate(&self, proof: &Arc<Proof>) {
         if self.sessions.remove(proof, EndPolicy::Always) {
             proof.holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
     }
 
-    /// Ends the sessions of a holding that no proof points at.
+    /// Ends the sessions of a holding that no proof has joined.
     pub(crate) fn end_unstored(&self, holding: &Arc<Holding>) {
         if self.sessions.abandon(holding) {
             holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
     }
 
-    /// Clerk has said that a session of this holding is over: each password that it was proven by is asked for again
-    /// (rule K4).
+    /// Drops all proofs on a holding after Clerk has said that one of its sessions is over, so that each password is
+    /// proven again (rule K4).
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         let sessions = holding.sessions();
         sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.provider.forget(it));
         self.sessions.void(holding);
     }
 
-    /// Clerk has refused a credential that it had accepted before: its proof is dropped, and what is kept for its user,
-    /// and is not in use, is ended. Guesses end nothing.
-    pub(super) fn end_idle(&self, attempt: &Attempt, error: &ApiError) {
-        let is_clerks = error.class.is_final() && error.code.as_deref() != Some(PAUSED);
-        if is_clerks && let Some(proof) = self.sessions.find(&attempt.key, self.clock.now()) {
+    /// Drops the proof of a credential that Clerk has refused, and ends the sessions that are stored for its user and
+    /// not in use. Does nothing for a credential that was never accepted, so guesses end no session.
+    pub(super) fn drop_refused(&self, attempt: &Attempt, error: &ApiError) {
+        let is_by_clerk = error.class.is_final() && error.code.as_deref() != Some(PAUSED);
+        if is_by_clerk && let Some(proof) = self.sessions.find(&attempt.key, self.clock.now()) {
             self.invalidate(&proof);
         }
-        let Some(user) = self.trusted.user_of(&attempt.key).filter(|_| is_clerks) else { return };
+        let Some(user) = self.trusted.user_of(&attempt.key).filter(|_| is_by_clerk) else { return };
         let Some(taken) = self.provider.take_unused(user) else { return };
         let end_queue = Arc::clone(&self.end_queue);
         self.reaper.start();

@@ -1,5 +1,5 @@
-//! The sign-in flight: from a credential that nobody has vouched for to a live session (rules S1-S6, K8, K11), and the
-//! renewal of a proof ahead of its end (rule K12).
+//! The sign-in flight, which takes a credential that has no live session to one that has (rules S1-S6, K8, K11), and
+//! the renewal of a proof before it ends (rule K12).
 
 mod ask;
 mod failure;
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
+
+pub(crate) use self::renew::PROOF_RENEWAL_PAUSE;
 
 use self::ask::{Asked, AskedFor};
 use self::open::ProvenSession;
@@ -37,7 +39,7 @@ use crate::sync::lock;
 #[derive(Clone, Debug)]
 pub(crate) enum SignInError {
     Rejected(Rejection),
-    /// The user was revoked while the sign-in was under way: its session is ended, and who wants one asks again.
+    /// The result was overtaken, usually by a revocation. The request may sign in once more (rule S5).
     Superseded,
 }
 
@@ -47,30 +49,31 @@ impl From<Rejection> for SignInError {
     }
 }
 
-/// How a sign-in ended, and until when its request may still wait for what follows.
+/// The result of a sign-in, and the deadline for the calls that follow it in a request.
 #[derive(Clone)]
 pub(crate) struct SignInOutcome {
     pub(crate) result: Result<Arc<Proof>, SignInError>,
     pub(crate) deadline: Instant,
 }
 
-/// How the opening of a session for another organization ended, and until when its request may still wait.
+/// The result of opening a session for another organization, and the deadline for the calls that follow it in a
+/// request.
 #[derive(Clone)]
 pub(crate) struct OpenOutcome {
     pub(crate) result: Result<(), SignInError>,
     pub(crate) deadline: Instant,
 }
 
-/// What a sign-in is for.
+/// The input of a sign-in.
 pub(crate) struct Attempt {
     pub(crate) key: CredentialKey,
     pub(crate) credentials: Credentials,
     pub(crate) source: Option<u64>,
-    /// The organization that the session is wanted for first.
+    /// The organization of the request, which the first session is opened for if the user is a member.
     pub(crate) organization: Option<OrganizationName>,
-    /// It follows from an answer already, so that no other may follow from it (rule S5).
+    /// This sign-in was caused by an earlier answer, so it must not cause another one (rule S5).
     pub(crate) follows: bool,
-    /// Another sign-in has followed from the answer to this one.
+    /// Set when the answer to this sign-in has caused another one.
     pub(crate) followed: Arc<AtomicBool>,
 }
 
@@ -84,7 +87,7 @@ impl Attempt {
         Self { key, credentials, source, organization, follows: false, followed: Arc::default() }
     }
 
-    /// The same once more, for a flight that outlives its request.
+    /// A copy for the flight, which outlives the request.
     pub(crate) fn again(&self) -> Self {
         Self {
             key: self.key,
@@ -97,12 +100,12 @@ impl Attempt {
     }
 }
 
-/// Signs in.
+/// The state that the sign-ins of one engine share.
 pub(crate) struct SignIns {
     pub(crate) provider: Arc<Provider>,
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) minter: Arc<Minter>,
-    /// Whose turn it is to have a password proven.
+    /// Permits for proving passwords. With the Backend API, opening a session takes a permit of the provider's limiter.
     pub(crate) sign_in_limiter: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
@@ -120,15 +123,15 @@ pub(crate) struct SignIns {
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
     pub(crate) warnings: WarnThrottle,
-    /// The engine is being shut down: nobody starts any more.
+    /// The engine is shutting down, and no sign-in starts.
     pub(crate) closed: AtomicBool,
 }
 
 impl SignIns {
-    /// What this credential is told without asking Clerk.
+    /// The remembered denial of this credential, or of all credentials while the instance is misconfigured.
     pub(crate) fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
         if let Some(rejection) = self.denials.get(&attempt.key, now) {
-            // What was refused for want of a known device is asked again as soon as there is one.
+            // A known device makes a denial by Device Trust obsolete, and the user may have been enrolled since.
             if !(rejections::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
                 return Some(rejection);
             }
@@ -143,8 +146,10 @@ impl SignIns {
         self.provider.knows_device(&device_name)
     }
 
-    /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
-    /// up; a sign-in that has started runs to its end.
+    /// Waits for a permit, asks Clerk, and stores the outcome.
+    ///
+    /// `gone` resolves when the last waiter has left, which takes the flight out of the queue. A sign-in that has
+    /// started runs to its end.
     pub(crate) async fn run(
         &self,
         attempt: Attempt,
@@ -163,8 +168,8 @@ impl SignIns {
                     self.finish(&attempt, proved, pass, since, time).await
                 }
                 Err(error) => {
-                    self.tell(pass, Some(&error));
-                    self.end_idle(&attempt, &error);
+                    self.report_to_circuit(pass, Some(&error));
+                    self.drop_refused(&attempt, &error);
                     let result = Err(self.on_failure(&attempt, &error).into());
                     SignInOutcome { result, deadline: self.clock.now() + time.left() }
                 }
@@ -172,15 +177,22 @@ impl SignIns {
         }
     }
 
-    /// Goes on from a proof of a moment ago that only lacks its session.
+    /// Continues from a pending proof, which lacks only its session.
     async fn resume(&self, attempt: &Attempt, start: &Start<SignInOutcome>) -> Option<SignInOutcome> {
         let now = self.clock.now();
         if self.closed.load(Ordering::Acquire) {
             return None;
         }
+        // Before the proof is taken: an open circuit must not cost the user another check of the password.
+        self.circuit.check(now).ok()?;
         let proof = self.pending_proofs.take(&attempt.key, now)?;
-        // What was revoked meanwhile is found before a sign-in is spent on it; what comes later, when it is stored.
-        let concerns = |target: &Target| matches!(target, Target::User(id) if *id == proof.user_id);
+        // A revocation since the proof would void the session, so no sign-in is spent on it. A later one is found by
+        // `commit`.
+        let concerns = |target: &Target| match target {
+            Target::User(user) => *user == proof.user_id,
+            Target::Proofs(user, before) => *user == proof.user_id && proof.at < *before,
+            Target::Session(_) | Target::Organization(_) | Target::All => false,
+        };
         self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
@@ -191,7 +203,7 @@ impl SignIns {
         Some(self.finish(attempt, proved, pass, proof.since, time).await)
     }
 
-    /// From a proven password to a session that is stored.
+    /// Opens a session for a proven password, and stores its proof.
     async fn finish(
         &self,
         attempt: &Attempt,
@@ -204,10 +216,10 @@ impl SignIns {
         let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
         let user = self.users.of(&user_id);
         let opened = self.provider.open(proved, &user, attempt.organization.as_ref(), since, &mut time).await;
-        self.tell(pass, opened.as_ref().err());
+        self.report_to_circuit(pass, opened.as_ref().err());
         let deadline = self.clock.now() + time.left();
         let result = match opened {
-            // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
+            // Verifying the session's token may have to fetch the key set, so it gets the time that is left.
             Ok(opened) => {
                 self.open(attempt, ProvenSession { opened, identifiers, at }, since, time.left()).await
             }
@@ -215,15 +227,14 @@ impl SignIns {
                 if matches!(error.class, ErrorClass::NoPermit | ErrorClass::RateLimited) {
                     self.pending_proofs.put(attempt.key, PendingProof { user_id, identifiers, at, since });
                 }
-                self.end_idle(attempt, &error);
+                self.drop_refused(attempt, &error);
                 Err(self.on_failure(attempt, &error).into())
             }
         };
         SignInOutcome { result, deadline }
     }
 
-    /// Tells the circuit how it ended.
-    pub(super) fn tell(&self, pass: Pass, error: Option<&ApiError>) {
+    pub(super) fn report_to_circuit(&self, pass: Pass, error: Option<&ApiError>) {
         match error {
             Some(error) if error.is_outage() => pass.failed(self.clock.now()),
             Some(error) if error.class == ErrorClass::Unavailable => pass.inconclusive(self.clock.now()),

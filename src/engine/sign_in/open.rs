@@ -1,4 +1,4 @@
-//! From a proven password to a proof that is stored, and the sessions that it points at.
+//! From a proven password to a stored proof and the sessions it points at.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,34 +22,35 @@ use crate::sessions::{
 };
 use crate::store::StoredSession;
 
-/// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
+/// The largest part of `session_ttl` by which jitter ends a proof early, so that proofs made together don't end
+/// together.
 const PROOF_JITTER: f64 = 0.05;
 
-/// Proofs are renewed in the last fifth of their life: at 0.8 to 0.9 of it (rule K12).
+/// A proof is renewed at 0.9 of its life or up to a ninth earlier, which is at 0.8 (rule K12).
 const PROOF_RENEWAL: (f64, f64) = (0.9, 1.0 / 9.0);
 
-/// A session for a password that was proven.
+/// The session for a proven password.
 pub(super) struct ProvenSession {
     pub(super) opened: OpenedSession,
-    /// What else its user can sign in with.
+    /// The user's verified identifiers.
     pub(super) identifiers: Vec<String>,
-    /// What the life of the proof counts from.
+    /// The start of the proof's life.
     pub(super) at: Instant,
 }
 
-/// A session that a proof is to be stored for.
+/// A session whose proof is not stored yet.
 struct Candidate {
     session: Arc<Session>,
-    /// One in use that has the session, or one of its own. Another one may be chosen when the proof is stored.
+    /// A holding in use that has the session, or a new one. Storing the proof may choose another.
     holding: Arc<Holding>,
-    /// What the sign-in brought along.
+    /// The token in the answer to the sign-in.
     token: Option<(Access, Arc<HeldToken>)>,
-    /// What the life of the proof counts from.
+    /// The start of the proof's life.
     at: Instant,
 }
 
 impl SignIns {
-    /// Makes a proof of a finished sign-in, and stores it.
+    /// Stores the proof of a finished sign-in.
     pub(super) async fn open(
         &self,
         attempt: &Attempt,
@@ -57,11 +58,11 @@ impl SignIns {
         since: Generation,
         time: Duration,
     ) -> Result<Arc<Proof>, SignInError> {
-        let candidate = self.opened(attempt, proven, since, time).await?;
+        let candidate = self.candidate(attempt, proven, since, time).await?;
         self.commit(attempt, &candidate, since)
     }
 
-    /// Opens a session of the same user for another organization, or for none.
+    /// Adds a session for another organization, or for the personal account, to a holding.
     pub(crate) async fn open_for(
         &self,
         holding: &Arc<Holding>,
@@ -70,11 +71,11 @@ impl SignIns {
     ) -> OpenOutcome {
         let since = self.revocations.now();
         let mut time = TimeLeft::new(left, self.clock);
-        let result = match self.provider.open_for(&holding.user, organization, since, &mut time).await {
+        let result = match self.provider.session_for(&holding.user, organization, since, &mut time).await {
             Err(error) => Err(rejections::from_api_error(&error).into()),
             Ok(opened) => {
                 let session = self.session_of(&opened, organization);
-                // A revocation is about the sessions that the holding has, or about this one.
+                // The new session is not part of the holding yet, so a revocation may name either.
                 let concerns = |target: &Target| {
                     holding.concerns(target) || matches!(target, Target::Session(id) if **id == *session.id)
                 };
@@ -83,7 +84,7 @@ impl SignIns {
                     .store_unless_revoked(since, concerns, || self.sessions.add(holding, &session).is_ok());
                 match stored {
                     Some(true) => Ok(()),
-                    // The holding has been given up. The session is kept for the next sign-in.
+                    // The last proof on the holding has left. The session stays stored for the next sign-in.
                     Some(false) => Err(SignInError::Superseded),
                     None => {
                         self.end_unstored(&Holding::new(session));
@@ -95,8 +96,8 @@ impl SignIns {
         OpenOutcome { result, deadline: self.clock.now() + time.left() }
     }
 
-    /// Puts a new session in the place of one that is still live, with the tokens that this one had, so that no request
-    /// has to wait for them.
+    /// Replaces a live session by a new one. Mints the old session's tokens again first, so that no request waits for
+    /// them.
     pub(super) async fn replace(
         &self,
         attempt: &Attempt,
@@ -106,29 +107,30 @@ impl SignIns {
         deadline: Instant,
     ) -> Result<Arc<Proof>, SignInError> {
         let left = deadline.saturating_duration_since(self.clock.now());
-        let candidate = match self.opened(attempt, proven, since, left).await {
+        let candidate = match self.candidate(attempt, proven, since, left).await {
             Ok(candidate) => candidate,
-            // The user has something to do first: no session of theirs serves on.
+            // The user has a pending task at Clerk, so the old session must not go on either.
             Err(error) => {
                 self.invalidate(old);
                 return Err(error);
             }
         };
         let now = self.clock.now();
-        // One that can't be had in time is had when it is asked for.
+        // A token that is not minted in time is minted on the first request for it.
         let tokens = async {
             for scope in old.holding.tokens.scopes(now) {
                 _ = self.minter.mint(&candidate.holding, &Access { scope, ..Access::default() }).await;
             }
         };
         _ = tokio::time::timeout_at(deadline, tokens).await;
-        // A caller has ended the credential's session meanwhile: it is over, and its time was not up.
+        // The proof was removed before its time, for example by a sign-out.
         if old.is_over() && self.clock.now() < old.end() {
             self.give_up(&candidate);
             return Err(SignInError::Superseded);
         }
         let proof = self.commit(attempt, &candidate, since)?;
-        // Or in this very moment: either the caller has found the new proof, or this finds the old session ended.
+        // The sign-out may also race with the commit. Either it finds the new proof, or this finds the old session
+        // ended.
         if old.holding.session().state() == SessionState::EndedElsewhere {
             self.invalidate(&proof);
             return Err(SignInError::Superseded);
@@ -136,8 +138,7 @@ impl SignIns {
         Ok(proof)
     }
 
-    /// Stores a proof, unless its user or session was revoked before it could be, or the session is being ended. Then it
-    /// is given up.
+    /// Stores a proof, or gives its session up if the session is ending or a revocation since `since` concerns it.
     fn commit(
         &self,
         attempt: &Attempt,
@@ -162,8 +163,8 @@ impl SignIns {
             self.give_up(candidate);
             return Err(SignInError::Superseded);
         };
-        // Not under the lock of the revocations: a store may write to a disk. A revocation that came in between has not
-        // found the device, so it is taken back.
+        // A store may write to disk, so this must not happen under the revocations lock. A revocation in between has
+        // not found the device, so it is forgotten here.
         let device_name = device_name(attempt.credentials.identifier());
         self.provider.remember(&device_name, session);
         let revokes_user = |target: &Target| matches!(target, Target::User(id) if *id == session.user.id);
@@ -176,7 +177,7 @@ impl SignIns {
         Ok(proof)
     }
 
-    async fn opened(
+    async fn candidate(
         &self,
         attempt: &Attempt,
         proven: ProvenSession,
@@ -186,7 +187,7 @@ impl SignIns {
         self.reaper.start();
         let ProvenSession { opened, identifiers, at } = proven;
         let session = self.session_of(&opened, attempt.organization.as_ref());
-        // Most likely the holding to join. The last word is had when the proof is stored.
+        // Only a guess: `Sessions::insert` decides which holding the proof joins.
         let in_use = session.user.holding_with(&session.id);
         let holding = in_use.unwrap_or_else(|| Holding::new(Arc::clone(&session)));
         let session = holding.session_with(&session.id).unwrap_or(session);
@@ -207,19 +208,19 @@ impl SignIns {
         }
         self.denials.forget(&attempt.key);
         let token = signed_in.and_then(|signed_in| signed_in.token);
-        // What the sign-in brought along saves a mint where it fits. Of a pending session it never does; and one that
-        // can't be verified now is no reason to lose the session: the request mints another.
+        // The token of the sign-in saves a mint, except for a pending session. If it cannot be verified, the session is
+        // still good, and the request mints a token.
         if let Some(minted) = token.filter(|_| !session.choose_organization.load(Ordering::Relaxed)) {
             let verified = self.minter.brought_along(session, attempt.organization.as_ref(), minted, since);
             match tokio::time::timeout(time, verified).await {
                 Ok(Ok(token)) => candidate.token = token,
-                _ => tracing::debug!("the token that a sign-in brought along could not be taken"),
+                _ => tracing::debug!("the token in the answer to a sign-in could not be used"),
             }
         }
         Ok(candidate)
     }
 
-    /// Ends the session of a candidate, unless a proof that stands is served by it.
+    /// Ends the session of a candidate unless another proof points at it.
     fn give_up(&self, candidate: &Candidate) {
         if candidate.session.user.holding_with(&candidate.session.id).is_none() {
             self.end_unstored(&candidate.holding);
@@ -229,11 +230,10 @@ impl SignIns {
     fn session_of(&self, opened: &OpenedSession, organization: Option<&OrganizationName>) -> Arc<Session> {
         match opened {
             OpenedSession::New(signed_in) => self.new_session(signed_in, organization),
-            OpenedSession::Stored(kept) => self.kept_session(kept),
+            OpenedSession::Stored(stored) => self.stored_session(stored),
         }
     }
 
-    /// The session that a sign-in has made.
     fn new_session(&self, signed_in: &SignedIn, organization: Option<&OrganizationName>) -> Arc<Session> {
         let left = signed_in.timing.left;
         let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
@@ -241,7 +241,7 @@ impl SignIns {
         });
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.at(left));
         let end = signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
-        // The one that was asked for, by id or slug, if Clerk has made that one active.
+        // The session is for the requested organization only if Clerk has made that one active.
         let active = signed_in.active_organization.as_deref();
         let is_active = |asked: &OrganizationName| {
             active == Some(asked.as_str()) || active == Membership::find(&signed_in.memberships, asked)
@@ -259,22 +259,22 @@ impl SignIns {
         })
     }
 
-    /// A session that a sign-in of before has made; its client is known if that sign-in was this process'.
-    fn kept_session(&self, kept: &StoredSession) -> Arc<Session> {
-        let client = self.provider.known_client(kept.session_id());
-        let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
+    /// A session of an earlier sign-in. Its client is known only if this process made that sign-in.
+    fn stored_session(&self, stored: &StoredSession) -> Arc<Session> {
+        let client = self.provider.known_client(stored.session_id());
+        let left = stored.expire_at().duration_since(self.time.now()).unwrap_or_default();
         Session::new(NewSession {
-            id: kept.session_id().into(),
-            user: self.users.of(kept.user_id()),
+            id: stored.session_id().into(),
+            user: self.users.of(stored.user_id()),
             client: client.unwrap_or_else(|| Arc::new(ClientSlot::none())),
-            organization: kept.organization().map(Into::into),
+            organization: stored.organization().map(Into::into),
             end: Some(self.clock.now() + left),
             choose_organization: false,
             active_organization: None,
         })
     }
 
-    /// Clerk has accepted the password: what was held against the credential and its user is void.
+    /// Clears the counted failures of a user whose password Clerk has accepted.
     pub(super) fn clear_failures(&self, attempt: &Attempt, user: &User, identifiers: &[String]) {
         let key = |identifier: &str| self.secret.identifier(&normalize_identifier(identifier));
         let others = identifiers.iter().map(|identifier| key(identifier));

@@ -1,4 +1,4 @@
-//! Proving the password of a live session anew, ahead of the proof's end (rule K12).
+//! Renewing a proof: the password of a live session is proven again before the proof ends (rule K12).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::flight::Start;
 use crate::provider::ProvenPassword;
 use crate::sessions::{Generation, Proof, Target};
 
-/// After a renewal that found no room or no Clerk, the next one is tried no sooner.
-const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+/// The least time between a renewal that got no permit or no answer and the next one.
+pub(crate) const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 impl SignIns {
-    /// Proves the password of a live session anew, ahead of the proof's end. The session serves on meanwhile, and if
-    /// there is no room or no answer, to its end.
+    /// Proves the password of a live session again. Meanwhile the session keeps serving, and if the renewal gets no
+    /// permit or no answer, it does so until its proof ends.
     pub(crate) async fn renew_proof(
         &self,
         attempt: Attempt,
@@ -30,7 +30,7 @@ impl SignIns {
         let mut deadline = self.clock.now();
         let result = match asked {
             Ok(Asked { answer, permit, pass, since, started, time }) => {
-                self.tell(pass, answer.as_ref().err());
+                self.report_to_circuit(pass, answer.as_ref().err());
                 let proved = match answer {
                     Ok(proved) => Ok(Some(proved)),
                     Err(error) if error.proves_password => Ok(None),
@@ -46,14 +46,14 @@ impl SignIns {
                                 let proven = ProvenSession { opened, identifiers, at };
                                 self.replace(&attempt, held, proven, since, deadline).await
                             }
-                            // The identifier has passed to another user: this session is none of theirs.
+                            // The identifier belongs to another user now, who must not get this session.
                             Some(proved) if proved.user_id != held.holding.user.id => {
                                 self.invalidate(held);
                                 Err(SignInError::Superseded)
                             }
                             proved => {
                                 let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
-                                self.proven_anew(&attempt, held, &identifiers, since, started)
+                                self.extend(&attempt, held, &identifiers, since, started)
                             }
                         }
                     }
@@ -68,7 +68,7 @@ impl SignIns {
             }
             Err(rejection) => Err(rejection.into()),
         };
-        // Whether it helped or not: a session that stays is tried again after a pause.
+        // The gate closed when this renewal started. If it did not renew the proof, the gate must open again.
         if held.is_live(self.clock.now()) && !held.renewal.is_waiting(self.clock.now()) {
             let pause = self.jitter.later(PROOF_RENEWAL_PAUSE, 1.0);
             held.renewal.open_at(self.clock.now() + pause);
@@ -76,8 +76,8 @@ impl SignIns {
         SignInOutcome { result, deadline }
     }
 
-    /// The password of this session has been proven, and the session serves on.
-    fn proven_anew(
+    /// Extends the proof of a session whose password has been proven again without a new session.
+    fn extend(
         &self,
         attempt: &Attempt,
         held: &Arc<Proof>,

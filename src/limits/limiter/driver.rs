@@ -1,4 +1,4 @@
-//! The task that gives out permits while requests wait.
+//! The task that grants permits while requests wait.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Limiter;
 use crate::limits::policy::Policy;
 
 impl<P: Policy> Limiter<P> {
-    /// Keeps a task running while requests wait. Returns whether there is one, or none is needed.
+    /// Spawns the task if requests wait and there is none. Returns false if one is needed but could not be spawned.
     pub(super) fn drive(self: &Arc<Self>) -> bool {
         let Ok(runtime) = Handle::try_current() else {
             self.orphaned.notify_one();
@@ -29,7 +29,7 @@ impl<P: Policy> Limiter<P> {
     }
 }
 
-/// The task. Dropped before it is done, it leaves its place to another.
+/// The task. If it is dropped before it is done, a waiting request spawns another one.
 struct Driver<P: Policy> {
     limiter: Arc<Limiter<P>>,
     is_done: bool,
@@ -41,7 +41,7 @@ impl<P: Policy> Driver<P> {
             let now = self.limiter.clock.now();
             let next = self.limiter.change(|state, effects| {
                 state.grant(now, effects);
-                // Under the same lock as the look: a request that joins later starts another task.
+                // Under the same lock as `grant`, so that a request that joins later spawns another task.
                 state.is_driven = !state.tickets.is_empty();
                 state.is_driven.then(|| state.policy.next_change(now))
             });
@@ -59,7 +59,7 @@ impl<P: Policy> Driver<P> {
 impl<P: Policy> Drop for Driver<P> {
     fn drop(&mut self) {
         if !self.is_done {
-            // The runtime has ended. Another one's request, if there is any in the queue, goes on.
+            // The runtime is shutting down. A waiting request on another runtime takes over.
             self.limiter.change(|state, _| state.is_driven = false);
             self.limiter.orphaned.notify_one();
         }

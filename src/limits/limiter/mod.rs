@@ -1,12 +1,12 @@
-//! The driver of a rate limit: requests wait here until a [`Policy`] lets them start.
+//! A rate limiter: requests wait here until a [`Policy`] lets them start.
 //!
-//! While requests wait, a task gives out permits as time passes and permits come back. The task belongs to the runtime of
-//! the request that started it, and may end with that runtime at any point; a request of another runtime then starts it
-//! anew.
+//! While requests wait, a task grants permits as time passes and permits come back. The task runs on the runtime of the
+//! request that spawned it, and may be dropped with that runtime at any time; a request on another runtime then spawns
+//! a new one.
 //!
-//! Nothing that may run code of others happens under the lock: a runtime that is closing drops a future inside `spawn`, a
-//! channel wakes its receiver, and a permit that can't be delivered takes the lock when it is dropped. [`Limiter::change`]
-//! is therefore the only place that locks, and the effects of a change are carried out afterwards.
+//! No foreign code may run under the lock, or it could deadlock: a runtime that is shutting down drops a future inside
+//! `spawn`, a channel wakes its receiver, and dropping an undelivered permit takes the lock. [`Limiter::change`] is
+//! therefore the only place that locks, and it carries out the effects of a change after unlocking.
 
 mod driver;
 mod permit;
@@ -26,7 +26,7 @@ use super::policy::Policy;
 use crate::clock::Clock;
 use crate::sync::lock;
 
-/// No permit in time; when the earliest would be.
+/// There was no permit in time. `earliest` is how long until there could be one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoPermit {
     pub(crate) earliest: Duration,
@@ -36,9 +36,9 @@ pub(crate) struct NoPermit {
 #[derive(Debug)]
 pub(crate) struct Limiter<P: Policy> {
     state: Mutex<State<P>>,
-    /// Wakes the task: something has changed before its time.
+    /// Wakes the task before the policy's next change is due.
     changed: Notify,
-    /// Wakes one request in the queue: the task has ended, and another is to be started.
+    /// Wakes one waiting request to spawn a new task, because the old one was dropped with its runtime.
     orphaned: Notify,
     clock: Clock,
 }
@@ -53,11 +53,11 @@ impl<P: Policy> Limiter<P> {
         })
     }
 
-    /// Waits for a permit. Dropping the future leaves the queue.
+    /// Waits for a permit. Dropping the future removes the request from the queue.
     pub(crate) async fn permit(self: &Arc<Self>, request: P::Request) -> Result<Permit<P>, NoPermit> {
         let now = self.clock.now();
         let (mut place, patience) = self.join(request, now)?;
-        // A permit that is there already takes no timer, and so no runtime.
+        // A permit that was granted at once needs no timer, and so no runtime.
         if let Ok(permit) = place.permit.try_recv() {
             return Ok(permit);
         }
@@ -66,13 +66,14 @@ impl<P: Policy> Limiter<P> {
             Waited::Removed => false,
             Waited::TimeUp => true,
         };
-        // A permit may be due at the very end of the wait, and the two timers fire in either order.
+        // A permit may be due at the very end of the wait, and the timers of the task and the wait fire in either
+        // order.
         let now = self.clock.now();
         let next_chance = self.change(|state, effects| {
             state.grant(now, effects);
             state.policy.next_chance(request, now)
         });
-        // If the queue has already been left, the permit is on its way.
+        // If the request was no longer in the queue, its permit is about to arrive.
         if is_over
             && !place.leave()
             && let Ok(permit) = (&mut place.permit).await
@@ -83,8 +84,8 @@ impl<P: Policy> Limiter<P> {
         Err(NoPermit { earliest })
     }
 
-    /// Clerk has answered 429 (rule P2). No call starts before the pause is over, and no request waits for its end unless
-    /// it is short. Returns how long this answer asks for.
+    /// Pauses all calls after a 429 (rule P2). Waiting requests get an error unless the pause is short. Returns the
+    /// pause that this answer alone asks for.
     pub(crate) fn rate_limited(self: &Arc<Self>, retry_after: Option<Duration>) -> Duration {
         let now = self.clock.now();
         self.change(|state, effects| {
@@ -97,7 +98,7 @@ impl<P: Policy> Limiter<P> {
         })
     }
 
-    /// From now on no request gets a permit, nor waits for one.
+    /// Rejects all waiting and future requests.
     pub(crate) fn close(self: &Arc<Self>) {
         self.change(|state, effects| {
             state.is_closed = true;
@@ -106,12 +107,12 @@ impl<P: Policy> Limiter<P> {
         });
     }
 
-    /// How many requests wait.
+    /// The number of waiting requests.
     pub(crate) fn waiting(self: &Arc<Self>) -> usize {
         self.change(|state, _| state.tickets.len())
     }
 
-    /// Changes or reads the policy's own state. `lets_start`: a request in the queue may be able to start now.
+    /// Changes or reads the policy's state. `lets_start` tells whether the change may let a waiting request start.
     pub(super) fn change_policy<R>(
         self: &Arc<Self>,
         lets_start: bool,
@@ -123,7 +124,7 @@ impl<P: Policy> Limiter<P> {
         })
     }
 
-    /// Changes the state, and then carries out the effects, without the lock.
+    /// Changes the state under the lock, and then carries out the effects without it.
     fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State<P>, &mut Effects<P>) -> R) -> R {
         let mut effects = Effects::default();
         let mut state = lock(&self.state);
@@ -133,7 +134,7 @@ impl<P: Policy> Limiter<P> {
         result
     }
 
-    /// Puts a request into the queue. Returns its place, and how long it waits at most.
+    /// Adds a request to the queue. Returns its place, and the longest time that it may wait.
     fn join(
         self: &Arc<Self>,
         request: P::Request,

@@ -1,13 +1,13 @@
-//! Leave to make a call.
+//! A permit to make one call.
 
 use std::sync::Arc;
 
 use super::Limiter;
 use crate::limits::policy::{Policy, RequestId};
 
-/// Leave to make one call.
+/// A permit to make one call.
 ///
-/// Dropped before its call has started, it costs nothing.
+/// A permit that is dropped before its call has started doesn't count against the limit.
 #[derive(Debug)]
 pub(crate) struct Permit<P: Policy> {
     limiter: Arc<Limiter<P>>,
@@ -21,12 +21,13 @@ impl<P: Policy> Permit<P> {
         Self { limiter: Arc::clone(limiter), id, has_started: false, is_out: true }
     }
 
-    /// The call starts now; from here on the permit counts.
+    /// Marks the call as started. From here on the permit counts against the limit.
     pub(crate) fn start(&mut self) {
         self.has_started = true;
     }
 
-    /// Gives it back before its time: the call that follows needs another one, and there is one at a time.
+    /// Gives the permit back before it is dropped. The sign-in limiter allows one permit per identifier at a time, so a
+    /// second call needs this one back first.
     pub(crate) fn give_back(&mut self) {
         if std::mem::replace(&mut self.is_out, false) {
             let (id, has_started, now) = (self.id, self.has_started, self.limiter.clock.now());

@@ -9,7 +9,7 @@ use super::{Limiter, Permit};
 use crate::limits::policy::{Policy, RequestId};
 use crate::sync::{Either, either};
 
-/// A place in the queue, given up when the wait ends in whatever way.
+/// A place in the queue. Dropping it leaves the queue.
 pub(super) struct Place<'a, P: Policy> {
     pub(super) limiter: &'a Arc<Limiter<P>>,
     pub(super) id: RequestId,
@@ -18,7 +18,7 @@ pub(super) struct Place<'a, P: Policy> {
 
 impl<P: Policy> Place<'_, P> {
     pub(super) async fn wait(&mut self, until: Instant) -> Waited<P> {
-        // A runtime that takes no task is about to drop this request: to try again would be to spin.
+        // A runtime that refuses tasks is about to drop this request, so don't retry: that would spin.
         while self.limiter.drive() {
             match timeout_at(until, either(&mut self.permit, self.limiter.orphaned.notified())).await {
                 Ok(Either::First(Ok(permit))) => return Waited::Permit(permit),
@@ -36,7 +36,7 @@ impl<P: Policy> Place<'_, P> {
             let Some(ticket) = state.tickets.remove(&self.id) else { return false };
             state.policy.leave(self.id);
             effects.ended.push(ticket);
-            // The task may have no request left to wait for.
+            // The task may have no waiting request left, and then ends.
             effects.has_changed = true;
             true
         })

@@ -1,4 +1,4 @@
-//! The state under the lock, and the effects of its changes.
+//! The state of a limiter, and the effects of changing it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,23 +13,22 @@ use crate::limits::policy::{Policy, RequestId};
 #[derive(Debug)]
 pub(super) struct State<P: Policy> {
     pub(super) policy: P,
-    /// The way to each request in the queue.
+    /// The sending half of each waiting request's channel.
     pub(super) tickets: HashMap<RequestId, Ticket<P>>,
     last_id: RequestId,
-    /// A task gives out permits.
+    /// Whether a task grants permits.
     pub(super) is_driven: bool,
-    /// No request gets a permit any more.
     pub(super) is_closed: bool,
 }
 
 pub(super) type Ticket<P> = oneshot::Sender<Permit<P>>;
 
-/// The effects of a change, carried out without the lock.
+/// The effects of a change, carried out after the lock is released.
 pub(super) struct Effects<P: Policy> {
     pub(super) permits: Vec<(RequestId, Ticket<P>)>,
-    /// Requests that wait no longer, told so by the end of their channels.
+    /// Requests that were removed from the queue. Dropping the sender tells them.
     pub(super) ended: Vec<Ticket<P>>,
-    /// The task has to look again.
+    /// Whether to wake the task.
     pub(super) has_changed: bool,
 }
 
@@ -38,7 +37,7 @@ impl<P: Policy> State<P> {
         Self { policy, tickets: HashMap::new(), last_id: 0, is_driven: false, is_closed: false }
     }
 
-    /// Puts a request into the queue. Returns its id, and the channel for its permit.
+    /// Adds a request to the queue. Returns its id, and the receiver of its permit.
     pub(super) fn join(
         &mut self,
         request: P::Request,
@@ -59,7 +58,7 @@ impl<P: Policy> State<P> {
         Ok((self.last_id, permit))
     }
 
-    /// Gives permits to all requests that may start now.
+    /// Grants permits to all requests that may start now.
     pub(super) fn grant(&mut self, now: Instant, effects: &mut Effects<P>) {
         while let Some(id) = self.policy.next(now) {
             match self.tickets.remove(&id) {
@@ -83,13 +82,13 @@ impl<P: Policy> Default for Effects<P> {
 }
 
 impl<P: Policy> Effects<P> {
-    /// Called without the lock.
+    /// Must be called without the lock.
     pub(super) fn carry_out(self, limiter: &Arc<Limiter<P>>) {
-        // All permits are made before the first is sent, so that none is lost if a waker panics.
+        // Create all permits before the first is sent. If a waker panics, the others are dropped and so given back.
         let new = |id| Permit::new(limiter, id);
         let permits: Vec<_> = self.permits.into_iter().map(|(id, ticket)| (ticket, new(id))).collect();
         for (ticket, permit) in permits {
-            // A request that has gone away meanwhile returns its permit by dropping it.
+            // If the request has been dropped, `send` fails and dropping the permit gives it back.
             drop(ticket.send(permit));
         }
         drop(self.ended);

@@ -1,5 +1,5 @@
-//! The driver on runtimes that end, close, or aren't there. Real time and real threads: a deadlock fails a test after
-//! [`BOUND`], and does not keep it from ending.
+//! The limiter on runtimes that end, shut down or don't exist. These tests use real time and real threads, so that a
+//! deadlock fails a test after [`BOUND`] instead of hanging it.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
@@ -16,13 +16,13 @@ use crate::limits::{Budget, CallLimiter, PermitRequest, Share, SignInLimiter, Ur
 
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// Every test is over by then. A sign-in that isn't given its permit waits for longer, and a call to the Backend API in vain.
+/// Each test must finish within this. A sign-in without a permit waits longer, and a call to the Backend API times out.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// A wait for a permit, at whose end the call has been made. Returns whether it was.
+/// Waits for a permit and makes the call. Returns whether there was a permit.
 type Call = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-/// Makes calls under a limit of one in a window.
+/// Makes calls under a limit of one per window.
 #[derive(Clone)]
 struct Calls {
     call: Arc<dyn Fn() -> Call + Send + Sync>,
@@ -62,9 +62,9 @@ impl Calls {
         (self.call)()
     }
 
-    /// Makes a call on a runtime of its own.
+    /// Makes a call on a new runtime.
     fn make(&self) {
-        assert!(runtime().block_on(self.call()), "it has a permit");
+        assert!(runtime().block_on(self.call()), "the call has a permit");
     }
 }
 
@@ -77,7 +77,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// Runs a test for both limiters, once the limit is used up.
+/// Runs a test for both limiters after their limit is used up.
 fn for_both(test: fn(&Calls)) {
     let (done, all) = mpsc::channel();
     for calls in [Calls::sign_ins(), Calls::backend()] {
@@ -90,7 +90,7 @@ fn for_both(test: fn(&Calls)) {
     }
     drop(done);
     for _ in 0..2 {
-        all.recv_timeout(BOUND).expect("no thread has stopped or panicked");
+        all.recv_timeout(BOUND).expect("no thread has deadlocked or panicked");
     }
 }
 
@@ -98,18 +98,19 @@ fn poll_once<T>(future: &mut Pin<Box<impl Future<Output = T> + ?Sized>>) -> Poll
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls a call where it is, once, and drops it. It may panic, as timers do there, but only without the lock.
+/// Polls a call once on the current thread, and drops it. It may panic, as timers do without a runtime, but not under
+/// the lock.
 fn poll_and_drop(mut call: Call) {
     let poll = || poll_once(&mut call).is_ready();
     _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
 }
 
-/// Polls a call on a runtime, `turns` times, with a turn of the runtime's other tasks in between.
-fn poll_on(runtime: &Runtime, call: &mut Call, mut turns: usize) {
+/// Polls a call `polls` times on a runtime, which runs its other tasks in between.
+fn poll_on(runtime: &Runtime, call: &mut Call, mut polls: usize) {
     runtime.block_on(poll_fn(|cx| {
         assert!(call.as_mut().poll(cx).is_pending());
-        turns -= 1;
-        if turns == 0 {
+        polls -= 1;
+        if polls == 0 {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -118,7 +119,7 @@ fn poll_on(runtime: &Runtime, call: &mut Call, mut turns: usize) {
 }
 
 #[test]
-fn d3_a_task_dropped_inside_spawn_does_not_lock_up() {
+fn d3_a_task_dropped_inside_spawn_does_not_deadlock() {
     for_both(|calls| {
         let closed = runtime().handle().clone();
         let entered = closed.enter();
@@ -129,7 +130,7 @@ fn d3_a_task_dropped_inside_spawn_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
+fn d3_a_call_on_a_runtime_that_shuts_down_does_not_deadlock() {
     for_both(|calls| {
         let closing = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         let (begun, begin) = mpsc::channel();
@@ -137,7 +138,7 @@ fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
         let call = calls.call();
         closing.spawn(async move {
             begun.send(()).unwrap();
-            // As long as the runtime takes tasks.
+            // Wait until the runtime refuses tasks.
             while !tokio::spawn(pending::<()>()).is_finished() {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -152,7 +153,7 @@ fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
+fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_deadlock() {
     for_both(|calls| {
         let polled = poll_once(&mut calls.call());
         assert_eq!(polled, Poll::Ready(false));
@@ -161,7 +162,7 @@ fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_permit_that_is_free_takes_no_runtime() {
+fn d3_a_free_permit_needs_no_runtime() {
     for_both(|calls| {
         thread::sleep(2 * WINDOW);
         let polled = poll_once(&mut calls.call());
@@ -169,13 +170,13 @@ fn d3_a_permit_that_is_free_takes_no_runtime() {
     });
 }
 
-/// The task has not begun, or waits for the end of the window.
+/// The runtime ends before the task runs, or while it waits for the end of the window.
 #[test]
-fn d3_a_runtime_that_ends_leaves_the_limit_to_the_next() {
+fn d3_the_limit_works_on_a_new_runtime_after_the_old_one_ends() {
     for_both(|calls| {
-        for turns in 1..4 {
+        for polls in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
-            poll_on(&ending, &mut call, turns);
+            poll_on(&ending, &mut call, polls);
             drop(call);
             drop(ending);
             calls.make();
@@ -183,9 +184,9 @@ fn d3_a_runtime_that_ends_leaves_the_limit_to_the_next() {
     });
 }
 
-/// With a sign-in under way the task waits for nothing but its end.
+/// While a sign-in is under way, the task waits only for that to finish.
 #[test]
-fn d3_a_runtime_that_ends_while_a_sign_in_is_under_way_leaves_the_limit_to_the_next() {
+fn d3_the_limit_works_after_its_runtime_ends_while_a_sign_in_is_under_way() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((1, WINDOW)), wait: 3 * BOUND, queue: 1024 };
@@ -213,11 +214,11 @@ fn d3_a_runtime_that_ends_while_a_sign_in_is_under_way_leaves_the_limit_to_the_n
 }
 
 #[test]
-fn d3_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
+fn d3_a_waiting_call_takes_over_from_a_runtime_that_ends() {
     for_both(|calls| {
-        for turns in 1..4 {
+        for polls in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
-            poll_on(&ending, &mut call, turns);
+            poll_on(&ending, &mut call, polls);
             let waits = thread::spawn({
                 let calls = calls.clone();
                 move || calls.make()
@@ -230,18 +231,17 @@ fn d3_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
     });
 }
 
-/// Many runtimes that come and go: each call gets its permit, and none is lost.
 #[test]
-fn d3_calls_of_runtimes_that_come_and_go_all_get_their_permits() {
+fn d3_calls_get_their_permits_while_runtimes_come_and_go() {
     for_both(|calls| {
         let threads: Vec<_> = (0..4)
             .map(|at| {
                 let calls = calls.clone();
                 thread::spawn(move || {
-                    for turns in 1..4 {
+                    for polls in 1..4 {
                         let (ending, mut call) = (runtime(), calls.call());
                         let polled = ending.block_on(async {
-                            for _ in 0..(turns + at) % 4 {
+                            for _ in 0..(polls + at) % 4 {
                                 tokio::task::yield_now().await;
                             }
                             poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await
@@ -260,7 +260,7 @@ fn d3_calls_of_runtimes_that_come_and_go_all_get_their_permits() {
     });
 }
 
-/// A waker that runs code of its own, once.
+/// A waker that runs a hook once.
 struct Hook(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Wake for Hook {
@@ -275,21 +275,21 @@ fn on_wake(hook: impl FnOnce() + Send + 'static) -> Waker {
 }
 
 #[test]
-fn d3_a_waker_may_use_the_limit() {
+fn d3_a_waker_may_call_the_limiter() {
     for_both(|calls| {
         let (woken, wakes) = mpsc::channel();
-        let looks = || {
+        let reads_waiting = || {
             let (waiting, woken) = (Arc::clone(&calls.waiting), woken.clone());
             on_wake(move || woken.send(waiting()).unwrap())
         };
-        // The tasks of this runtime never run: permits are given out by the calls that join.
+        // The tasks of this runtime never run, so only joining calls grant permits.
         let runtime = runtime();
         let _entered = runtime.enter();
         let mut first = calls.call();
-        assert!(first.as_mut().poll(&mut Context::from_waker(&looks())).is_pending());
+        assert!(first.as_mut().poll(&mut Context::from_waker(&reads_waiting())).is_pending());
         thread::sleep(2 * WINDOW);
         let mut second = calls.call();
-        assert!(second.as_mut().poll(&mut Context::from_waker(&looks())).is_pending());
+        assert!(second.as_mut().poll(&mut Context::from_waker(&reads_waiting())).is_pending());
         assert_eq!(wakes.try_recv(), Ok(1), "the first has its permit");
         assert_eq!(poll_once(&mut first), Poll::Ready(true));
         (calls.close)();
@@ -299,7 +299,7 @@ fn d3_a_waker_may_use_the_limit() {
 }
 
 #[test]
-fn d3_a_permit_that_cannot_be_delivered_goes_to_the_next() {
+fn d3_an_undelivered_permit_goes_to_the_next_request() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((2, WINDOW)), wait: 3 * BOUND, queue: 1024 };
@@ -311,7 +311,7 @@ fn d3_a_permit_that_cannot_be_delivered_goes_to_the_next() {
         let runtime = runtime();
         ["ada", "bob"].into_iter().for_each(|name| runtime.block_on(permit(name)).start());
         let entered = runtime.enter();
-        // Both get a permit at once. The first is woken by it, and drops the second before its permit is sent.
+        // Both get a permit at once. The waker of the first drops the second before the second permit is sent.
         let (mut first, second) = (permit("carol"), Arc::new(Mutex::new(Some(permit("dan")))));
         let drops = Arc::clone(&second);
         let waker = on_wake(move || *lock(&drops) = None);
@@ -322,11 +322,11 @@ fn d3_a_permit_that_cannot_be_delivered_goes_to_the_next() {
         let mut third = permit("eve");
         assert!(poll_once(&mut third).is_pending());
         assert!(lock(&second).is_none());
-        // Never given back: there is no other permit than that of the second.
+        // This permit is not given back, so the third request can only get that of the second.
         let Poll::Ready(_first) = poll_once(&mut first) else { panic!("the first has its permit") };
         drop(entered);
         drop(runtime.block_on(third));
         done.send(()).unwrap();
     });
-    wait.recv_timeout(BOUND).expect("the thread has neither stopped nor panicked");
+    wait.recv_timeout(BOUND).expect("the thread has not deadlocked or panicked");
 }

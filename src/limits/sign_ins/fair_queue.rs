@@ -1,4 +1,4 @@
-//! Which sign-in starts next: the state of the budget and of the queue for it, without any waiting.
+//! Decides which sign-in starts next: the state of the budget and of its queue, as a [`Policy`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -10,28 +10,29 @@ use crate::key::IdentifierKey;
 use crate::limits::backoff::{Backoff, CallKind};
 use crate::limits::policy::{Policy, RequestId};
 
-/// The longest pause whose end is waited for.
+/// The longest pause during which requests stay in the queue.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Taken for the time that a sign-in takes before the first one has been answered.
+/// The assumed latency of a sign-in, until the first one has been answered.
 const FIRST_LATENCY: Duration = Duration::from_millis(200);
 
 /// The budget, and the requests that wait for it.
 #[derive(Debug)]
 pub(crate) struct FairQueue {
     pub(super) budget: Budget,
-    /// Permits that are out, or not back yet.
+    /// Permits that are in use, or that have not come back yet.
     pub(super) spent: Vec<Spent>,
     pub(super) waiting: VecDeque<Waiting>,
-    /// Identifiers with a sign-in under way: one at a time (rule K8).
+    /// Identifiers with a sign-in under way. Each may have only one at a time (rule K8).
     under_way: HashSet<IdentifierKey>,
-    /// When each last had a turn, as a count of turns.
-    last_turn: HashMap<Taker, u64>,
-    turns: u64,
+    /// When each source and identifier was last served, as a value of `served`.
+    last_served: HashMap<RoundRobin, u64>,
+    /// How many requests were served.
+    served: u64,
     pub(super) backoff: Backoff,
     /// Number of trusted credentials; caps the reserved share.
     trusted: u32,
-    /// How long sign-ins take, lately: a permit comes back so much later than a window after its start.
+    /// A moving average of the latency of sign-ins. A permit comes back this much later than a window after its start.
     pub(super) latency: Duration,
 }
 
@@ -51,9 +52,9 @@ pub(super) struct Waiting {
     pub(super) request: PermitRequest,
 }
 
-/// A party that takes turns with others of its kind.
+/// A source or an identifier, served round-robin with the others of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Taker {
+enum RoundRobin {
     Trusted(IdentifierKey),
     Source(Option<u64>),
     Untrusted(Option<u64>, IdentifierKey),
@@ -73,7 +74,7 @@ impl Policy for FairQueue {
         if self.is_paused(now) || earliest.saturating_duration_since(now) > self.patience(request) {
             return Err(earliest);
         }
-        // Each share has a queue of its own: a crowd in one is no reason to send the other away.
+        // Each share has its own queue, so that a crowd in one doesn't cause rejections in the other.
         let is_alike = |it: &PermitRequest| {
             it.share == request.share && it.renewal.is_some() == request.renewal.is_some()
         };
@@ -98,7 +99,7 @@ impl Policy for FairQueue {
         let PermitRequest { share, identifier, .. } = request;
         self.spent.push(Spent { id, identifier, share, started: now, back_at: None });
         self.under_way.insert(identifier);
-        self.had_turn(request);
+        self.mark_served(request);
         Some(id)
     }
 
@@ -107,8 +108,8 @@ impl Policy for FairQueue {
         back.filter(|at| *at > now).chain(self.backoff.end(now)).min()
     }
 
-    /// A permit whose sign-in has started comes back a window from now: Clerk counts from when it saw the request, which
-    /// was before its answer came.
+    /// A permit whose sign-in has started comes back one window from now: Clerk counts from when it received the
+    /// request, which was before its answer.
     fn put_back(&mut self, id: RequestId, started: bool, now: Instant) {
         let Some(at) = self.spent.iter().position(|spent| spent.id == id) else { return };
         self.under_way.remove(&self.spent[at].identifier);
@@ -134,7 +135,7 @@ impl Policy for FairQueue {
         &mut self.backoff
     }
 
-    /// A long pause may be followed by another.
+    /// Requests don't wait for the end of a long pause, since another pause may follow it.
     fn is_paused(&self, now: Instant) -> bool {
         self.backoff.left(now).is_some_and(|left| left > SHORT_PAUSE)
     }
@@ -147,15 +148,15 @@ impl FairQueue {
             spent: Vec::new(),
             waiting: VecDeque::new(),
             under_way: HashSet::new(),
-            last_turn: HashMap::new(),
-            turns: 0,
+            last_served: HashMap::new(),
+            served: 0,
             backoff: Backoff::new(CallKind::SignIn),
             trusted: 0,
             latency: FIRST_LATENCY,
         }
     }
 
-    /// A permit counts with the trusted from now on.
+    /// Moves a permit to the trusted share.
     pub(super) fn proved(&mut self, id: RequestId) {
         if let Some(spent) = self.spent.iter_mut().find(|spent| spent.id == id) {
             spent.share = Share::Trusted;
@@ -166,44 +167,44 @@ impl FairQueue {
         self.trusted = trusted;
     }
 
-    /// How many permits the untrusted share has: all but three of five, of which no more are reserved than there are trusted
-    /// credentials.
-    pub(super) fn unproven_permits(&self) -> usize {
+    /// How many permits untrusted credentials may use. Three of five are reserved for trusted credentials, but no more
+    /// than there are trusted credentials.
+    pub(super) fn untrusted_permits(&self) -> usize {
         let limit = self.budget.sign_ins.map_or(0, |(limit, _)| limit);
         (limit - (limit / 5 * 3 + limit % 5 * 3 / 5).min(self.trusted)) as usize
     }
 
-    /// Makes room in a full queue for a source with few requests there, at the cost of the source with most. Returns the
-    /// request that is removed.
+    /// Makes room in a full queue for a source that has few requests in it, by removing the newest request of the
+    /// source with the most. Returns the removed request.
     fn make_room(&mut self, request: PermitRequest) -> Option<RequestId> {
         let mut counts: HashMap<Option<u64>, usize> = HashMap::new();
         for waiting in self.waiting.iter().filter(|waiting| waiting.request.share == Share::Untrusted) {
             *counts.entry(waiting.request.source).or_default() += 1;
         }
         let own = counts.get(&request.source).copied().unwrap_or(0);
-        let (greediest, most) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        let (busiest, most) = counts.into_iter().max_by_key(|(_, count)| *count)?;
         if request.share == Share::Trusted || most <= own + 1 {
             return None;
         }
-        let is_greedy = |it: &PermitRequest| it.share == Share::Untrusted && it.source == greediest;
-        let newest = self.waiting.iter().rposition(|waiting| is_greedy(&waiting.request));
+        let is_of_busiest = |it: &PermitRequest| it.share == Share::Untrusted && it.source == busiest;
+        let newest = self.waiting.iter().rposition(|waiting| is_of_busiest(&waiting.request));
         newest.and_then(|at| self.waiting.remove(at)).map(|removed| removed.id)
     }
 
-    /// The place of the request that starts next: the trusted first, then the others, each turn by turn.
+    /// The index of the request that starts next: the trusted share first, then the untrusted one, each round-robin.
     fn first(&self, now: Instant) -> Option<usize> {
         if self.backoff.left(now).is_some() {
             return None;
         }
-        let mut unproven_may = true;
+        let mut untrusted_may = true;
         if let Some((limit, _)) = self.budget.sign_ins {
             if self.spent.len() >= limit as usize {
                 return None;
             }
             let untrusted = self.spent.iter().filter(|spent| spent.share == Share::Untrusted).count();
-            unproven_may = untrusted < self.unproven_permits();
+            untrusted_may = untrusted < self.untrusted_permits();
         }
-        let turn = |taker| self.last_turn.get(&taker).copied().unwrap_or(0);
+        let last_served = |key| self.last_served.get(&key).copied().unwrap_or(0);
         let first = |share: Share, renewals: bool| {
             let may = |waiting: &Waiting| {
                 waiting.request.share == share
@@ -211,56 +212,60 @@ impl FairQueue {
                     && !self.under_way.contains(&waiting.request.identifier)
             };
             let waiting = self.waiting.iter().enumerate().filter(|(_, waiting)| may(waiting));
-            waiting.min_by_key(|(_, waiting)| waiting.request.takers().map(turn)).map(|(at, _)| at)
+            waiting
+                .min_by_key(|(_, waiting)| waiting.request.round_robin_keys().map(last_served))
+                .map(|(at, _)| at)
         };
         first(Share::Trusted, false)
             .or_else(|| first(Share::Trusted, true))
-            .or_else(|| first(Share::Untrusted, true).filter(|_| unproven_may))
+            .or_else(|| first(Share::Untrusted, true).filter(|_| untrusted_may))
     }
 
-    fn had_turn(&mut self, request: PermitRequest) {
-        self.turns += 1;
-        for taker in request.takers() {
-            self.last_turn.insert(taker, self.turns);
+    fn mark_served(&mut self, request: PermitRequest) {
+        self.served += 1;
+        for key in request.round_robin_keys() {
+            self.last_served.insert(key, self.served);
         }
-        // Under a flood the queue is never empty, so takers that wait no longer are cleared out here.
-        if self.last_turn.len() > 8 * self.waiting.len().max(128) {
-            let waiting: HashSet<Taker> =
-                self.waiting.iter().flat_map(|waiting| waiting.request.takers()).collect();
-            self.last_turn.retain(|taker, _| waiting.contains(taker));
+        // Under a flood the queue is never empty, so entries without a waiting request are cleared out here.
+        if self.last_served.len() > 8 * self.waiting.len().max(128) {
+            let waiting: HashSet<RoundRobin> =
+                self.waiting.iter().flat_map(|waiting| waiting.request.round_robin_keys()).collect();
+            self.last_served.retain(|key, _| waiting.contains(key));
         }
     }
 
     fn forget_returned(&mut self, now: Instant) {
         self.spent.retain(|spent| spent.back_at.is_none_or(|at| at > now));
         if self.waiting.is_empty() {
-            self.last_turn.clear();
+            self.last_served.clear();
         }
     }
 }
 
 #[cfg(test)]
 impl FairQueue {
-    /// Whether all permits are back, no request waits, and no turn is remembered.
+    /// Whether all permits are back, no request waits, and the round-robin state is empty.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
         self.forget_returned(now);
         self.spent.is_empty()
             && self.waiting.is_empty()
             && self.under_way.is_empty()
-            && self.last_turn.is_empty()
+            && self.last_served.is_empty()
     }
 
-    pub(super) fn remembered(&self) -> usize {
-        self.last_turn.len()
+    pub(super) fn round_robin_len(&self) -> usize {
+        self.last_served.len()
     }
 }
 
 impl PermitRequest {
-    /// The parties that it takes turns as: first among sources, then within one.
-    fn takers(&self) -> [Taker; 2] {
+    /// The keys that it is ordered by: first among sources, then among the identifiers of one source.
+    fn round_robin_keys(&self) -> [RoundRobin; 2] {
         match self.share {
-            Share::Trusted => [Taker::Trusted(self.identifier); 2],
-            Share::Untrusted => [Taker::Source(self.source), Taker::Untrusted(self.source, self.identifier)],
+            Share::Trusted => [RoundRobin::Trusted(self.identifier); 2],
+            Share::Untrusted => {
+                [RoundRobin::Source(self.source), RoundRobin::Untrusted(self.source, self.identifier)]
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The earliest time at which a sign-in can start. It decides whether the sign-in joins the queue, and is told to one that
-//! doesn't.
+//! Computes the earliest time at which a sign-in can start. A request joins the queue only if it would start within its
+//! wait, and gets this time as `Retry-After` otherwise.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::{PermitRequest, Share};
 use crate::key::IdentifierKey;
 
 impl FairQueue {
-    /// When a request that has waited in vain should come back: by the permits of its own share.
+    /// When a request whose wait timed out should retry, by the permits of its own share.
     pub(super) fn next_in_share(&self, request: PermitRequest, now: Instant) -> Instant {
-        let permits = self.unproven_permits();
+        let permits = self.untrusted_permits();
         let untrusted = || self.spent.iter().filter(|spent| spent.share == Share::Untrusted);
         if request.share == Share::Trusted || untrusted().count() < permits {
             return self.earliest(request, now);
@@ -20,14 +20,14 @@ impl FairQueue {
         self.start_by(untrusted(), permits, request, now)
     }
 
-    /// When a request that comes now could start at the earliest: if all that are ahead turn out to be right, so that the
-    /// whole budget is theirs, and sign-ins under way are answered as fast as others were lately.
+    /// The earliest time at which a request that joins now could start. This assumes that all sign-ins ahead succeed,
+    /// so that they share the whole budget, and that those under way take the average latency.
     pub(super) fn earliest(&self, request: PermitRequest, now: Instant) -> Instant {
         let permits = self.budget.sign_ins.map_or(0, |(limit, _)| limit as usize);
         self.start_by(self.spent.iter(), permits, request, now)
     }
 
-    /// `spent` are the permits that it can have when they come back, `permits` how many there are of these in all.
+    /// `spent` are the permits that the request could get once they come back, `permits` is their total number.
     fn start_by<'s>(
         &self,
         spent: impl Iterator<Item = &'s Spent>,
@@ -52,17 +52,20 @@ impl FairQueue {
         at.max(from) + window.saturating_mul(rounds)
     }
 
-    /// How many start before a request that comes now. In turns, no taker is before it more often than its own is: a
-    /// source that fills the queue is ahead by one, not by all that it has put there.
+    /// How many requests start before one that joins now. In round-robin order another source is ahead at most once
+    /// more than the request's own source, however many requests it has in the queue.
     fn ahead_of(&self, request: PermitRequest) -> usize {
         let of =
             |share| self.waiting.iter().map(|waiting| waiting.request).filter(move |it| it.share == share);
         if request.share == Share::Trusted {
             let before = |it: &PermitRequest| it.renewal.is_none() || request.renewal.is_some();
-            return in_turns(of(Share::Trusted).filter(before).map(|it| it.identifier), request.identifier);
+            return round_robin(
+                of(Share::Trusted).filter(before).map(|it| it.identifier),
+                request.identifier,
+            );
         }
         let own = of(Share::Untrusted).filter(|it| it.source == request.source).map(|it| it.identifier);
-        let own = in_turns(own, request.identifier);
+        let own = round_robin(own, request.identifier);
         let mut others: HashMap<Option<u64>, usize> = HashMap::new();
         for other in of(Share::Untrusted).filter(|it| it.source != request.source) {
             *others.entry(other.source).or_default() += 1;
@@ -72,8 +75,8 @@ impl FairQueue {
     }
 }
 
-/// How many of these come before one more of `own`, if each identifier has a turn after the other.
-fn in_turns(waiting: impl Iterator<Item = IdentifierKey>, own: IdentifierKey) -> usize {
+/// How many of the waiting requests start before one more of `own`, if identifiers are served round-robin.
+fn round_robin(waiting: impl Iterator<Item = IdentifierKey>, own: IdentifierKey) -> usize {
     let mut counts: HashMap<IdentifierKey, usize> = HashMap::new();
     for identifier in waiting {
         *counts.entry(identifier).or_default() += 1;

@@ -1,13 +1,14 @@
-//! The rate of sign-ins: which request may ask Clerk next, and when (rules P1, P2, K8, K13).
+//! The rate limit of sign-ins: which sign-in may start next, and when (rules P1, P2, K8, K13).
 //!
-//! Clerk allows one address five sign-ins in ten seconds. A permit is taken when a sign-in starts and comes back a
-//! window after its answer, so that any window, wherever Clerk begins to count, holds at most as many as allowed; a
-//! token bucket would let a full bucket and its refill through together, and earn a 429.
+//! Clerk allows one IP address five sign-ins in ten seconds
+//! (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). A permit is taken when a sign-in starts, and comes
+//! back one window after its answer. So every window, wherever Clerk begins to count, holds at most the allowed number.
+//! A token bucket would let a full bucket and its refill through in one window, and cause a 429.
 //!
-//! Two shares live in the budget. Credentials that Clerk has accepted before go first, and most of the budget is
-//! reserved for them as soon as there are any. The rest is for all others, turn by turn between sources and, within a
-//! source, between identifiers. A sign-in that turns out right counts with the first share from then on, so a cold
-//! start of honest users runs at the full budget, and a flood of wrong passwords at the rest of it.
+//! The budget has two shares. Trusted credentials, which Clerk has accepted before, go first, and most of the budget is
+//! reserved for them as soon as there are any. The rest is for all other credentials, round-robin between sources and,
+//! within a source, between identifiers. A sign-in that succeeds counts towards the trusted share from then on, so a
+//! cold start with correct passwords runs at the full budget, and a flood of wrong passwords at the rest of it.
 
 mod fair_queue;
 mod forecast;
@@ -20,41 +21,39 @@ use super::limiter::{Limiter, Permit};
 use crate::clock::Clock;
 use crate::key::IdentifierKey;
 
-/// Which share of the budget a sign-in draws on (rule K13).
+/// The share of the budget that a sign-in draws on (rule K13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
-    /// Clerk has accepted this very credential before.
+    /// Clerk has accepted exactly this credential before.
     Trusted,
-    /// Nothing is known of it.
+    /// The credential is unknown, or no longer trusted.
     Untrusted,
 }
 
-/// How many sign-ins may start in any window, and how long a window is. `None`: as many as come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
+    /// How many sign-ins may start in any window, and how long a window is. `None` means no limit.
     pub(crate) sign_ins: Option<(u32, Duration)>,
-    /// How long a request waits for its permit at most.
+    /// The longest wait of a request for its permit.
     pub(crate) wait: Duration,
-    /// How many requests of each share wait at most.
+    /// The most waiting requests per share. Renewals have a queue of the same size.
     pub(crate) queue: usize,
 }
 
-/// A sign-in that wants to start.
+/// A request for a permit to sign in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PermitRequest {
     pub(crate) share: Share,
     pub(crate) identifier: IdentifierKey,
-    /// Where the request comes from, if the layer can tell: a hash of the source's name.
+    /// A hash of the source of the request, such as the client's address, if the layer knows it.
     pub(crate) source: Option<u64>,
-    /// A proof is renewed ahead of its end, no request waits for it, and this is how long there is time for it. It waits
-    /// longer than a request does, and goes after the requests of its share.
+    /// Set if this sign-in renews a proof before it ends, and no request waits for it: the longest wait for the permit.
+    /// A renewal may wait longer than a request, and starts after the requests of its share.
     pub(crate) renewal: Option<Duration>,
 }
 
-/// The limit of sign-ins.
 pub(crate) type SignInLimiter = Limiter<FairQueue>;
 
-/// Leave to make one sign-in.
 pub(crate) type SignInPermit = Permit<FairQueue>;
 
 impl SignInLimiter {
@@ -62,7 +61,7 @@ impl SignInLimiter {
         Self::with(FairQueue::new(budget), clock)
     }
 
-    /// How many trusted credentials there are.
+    /// Sets the number of trusted credentials, which caps the reserved share.
     pub(crate) fn set_trusted(self: &Arc<Self>, trusted: u64) {
         let trusted = u32::try_from(trusted).unwrap_or(u32::MAX);
         self.change_policy(false, |queue| queue.set_trusted(trusted));
@@ -70,7 +69,7 @@ impl SignInLimiter {
 }
 
 impl SignInPermit {
-    /// The credential was right: it counts with the trusted from now on.
+    /// Counts this sign-in towards the trusted share, since Clerk has accepted the credential.
     pub(crate) fn proved(&self) {
         self.change_policy(FairQueue::proved);
     }

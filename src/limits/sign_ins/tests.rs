@@ -29,38 +29,38 @@ fn from(source: u64, name: impl std::fmt::Display) -> PermitRequest {
     PermitRequest { source: Some(source), ..request(Share::Untrusted, name) }
 }
 
-/// Departs, and is answered after so long.
+/// Waits for a permit, and then makes a sign-in that takes this long. Returns when it started.
 async fn sign_in(
     limiter: &Arc<SignInLimiter>,
     request: PermitRequest,
-    takes: Duration,
+    latency: Duration,
 ) -> Result<Instant, NoPermit> {
     let mut permit = limiter.permit(request).await?;
     permit.start();
     let started = Instant::now();
-    tokio::time::sleep(takes).await;
+    tokio::time::sleep(latency).await;
     Ok(started)
 }
 
 fn spawn(limiter: &Arc<SignInLimiter>, request: PermitRequest) -> JoinHandle<Result<Duration, NoPermit>> {
-    let (limiter, came) = (Arc::clone(limiter), Instant::now());
-    tokio::spawn(async move { Ok(sign_in(&limiter, request, Duration::ZERO).await? - came) })
+    let (limiter, arrived) = (Arc::clone(limiter), Instant::now());
+    tokio::spawn(async move { Ok(sign_in(&limiter, request, Duration::ZERO).await? - arrived) })
 }
 
-async fn commit() {
+async fn run_ready_tasks() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Spends all that an engine without trusted credentials has.
-async fn spend(limiter: &Arc<SignInLimiter>, count: usize) {
+/// Uses `count` permits of the untrusted share.
+async fn use_permits(limiter: &Arc<SignInLimiter>, count: usize) {
     for at in 0..count {
-        sign_in(limiter, request(Share::Untrusted, format!("spender {at}")), Duration::ZERO).await.unwrap();
+        sign_in(limiter, request(Share::Untrusted, format!("filler {at}")), Duration::ZERO).await.unwrap();
     }
 }
 
-/// The most instants in any window that holds its start and not its end.
+/// The most instants in any half-open window that begins at one of them.
 fn most_in_window(mut at: Vec<Duration>) -> usize {
     at.sort_unstable();
     at.iter()
@@ -70,35 +70,35 @@ fn most_in_window(mut at: Vec<Duration>) -> usize {
 }
 
 proptest! {
-    /// Whenever they come and however long Clerk takes: counted at the start, at the answer or anywhere between, no
-    /// window holds more than the budget.
+    /// Whether Clerk counts a sign-in at its start, at its answer or anywhere in between, no window holds more than the
+    /// budget.
     #[test]
     fn p1_no_window_holds_more_than_the_budget(
         limit in 1_u32..7,
         trusted in 0_u64..5,
-        // When it comes, how long Clerk takes, where in between Clerk counts, which share, whose.
-        comers in proptest::collection::vec(
+        // Arrival (ms), latency (ms), when Clerk counts (% of the latency), share, identifier, source.
+        arrivals in proptest::collection::vec(
             (0_u64..60_000, 0_u64..6_000, 0_u64..101, any::<bool>(), 0_u8..20, 0_u64..3), 1..60
         ),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (counted, refused, count) = runtime.block_on(async {
+        let (counted, rejected, count) = runtime.block_on(async {
             let (limiter, start) = (limiter(limit), Instant::now());
             limiter.set_trusted(trusted);
-            let count = comers.len();
-            let tasks: Vec<_> = comers
+            let count = arrivals.len();
+            let tasks: Vec<_> = arrivals
                 .into_iter()
-                .map(|(comes, takes, part, is_proven, name, source)| {
+                .map(|(arrival, latency, part, is_trusted, name, source)| {
                     let limiter = Arc::clone(&limiter);
                     tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_millis(comes)).await;
-                        let share = if is_proven { Share::Trusted } else { Share::Untrusted };
-                        let request = PermitRequest { share, identifier: id(name), source: Some(source), renewal: None };
-                        let came = Instant::now();
-                        let takes = Duration::from_millis(takes);
-                        let started = sign_in(&limiter, request, takes).await.ok()?;
-                        assert!(started - came <= WINDOW, "it waited too long");
-                        Some(started - start + takes * u32::try_from(part).unwrap() / 100)
+                        tokio::time::sleep(Duration::from_millis(arrival)).await;
+                        let share = if is_trusted { Share::Trusted } else { Share::Untrusted };
+                        let request = PermitRequest { share, ..from(source, name) };
+                        let arrived = Instant::now();
+                        let latency = Duration::from_millis(latency);
+                        let started = sign_in(&limiter, request, latency).await.ok()?;
+                        assert!(started - arrived <= WINDOW, "the sign-in waited too long");
+                        Some(started - start + latency * u32::try_from(part).unwrap() / 100)
                     })
                 })
                 .collect();
@@ -108,11 +108,11 @@ proptest! {
             }
             tokio::time::sleep(WINDOW).await;
             let is_idle = limiter.change_policy(false, |queue| queue.is_idle(Instant::now()));
-            assert!(is_idle && !limiter.is_driven(), "all is put back");
-            let refused = count - counted.len();
-            (counted, refused, count)
+            assert!(is_idle && !limiter.is_driven(), "all permits are back");
+            let rejected = count - counted.len();
+            (counted, rejected, count)
         });
-        prop_assert_eq!(counted.len() + refused, count);
+        prop_assert_eq!(counted.len() + rejected, count);
         prop_assert!(most_in_window(counted) <= limit as usize);
     }
 }
@@ -124,7 +124,7 @@ async fn p1_a_permit_dropped_before_its_start_costs_nothing() {
         drop(limiter.permit(request(Share::Untrusted, "jane")).await.unwrap());
     }
     sign_in(&limiter, request(Share::Untrusted, "jane"), Duration::ZERO).await.unwrap();
-    // Nor does one that is dropped by whom it was granted to while another waits.
+    // The same holds if the permit is dropped while another request waits.
     tokio::time::advance(SECOND).await;
     let start = Instant::now();
     let (one, other) = (
@@ -144,34 +144,34 @@ async fn p1_a_permit_comes_back_a_window_after_the_answer() {
         let limiter = Arc::clone(&limiter);
         async move { sign_in(&limiter, request(Share::Untrusted, "jane"), 5 * SECOND).await }
     });
-    commit().await;
+    run_ready_tasks().await;
     tokio::time::advance(6 * SECOND).await;
     let started = sign_in(&limiter, request(Share::Untrusted, "bob"), Duration::ZERO).await.unwrap();
     first.await.unwrap().unwrap();
-    assert_eq!(started - start, 6 * SECOND + WINDOW, "it was answered when it was next looked at, 6 s on");
+    assert_eq!(started - start, 6 * SECOND + WINDOW, "the first sign-in finished 6 s after its start");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_waiter_that_leaves_takes_no_turn_along() {
+async fn p1_a_request_that_is_dropped_while_it_waits_uses_no_permit() {
     let limiter = limiter(1);
-    spend(&limiter, 1).await;
-    let leaves = spawn(&limiter, request(Share::Untrusted, "jane"));
-    commit().await;
-    leaves.abort();
-    commit().await;
+    use_permits(&limiter, 1).await;
+    let dropped = spawn(&limiter, request(Share::Untrusted, "jane"));
+    run_ready_tasks().await;
+    dropped.abort();
+    run_ready_tasks().await;
     assert_eq!(limiter.waiting(), 0);
     assert_eq!(spawn(&limiter, request(Share::Untrusted, "bob")).await.unwrap(), Ok(WINDOW));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_full_queue_sends_away_and_keeps_a_place_for_the_proven() {
+async fn p1_a_full_queue_rejects_but_not_the_trusted() {
     let clock = Clock::system();
     let limiter =
         SignInLimiter::new(Budget { sign_ins: Some((2, WINDOW)), wait: 6 * WINDOW, queue: 3 }, clock);
     limiter.set_trusted(100);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let waiting: Vec<_> = (0..3).map(|at| spawn(&limiter, request(Share::Untrusted, at))).collect();
-    commit().await;
+    run_ready_tasks().await;
     assert!(spawn(&limiter, request(Share::Untrusted, "late")).await.unwrap().is_err());
     assert_eq!(spawn(&limiter, request(Share::Trusted, "jane")).await.unwrap(), Ok(Duration::ZERO));
     for waits in waiting {
@@ -180,12 +180,12 @@ async fn p1_a_full_queue_sends_away_and_keeps_a_place_for_the_proven() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_renewal_waits_as_long_as_there_is_time_and_goes_after_requests() {
+async fn k12_a_renewal_waits_for_as_long_as_it_may_and_starts_after_requests() {
     let limiter = limiter(1);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let renewal = |name| PermitRequest { renewal: Some(6 * WINDOW), ..request(Share::Trusted, name) };
     let renewals: Vec<_> = (0..3).map(|at| spawn(&limiter, renewal(at))).collect();
-    commit().await;
+    run_ready_tasks().await;
     assert_eq!(spawn(&limiter, request(Share::Trusted, "jane")).await.unwrap(), Ok(WINDOW));
     for (at, waits) in (2..).zip(renewals) {
         assert_eq!(waits.await.unwrap(), Ok(at * WINDOW));
@@ -193,68 +193,68 @@ async fn k12_a_renewal_waits_as_long_as_there_is_time_and_goes_after_requests() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_in_a_full_queue_the_newest_of_the_greediest_source_gives_way() {
+async fn p1_in_a_full_queue_the_newest_request_of_the_busiest_source_makes_room() {
     let clock = Clock::system();
     let limiter =
         SignInLimiter::new(Budget { sign_ins: Some((2, WINDOW)), wait: 6 * WINDOW, queue: 3 }, clock);
-    spend(&limiter, 2).await;
-    let greedy: Vec<_> = (0..3).map(|at| spawn(&limiter, from(1, at))).collect();
-    commit().await;
+    use_permits(&limiter, 2).await;
+    let busiest: Vec<_> = (0..3).map(|at| spawn(&limiter, from(1, at))).collect();
+    run_ready_tasks().await;
     let other = spawn(&limiter, from(2, "bob"));
     assert!(other.await.unwrap().is_ok());
     let mut let_through = Vec::new();
-    for waits in greedy {
+    for waits in busiest {
         let_through.push(waits.await.unwrap().is_ok());
     }
     assert_eq!(let_through, [true, true, false]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_sign_in_that_could_not_start_in_time_is_told_so_at_once() {
+async fn p1_a_sign_in_that_could_not_start_in_time_gets_an_error_at_once() {
     let limiter = limiter(5);
-    spend(&limiter, 5).await;
+    use_permits(&limiter, 5).await;
     let waiting: Vec<_> = (0..5).map(|at| spawn(&limiter, request(Share::Untrusted, at))).collect();
-    commit().await;
+    run_ready_tasks().await;
     let start = Instant::now();
-    let told = limiter.permit(request(Share::Untrusted, "late")).await.unwrap_err();
-    assert_eq!((told, start.elapsed()), (NoPermit { earliest: 2 * WINDOW }, Duration::ZERO));
+    let error = limiter.permit(request(Share::Untrusted, "late")).await.unwrap_err();
+    assert_eq!((error, start.elapsed()), (NoPermit { earliest: 2 * WINDOW }, Duration::ZERO));
     for waits in waiting {
         assert_eq!(waits.await.unwrap(), Ok(WINDOW));
     }
-    // The time that it was told is right.
+    // The time in the error is right.
     tokio::time::sleep_until(start + 2 * WINDOW).await;
     assert_eq!(spawn(&limiter, request(Share::Untrusted, "late")).await.unwrap(), Ok(Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_no_sign_in_starts_in_a_pause_and_only_the_end_of_a_short_one_is_waited_for() {
+async fn p2_no_sign_in_starts_during_a_pause_and_requests_wait_only_for_a_short_one() {
     let limiter = limiter(5);
     limiter.rate_limited(Some(7 * SECOND));
-    // A shorter one changes nothing.
+    // A shorter pause changes nothing.
     limiter.rate_limited(Some(SECOND));
-    let told = limiter.permit(request(Share::Trusted, "jane")).await.unwrap_err();
-    assert_eq!(told.earliest, 7 * SECOND);
+    let error = limiter.permit(request(Share::Trusted, "jane")).await.unwrap_err();
+    assert_eq!(error.earliest, 7 * SECOND);
     tokio::time::advance(5 * SECOND).await;
     assert_eq!(spawn(&limiter, request(Share::Trusted, "jane")).await.unwrap(), Ok(2 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_a_pause_that_comes_while_a_sign_in_waits_holds() {
+async fn p2_a_pause_applies_to_a_sign_in_that_already_waits() {
     let limiter = limiter(1);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let waits = spawn(&limiter, request(Share::Untrusted, "jane"));
-    commit().await;
+    run_ready_tasks().await;
     limiter.rate_limited(Some(60 * SECOND));
     let NoPermit { earliest } = waits.await.unwrap().unwrap_err();
-    assert_eq!(earliest, 60 * SECOND, "it was told at once");
+    assert_eq!(earliest, 60 * SECOND, "the error came at once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k13_the_proven_have_three_of_five_whatever_the_others_do() {
+async fn k13_three_of_five_permits_are_reserved_for_the_trusted_under_a_flood() {
     let limiter = limiter(5);
     limiter.set_trusted(100);
     let flood: Vec<_> = (0..20).map(|at| spawn(&limiter, request(Share::Untrusted, at))).collect();
-    commit().await;
+    run_ready_tasks().await;
     let trusted: Vec<_> =
         (0..4).map(|at| spawn(&limiter, request(Share::Trusted, format!("trusted {at}")))).collect();
     let mut waits = Vec::new();
@@ -266,34 +266,34 @@ async fn k13_the_proven_have_three_of_five_whatever_the_others_do() {
     for untrusted in flood {
         let_through += usize::from(untrusted.await.unwrap().is_ok());
     }
-    // Two at once, and the turns that came back within their wait and that no trusted one took.
+    // Two at once, and then the permits that came back during the wait and that no trusted request took.
     assert!((2..=4).contains(&let_through), "{let_through}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k13_no_more_is_reserved_than_there_are_proven_credentials() {
+async fn k13_no_more_is_reserved_than_there_are_trusted_credentials() {
     for (trusted, free) in [(0, 5), (1, 4), (2, 3), (3, 2), (1000, 2)] {
         let limiter = limiter(5);
         limiter.set_trusted(trusted);
-        let went = Arc::new(AtomicUsize::new(0));
+        let started = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..10)
             .map(|at| {
-                let (limiter, went) = (Arc::clone(&limiter), Arc::clone(&went));
+                let (limiter, started) = (Arc::clone(&limiter), Arc::clone(&started));
                 tokio::spawn(async move {
                     sign_in(&limiter, request(Share::Untrusted, at), Duration::ZERO).await.inspect(|_| {
-                        went.fetch_add(1, Ordering::Relaxed);
+                        started.fetch_add(1, Ordering::Relaxed);
                     })
                 })
             })
             .collect();
-        commit().await;
-        assert_eq!(went.load(Ordering::Relaxed), free, "{trusted} trusted credentials");
+        run_ready_tasks().await;
+        assert_eq!(started.load(Ordering::Relaxed), free, "{trusted} trusted credentials");
         tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k13_a_sign_in_that_turns_out_right_leaves_its_place_to_the_next() {
+async fn k13_a_sign_in_that_succeeds_frees_its_untrusted_permit() {
     let limiter = limiter(5);
     limiter.set_trusted(1000);
     let start = Instant::now();
@@ -302,16 +302,16 @@ async fn k13_a_sign_in_that_turns_out_right_leaves_its_place_to_the_next() {
         permit.start();
         permit.proved();
     }
-    assert_eq!(start.elapsed(), Duration::ZERO, "a cold start of honest users has the whole budget");
+    assert_eq!(start.elapsed(), Duration::ZERO, "a cold start with correct passwords has the whole budget");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_one_of_an_identifier_at_a_time_and_others_pass_it_by() {
+async fn k8_an_identifier_has_one_sign_in_at_a_time_and_others_overtake_it() {
     let limiter = limiter(5);
     let mut permit = limiter.permit(request(Share::Untrusted, "jane")).await.unwrap();
     permit.start();
     let again = spawn(&limiter, request(Share::Trusted, "jane"));
-    commit().await;
+    run_ready_tasks().await;
     assert_eq!(spawn(&limiter, request(Share::Untrusted, "bob")).await.unwrap(), Ok(Duration::ZERO));
     tokio::time::advance(3 * SECOND).await;
     assert_eq!(limiter.waiting(), 1);
@@ -319,7 +319,7 @@ async fn k8_one_of_an_identifier_at_a_time_and_others_pass_it_by() {
     assert_eq!(again.await.unwrap(), Ok(3 * SECOND));
 }
 
-/// Who goes in which order, by name, where one permit comes back after another.
+/// The names of the requests in the order in which they start, as one permit after another comes back.
 async fn order(
     limiter: &Arc<SignInLimiter>,
     requests: &[(&'static str, PermitRequest)],
@@ -333,7 +333,7 @@ async fn order(
                 lock(&order).push(name);
             }
         }));
-        commit().await;
+        run_ready_tasks().await;
     }
     for task in tasks {
         task.await.unwrap();
@@ -350,9 +350,9 @@ fn patient(limit: u32) -> Arc<SignInLimiter> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_turns_go_round_between_identifiers() {
+async fn p1_identifiers_are_served_round_robin() {
     let limiter = patient(1);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let untrusted = |name| request(Share::Untrusted, name);
     let requests = [
         ("jane 1", untrusted("jane")),
@@ -365,9 +365,9 @@ async fn p1_turns_go_round_between_identifiers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_turns_go_round_between_sources_whatever_names_they_use() {
+async fn p1_sources_are_served_round_robin_whatever_identifiers_they_use() {
     let limiter = patient(1);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let requests = [
         ("a1", from(1, "one")),
         ("a2", from(1, "two")),
@@ -380,9 +380,9 @@ async fn p1_turns_go_round_between_sources_whatever_names_they_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k13_the_proven_go_before_all_others_in_the_order_they_came() {
+async fn k13_the_trusted_go_before_all_others_in_the_order_they_came() {
     let limiter = patient(1);
-    spend(&limiter, 1).await;
+    use_permits(&limiter, 1).await;
     let requests = [
         ("untrusted", request(Share::Untrusted, "a")),
         ("first", request(Share::Trusted, "b")),
@@ -391,29 +391,29 @@ async fn k13_the_proven_go_before_all_others_in_the_order_they_came() {
     assert_eq!(order(&limiter, &requests).await, ["first", "second", "untrusted"]);
 }
 
-/// A crowd from one source fills the time that one may wait; others are let into the queue all the same.
+/// One source has more requests than can start within the wait, but other sources can still join the queue.
 #[tokio::test(start_paused = true)]
-async fn p1_a_crowd_from_one_source_keeps_no_other_from_waiting() {
+async fn p1_a_crowd_from_one_source_does_not_shut_out_the_others() {
     let limiter = limiter(5);
     let crowd: Vec<_> = (0..50).map(|at| spawn(&limiter, from(1, at))).collect();
-    commit().await;
+    run_ready_tasks().await;
     assert!(spawn(&limiter, from(1, "one more")).await.unwrap().is_err());
     assert_eq!(spawn(&limiter, from(2, "another's")).await.unwrap(), Ok(WINDOW));
     let mut through = 0;
     for one in crowd {
         through += usize::from(one.await.unwrap().is_ok());
     }
-    assert_eq!(through, 9, "of the five turns after the first window one was another's");
+    assert_eq!(through, 9, "one of the five permits after the first window went to the other source");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k7_turns_that_were_had_are_forgotten_also_under_a_flood() {
+async fn k7_the_round_robin_state_is_bounded_even_under_a_flood() {
     let limiter = patient(100);
-    spend(&limiter, 100).await;
+    use_permits(&limiter, 100).await;
     let tasks: Vec<_> = (0..2_000).map(|at| spawn(&limiter, from(at / 10, at))).collect();
     for _ in 0..12 {
         tokio::time::sleep(WINDOW).await;
-        let remembered = limiter.change_policy(false, |queue| queue.remembered());
+        let remembered = limiter.change_policy(false, |queue| queue.round_robin_len());
         assert!(remembered <= 8 * limiter.waiting().max(128) + 2);
     }
     for task in tasks {

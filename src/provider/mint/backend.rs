@@ -1,8 +1,8 @@
-//! Minting by the Backend API: by the Frontend API as long as it takes part and the session's client is known, which
-//! spares the key's budget, and otherwise with the secret key.
+//! Minting with the Backend API as the provider.
 //!
-//! The key mints for a session's active organization alone. So no session of this provider is ever touched: each is for
-//! the organization that it was opened for, and another organization is another session's.
+//! The Frontend API mints as long as it answers and the session's client is known, since that takes nothing of the
+//! secret key's budget. Otherwise the secret key mints. It does so only for the session's active organization, so no
+//! session is ever touched: each organization has a session of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +18,8 @@ use crate::provider::Backend;
 use crate::scope::OrganizationName;
 use crate::sessions::{Session, SessionState};
 
-/// A Frontend API that doesn't answer is left alone for so long.
-const REST: Duration = Duration::from_secs(10);
+/// The back-off of mints by the Frontend API after it has not answered.
+const FRONTEND_BACK_OFF: Duration = Duration::from_secs(10);
 
 impl Backend {
     pub(super) async fn mint(
@@ -27,7 +27,7 @@ impl Backend {
         request: MintRequest<'_>,
         verifier: &Verifier,
     ) -> Result<(NewToken, Arc<Session>), MintError> {
-        // The wait for a turn of the key's budget is not counted.
+        // Later than the request's own deadline, since the wait for a permit of the key's budget is not counted there.
         let deadline = request.deadline + 2 * request.timeout;
         let minted = tokio::time::timeout_at(deadline, self.mint_either_way(request, verifier)).await;
         minted.unwrap_or_else(|_| Err(MintError::lost("timeout")))
@@ -43,10 +43,10 @@ impl Backend {
         if template.is_none() && self.frontend_serves(first, organization) {
             let last = holding.last_token(access);
             let calls = Calls { fapi: &self.fapi, verifier, session: first, last: last.as_deref() };
-            // A third of the time, so that there is some left for the other way, and for a turn on it.
+            // A third of the time, so that the rest is enough for the secret key and the permit that it takes.
             let minted = tokio::time::timeout(timeout / 3, calls.session_token(organization, None)).await;
             match minted.unwrap_or_else(|_| Err(MintError::lost("timeout"))) {
-                Err(MintError::Api(error)) if falls_back(&error) => self.rest_frontend(&error),
+                Err(MintError::Api(error)) if falls_back(&error) => self.back_off_frontend(&error),
                 minted => {
                     let minted = minted.inspect_err(|error| mark_if_gone(first, error));
                     return minted.map(|token| (token, Arc::clone(first)));
@@ -56,8 +56,8 @@ impl Backend {
         let session = holding.session_for(organization).ok_or(MintError::NoSession)?;
         let calls = KeyCalls { backend: self, verifier, session: &session };
         let minted = calls.mint(organization, template, timeout).await;
-        // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more, also
-        // if the user should come back.
+        // The user has left the organization, and Clerk has removed it from the session. A new membership does not
+        // bring it back.
         if matches!(minted, Err(MintError::Forbidden)) && organization.is_some() {
             self.open_sessions.forget(&session).await;
             session.lose_organization();
@@ -68,7 +68,7 @@ impl Backend {
 
     fn frontend_serves(&self, session: &Session, organization: Option<&OrganizationName>) -> bool {
         let is_known = match organization {
-            // Clerk resolves slugs by a touch alone; the key knows the user's organizations.
+            // The Frontend API resolves a slug only by a touch. The secret key can list the user's memberships.
             Some(slug @ OrganizationName::Slug(_)) => session.user.member_of(slug).is_some(),
             _ => true,
         };
@@ -79,16 +79,16 @@ impl Backend {
             && self.frontend_mints.left(self.clock.now()).is_none()
     }
 
-    fn rest_frontend(&self, error: &ApiError) {
+    fn back_off_frontend(&self, error: &ApiError) {
         let pause = match error.class {
             ErrorClass::RateLimited => error.retry_after,
-            _ => Some(REST),
+            _ => Some(FRONTEND_BACK_OFF),
         };
         self.frontend_mints.begin(pause, self.clock.now());
     }
 }
 
-/// Whether the secret key is tried where the Frontend API has answered so.
+/// Whether the secret key is tried after this error of the Frontend API.
 fn falls_back(error: &ApiError) -> bool {
     matches!(error.class, ErrorClass::RateLimited | ErrorClass::Unavailable | ErrorClass::Unknown)
 }
@@ -112,7 +112,7 @@ impl KeyCalls<'_> {
             return Err(MintError::ActionRequired);
         }
         let Some(template) = template else { return self.session_token(organization, &mut time).await };
-        // A template's token need not name the organization: the session's own tells that the user is still a member.
+        // A template token need not name the organization. The session token shows that the user is still a member.
         let member = match organization {
             Some(_) => {
                 self.session_token(organization, &mut time).await?.token.claims().organization().cloned()
@@ -139,7 +139,7 @@ impl KeyCalls<'_> {
     async fn call(&self, template: Option<&str>, time: &mut TimeLeft) -> Result<Minted, MintError> {
         let (bapi, id) = (&self.backend.bapi, &self.session.id);
         match bapi.mint(id, template, self.backend.token_lifetime, time).await {
-            // What isn't there is the session, or the template.
+            // Either the session is missing, or the template.
             Err(error) if error.class == ErrorClass::NotFound => {
                 let is_live = bapi.session_is_live(id, time).await?;
                 Err(match template {

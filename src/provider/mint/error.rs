@@ -1,30 +1,30 @@
-//! Why there is no token.
+//! The errors of a mint.
 
 use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass};
 use crate::sessions::TokenRefusal;
 
-/// Why there is no token.
+/// An error of a mint.
 #[derive(Clone, Debug)]
 pub(crate) enum MintError {
-    /// The session is over at Clerk: a new sign-in is due (rule K4).
+    /// The session is over at Clerk, so the password must be proven again (rule K4).
     Gone,
-    /// The user is not one of the organization's.
+    /// The user is not a member of the organization.
     Forbidden,
-    /// The user is refused altogether.
+    /// Clerk refuses the user.
     Refused(CredentialRefusal),
-    /// The session waits for its user to do something.
+    /// The session is pending until the user completes a task at Clerk.
     ActionRequired,
-    /// The set-up can't bring what is asked for; what to do about it.
+    /// The instance or this engine is not set up for such a token. The text says how to fix that.
     Misconfigured(&'static str),
-    /// No session of this user is for that organization yet: one has to be opened.
+    /// The user has no session for the organization yet, so one must be opened (Backend API).
     NoSession,
-    /// Something that the token is about was revoked while it was minted.
+    /// A revocation overtook the mint.
     Superseded,
     Api(ApiError),
 }
 
 impl MintError {
-    /// A error on our side of the wire, named for the log.
+    /// An error that is not in an answer from Clerk, with a code for the log.
     pub(crate) fn lost(code: &str) -> Self {
         Self::Api(ApiError::unavailable(code))
     }
@@ -42,7 +42,7 @@ impl From<TokenRefusal> for MintError {
 }
 
 impl MintError {
-    /// What is worth remembering of it for a while: asking again would bring the same.
+    /// The refusal to remember for a while, if another mint would end the same way.
     pub(crate) fn lasting(&self) -> Option<TokenRefusal> {
         match self {
             Self::Forbidden => Some(TokenRefusal::Forbidden),

@@ -1,4 +1,4 @@
-//! Minting by the Frontend API: the session's client token is enough, and one session serves all organizations.
+//! Minting by the Frontend API, which takes only the session's client token. One session serves all organizations.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,12 +54,12 @@ pub(super) struct Calls<'a> {
     pub(super) fapi: &'a Fapi,
     pub(super) verifier: &'a Verifier,
     pub(super) session: &'a Session,
-    /// Some instances want to see the last token.
+    /// The last token, even if it has expired: some instances ask for it (422 `missing_expired_token`).
     pub(super) last: Option<&'a HeldToken>,
 }
 
 impl Calls<'_> {
-    /// `active` is the session's active organization, locked, where the organization may have to be touched.
+    /// Mints a session token. `active` is the locked active organization, if the token takes a touch.
     pub(super) async fn session_token(
         &self,
         organization: Option<&OrganizationName>,
@@ -87,8 +87,10 @@ impl Calls<'_> {
         Ok(NewToken { token, life, organization: None })
     }
 
-    /// A template's token follows the session's active organization, so the touch and the mint are one critical section.
-    /// Its token need not name the organization; the session token that the touch brings does.
+    /// Mints a template token.
+    ///
+    /// It is minted for the session's active organization, so the touch and the mint are one critical section (rule
+    /// S8). The token need not name the organization, but the session token in the answer to the touch does.
     async fn by_template(
         &self,
         organization: Option<&OrganizationName>,
@@ -102,8 +104,8 @@ impl Calls<'_> {
         let member = if is_personal {
             None
         } else {
-            // Touched each time, also where it is the active one as far as is known: the token may say nothing of the
-            // organization, and then the touch alone tells that the user is still a member.
+            // Touched each time, even if the organization seems to be active: if the template token does not name it,
+            // only the touch shows that the user is still a member.
             let name = organization.map_or("", OrganizationName::as_str);
             let (id, minted) = self.touch(active, name).await?;
             let (token, _) = self.verifier.session_token(minted, self.session).await?;
@@ -122,7 +124,7 @@ impl Calls<'_> {
         Ok(NewToken { token, life, organization: member })
     }
 
-    /// `/tokens`, and what there is to try when Clerk wants to see the expired token, or finds something missing.
+    /// Mints by `/tokens`. Sends the last token if Clerk asks for it, and finds out what a 404 is about.
     async fn mint(&self, organization: MintFor<'_>) -> Result<Minted, MintError> {
         let (id, client) = (&self.session.id, &self.session.client);
         let mut answer = self.fapi.mint(id, client, organization, None).await;
@@ -132,7 +134,7 @@ impl Calls<'_> {
             answer = self.fapi.mint(id, client, organization, Some(last.session.token())).await;
         }
         match answer {
-            // Without an organization, what isn't found is the session. With one it may be either.
+            // Without an organization in the request, only the session can be missing.
             Err(error) if error.class == ErrorClass::NotFound => match organization {
                 MintFor::Personal => Err(MintError::Gone),
                 MintFor::Organization(_) => Err(self.gone_or(MintError::Forbidden).await?),
@@ -141,11 +143,11 @@ impl Calls<'_> {
         }
     }
 
-    /// Makes an organization (or, by an empty name, the personal account) the session's active one. Brings the
-    /// organization's id and the session token of it.
+    /// Makes an organization the session's active one, or the personal account if the name is empty. Returns the
+    /// organization's id and its session token.
     async fn touch(&self, active: &mut Active, name: &str) -> Result<(Box<str>, Minted), MintError> {
         let (id, client) = (&self.session.id, &self.session.client);
-        // Unknown until there is an answer: the touch may count though its answer is lost.
+        // The touch may take effect even if its answer is lost.
         *active = Active::Unknown;
         let touched = match self.fapi.touch(id, client, name).await {
             Err(error) if error.class == ErrorClass::NotFound => {
@@ -171,7 +173,7 @@ impl Calls<'_> {
         Ok((organization, minted))
     }
 
-    /// After a 404 that doesn't say what is missing: the session, or something else.
+    /// Resolves a 404 that does not name what is missing: `Gone` if it is the session, and `otherwise` if not.
     async fn gone_or(&self, otherwise: MintError) -> Result<MintError, ApiError> {
         let is_live = self.fapi.session_is_live(&self.session.id, &self.session.client).await?;
         Ok(if is_live { otherwise } else { MintError::Gone })

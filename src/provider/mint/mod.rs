@@ -1,4 +1,4 @@
-//! Which calls bring a token (rules S7, S8), and what is checked of it before it is handed on (S9).
+//! The calls that mint a token (rules S7, S8), and the checks of the token before it is used (rule S9).
 
 mod backend;
 mod error;
@@ -24,17 +24,17 @@ use crate::token::VerifiedToken;
 const MISSING_TEMPLATE: &str =
     "the JWT template can't be minted: create it in Clerk's dashboard under JWT templates";
 
-/// A token to be minted.
+/// A request for one token.
 pub(crate) struct MintRequest<'a> {
     pub(crate) holding: &'a Holding,
     /// The holding's first session.
     pub(crate) session: &'a Arc<Session>,
     pub(crate) access: &'a Access,
-    /// The name of the template, if the token is made by one.
+    /// The name of the JWT template, or `None` for a session token.
     pub(crate) template: Option<&'a str>,
-    /// From [`Provider::lock_to_touch`].
+    /// The lock from [`Provider::lock_to_touch`].
     pub(crate) active: Option<MutexGuard<'a, Active>>,
-    /// For all its calls.
+    /// For all calls of this mint together.
     pub(crate) timeout: Duration,
     pub(crate) deadline: Instant,
 }
@@ -43,12 +43,13 @@ pub(crate) struct MintRequest<'a> {
 pub(crate) struct NewToken {
     pub(crate) token: VerifiedToken,
     pub(crate) life: TokenLife,
-    /// The organization that it was minted for, where the token itself doesn't say.
+    /// The organization of a template token, which need not name it.
     pub(crate) organization: Option<Organization>,
 }
 
 impl Provider {
-    /// Takes the lock of touch-and-mint where this token takes a touch. With the secret key no session is touched.
+    /// Locks the session's active organization if minting this token may have to touch it (rule S8). The Backend API
+    /// never touches a session.
     pub(crate) async fn lock_to_touch<'a>(
         &self,
         session: &'a Session,
@@ -62,7 +63,7 @@ impl Provider {
         if touches { Some(session.active_organization.lock().await) } else { None }
     }
 
-    /// Brings a token, and says which session it was minted for.
+    /// Mints a token, and returns it with the session that it was minted for.
     pub(crate) async fn mint(
         &self,
         request: MintRequest<'_>,
@@ -75,8 +76,8 @@ impl Provider {
     }
 }
 
-/// Whether the organization has to be made the session's active one to get a token of it: a slug that only Clerk can
-/// resolve, or a session that waits for its user to choose one.
+/// Whether a token of the organization takes a touch, since only Clerk can resolve its slug, or since the session is
+/// pending until an organization is chosen.
 fn needs_touch(session: &Session, organization: Option<&OrganizationName>) -> bool {
     match organization {
         None => false,
@@ -86,15 +87,14 @@ fn needs_touch(session: &Session, organization: Option<&OrganizationName>) -> bo
     }
 }
 
-/// Marks a session of which Clerk has said that it is over.
 fn mark_if_gone(session: &Session, error: &MintError) {
     if matches!(error, MintError::Gone) {
         session.advance(SessionState::Gone);
     }
 }
 
-/// Checks that the token names the organization asked for: by the id that it was resolved to, and by the slug that it was
-/// asked by. Where none was asked for, it must name none.
+/// Checks that the token names the requested organization, by its resolved id and by the slug in the request, and no
+/// organization if the request names none.
 fn check_organization(
     token: &VerifiedToken,
     asked: Option<&OrganizationName>,
@@ -119,8 +119,7 @@ fn check_organization(
     if fits { Ok(()) } else { Err(MintError::Forbidden) }
 }
 
-/// Checks that a template's token names no other organization than the session token did that was minted with it. It need
-/// not name any.
+/// Checks that a template token names no organization, or the one of the session token that was minted with it.
 fn check_template(token: &VerifiedToken, member: Option<&Organization>) -> Result<(), MintError> {
     match (token.claims().organization(), member) {
         (None, _) => Ok(()),

@@ -1,4 +1,4 @@
-//! What is checked of a token before it is handed on, and how long it is good for (rules S9, K2).
+//! The verification of a token before it is used, and its life (rules S9, K2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,28 +13,31 @@ use crate::jwt::{Expected, Jwks, kid, verify};
 use crate::sessions::Session;
 use crate::token::VerifiedToken;
 
-/// Leeway against Clerk's own clock, as Clerk's SDKs have it (`clockSkewInMs` 5000), and against ours.
+/// The leeway in seconds if the answer has a `Date`. It is the default of Clerk's SDKs (`clockSkewInMs`, 5000).
 const LEEWAY_BY_DATE: u64 = 5;
+
+/// The leeway in seconds if the answer has no `Date`, since the time may then be this machine's.
 const LEEWAY_BY_WALL: u64 = 60;
 
-/// No token is held longer, whatever it says.
+/// The longest time that a token is held, whatever its claims say.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Nor is one believed that claims to live longer than Clerk can make it: ten years
-/// (`expires_in_seconds` of the Backend API, at most 315,360,000).
+/// The longest life in seconds that a token may claim: ten years, the maximum of `expires_in_seconds` in the Backend
+/// API.
 const ABSURD_LIFE: u64 = 315_360_000;
 
-/// A wall clock this far from Clerk's is worth a warning: verifiers downstream will stumble over it.
+/// A larger difference between the wall clock and Clerk's is warned about once, since services that verify the tokens
+/// by such a clock may refuse them.
 const CLOCK_OFF: Duration = Duration::from_secs(30);
 
-/// How long a verified token is good for, from the instant its request left.
+/// The life of a verified token, counted from the instant at which its request left.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenLife {
     pub(crate) left: Instant,
     pub(crate) life: Duration,
 }
 
-/// Verifies the tokens of one instance that Clerk has sent.
+/// Verifies the tokens of one instance.
 pub(crate) struct Verifier {
     jwks: Arc<Jwks>,
     issuer: Box<str>,
@@ -48,7 +51,7 @@ impl Verifier {
         Self { jwks, issuer, clock, time, warned_of_clock: AtomicBool::new(false) }
     }
 
-    /// Verifies a session's own token.
+    /// Verifies a session token, which must name the session.
     pub(crate) async fn session_token(
         &self,
         minted: Minted,
@@ -57,7 +60,7 @@ impl Verifier {
         self.verified(minted, session, true).await
     }
 
-    /// Verifies a token of a JWT template, which need not name the session.
+    /// Verifies a template token, which need not name the session.
     pub(super) async fn template_token(
         &self,
         minted: Minted,
@@ -66,7 +69,7 @@ impl Verifier {
         self.verified(minted, session, false).await
     }
 
-    /// Verifies a token by Clerk's own clock where the answer told it, and finds how long it is good for.
+    /// Verifies a token by Clerk's clock if the answer has a `Date`, and computes its life.
     async fn verified(
         &self,
         minted: Minted,
@@ -107,12 +110,13 @@ impl Verifier {
         if seconds == 0 || by_itself > ABSURD_LIFE {
             return Err(untrusted("absurd_token_life"));
         }
-        // All these times are whole seconds, cut off: up to one of them has passed already.
+        // All these times are truncated to seconds, so up to one second of the life has passed already.
         let life = Duration::from_secs(seconds).min(LONGEST_LIFE);
         let life = life.saturating_sub(Duration::from_secs(1)).max(life / 2);
         Ok((token, TokenLife { left: timing.left, life }))
     }
 
+    /// Warns once if this machine's clock differs from Clerk's.
     fn compare(&self, date: SystemTime, wall: SystemTime) {
         let off = date.duration_since(wall).unwrap_or_else(|before| before.duration());
         if off > CLOCK_OFF && !self.warned_of_clock.swap(true, Ordering::Relaxed) {
@@ -125,7 +129,7 @@ impl Verifier {
     }
 }
 
-/// An answer came, but the token in it can't be relied on: no sign of Clerk being away.
+/// The error for a token that cannot be relied on. Since Clerk has answered, it is not an outage.
 fn untrusted(code: &str) -> MintError {
     MintError::Api(ApiError::coded(ErrorClass::Untrusted, code))
 }

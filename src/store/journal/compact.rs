@@ -1,4 +1,4 @@
-//! The file written anew, without what is of no use any more.
+//! Rewrites the file without its garbage.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,37 +11,37 @@ use super::{Out, State, place};
 use crate::sync::lock;
 
 impl Journal {
-    /// Puts a file that holds just the state in the place of this one. Where that fails, this one goes on.
+    /// Replaces the file with one that holds only the current state. If this fails, the old file stays in use.
     pub(super) fn compact<S: State>(&mut self, state: &Mutex<S>) {
-        let beside = place::beside(&self.path);
-        match self.rewrite(&beside, state) {
+        let new_path = place::compaction_path(&self.path);
+        match self.rewrite(&new_path, state) {
             Ok(()) => (self.torn, self.behind, self.failed) = (false, false, None),
             Err(error) => {
                 self.batch.forget();
-                // It may hold secrets. If it can't be removed, the next attempt or start tries again.
-                let _ = place::remove(&beside);
+                // The file may hold secrets. If it can't be removed, the next compaction or start tries again.
+                let _ = place::remove(&new_path);
                 self.tell(&error);
             }
         }
     }
 
-    fn rewrite<S: State>(&mut self, beside: &Path, state: &Mutex<S>) -> io::Result<()> {
-        place::remove(beside)?;
-        let file = place::create(beside)?;
-        // Whoever compacts it, as an administrator may who looks into it: it stays its owner's.
+    fn rewrite<S: State>(&mut self, new_path: &Path, state: &Mutex<S>) -> io::Result<()> {
+        place::remove(new_path)?;
+        let file = place::create(new_path)?;
+        // The owner must stay the same even if an administrator's process compacts the file.
         place::give_to_owner_of(&self.file, &file)?;
-        // Held before it has the name that others look for.
+        // Lock the file before it gets its final name, under which other processes open it.
         file.try_lock()?;
         let (body, end, lines) = self.write_out(&file, state)?;
-        // Or a crash leaves an empty file where a full one was.
+        // Without this, a crash after the rename may leave an empty file.
         file.sync_all()?;
-        // Somebody may have moved our file away, and another process have made its own.
+        // The file may have been moved away, and another process may have created a new one.
         if place::names(&self.path, &self.file)? == Some(false) {
             return Err(io::Error::other("another file has taken its place"));
         }
-        fs::rename(beside, &self.path)?;
-        place::commit(&self.path);
-        // Closing the old one lets go of it.
+        fs::rename(new_path, &self.path)?;
+        place::sync_directory(&self.path);
+        // This closes the old file, and so releases its lock.
         (self.file, self.body, self.end, self.lines) = (file, body, end, lines);
         Ok(())
     }

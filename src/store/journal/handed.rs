@@ -1,7 +1,7 @@
-//! Entries that another process hands to the holder of a file: each a file of its own, beside that one.
+//! Entries that another process hands to the holder of a journal: each is a file next to the journal.
 //!
-//! Whoever can plant a client token could later take over the sessions that are opened on it. So what is taken in must
-//! belong to whom the file itself belongs to, and be nobody else's business.
+//! An attacker who can plant a client token could take over the sessions that are later opened with it. So an entry is
+//! accepted only if its file belongs to the owner of the journal, and is not accessible to other users.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,25 +15,25 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::lines::{Batch, Lines, Piece};
-use super::log::PATIENCE;
+use super::log::RETRY_INTERVAL;
 use super::open::Header;
 use super::place;
 use crate::sync::lock;
 
-/// The largest such file.
+/// The size limit of an entry's file.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// What it is called once it is whole, and before.
+/// Parts of the file's name: once it is complete, and before that.
 const WHOLE: &str = "enrolled";
 const BEGUN: &str = "enrolling";
 
-/// A look into the directory serves for so long: whoever is refused for want of a device may ask as often as they like.
+/// The directory is read at most once per interval, since clients can cause misses at any rate.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Writing one takes no longer, so what is older was left by a crash.
+/// Writing an entry takes less time than this, so an older incomplete file was left by a crash.
 const LEFT: Duration = Duration::from_secs(60);
 
-/// Puts one entry beside a file that somebody else holds. The holder sees all of it or nothing.
+/// Writes an entry next to a journal that another process holds. The holder sees the complete entry or none.
 pub(in crate::store) fn hand_in(path: &Path, format: &'static str, line: &impl Serialize) -> io::Result<()> {
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("there is no randomness"))?;
@@ -45,8 +45,8 @@ pub(in crate::store) fn hand_in(path: &Path, format: &'static str, line: &impl S
     let (begun, whole) = (named(BEGUN), named(WHOLE));
     let written = write(path, &begun, format, line).and_then(|()| fs::rename(&begun, whole));
     match written {
-        Ok(()) => place::commit(path),
-        // It may hold a secret.
+        Ok(()) => place::sync_directory(path),
+        // The file may hold a secret.
         Err(_) => _ = place::remove(&begun),
     }
     written
@@ -54,7 +54,7 @@ pub(in crate::store) fn hand_in(path: &Path, format: &'static str, line: &impl S
 
 fn write(path: &Path, begun: &Path, format: &'static str, line: &impl Serialize) -> io::Result<()> {
     let file = place::create(begun)?;
-    // The holder would leave it alone, and tell nobody who can do something about it.
+    // The holder would ignore the file, and only log that, where the caller doesn't see it.
     if file.metadata()?.uid() != fs::symlink_metadata(path)?.uid() {
         let why = "the file belongs to another user, and that user has to do this";
         return Err(io::Error::new(ErrorKind::PermissionDenied, why));
@@ -67,31 +67,31 @@ fn write(path: &Path, begun: &Path, format: &'static str, line: &impl Serialize)
     file.sync_all()
 }
 
-/// Where entries are handed in, as the holder of the file sees it.
-pub(in crate::store) struct Tray {
+/// The entries that were handed in, as the holder of the journal sees them.
+pub(in crate::store) struct Inbox {
     path: PathBuf,
     owner: u32,
-    /// Held while looking, so that each entry is taken in once.
+    /// Locked while the directory is read, so that each entry is accepted once.
     last: Mutex<Last>,
 }
 
-/// When there was last a look, and something that was left alone and logged.
+/// When the directory was last read, and when an ignored file was last logged.
 #[derive(Default)]
 struct Last {
     look: Option<Instant>,
     warning: Option<Instant>,
 }
 
-impl Tray {
+impl Inbox {
     pub(super) fn new(path: PathBuf, file: &File) -> io::Result<Self> {
-        // Of the file that is held: by now the path may be another's.
+        // Take the owner from the open file: the path may name another file by now.
         let owner = file.metadata()?.uid();
-        let tray = Self { path, owner, last: Mutex::default() };
-        tray.sweep();
-        Ok(tray)
+        let inbox = Self { path, owner, last: Mutex::default() };
+        inbox.sweep();
+        Ok(inbox)
     }
 
-    /// As [`collect`](Self::collect), unless there was a look just now.
+    /// Like [`collect`](Self::collect), but does nothing if the directory was read less than an interval ago.
     pub(in crate::store) fn collect_if_due(&self, format: &str, accept: impl FnMut(&[u8]) -> bool) {
         if self.is_due(Instant::now()) {
             self.collect(format, accept);
@@ -102,8 +102,8 @@ impl Tray {
         lock(&self.last).look.is_none_or(|at| now.saturating_duration_since(at) >= LOOK)
     }
 
-    /// Takes in what has been handed in: offers each entry's line, and removes the file of one that is accepted.
-    /// Anything else is left as it is.
+    /// Passes each entry's line to `accept`, and removes the file if that returns `true`. All other files are left
+    /// unchanged.
     pub(in crate::store) fn collect(&self, format: &str, mut accept: impl FnMut(&[u8]) -> bool) {
         let mut last = lock(&self.last);
         last.look = Some(Instant::now());
@@ -117,11 +117,11 @@ impl Tray {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
             };
-            if last.warning.is_none_or(|at| at.elapsed() >= PATIENCE) {
+            if last.warning.is_none_or(|at| at.elapsed() >= RETRY_INTERVAL) {
                 last.warning = Some(Instant::now());
                 tracing::warn!(
                     path = %path.display(), why,
-                    "what was handed in for a store's file is left alone: see who put it there, and remove it"
+                    "a file that was handed in to a store is ignored: find out which user created it, and remove it"
                 );
             }
         }
@@ -131,21 +131,21 @@ impl Tray {
         let refused = |why| Err(io::Error::new(ErrorKind::InvalidData, why));
         let found = fs::symlink_metadata(path)?;
         if !found.is_file() {
-            return refused("it is no regular file");
+            return refused("it is not a regular file");
         }
         if found.uid() != self.owner {
             return refused("it belongs to another user than the store's file");
         }
         if found.mode() & 0o077 != 0 {
-            return refused("it is open to others: its mode must be 600");
+            return refused("other users can access it: its mode must be 600");
         }
         if found.len() > MAX_FILE {
             return refused("it is too large");
         }
-        // For writing, too: should it have become a pipe since the look, that doesn't wait for the other end.
+        // Open for writing, too: if the path names a FIFO by now, opening it read-only would block.
         let file = File::options().read(true).write(true).open(path)?;
         if !place::is_same(&found, &file.metadata()?) {
-            return refused("it was replaced in the very moment");
+            return refused("it was replaced at the same moment");
         }
         let mut lines = Lines::new(&file);
         let Some(Piece::Line(header)) = lines.next()? else { return refused(NO_ENTRY) };
@@ -157,7 +157,7 @@ impl Tray {
         if lines.next()?.is_some() { refused(NO_ENTRY) } else { Ok(line) }
     }
 
-    /// Removes what crashes have left. It may hold secrets.
+    /// Removes incomplete files that a crash has left, since they may hold secrets.
     fn sweep(&self) {
         for path in self.named(BEGUN) {
             let written = fs::symlink_metadata(&path).and_then(|found| found.modified());
@@ -167,7 +167,7 @@ impl Tray {
         }
     }
 
-    /// The files of this stage. A directory that can't be read has none.
+    /// The files of this stage. If the directory can't be read, there are none.
     fn named(&self, stage: &str) -> impl Iterator<Item = PathBuf> {
         let prefix = prefix(&self.path, stage);
         let entries = self.path.parent().and_then(|directory| fs::read_dir(directory).ok());
@@ -189,7 +189,7 @@ fn prefix(path: &Path, stage: &str) -> OsString {
 }
 
 #[cfg(test)]
-impl Tray {
+impl Inbox {
     pub(in crate::store) fn forget_look(&self) {
         lock(&self.last).look = None;
     }
@@ -201,15 +201,15 @@ mod tests {
     use crate::store::testing::Dir;
 
     #[test]
-    fn a_look_serves_for_a_moment() {
+    fn the_directory_is_read_once_per_interval() {
         let dir = Dir::new();
         let file = place::create(&dir.path("devices")).unwrap();
-        let tray = Tray::new(dir.path("devices"), &file).unwrap();
+        let inbox = Inbox::new(dir.path("devices"), &file).unwrap();
         let before = Instant::now();
-        assert!(tray.is_due(before));
-        tray.collect("any", |_| true);
-        assert!(!tray.is_due(before), "read before the look, and used after it");
-        let looked = lock(&tray.last).look.unwrap();
-        assert!(!tray.is_due(looked + LOOK - Duration::from_nanos(1)) && tray.is_due(looked + LOOK));
+        assert!(inbox.is_due(before));
+        inbox.collect("any", |_| true);
+        assert!(!inbox.is_due(before), "an instant from before the look is not due either");
+        let looked = lock(&inbox.last).look.unwrap();
+        assert!(!inbox.is_due(looked + LOOK - Duration::from_nanos(1)) && inbox.is_due(looked + LOOK));
     }
 }

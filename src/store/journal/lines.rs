@@ -1,4 +1,5 @@
-//! Lines in and out through buffers that never grow, since growing leaves copies behind, and that are wiped.
+//! Reads and writes lines through buffers that are wiped, and never grow: a reallocation would leave a copy of a
+//! secret.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -6,17 +7,17 @@ use std::io::{self, ErrorKind, Read, Write};
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The longest line: the most text that an entry may hold, each byte of it escaped, and what stands around it.
+/// The longest line: an entry with the most text that it may hold, every byte of it escaped, and the JSON around it.
 pub(super) const MAX_LINE: usize = 128 * 1024;
 
-/// What stands next in a file.
+/// The next piece of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
-    /// A line, without its end.
+    /// A line, without the newline.
     Line(&'a [u8]),
-    /// What is longer than any line of ours.
+    /// A line that is longer than any valid one.
     TooLong,
-    /// What follows the last line: a line that was cut off as it was written.
+    /// Text after the last newline: a line whose writer was interrupted.
     Torn(&'a [u8]),
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Lines<'f> {
     buffer: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
-    /// Up to where the file is whole lines.
+    /// The offset of the end of the last whole line so far.
     whole: u64,
 }
 
@@ -35,7 +36,6 @@ impl<'f> Lines<'f> {
         Self { file, buffer: Zeroizing::new(vec![0; MAX_LINE]), start: 0, end: 0, whole: 0 }
     }
 
-    /// Up to where the file has been whole lines so far.
     pub(super) fn whole(&self) -> u64 {
         self.whole
     }
@@ -75,12 +75,12 @@ impl<'f> Lines<'f> {
     }
 }
 
-/// Lines on their way into a file.
+/// Lines to write to a file.
 pub(super) struct Batch(Zeroizing<Vec<u8>>);
 
 impl Batch {
     pub(super) fn new() -> Self {
-        // As much as there can be before it has to be written, and one line more: it never grows.
+        // Room for one line more than the size from which on `is_due` returns true, so the buffer never grows.
         Self(Zeroizing::new(Vec::with_capacity(2 * MAX_LINE)))
     }
 
@@ -96,19 +96,19 @@ impl Batch {
         Ok((self.0.len() - before) as u64)
     }
 
-    /// Whether it has to be written before anything more is added.
+    /// Whether the batch must be written before another line is added.
     pub(super) fn is_due(&self) -> bool {
         self.0.len() > MAX_LINE
     }
 
-    /// Hands all of it to the system, and forgets it, whatever comes of that.
+    /// Writes all lines to the file. The batch is then wiped, even if that failed.
     pub(super) fn write(&mut self, mut file: &File) -> io::Result<()> {
         let written = file.write_all(&self.0);
         self.forget();
         written
     }
 
-    /// Wipes what has not been written.
+    /// Wipes the lines that have not been written.
     pub(super) fn forget(&mut self) {
         self.0.as_mut_slice().zeroize();
         self.0.clear();

@@ -1,4 +1,4 @@
-//! The changes, written down one by one.
+//! Appends changes to the journal.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -9,32 +9,32 @@ use serde::Serialize;
 
 use super::lines::Batch;
 
-/// Garbage that is put up with, besides twice as much of it as there is of use.
+/// A compaction is due when the garbage exceeds twice the live lines by this many lines.
 const MAX_GARBAGE: usize = 10_000;
 
-/// How often a file that can't be used is logged, and a compaction that failed is tried again.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// The interval for logging a file that can't be written, and for retrying a failed compaction.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Journal {
     pub(super) path: PathBuf,
     pub(super) format: &'static str,
     pub(super) file: File,
     pub(super) batch: Batch,
-    /// Where the header ends.
+    /// The offset of the end of the header.
     pub(super) body: u64,
-    /// Where the last whole line ends, and the next one goes.
+    /// The offset of the end of the last whole line, where the next one is written.
     pub(super) end: u64,
     pub(super) lines: usize,
-    /// There may be something behind `end`.
+    /// There may be a partial line after `end`.
     pub(super) torn: bool,
-    /// A change is not in the file, so only a compaction makes it right again.
+    /// The file lacks a change, which only a compaction can add.
     pub(super) behind: bool,
-    /// When something last went wrong that was logged.
+    /// When an error was last logged.
     pub(super) failed: Option<Instant>,
 }
 
 impl Journal {
-    /// Notes a change down. Where that fails, memory goes on without the file.
+    /// Appends a change. If this fails, the store continues in memory.
     pub(super) fn append(&mut self, line: &impl Serialize) {
         match self.try_append(line) {
             Ok(length) => {
@@ -58,7 +58,7 @@ impl Journal {
         Ok(length)
     }
 
-    /// Takes all changes back.
+    /// Removes all changes from the file.
     pub(super) fn clear(&mut self) {
         (self.end, self.lines) = (self.body, 0);
         match self.cut(self.body) {
@@ -71,7 +71,7 @@ impl Journal {
         }
     }
 
-    /// Leaves nothing behind this, and goes on there.
+    /// Truncates the file at this offset, and continues there.
     pub(super) fn cut(&mut self, end: u64) -> io::Result<()> {
         self.file.set_len(end)?;
         self.file.seek(SeekFrom::Start(end))?;
@@ -79,29 +79,28 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the file should be written anew, of which so many lines are of use.
+    /// Whether the file should be compacted. `live` is the number of lines that are still needed.
     pub(super) fn is_due(&self, live: usize) -> bool {
         let garbage = self.lines.saturating_sub(live);
-        (self.behind || garbage > live.saturating_mul(2).saturating_add(MAX_GARBAGE))
-            && self.is_patience_over()
+        (self.behind || garbage > live.saturating_mul(2).saturating_add(MAX_GARBAGE)) && self.may_retry()
     }
 
     pub(super) fn is_behind(&self) -> bool {
         self.behind
     }
 
-    /// Logs that the file can't be written to, once a minute. What the system says holds nothing of ours.
+    /// Logs that the file can't be written, at most once a minute. The operating system's error quotes no secrets.
     pub(super) fn tell(&mut self, error: &io::Error) {
-        if self.is_patience_over() {
+        if self.may_retry() {
             self.failed = Some(Instant::now());
             tracing::error!(
                 path = %self.path.display(), %error,
-                "a store's file can't be written to: what changes is lost at the next start, unless that ends before"
+                "a store's file can't be written: changes are lost at the next start unless writing succeeds before"
             );
         }
     }
 
-    fn is_patience_over(&self) -> bool {
-        self.failed.is_none_or(|failed| failed.elapsed() >= PATIENCE)
+    fn may_retry(&self) -> bool {
+        self.failed.is_none_or(|failed| failed.elapsed() >= RETRY_INTERVAL)
     }
 }

@@ -1,8 +1,8 @@
-//! A file that what is kept can be read from again: one JSON line per change, behind a header.
+//! A journal of the changes to a store: a file with a header line, and then one JSON line per change.
 //!
-//! Each change is handed to the system at once, so that a killed process loses nothing. It is not forced to the disk: a
-//! machine that loses power may lose the last seconds, and what that costs is a sign-in more. Lines that later ones have
-//! made void are garbage; when there is much of it, the file is written anew.
+//! Each change is written to the operating system at once, so that a killed process loses nothing. It is not synced to
+//! the disk: a power failure may lose the last seconds, which costs another sign-in. Lines that later lines have
+//! replaced are garbage. The file is compacted when there is too much of it.
 
 mod compact;
 #[cfg(unix)]
@@ -24,31 +24,31 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 
-pub(super) use self::handed::{Tray, hand_in};
+pub(super) use self::handed::{Inbox, hand_in};
 use self::lines::Batch;
 use self::log::Journal;
 use super::error::StoreError;
 use crate::sync::lock;
 
-/// What is kept, as the journal sees it.
+/// The state of a store, as the journal sees it.
 pub(super) trait State {
-    /// What the file's header calls it.
+    /// The format's name in the file's header.
     const FORMAT: &'static str;
 
-    /// Makes the change that a line tells of; `false` where it tells of none.
+    /// Applies the change of a line. Returns `false` if the line is not a valid change.
     fn replay(&mut self, line: &[u8]) -> bool;
 
-    /// Forgets what is over by now, after all lines are read.
+    /// Removes the entries that have ended, after all lines are read.
     fn replayed(&mut self);
 
     /// How many lines [`write_out`](Self::write_out) writes.
     fn len(&self) -> usize;
 
-    /// Writes the lines that make this state out of an empty one.
+    /// Writes the lines that rebuild this state from an empty one.
     fn write_out(&self, out: &mut Out<'_>) -> io::Result<()>;
 }
 
-/// Where a whole state goes.
+/// The output of a compaction.
 pub(super) struct Out<'a> {
     file: &'a File,
     batch: &'a mut Batch,
@@ -64,16 +64,16 @@ impl Out<'_> {
     }
 }
 
-/// A state in memory, and the file that it comes back from.
+/// A state in memory with its journal.
 ///
-/// Who reads doesn't wait for the disk, only for a whole state to be handed to the system. Who changes something takes
-/// the journal's lock first, so that the lines stand in the order of the changes.
-pub(super) struct Kept<S: State> {
+/// Readers don't wait for the disk, except while a compaction writes the state out. A change takes the journal's lock
+/// first, so that the lines are in the order of the changes.
+pub(super) struct Persistent<S: State> {
     journal: Mutex<Journal>,
     state: Mutex<S>,
 }
 
-impl<S: State> Kept<S> {
+impl<S: State> Persistent<S> {
     pub(super) fn open(path: &Path, empty: S) -> Result<Self, StoreError> {
         let state = Mutex::new(empty);
         let journal = Mutex::new(Journal::open(path, &state)?);
@@ -81,16 +81,16 @@ impl<S: State> Kept<S> {
     }
 
     /// Where other processes hand entries in.
-    pub(super) fn tray(&self) -> Result<Tray, StoreError> {
+    pub(super) fn inbox(&self) -> Result<Inbox, StoreError> {
         let journal = lock(&self.journal);
-        Tray::new(journal.path.clone(), &journal.file).map_err(|error| StoreError::io(&journal.path, error))
+        Inbox::new(journal.path.clone(), &journal.file).map_err(|error| StoreError::io(&journal.path, error))
     }
 
     pub(super) fn read<R>(&self, read: impl FnOnce(&S) -> R) -> R {
         read(&lock(&self.state))
     }
 
-    /// Makes a change, and notes it down unless it says that it is none.
+    /// Makes a change, and appends it to the journal unless it returns `None`.
     pub(super) fn change<R>(
         &self,
         line: &impl Serialize,
@@ -108,7 +108,7 @@ impl<S: State> Kept<S> {
         Some(changed)
     }
 
-    /// Makes the change that leaves nothing, in the file neither.
+    /// Makes a change that empties the state, and truncates the file.
     pub(super) fn clear<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let mut journal = lock(&self.journal);
         let changed = change(&mut lock(&self.state));
@@ -118,18 +118,18 @@ impl<S: State> Kept<S> {
 }
 
 #[cfg(test)]
-impl<S: State> Kept<S> {
+impl<S: State> Persistent<S> {
     pub(super) fn compact(&self) {
         lock(&self.journal).compact(&self.state);
     }
 
-    /// Goes on with another opening of the file: one that can't be written to, say.
+    /// Continues with another file handle, such as a read-only one.
     pub(super) fn swap_file(&self, file: File) {
         lock(&self.journal).file = file;
     }
 }
 
-impl<S: State> Drop for Kept<S> {
+impl<S: State> Drop for Persistent<S> {
     fn drop(&mut self) {
         let mut journal = lock(&self.journal);
         if journal.is_behind() {

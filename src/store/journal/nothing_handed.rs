@@ -1,4 +1,4 @@
-//! Nothing is handed in where a file's owner, and what others may do with it, can't be told for sure.
+//! No inbox on this platform, because the owner and the permissions of a file can't be checked reliably.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -10,9 +10,9 @@ pub(in crate::store) fn hand_in(_: &Path, _: &'static str, _: &impl Serialize) -
     Err(ErrorKind::Unsupported.into())
 }
 
-pub(in crate::store) struct Tray;
+pub(in crate::store) struct Inbox;
 
-impl Tray {
+impl Inbox {
     pub(super) fn new(_: PathBuf, _: &File) -> io::Result<Self> {
         Ok(Self)
     }

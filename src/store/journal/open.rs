@@ -1,4 +1,4 @@
-//! A file that may hold what was kept, read again.
+//! Opens a journal and replays it.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use super::{State, place};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::sync::lock;
 
-/// To be raised with every change that an older reader would get wrong.
+/// Must be raised with every change that an older reader would misread.
 const VERSION: u32 = 1;
 
 /// The first line.
@@ -40,24 +40,24 @@ impl Header<'_> {
 }
 
 impl Journal {
-    /// Opens a file and makes the changes that it tells of. Nothing is done to a file that isn't one of ours.
+    /// Opens a file and replays its changes. A file that is not a journal of this state is left unchanged.
     pub(super) fn open<S: State>(path: &Path, state: &Mutex<S>) -> Result<Self, StoreError> {
-        // Made absolute, since the program may go to another directory before the file is written anew.
+        // Make the path absolute, since the program may change its directory before the next compaction.
         let path = std::path::absolute(path).map_err(|error| StoreError::io(path, error))?;
         let failed = |error| StoreError::io(&path, error);
         let file = place::open(&path)?;
 
         let mut lines = Lines::new(&file);
         let is_new = match lines.next().map_err(failed)? {
-            // Empty, as `touch` makes it, or as we did before we were killed over the first line.
+            // An empty file, or one whose writer was killed before it finished the first line.
             None => true,
             Some(Piece::Torn(piece)) if Header::begins_with(S::FORMAT, piece) => true,
             Some(Piece::Line(line)) if Header::is_at(S::FORMAT, line) => false,
             Some(_) => return Err(StoreError::new(StoreErrorKind::Format, &path)),
         };
         place::tighten(&path, &file).map_err(failed)?;
-        // What a crash in the middle of a compaction has left.
-        let _ = place::remove(&place::beside(&path));
+        // A crash during a compaction may have left this file.
+        let _ = place::remove(&place::compaction_path(&path));
 
         let body = lines.whole();
         let (mut whole_lines, mut unread) = (0, 0_usize);
@@ -73,7 +73,7 @@ impl Journal {
         let live = held.len();
         drop(held);
         if unread > 0 {
-            // What a disk does to a file when the power goes is no reason not to start again.
+            // A power failure may damage a file. That must not keep the program from starting.
             tracing::warn!(path = %path.display(), lines = unread, "a store's file is damaged; the rest of it is used");
         }
 

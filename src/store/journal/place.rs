@@ -1,4 +1,4 @@
-//! A file of our own: held by one, readable by its owner alone.
+//! The file of a journal: locked by one process, and readable only by its owner.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::store::error::{StoreError, StoreErrorKind};
 
-/// Each further attempt means that somebody made, removed or replaced the file in the very moment.
+/// Another attempt is needed only if another process created, removed or replaced the file at the same moment.
 const ATTEMPTS: usize = 16;
 
-/// Opens the file, or makes it, and takes hold of it until it is closed.
+/// Opens or creates the file, and locks it until it is closed.
 ///
-/// A link is refused, too, though links among the directories above are fine. A compaction renames a new file over the
-/// path: that would replace the link and leave the old file, with its secrets, where it leads. And whoever may put a link
-/// into a shared directory would choose where the secrets are written.
+/// A symbolic link is an error, although the directories of the path may be links. A compaction renames a new file over
+/// the path, which would replace the link and leave the old file, with its secrets, at the target. In a shared
+/// directory a link would also let another user choose where the secrets are written.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let failed = |error| StoreError::io(path, error);
     for _ in 0..ATTEMPTS {
@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
         };
         let file = match opened {
             Ok(file) => file,
-            // It has gone, or come, since the look.
+            // The file was created or removed since `symlink_metadata`.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             Err(error) if error.kind() == ErrorKind::NotFound && has_parent(path) => continue,
             Err(error) => return Err(failed(error)),
@@ -37,7 +37,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::WouldBlock) => return Err(StoreError::new(StoreErrorKind::InUse, path)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        // Between opening and locking its holder may have renamed a new file over it, and have let go of this one.
+        // Before we got the lock, the last holder may have renamed a new file over this one.
         if names(path, &file).map_err(failed)? == Some(true) {
             return Ok(file);
         }
@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     Err(StoreError::new(StoreErrorKind::InUse, path))
 }
 
-/// Makes a file that wasn't there, not even as a link that leads nowhere.
+/// Creates a file. The path must not exist, not even as a dangling link.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -54,7 +54,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether the path names this open file; `None` where it names nothing.
+/// Whether the path names this open file. `None` if the path doesn't exist.
 pub(super) fn names(path: &Path, file: &File) -> io::Result<Option<bool>> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(found.is_file() && is_same(&found, &file.metadata()?))),
@@ -69,13 +69,13 @@ pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-// There is nothing stable to tell files apart by, and a file that is held open is not renamed over in the same way.
+// The standard library has no stable file identity here, and an open file can't be renamed over in the same way.
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
-/// Takes what others may do with the file away from them.
+/// Removes the permissions of other users.
 pub(super) fn tighten(path: &Path, file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -86,7 +86,7 @@ pub(super) fn tighten(path: &Path, file: &File) -> io::Result<()> {
             tracing::warn!(
                 path = %path.display(),
                 mode = %format_args!("{:o}", mode & 0o777),
-                "a store's file was open to others: its mode is 600 now; see who may have read it"
+                "a store's file was accessible to other users: its mode is 600 now; check which users may have read it"
             );
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn tighten(path: &Path, file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a new file its predecessor's owner's.
+/// Gives a new file the owner of the old one.
 pub(super) fn give_to_owner_of(old: &File, new: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -110,15 +110,15 @@ pub(super) fn give_to_owner_of(old: &File, new: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a compaction writes: always the same path, so that what a crash leaves there, secrets and all, is found.
-pub(super) fn beside(path: &Path) -> PathBuf {
+/// The path that a compaction writes to. It is always the same, so that a file with secrets is found after a crash.
+pub(super) fn compaction_path(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".compacting");
     path.with_file_name(name)
 }
 
-/// Removes a file; that there is none is just as well.
+/// Removes a file, if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -126,8 +126,8 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a renaming last. Not every system can, and without it an older state comes back at worst.
-pub(super) fn commit(path: &Path) {
+/// Syncs the directory after a rename. Not every platform can; at worst an older state is read after a power failure.
+pub(super) fn sync_directory(path: &Path) {
     if cfg!(unix)
         && let Some(directory) = path.parent()
     {

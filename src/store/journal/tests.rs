@@ -1,4 +1,4 @@
-//! What the file itself keeps to.
+//! Tests of the journal file.
 
 use std::error::Error as _;
 use std::fs::{self, File};
@@ -18,12 +18,12 @@ fn with(path: &std::path::Path, identifiers: &[&str]) -> DeviceFile {
 }
 
 #[test]
-fn what_was_put_is_there_after_a_restart_and_after_a_kill() {
+fn devices_are_restored_after_a_restart_and_after_a_kill() {
     let dir = Dir::new();
     let (path, killed) = (dir.path("devices"), dir.path("killed"));
     let devices = with(&path, &["a", "b"]);
     devices.remove("a");
-    // What the file holds at this moment is what a kill would leave.
+    // A copy of the file at this moment is what a kill would leave.
     fs::copy(&path, &killed).unwrap();
     assert_eq!(known(&DeviceFile::open(&killed).unwrap()), ["b"]);
     drop(devices);
@@ -33,7 +33,7 @@ fn what_was_put_is_there_after_a_restart_and_after_a_kill() {
 }
 
 #[test]
-fn a_line_that_was_cut_off_is_left_out() {
+fn a_truncated_line_is_ignored() {
     let dir = Dir::new();
     let path = dir.path("devices");
     drop(with(&path, &["a", "b"]));
@@ -48,7 +48,7 @@ fn a_line_that_was_cut_off_is_left_out() {
         drop(devices);
         assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["a", "c"]);
     }
-    // The header, too.
+    // The same for the header.
     for end in 0..whole.find('\n').unwrap() {
         fs::write(&path, &whole[..end]).unwrap();
         drop(with(&path, &["b"]));
@@ -57,7 +57,7 @@ fn a_line_that_was_cut_off_is_left_out() {
 }
 
 #[test]
-fn damage_in_the_middle_costs_no_more_than_itself() {
+fn a_damaged_line_does_not_affect_the_others() {
     let dir = Dir::new();
     let path = dir.path("devices");
     drop(with(&path, &["a", "b", "c"]));
@@ -71,14 +71,14 @@ fn damage_in_the_middle_costs_no_more_than_itself() {
         assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["a", "c"]);
         assert_eq!(text(&path).lines().count(), 3);
     }
-    // Without an end.
+    // A damaged line without a newline.
     fs::write(&path, [text(&path).as_bytes(), zeros.as_bytes()].concat()).unwrap();
     assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["a", "c"]);
     assert_eq!(text(&path).lines().count(), 3);
 }
 
 #[test]
-fn a_file_has_one_holder() {
+fn a_file_is_held_by_one_store() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let devices = with(&path, &["a"]);
@@ -86,7 +86,7 @@ fn a_file_has_one_holder() {
         let error = DeviceFile::open(&path).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::InUse);
         assert!(error.to_string().contains("held by another process") && error.path() == path);
-        // The new file is held, too.
+        // The file is still locked after a compaction.
         devices.compact();
     }
     drop(devices);
@@ -95,7 +95,7 @@ fn a_file_has_one_holder() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_refused_and_left_alone() {
+fn a_file_of_another_format_is_an_error_and_left_unchanged() {
     let dir = Dir::new();
     let path = dir.path("file");
     let long = "x".repeat(128 * 1024);
@@ -119,7 +119,7 @@ fn a_file_of_another_kind_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_is_no_file_or_out_of_reach_is_refused() {
+fn a_path_that_is_not_an_accessible_file_is_an_error() {
     let dir = Dir::new();
     let kind = |path| DeviceFile::open(path).unwrap_err().kind();
     assert_eq!(kind(dir.path("")), StoreErrorKind::NotAFile);
@@ -145,7 +145,7 @@ fn what_is_no_file_or_out_of_reach_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn c6_the_file_is_its_owners_alone() {
+fn c6_only_the_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
 
     let dir = Dir::new();
@@ -164,7 +164,7 @@ fn c6_the_file_is_its_owners_alone() {
 }
 
 #[test]
-fn the_file_is_written_anew_when_it_is_mostly_garbage() {
+fn the_file_is_compacted_when_it_is_mostly_garbage() {
     let dir = Dir::new();
     let path = dir.path("sessions");
     let sessions = SessionFile::open(&path).unwrap();
@@ -185,7 +185,7 @@ fn the_file_is_written_anew_when_it_is_mostly_garbage() {
 }
 
 #[test]
-fn c6_forgetting_everything_leaves_nothing_in_the_file() {
+fn c6_clearing_the_store_clears_the_file() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let devices = with(&path, &["a", "b"]);
@@ -198,21 +198,21 @@ fn c6_forgetting_everything_leaves_nothing_in_the_file() {
 }
 
 #[test]
-fn what_a_crash_left_beside_the_file_is_removed() {
+fn the_leftover_of_a_crashed_compaction_is_removed() {
     let dir = Dir::new();
-    let (path, beside) = (dir.path("devices"), dir.path(".devices.compacting"));
+    let (path, leftover) = (dir.path("devices"), dir.path(".devices.compacting"));
     drop(with(&path, &["a"]));
-    fs::write(&beside, "very-secret").unwrap();
+    fs::write(&leftover, "very-secret").unwrap();
     let devices = DeviceFile::open(&path).unwrap();
-    assert!(!beside.exists());
-    fs::write(&beside, "very-secret").unwrap();
+    assert!(!leftover.exists());
+    fs::write(&leftover, "very-secret").unwrap();
     devices.compact();
-    assert!(!beside.exists());
+    assert!(!leftover.exists());
     assert_eq!(known(&devices), ["a"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_written_to_does_not_stop_memory() {
+fn the_store_continues_in_memory_if_the_file_cannot_be_written() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let devices = with(&path, &["a", "b"]);
@@ -220,11 +220,11 @@ fn a_file_that_cannot_be_written_to_does_not_stop_memory() {
     devices.put("c", device("user_1", "very-secret"));
     devices.remove("a");
     assert_eq!(known(&devices), ["b", "c"]);
-    // It is made up for at the latest when the store goes.
+    // Dropping the store compacts the file, which adds the lost changes.
     drop(devices);
     assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["b", "c"]);
 
-    // Half a line got in before the disk was full, and then there was room again.
+    // Half a line was written before the disk was full, and then there was room again.
     let devices = DeviceFile::open(&path).unwrap();
     File::options().append(true).open(&path).unwrap().write_all(b"{\"put\":{\"iden").unwrap();
     devices.swap_file(File::open(&path).unwrap());
@@ -233,18 +233,14 @@ fn a_file_that_cannot_be_written_to_does_not_stop_memory() {
     devices.put("a", device("user_1", "very-secret"));
     let killed = dir.path("killed");
     fs::copy(&path, &killed).unwrap();
-    assert_eq!(
-        known(&DeviceFile::open(&killed).unwrap()),
-        ["a", "b", "c"],
-        "the removal is lost, and nothing else"
-    );
+    assert_eq!(known(&DeviceFile::open(&killed).unwrap()), ["a", "b", "c"], "only the removal is lost");
     drop(devices);
     assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["a", "c"]);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_was_replaced_is_not_written_over() {
+fn a_file_that_was_replaced_is_not_overwritten() {
     let dir = Dir::new();
     let path = dir.path("devices");
     let first = with(&path, &["a"]);
@@ -255,7 +251,7 @@ fn a_file_that_was_replaced_is_not_written_over() {
     drop((first, second));
     assert_eq!(known(&DeviceFile::open(&path).unwrap()), ["b"]);
 
-    // One that was removed comes back.
+    // A removed file is created again.
     let devices = with(&path, &["c"]);
     fs::remove_file(&path).unwrap();
     devices.compact();
@@ -264,7 +260,7 @@ fn a_file_that_was_replaced_is_not_written_over() {
 }
 
 #[test]
-fn threads_that_race_leave_the_file_as_memory_is() {
+fn concurrent_changes_leave_the_file_equal_to_memory() {
     let dir = Dir::new();
     let path = dir.path("sessions");
     let sessions = SessionFile::open_with_limit(&path, 50).unwrap();

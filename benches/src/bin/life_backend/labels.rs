@@ -1,16 +1,16 @@
-//! A recorder that keeps what metrics are called, to see that none tells a secret.
+//! A metrics recorder that stores names and labels, to check that none contains a secret.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-/// Names with their labels.
+/// The names of metrics, with their labels.
 #[derive(Clone, Default)]
 pub(super) struct Labels(Arc<Mutex<BTreeSet<String>>>);
 
 impl Labels {
-    /// Keeps those of all the process.
+    /// Installs the recorder for the whole process.
     pub(super) fn install() -> Self {
         let labels = Self::default();
         _ = metrics::set_global_recorder(labels.clone());
@@ -21,7 +21,7 @@ impl Labels {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, key: &Key) {
+    fn add(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_string());
     }
 }
@@ -34,17 +34,17 @@ impl Recorder for Labels {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        self.keep(key);
+        self.add(key);
         Counter::noop()
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        self.keep(key);
+        self.add(key);
         Gauge::noop()
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.keep(key);
+        self.add(key);
         Histogram::noop()
     }
 }

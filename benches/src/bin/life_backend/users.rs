@@ -1,4 +1,4 @@
-//! The users of an engine, and what they see of it.
+//! The users of an engine, and what they see.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,7 +11,7 @@ use tower_clerk::{Access, Clerk, Credentials, Rejection};
 
 use super::{PASSWORD, Tally};
 
-/// Who asks, and how often.
+/// The number of users and the rate of their requests.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
     pub(super) users: u32,
@@ -19,27 +19,27 @@ pub(super) struct Load {
     pub(super) token_life: Duration,
 }
 
-/// Users at it, until they are aborted.
+/// Users who send requests until they are aborted.
 pub(super) struct Users {
     tasks: JoinSet<()>,
     seen: Arc<Seen>,
 }
 
-/// What they saw.
+/// What the users saw.
 pub(super) struct Seen {
     users: u64,
     began: Instant,
     requests: AtomicU64,
     first: AtomicU64,
-    /// Times that somebody who hadn't been let in yet wasn't.
-    turned_away: Mutex<(Tally, Duration)>,
-    /// When all had been let in once, and how things stood then.
+    /// Rejections before the user's first accepted request, and the longest `Retry-After` among them.
+    early_rejections: Mutex<(Tally, Duration)>,
+    /// The time at which every user had been let in once, and the statistics at that time.
     warm: OnceLock<(Instant, Stats)>,
-    /// What those saw who had been let in, before and after that.
+    /// What users saw after their first accepted request, before and after `warm`.
     later: [Mutex<Later>; 2],
 }
 
-/// What is seen after one's first.
+/// What users saw after their first accepted request.
 #[derive(Clone, Default)]
 pub(super) struct Later {
     pub(super) waits: Vec<Duration>,
@@ -57,7 +57,7 @@ impl Users {
             began: Instant::now(),
             requests: AtomicU64::new(0),
             first: AtomicU64::new(0),
-            turned_away: Mutex::default(),
+            early_rejections: Mutex::default(),
             warm: OnceLock::new(),
             later: Default::default(),
         });
@@ -91,17 +91,17 @@ impl Seen {
         self.began
     }
 
-    pub(super) fn turned_away(&self) -> u64 {
-        lock(&self.turned_away).0.values().sum()
+    pub(super) fn early_rejections(&self) -> u64 {
+        lock(&self.early_rejections).0.values().sum()
     }
 
-    pub(super) fn turned_away_by(&self) -> Tally {
-        lock(&self.turned_away).0.clone()
+    pub(super) fn early_rejections_by_code(&self) -> Tally {
+        lock(&self.early_rejections).0.clone()
     }
 
-    /// The longest that anybody was told to stay away.
-    pub(super) fn longest(&self) -> Duration {
-        lock(&self.turned_away).1
+    /// The longest `Retry-After` before a user's first accepted request.
+    pub(super) fn longest_retry_after(&self) -> Duration {
+        lock(&self.early_rejections).1
     }
 
     pub(super) fn warm(&self) -> Option<(Instant, Stats)> {
@@ -124,10 +124,10 @@ impl Seen {
         lock(&self.later[1]).clone()
     }
 
-    fn turn_away(&self, rejection: &Rejection) {
-        let mut turned_away = lock(&self.turned_away);
-        *turned_away.0.entry(name(rejection)).or_default() += 1;
-        turned_away.1 = turned_away.1.max(rejection.retry_after().unwrap_or_default());
+    fn reject_early(&self, rejection: &Rejection) {
+        let mut early = lock(&self.early_rejections);
+        *early.0.entry(name(rejection)).or_default() += 1;
+        early.1 = early.1.max(rejection.retry_after().unwrap_or_default());
     }
 
     fn let_in(&self, clerk: &Clerk) {
@@ -137,7 +137,7 @@ impl Seen {
     }
 }
 
-/// One user: a request now and then, and sooner or later as told where it was refused.
+/// One user, who sends requests at intervals, and after a rejection waits for `Retry-After`.
 async fn live(clerk: Clerk, credentials: Credentials, at: u32, load: Load, seen: Arc<Seen>) {
     let (mut dice, mut known) = (u64::from(at) * 2_654_435_761 + 1, false);
     tokio::time::sleep(load.every * at / load.users).await;
@@ -157,7 +157,7 @@ async fn live(clerk: Clerk, credentials: Credentials, at: u32, load: Load, seen:
                 if known {
                     *lock(&seen.later[usize::from(late)]).refused.entry(name(rejection)).or_default() += 1;
                 } else {
-                    seen.turn_away(rejection);
+                    seen.reject_early(rejection);
                 }
                 pause = rejection.retry_after();
             }
@@ -166,7 +166,7 @@ async fn live(clerk: Clerk, credentials: Credentials, at: u32, load: Load, seen:
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
-        // Four to six fifths, so that nobody stays in step.
+        // Four to six fifths of the interval, so that users don't stay in step.
         let usual =
             load.every * 4 / 5 + Duration::from_millis(dice % (load.every.as_millis() as u64 * 2 / 5));
         tokio::time::sleep(pause.unwrap_or(usual)).await;

@@ -1,4 +1,4 @@
-//! The way to the stand-in, with a look at what comes back.
+//! The transport to the stand-in, which counts responses.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use tower_clerk::transport::{Transport, TransportFuture};
 
 use super::Tally;
 
-/// A transport that counts answers other than 200.
+/// A transport that counts responses other than 200.
 #[derive(Clone)]
 pub(super) struct Wire {
     fake: FakeClerk,

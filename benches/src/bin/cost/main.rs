@@ -1,7 +1,9 @@
-//! Prints what a hit and a miss cost, with the goals beside it. Ends with 1 when a goal is missed that the machine has
-//! no part in: instructions, allocations, memory.
+//! Prints the cost of a hit and of a miss, with a goal for each number. Exits with code 1 if a goal is missed that
+//! doesn't depend on the machine: instructions, allocations, memory.
 //!
-//! Instructions need valgrind. With a number as its argument it takes so many sessions for the miss and for memory.
+//! Instructions need valgrind. The optional argument is the number of sessions for the miss and for memory.
+
+mod goals;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -12,16 +14,19 @@ use std::time::{Duration, Instant};
 use tower_clerk::{Access, Clerk, ClerkSession};
 use tower_clerk_benches::{Counting, Instance, Measured, Replay, Request, Subject, Visitor, drive, request};
 
+use self::goals::{Goals, Sort};
+
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Rounds, in each of which every subject has its turn. The best of many turns counts: what else the machine does only
-/// ever adds to them.
+/// Number of rounds. Each takes one sample of every subject, and a subject's best sample counts: other work on the
+/// machine only ever adds to a sample.
 const ROUNDS: usize = 41;
-const TURN: Duration = Duration::from_millis(4);
-/// Requests under valgrind.
+/// Minimum duration of a sample.
+const SAMPLE: Duration = Duration::from_millis(4);
+/// Number of requests under valgrind.
 const COUNTED: u64 = 10_000;
-/// The argument with which the program runs itself under valgrind.
+/// The argument that makes the program run under valgrind only send requests.
 const COUNT: &str = "--count";
 
 fn main() -> ExitCode {
@@ -56,7 +61,7 @@ fn report(sessions: usize) -> ExitCode {
     goals.print()
 }
 
-/// A way to send so many requests through a subject.
+/// Sends a number of requests through a subject.
 type Runner = Box<dyn FnMut(u64) + Send>;
 
 struct Runners<const N: usize>(String);
@@ -79,7 +84,8 @@ fn runners<const N: usize>(subject: Subject, instance: &Instance) -> [Runner; N]
 struct Row {
     subject: Subject,
     run: Runner,
-    turn: u64,
+    /// Number of requests in a sample.
+    batch: u64,
     times: Vec<f64>,
     allocations: f64,
     instructions: Option<f64>,
@@ -92,22 +98,22 @@ impl Row {
         let before = Counting::allocations();
         run(10_000);
         let allocations = (Counting::allocations() - before) as f64 / 10_000.0;
-        let mut turn = 100;
-        let turn = loop {
+        let mut batch = 100;
+        let batch = loop {
             let began = Instant::now();
-            run(turn);
-            if began.elapsed() >= TURN {
-                break turn;
+            run(batch);
+            if began.elapsed() >= SAMPLE {
+                break batch;
             }
-            turn *= 2;
+            batch *= 2;
         };
-        Self { subject, run, turn, times: Vec::new(), allocations, instructions: instructions(subject) }
+        Self { subject, run, batch, times: Vec::new(), allocations, instructions: instructions(subject) }
     }
 
-    fn take_turn(&mut self) {
+    fn sample(&mut self) {
         let began = Instant::now();
-        (self.run)(self.turn);
-        self.times.push(began.elapsed().as_secs_f64() * 1e9 / self.turn as f64);
+        (self.run)(self.batch);
+        self.times.push(began.elapsed().as_secs_f64() * 1e9 / self.batch as f64);
     }
 }
 
@@ -116,7 +122,7 @@ fn hits(goals: &mut Goals) {
     let _entered = instance.runtime().enter();
     let mut rows: Vec<Row> = Subject::ALL.map(|subject| Row::new(subject, &instance)).into();
     for _ in 0..ROUNDS {
-        rows.iter_mut().for_each(Row::take_turn);
+        rows.iter_mut().for_each(Row::sample);
     }
 
     println!("A request, one thread, best of {ROUNDS} interleaved rounds. Net is less the bare service.\n");
@@ -147,7 +153,7 @@ fn hits(goals: &mut Goals) {
             None => goals.unknown(&what, "there is no valgrind"),
         }
     }
-    // moka allocates now and then, for many reads together.
+    // Not an integer, because moka occasionally allocates for many reads at once.
     goals.at_most(Sort::Steady, "net allocations, hit", net(hit).1, 3.05);
     let whole = best(&hit.times);
     goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / best(&basic.times), 2.2);
@@ -155,9 +161,9 @@ fn hits(goals: &mut Goals) {
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
 }
 
-/// Instructions of one request, counted in a process of its own under valgrind.
+/// Returns the instructions of one request, counted by a separate process under valgrind.
 ///
-/// Only [`drive`] counts. Its name is given as both manglings have it, as valgrind knows to undo one of them.
+/// Only [`drive`] counts. It is named as in both mangling schemes, because valgrind can demangle only one of them.
 fn instructions(subject: Subject) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -194,7 +200,7 @@ fn threads(goals: &mut Goals) {
     goals.at_least(Sort::Timed, &what, *hit, 1.5);
 }
 
-/// Seconds that threads need for as many requests each.
+/// Returns the seconds in which each thread sends the same number of requests.
 fn together(runners: &mut [&mut Runner]) -> f64 {
     const REQUESTS: u64 = 20_000;
     let barrier = Barrier::new(runners.len());
@@ -222,7 +228,7 @@ fn misses(sessions: usize, goals: &mut Goals) {
     runtime.block_on(async {
         let replay = Replay::record(sessions + 1).await;
         let clerk = replay.engine().max_sessions(sessions as u64 + 1).build().expect("an engine");
-        // The key set, and everything that is done once.
+        // Fetches the key set and does all other one-time work.
         sign_in(&clerk, sessions).await;
         let (bytes, allocations) = (Counting::live_bytes(), Counting::allocations());
         let began = Instant::now();
@@ -236,7 +242,7 @@ fn misses(sessions: usize, goals: &mut Goals) {
         let jwt = sign_in(&clerk, 0).await.token().len();
         println!(
             "\n{sessions} sign-ins one after the other, answers made beforehand: {time:.1} µs each, {allocations:.0} \
-             allocations, {bytes:.0} bytes kept, of which {jwt} are the JWT."
+             allocations, {bytes:.0} bytes stored, of which {jwt} are the JWT."
         );
         let (few, many) = growth(&clerk, sessions);
         println!("A hit on one of 10 sessions takes {few:.0} ns net, on one of {sessions} {many:.0} ns.\n");
@@ -251,7 +257,8 @@ async fn sign_in(clerk: &Clerk, number: usize) -> ClerkSession {
     session.expect("a session")
 }
 
-/// Net nanoseconds of a hit on one of ten sessions, and on one of all, in an order that caches can't foresee.
+/// Returns the net nanoseconds of a hit on one of ten sessions, and on one of all, in an order that CPU caches can't
+/// predict.
 fn growth(clerk: &Clerk, sessions: usize) -> (f64, f64) {
     let requests: Vec<_> = (0..sessions).map(|number| request(&Replay::basic(number))).collect();
     let (mut hit, mut bare) = (Subject::layered(clerk.clone()), Subject::bare());
@@ -278,44 +285,4 @@ fn scattered(service: &mut impl Measured, requests: &[Request], times: usize) ->
 
 fn best(times: &[f64]) -> f64 {
     times.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-/// Whether the machine and its other work have a part in a number.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    Steady,
-    Timed,
-}
-
-#[derive(Default)]
-struct Goals {
-    lines: Vec<String>,
-    missed: bool,
-}
-
-impl Goals {
-    fn at_most(&mut self, sort: Sort, what: &str, value: f64, most: f64) {
-        self.add(sort, what, value, "at most", most, value <= most);
-    }
-
-    fn at_least(&mut self, sort: Sort, what: &str, value: f64, least: f64) {
-        self.add(sort, what, value, "at least", least, value >= least);
-    }
-
-    fn unknown(&mut self, what: &str, why: &str) {
-        self.lines.push(format!("{what:62}unknown: {why}"));
-    }
-
-    fn add(&mut self, sort: Sort, what: &str, value: f64, bound: &str, goal: f64, met: bool) {
-        let digits = if value < 1_000.0 { 2 } else { 0 };
-        let verdict = if met { "met" } else { "MISSED" };
-        self.lines.push(format!("{what:62}{value:>8.digits$}, {bound} {goal}: {verdict}"));
-        self.missed |= !met && sort == Sort::Steady;
-    }
-
-    fn print(self) -> ExitCode {
-        println!("Goals\n");
-        self.lines.iter().for_each(|line| println!("{line}"));
-        if self.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    }
 }

@@ -1,0 +1,211 @@
+//! From checked settings to an engine: which parts there are, and which of them share what.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::mint::{MintLimits, Minter};
+use super::pending_proofs::PendingProofs;
+use super::session_reaper::SessionReaper;
+use super::sign_in::SignIns;
+use super::trusted_credentials::TrustedCredentials;
+use super::{Clerk, Inner};
+use crate::clerk_api::Caller;
+use crate::clerk_api::bapi::{Bapi, SecretKey};
+use crate::clerk_api::fapi::Fapi;
+use crate::clock::{ClerkTime, Clock};
+use crate::counters::{Calls, Outcomes};
+use crate::flight::SingleFlight;
+use crate::instance::Instance;
+use crate::jitter::Jitter;
+use crate::jwt::{FetchFuture, Jwks};
+use crate::key::KeySecret;
+use crate::limits::{Attempts, Budget, CallLimiter, Denials, SignInLimiter, WarnThrottle};
+use crate::provider::{
+    Backend, BackendOptions, Devices, Frontend, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
+};
+use crate::sessions::{EndQueue, Revocations, Sessions, Users};
+use crate::settings::Settings;
+use crate::store::{DeviceStore, SessionStore};
+use crate::transport::Transport;
+
+/// The bound of each kind of flight (rule K7). The queue for the sign-in budget is far shorter; this bounds an engine
+/// without a budget.
+const MAX_FLIGHTS: usize = 10_000;
+
+/// A mint times out this long before the requests waiting on it, so that no request joins a flight that is about to
+/// fail.
+const MINT_MARGIN: Duration = Duration::from_millis(20);
+
+/// Checked settings.
+pub(crate) struct Setup {
+    pub(crate) instance: Instance,
+    pub(crate) issuer: String,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) secret: KeySecret,
+    pub(crate) settings: Settings,
+    pub(crate) budget: Budget,
+    pub(crate) devices: Arc<dyn DeviceStore>,
+    pub(crate) backend: Option<BackendSetup>,
+    pub(crate) clock: Clock,
+    pub(crate) jitter: Jitter,
+}
+
+/// Checked settings of the Backend API.
+pub(crate) struct BackendSetup {
+    pub(crate) base: Instance,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) key: SecretKey,
+    pub(crate) rate: (u32, Duration),
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) options: BackendOptions,
+}
+
+/// The parts that the others share.
+struct Shared {
+    settings: Settings,
+    budget: Budget,
+    clock: Clock,
+    time: Arc<ClerkTime>,
+    calls: Arc<Calls>,
+    jitter: Arc<Jitter>,
+    secret: Arc<KeySecret>,
+    revocations: Arc<Revocations>,
+}
+
+/// A provider, and the limiter of its password checks.
+type LimitedProvider = (Provider, Arc<SignInLimiter>);
+
+impl Clerk {
+    pub(crate) fn from_setup(setup: Setup) -> Self {
+        let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
+            setup;
+        let backend_rate = backend.as_ref().map(|backend| backend.rate);
+        // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
+        let longest_flight = 3 * settings.upstream_timeout + settings.sign_in_wait;
+        let shared = Shared {
+            settings,
+            budget,
+            clock,
+            time: Arc::new(ClerkTime::new(clock)),
+            calls: Arc::default(),
+            jitter: Arc::new(jitter),
+            secret: Arc::new(secret),
+            revocations: Arc::new(Revocations::new(longest_flight)),
+        };
+        let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
+        let (provider, limiter) = match backend {
+            None => shared.frontend(&fapi, devices),
+            Some(backend) => shared.backend(&fapi, backend),
+        };
+        let jwks = shared.jwks(&fapi);
+        let verifier = Verifier::new(Arc::clone(&jwks), issuer.into(), clock, Arc::clone(&shared.time));
+        let (calls, settings) = (Arc::clone(&shared.calls), shared.settings.clone());
+        Self(Arc::new(Inner {
+            sign_ins: Arc::new(shared.sign_ins(Arc::new(provider), limiter, verifier)),
+            sign_in_flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            openings: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            mint_flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            fapi,
+            calls,
+            jwks,
+            outcomes: Outcomes::default(),
+            backend_rate,
+            settings,
+            clock,
+        }))
+    }
+}
+
+impl Shared {
+    fn caller(&self, base: Instance, transport: Arc<dyn Transport>) -> Caller {
+        Caller::new(base, transport, self.clock, Arc::clone(&self.time), Arc::clone(&self.calls))
+    }
+
+    fn frontend(&self, fapi: &Arc<Fapi>, devices: Arc<dyn DeviceStore>) -> LimitedProvider {
+        let limiter = SignInLimiter::new(self.budget, self.clock);
+        let devices = Arc::new(Devices::new(devices, Arc::clone(&self.time)));
+        let frontend = Frontend::new(Arc::clone(fapi), devices, Arc::clone(&limiter), self.clock);
+        (Provider::Frontend(frontend), limiter)
+    }
+
+    fn backend(&self, fapi: &Arc<Fapi>, setup: BackendSetup) -> LimitedProvider {
+        let BackendSetup { base, transport, key, rate, sessions, options } = setup;
+        let clock = self.clock;
+        let bapi = Arc::new(Bapi::new(self.caller(base, transport), key, CallLimiter::new(rate, clock)));
+        let timing =
+            TimingEqualizer::new(self.settings.upstream_timeout / 2, clock, Arc::clone(&self.jitter));
+        let secret = Arc::clone(&self.secret);
+        let passwords = Passwords::new(bapi, timing, secret, clock, options.ignore_second_factor);
+        let open = OpenSessions::new(sessions, self.settings.max_sessions, Arc::clone(&self.time));
+        let tickets = SignInLimiter::new(self.budget, clock);
+        let revocations = Arc::clone(&self.revocations);
+        let lifetime = options.token_lifetime;
+        let backend = Backend::new(passwords, open, Arc::clone(fapi), tickets, revocations, lifetime);
+        let checks = Budget { sign_ins: Some(password_checks(rate)), ..self.budget };
+        (Provider::Backend(Box::new(backend)), SignInLimiter::new(checks, clock))
+    }
+
+    fn jwks(&self, fapi: &Arc<Fapi>) -> Arc<Jwks> {
+        let fetcher = Arc::clone(fapi);
+        let fetch = move || {
+            let fapi = Arc::clone(&fetcher);
+            Box::pin(async move { fapi.jwks().await }) as FetchFuture
+        };
+        Arc::new(Jwks::new(Box::new(fetch), self.clock, self.settings.upstream_timeout))
+    }
+
+    fn minter(&self, provider: &Arc<Provider>, verifier: Verifier) -> Minter {
+        Minter {
+            provider: Arc::clone(provider),
+            verifier,
+            clock: self.clock,
+            timeout: self.settings.upstream_timeout - MINT_MARGIN,
+            jitter: Arc::clone(&self.jitter),
+            revocations: Arc::clone(&self.revocations),
+            limits: MintLimits::default(),
+        }
+    }
+
+    fn sign_ins(
+        self,
+        provider: Arc<Provider>,
+        sign_in_limiter: Arc<SignInLimiter>,
+        verifier: Verifier,
+    ) -> SignIns {
+        let minter = Arc::new(self.minter(&provider, verifier));
+        let Self { settings, clock, time, jitter, secret, revocations, .. } = self;
+        let end_queue = EndQueue::new(provider.keeps_sessions());
+        let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
+        SignIns {
+            reaper: SessionReaper::new(Arc::clone(&provider), queue, clock, timeout),
+            provider,
+            secret,
+            minter,
+            sign_in_limiter,
+            circuit: Arc::default(),
+            denials: Denials::new(settings.negative_ttl),
+            attempts: Attempts::new(),
+            trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
+            pending_proofs: PendingProofs::new(settings.session_ttl),
+            sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),
+            users: Users::default(),
+            revocations,
+            end_queue,
+            settings,
+            clock,
+            time,
+            jitter,
+            misconfigured: Mutex::new(None),
+            warnings: WarnThrottle::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The part of the Backend API's budget that password checks may take: a quarter, at two calls each, so that half of it
+/// is always left to tokens.
+fn password_checks((calls, window): (u32, Duration)) -> (u32, Duration) {
+    // Spread as evenly as the calls themselves: a crowd that is let in at once would wait for its calls instead.
+    if calls >= 40 { (calls / 40, window / 10) } else { ((calls / 4).max(1), window) }
+}
