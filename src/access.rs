@@ -40,7 +40,7 @@ impl Access {
 
     /// Asks for a token of this JWT template in place of Clerk's own session token.
     ///
-    /// A template that cannot be minted is an error; the session token never takes its place (rule S8).
+    /// A template that cannot be minted is an error; the session token never takes its place.
     #[must_use]
     pub fn template(mut self, name: impl Into<String>) -> Self {
         self.scope.template = Some(TemplateName::parse(&name.into()));

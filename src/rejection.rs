@@ -118,7 +118,7 @@ impl RejectionKind {
 
 /// Why a request was not let in.
 ///
-/// The layer leaves it in the extensions of the *response* (rule A2), so that a tracing or metrics layer outside
+/// The layer leaves it in the extensions of the *response*, so that a tracing or metrics layer outside
 /// can see more than the client does. It never holds anything of the credentials.
 ///
 /// ```

@@ -12,7 +12,7 @@ use crate::access::Access;
 use crate::credentials::Decoding;
 use crate::session::ClerkSession;
 
-/// What becomes of the `Authorization` field before the inner service sees the request (rule A5).
+/// What becomes of the `Authorization` field before the inner service sees the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorizationHeader {

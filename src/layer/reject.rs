@@ -9,7 +9,7 @@ use crate::rejection::Rejection;
 /// Makes the body of a rejection.
 ///
 /// Any `Fn(&Rejection) -> Response<B>` is one. Whatever it returns, the layer sets the status, `Cache-Control`,
-/// `WWW-Authenticate` and `Retry-After` afterwards (rule A2), so that a body can't turn a refusal into a success.
+/// `WWW-Authenticate` and `Retry-After` afterwards, so that a body can't turn a refusal into a success.
 pub trait RejectionResponse<B>: Clone {
     /// A response with the body, and headers that go with it.
     fn rejection_response(&self, rejection: &Rejection) -> Response<B>;
