@@ -118,7 +118,7 @@ fn poll_on(runtime: &Runtime, call: &mut Call, mut turns: usize) {
 }
 
 #[test]
-fn d3_a_task_dropped_inside_spawn_does_not_lock_up() {
+fn p1_a_task_dropped_inside_spawn_does_not_lock_up() {
     for_both(|calls| {
         let closed = runtime().handle().clone();
         let entered = closed.enter();
@@ -129,7 +129,7 @@ fn d3_a_task_dropped_inside_spawn_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
+fn p1_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
     for_both(|calls| {
         let closing = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         let (begun, begin) = mpsc::channel();
@@ -152,7 +152,7 @@ fn d3_a_call_on_a_runtime_that_is_closing_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
+fn p1_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
     for_both(|calls| {
         let polled = poll_once(&mut calls.call());
         assert_eq!(polled, Poll::Ready(false));
@@ -161,7 +161,7 @@ fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_lock_up() {
 }
 
 #[test]
-fn d3_a_permit_that_is_free_takes_no_runtime() {
+fn p1_a_permit_that_is_free_takes_no_runtime() {
     for_both(|calls| {
         thread::sleep(2 * WINDOW);
         let polled = poll_once(&mut calls.call());
@@ -171,7 +171,7 @@ fn d3_a_permit_that_is_free_takes_no_runtime() {
 
 /// The task has not begun, or waits for the end of the window.
 #[test]
-fn d3_a_runtime_that_ends_leaves_the_limit_to_the_next() {
+fn p1_a_runtime_that_ends_leaves_the_limit_to_the_next() {
     for_both(|calls| {
         for turns in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
@@ -185,7 +185,7 @@ fn d3_a_runtime_that_ends_leaves_the_limit_to_the_next() {
 
 /// With a sign-in under way the task waits for nothing but its end.
 #[test]
-fn d3_a_runtime_that_ends_while_a_sign_in_is_under_way_leaves_the_limit_to_the_next() {
+fn p1_a_runtime_that_ends_while_a_sign_in_is_under_way_leaves_the_limit_to_the_next() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((1, WINDOW)), wait: 3 * BOUND, queue: 1024 };
@@ -213,7 +213,7 @@ fn d3_a_runtime_that_ends_while_a_sign_in_is_under_way_leaves_the_limit_to_the_n
 }
 
 #[test]
-fn d3_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
+fn p1_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
     for_both(|calls| {
         for turns in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
@@ -232,7 +232,7 @@ fn d3_a_call_that_waits_already_takes_over_from_a_runtime_that_ends() {
 
 /// Many runtimes that come and go: each call gets its permit, and none is lost.
 #[test]
-fn d3_calls_of_runtimes_that_come_and_go_all_get_their_permits() {
+fn p1_calls_of_runtimes_that_come_and_go_all_get_their_permits() {
     for_both(|calls| {
         let threads: Vec<_> = (0..4)
             .map(|at| {
@@ -275,7 +275,7 @@ fn on_wake(hook: impl FnOnce() + Send + 'static) -> Waker {
 }
 
 #[test]
-fn d3_a_waker_may_use_the_limit() {
+fn p1_a_waker_may_use_the_limit() {
     for_both(|calls| {
         let (woken, wakes) = mpsc::channel();
         let looks = || {
@@ -299,7 +299,7 @@ fn d3_a_waker_may_use_the_limit() {
 }
 
 #[test]
-fn d3_a_permit_that_cannot_be_delivered_goes_to_the_next() {
+fn p1_a_permit_that_cannot_be_delivered_goes_to_the_next() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((2, WINDOW)), wait: 3 * BOUND, queue: 1024 };
