@@ -153,7 +153,7 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
 }
 
 #[test]
-fn c6_no_metric_of_the_backend_road_shows_a_key_a_ticket_or_a_user() {
+fn c6_no_metric_of_the_backend_provider_shows_a_key_a_ticket_or_a_user() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
