@@ -13,6 +13,7 @@ mod backend;
 mod http;
 mod load;
 mod observe;
+mod rules;
 mod sessions;
 mod sign_in;
 mod testing;
