@@ -20,10 +20,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terminal::Terminal;
-use tower_clerk::{
-    Clerk, Credentials, DeviceFile, DeviceInbox, DeviceStore, Enrollment, EnrollmentFactor, KnownDevice,
-    Rejection, RejectionKind, StoreError, StoreErrorKind,
-};
+use tower_clerk::enroll::{Enrollment, EnrollmentFactor};
+use tower_clerk::store::{DeviceFile, DeviceInbox, DeviceStore, KnownDevice, StoreError, StoreErrorKind};
+use tower_clerk::{Clerk, Credentials, Rejection, RejectionKind};
 use tracing_subscriber::EnvFilter;
 
 /// How often a code may be mistyped. Clerk allows as many in ten seconds.

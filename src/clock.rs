@@ -93,7 +93,7 @@ struct Told {
     doubt: Option<Clock>,
 }
 
-/// Clerk dates an answer to the second, at some time between the request's departure and its arrival.
+/// Clerk dates an answer to the second, at some time between the request's start and its arrival.
 const DATE_LEEWAY: Duration = Duration::from_secs(2);
 
 impl ClerkTime {

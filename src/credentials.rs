@@ -77,7 +77,7 @@ impl<'h> BasicToken<'h> {
         };
         let is_padded = token.len() != padded.len();
         if token.last() == Some(&b'=') || (is_padded && !padded.len().is_multiple_of(4)) {
-            return Err(MalformedReason::Padding.into());
+            return Err(MalformedReason::TimingEqualizer.into());
         }
         if token.is_empty() {
             return Err(MalformedReason::NoToken.into());
@@ -176,7 +176,7 @@ fn hex(digit: u8) -> Result<u8, MalformedCredentials> {
 /// let credentials = Credentials::new("ada@example.com", "correct:horse")?;
 /// assert_eq!(credentials.identifier(), "ada@example.com");
 /// assert_eq!(format!("{credentials:?}"), "Credentials { .. }");
-/// # Ok::<(), tower_clerk::MalformedCredentials>(())
+/// # Ok::<(), tower_clerk::error::MalformedCredentials>(())
 /// ```
 #[derive(Clone)]
 pub struct Credentials {
@@ -197,7 +197,8 @@ impl Credentials {
     /// identifier has a colon, or both together are longer than a token of 8 KiB can hold.
     ///
     /// ```
-    /// use tower_clerk::{Credentials, MalformedReason};
+    /// use tower_clerk::Credentials;
+    /// use tower_clerk::error::MalformedReason;
     ///
     /// let error = Credentials::new("ada@example.com", "").unwrap_err();
     /// assert_eq!(error.reason(), MalformedReason::EmptyPassword);
@@ -345,7 +346,7 @@ mod tests {
             ["YQ=", "YWI==", "YWJj=", "YWJj==", "Y===", "YWJjY===", "YWJj====", "=", "==", "===", "===="]
         {
             let field = format!("Basic {field}");
-            assert_eq!(token(field.as_bytes()), Err(MalformedReason::Padding), "{field}");
+            assert_eq!(token(field.as_bytes()), Err(MalformedReason::TimingEqualizer), "{field}");
         }
     }
 

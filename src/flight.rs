@@ -19,19 +19,19 @@ use crate::sync::lock;
 
 /// The flights of one kind.
 #[derive(Debug)]
-pub(crate) struct Flights<K, V, S = RandomState> {
-    aloft: Mutex<Aloft<K, V, S>>,
-    landed: Notify,
+pub(crate) struct SingleFlight<K, V, S = RandomState> {
+    in_flight: Mutex<InFlight<K, V, S>>,
+    finished: Notify,
     most: usize,
 }
 
 /// Where each flight's outcome will come from.
-type Aloft<K, V, S> = HashMap<K, Arc<Flight<V>>, S>;
+type InFlight<K, V, S> = HashMap<K, Arc<Flight<V>>, S>;
 
 #[derive(Debug)]
 struct Flight<V> {
     progress: watch::Sender<Progress<V>>,
-    purpose: Purpose,
+    priority: Priority,
 }
 
 /// How far a flight has come.
@@ -40,29 +40,29 @@ enum Progress<V> {
     /// It waits for its turn, if it needs one.
     Waiting,
     /// It asks Clerk since then.
-    Departed(Instant),
+    Started(Instant),
     Done(V),
 }
 
 /// What a flight is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum Priority {
     /// A request waits for it.
     Request,
-    /// It prepares for later requests, and may wait for long. A request never waits for it to depart: it takes its place
+    /// It prepares for later requests, and may wait for long. A request never waits for it to start: it takes its place
     /// (rule K8).
     Background,
 }
 
 /// The flight ended without an outcome: it panicked, or the runtime was shut down.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lost;
+pub(crate) struct FlightLost;
 
-/// What became of a wish to join.
+/// What became of a request to join.
 #[derive(Debug)]
 pub(crate) enum Join<V> {
-    /// A seat in a flight; whether this caller started it.
-    Seat(Seat<V>, bool),
+    /// A waiter in a flight; whether this caller started it.
+    Waiter(Waiter<V>, bool),
     /// The outcome was there already.
     Ready(V),
     /// As many flights as are allowed are under way.
@@ -71,90 +71,93 @@ pub(crate) enum Join<V> {
 
 /// A caller's claim to the outcome.
 #[derive(Debug)]
-pub(crate) struct Seat<V>(watch::Receiver<Progress<V>>);
+pub(crate) struct Waiter<V>(watch::Receiver<Progress<V>>);
 
-impl<V: Clone> Seat<V> {
+impl<V: Clone> Waiter<V> {
     /// Waits for the outcome.
-    pub(crate) async fn outcome(mut self) -> Result<V, Lost> {
-        let done =
-            self.0.wait_for(|progress| matches!(progress, Progress::Done(_))).await.map_err(|_| Lost)?;
+    pub(crate) async fn outcome(mut self) -> Result<V, FlightLost> {
+        let done = self
+            .0
+            .wait_for(|progress| matches!(progress, Progress::Done(_)))
+            .await
+            .map_err(|_| FlightLost)?;
         match &*done {
             Progress::Done(outcome) => Ok(outcome.clone()),
-            Progress::Waiting | Progress::Departed(_) => Err(Lost),
+            Progress::Waiting | Progress::Started(_) => Err(FlightLost),
         }
     }
 
-    /// Waits for the outcome: until `turn_by` for the departure, and from the departure on for `time`. `None` where that
+    /// Waits for the outcome: until `start_by` for the start, and from the start on for `time`. `None` where that
     /// was not enough.
     pub(crate) async fn outcome_within(
         mut self,
-        turn_by: Instant,
+        start_by: Instant,
         time: Duration,
-    ) -> Option<Result<V, Lost>> {
-        let departs = self.0.wait_for(|progress| !matches!(progress, Progress::Waiting));
-        let departed = match tokio::time::timeout_at(turn_by, departs).await.ok()? {
-            Err(_) => return Some(Err(Lost)),
+    ) -> Option<Result<V, FlightLost>> {
+        let starts = self.0.wait_for(|progress| !matches!(progress, Progress::Waiting));
+        let started = match tokio::time::timeout_at(start_by, starts).await.ok()? {
+            Err(_) => return Some(Err(FlightLost)),
             Ok(progress) => match &*progress {
                 Progress::Done(outcome) => return Some(Ok(outcome.clone())),
-                Progress::Departed(at) => *at,
-                Progress::Waiting => return Some(Err(Lost)),
+                Progress::Started(at) => *at,
+                Progress::Waiting => return Some(Err(FlightLost)),
             },
         };
-        tokio::time::timeout_at(departed + time, self.outcome()).await.ok()
+        tokio::time::timeout_at(started + time, self.outcome()).await.ok()
     }
 }
 
-/// Publishes that a flight departs.
+/// Publishes that a flight starts.
 #[derive(Debug)]
-pub(crate) struct Departure<V>(Arc<Flight<V>>);
+pub(crate) struct Start<V>(Arc<Flight<V>>);
 
-impl<V> Departure<V> {
-    pub(crate) fn depart(&self, now: Instant) {
+impl<V> Start<V> {
+    pub(crate) fn start(&self, now: Instant) {
         self.0.progress.send_if_modified(|progress| {
-            let departs = matches!(progress, Progress::Waiting);
-            if departs {
-                *progress = Progress::Departed(now);
+            let starts = matches!(progress, Progress::Waiting);
+            if starts {
+                *progress = Progress::Started(now);
             }
-            departs
+            starts
         });
     }
 }
 
-impl<K, V, S> Flights<K, V, S>
+impl<K, V, S> SingleFlight<K, V, S>
 where
     K: Hash + Eq + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Default + Send + 'static,
 {
     pub(crate) fn new(most: usize) -> Self {
-        Self { aloft: Mutex::new(HashMap::default()), landed: Notify::new(), most }
+        Self { in_flight: Mutex::new(HashMap::default()), finished: Notify::new(), most }
     }
 
     /// Joins the key's flight, or starts one.
     ///
-    /// `already` is asked under the lock when there is no flight to join: a caller that looked before a flight landed
+    /// `already` is asked under the lock when there is no flight to join: a caller that looked before a flight finished
     /// and joins after it must find what that flight brought, not start another. A flight stores its outcome
     /// before it ends.
     pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: K,
-        purpose: Purpose,
+        priority: Priority,
         already: impl FnOnce() -> Option<V>,
-        fly: impl FnOnce(Passengers<K, V, S>) -> F,
+        run: impl FnOnce(Waiters<K, V, S>) -> F,
     ) -> Join<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut aloft = lock(&self.aloft);
-        let full = aloft.len() >= self.most;
-        let mut entry = aloft.entry(key);
+        let mut in_flight = lock(&self.in_flight);
+        let full = in_flight.len() >= self.most;
+        let mut entry = in_flight.entry(key);
         if let Entry::Occupied(known) = &mut entry {
             let flight = known.get();
-            let takes_over = purpose == Purpose::Request
-                && flight.purpose == Purpose::Background
+            let takes_over = priority == Priority::Request
+                && flight.priority == Priority::Background
                 && matches!(*flight.progress.borrow(), Progress::Waiting);
             if !takes_over {
-                return Join::Seat(Seat(flight.progress.subscribe()), false);
+                return Join::Waiter(Waiter(flight.progress.subscribe()), false);
             }
         }
         if let Some(outcome) = already() {
@@ -164,53 +167,52 @@ where
             return Join::Full;
         }
         let (progress, receiver) = watch::channel(Progress::Waiting);
-        let flight = Arc::new(Flight { progress, purpose });
+        let flight = Arc::new(Flight { progress, priority });
         let key = entry.key().clone();
         entry.insert_entry(Arc::clone(&flight));
-        drop(aloft);
-        let passengers =
-            Passengers { flights: Arc::clone(self), key: key.clone(), flight: Arc::clone(&flight) };
-        let landing = Landing(Passengers { flights: Arc::clone(self), key, flight });
-        let work = fly(passengers);
+        drop(in_flight);
+        let waiters = Waiters { running: Arc::clone(self), key: key.clone(), flight: Arc::clone(&flight) };
+        let finish = Finish(Waiters { running: Arc::clone(self), key, flight });
+        let work = run(waiters);
         tokio::spawn(async move {
             let outcome = work.await;
             // Off the list first: who has heard this outcome and asks again must not meet the same flight.
-            let flight = Arc::clone(&landing.0.flight);
-            drop(landing);
+            let flight = Arc::clone(&finish.0.flight);
+            drop(finish);
             flight.progress.send_replace(Progress::Done(outcome));
         });
-        Join::Seat(Seat(receiver), true)
+        Join::Waiter(Waiter(receiver), true)
     }
 
     /// Waits until none is under way.
-    pub(crate) async fn all_landed(&self) {
+    pub(crate) async fn all_finished(&self) {
         loop {
-            // Listening begins before the look, so that no landing is missed in between.
-            let mut landed = pin!(self.landed.notified());
-            landed.as_mut().enable();
+            // Listening begins before the look, so that no finish is missed in between.
+            let mut finished = pin!(self.finished.notified());
+            finished.as_mut().enable();
             if self.len() == 0 {
                 return;
             }
-            landed.await;
+            finished.await;
         }
     }
 
     /// How many are under way.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.aloft).len()
+        lock(&self.in_flight).len()
     }
 }
 
 /// Those who wait for a flight, as the flight sees them.
-pub(crate) struct Passengers<K: Hash + Eq, V, S: BuildHasher> {
-    flights: Arc<Flights<K, V, S>>,
+pub(crate) struct Waiters<K: Hash + Eq, V, S: BuildHasher> {
+    running: Arc<SingleFlight<K, V, S>>,
     key: K,
     flight: Arc<Flight<V>>,
 }
 
-impl<K: Hash + Eq, V, S: BuildHasher> Passengers<K, V, S> {
-    pub(crate) fn departure(&self) -> Departure<V> {
-        Departure(Arc::clone(&self.flight))
+impl<K: Hash + Eq, V, S: BuildHasher> Waiters<K, V, S> {
+    pub(crate) fn start(&self) -> Start<V> {
+        Start(Arc::clone(&self.flight))
     }
 
     /// Waits until nobody waits any more, and then takes the flight off the list, so that nobody can join it:
@@ -218,30 +220,30 @@ impl<K: Hash + Eq, V, S: BuildHasher> Passengers<K, V, S> {
     pub(crate) async fn gone(&self) {
         loop {
             self.flight.progress.closed().await;
-            let mut aloft = lock(&self.flights.aloft);
+            let mut in_flight = lock(&self.running.in_flight);
             // Somebody may have joined since; joining happens under this lock.
             if self.flight.progress.receiver_count() == 0 {
-                self.leave(&mut aloft);
+                self.leave(&mut in_flight);
                 return;
             }
         }
     }
 
-    fn leave(&self, aloft: &mut Aloft<K, V, S>) {
+    fn leave(&self, in_flight: &mut InFlight<K, V, S>) {
         // A flight that was given up may have been followed by another of the same key.
-        if aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
-            aloft.remove(&self.key);
-            self.flights.landed.notify_waiters();
+        if in_flight.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            in_flight.remove(&self.key);
+            self.running.finished.notify_waiters();
         }
     }
 }
 
 /// Takes the flight off the list when its task ends, however it ends.
-struct Landing<K: Hash + Eq, V, S: BuildHasher>(Passengers<K, V, S>);
+struct Finish<K: Hash + Eq, V, S: BuildHasher>(Waiters<K, V, S>);
 
-impl<K: Hash + Eq, V, S: BuildHasher> Drop for Landing<K, V, S> {
+impl<K: Hash + Eq, V, S: BuildHasher> Drop for Finish<K, V, S> {
     fn drop(&mut self) {
-        self.0.leave(&mut lock(&self.0.flights.aloft));
+        self.0.leave(&mut lock(&self.0.running.in_flight));
     }
 }
 
@@ -251,28 +253,28 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Notify;
 
-    type Numbers = Flights<u8, usize>;
+    type Numbers = SingleFlight<u8, usize>;
 
-    fn flights() -> Arc<Numbers> {
-        Arc::new(Flights::new(10))
+    fn running() -> Arc<Numbers> {
+        Arc::new(SingleFlight::new(10))
     }
 
-    fn seat(join: Join<usize>) -> Seat<usize> {
+    fn waiter(join: Join<usize>) -> Waiter<usize> {
         match join {
-            Join::Seat(seat, _) => seat,
-            other => panic!("no seat: {other:?}"),
+            Join::Waiter(waiter, _) => waiter,
+            other => panic!("no waiter: {other:?}"),
         }
     }
 
     #[tokio::test]
     async fn k8_all_joiners_share_one_flight() {
-        let (flights, runs, go) = (flights(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let seats: Vec<_> = (0..100)
+        let (running, runs, go) = (running(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let waiters: Vec<_> = (0..100)
             .map(|_| {
                 let (runs, go) = (runs.clone(), go.clone());
-                seat(flights.join(
+                waiter(running.join(
                     1,
-                    Purpose::Request,
+                    Priority::Request,
                     || None,
                     |_| async move {
                         go.notified().await;
@@ -281,24 +283,24 @@ mod tests {
                 ))
             })
             .collect();
-        assert_eq!(flights.len(), 1);
+        assert_eq!(running.len(), 1);
         go.notify_one();
-        for seat in seats {
-            assert_eq!(seat.outcome().await, Ok(7));
+        for waiter in waiters {
+            assert_eq!(waiter.outcome().await, Ok(7));
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         tokio::task::yield_now().await;
-        assert_eq!(flights.len(), 0);
+        assert_eq!(running.len(), 0);
     }
 
     #[tokio::test]
     async fn k8_the_leader_going_away_harms_no_joiner() {
-        let (flights, go) = (flights(), Arc::new(Notify::new()));
+        let (running, go) = (running(), Arc::new(Notify::new()));
         let leader = {
             let go = go.clone();
-            seat(flights.join(
+            waiter(running.join(
                 1,
-                Purpose::Request,
+                Priority::Request,
                 || None,
                 |_| async move {
                     go.notified().await;
@@ -306,9 +308,9 @@ mod tests {
                 },
             ))
         };
-        let joiner = seat(flights.join(
+        let joiner = waiter(running.join(
             1,
-            Purpose::Request,
+            Priority::Request,
             || None,
             |_| async { unreachable!("a flight is under way") },
         ));
@@ -320,68 +322,81 @@ mod tests {
 
     #[tokio::test]
     async fn k8_a_panic_is_told_to_all_and_leaves_nothing_behind() {
-        let flights = flights();
-        let first = seat(flights.join(1, Purpose::Request, || None, |_| async { panic!("scripted") }));
-        let second = seat(flights.join(1, Purpose::Request, || None, |_| async { 1 }));
-        assert_eq!((first.outcome().await, second.outcome().await), (Err(Lost), Err(Lost)));
-        assert_eq!(flights.len(), 0);
-        assert_eq!(seat(flights.join(1, Purpose::Request, || None, |_| async { 2 })).outcome().await, Ok(2));
+        let running = running();
+        let first = waiter(running.join(1, Priority::Request, || None, |_| async { panic!("scripted") }));
+        let second = waiter(running.join(1, Priority::Request, || None, |_| async { 1 }));
+        assert_eq!((first.outcome().await, second.outcome().await), (Err(FlightLost), Err(FlightLost)));
+        assert_eq!(running.len(), 0);
+        assert_eq!(
+            waiter(running.join(1, Priority::Request, || None, |_| async { 2 })).outcome().await,
+            Ok(2)
+        );
     }
 
     #[tokio::test]
     async fn p1_a_flight_nobody_waits_for_can_be_given_up_and_followed_by_another() {
-        let flights = flights();
+        let running = running();
         let given_up = Arc::new(Notify::new());
         let told = given_up.clone();
-        let only = seat(flights.join(
+        let only = waiter(running.join(
             1,
-            Purpose::Request,
+            Priority::Request,
             || None,
-            |passengers| async move {
-                passengers.gone().await;
+            |waiters| async move {
+                waiters.gone().await;
                 told.notify_one();
                 0
             },
         ));
         drop(only);
         given_up.notified().await;
-        assert_eq!(seat(flights.join(1, Purpose::Request, || None, |_| async { 3 })).outcome().await, Ok(3));
+        assert_eq!(
+            waiter(running.join(1, Priority::Request, || None, |_| async { 3 })).outcome().await,
+            Ok(3)
+        );
     }
 
     #[tokio::test]
     async fn who_looked_before_a_landing_and_joins_after_it_finds_what_it_brought() {
-        let flights = flights();
-        let join =
-            flights.join(1, Purpose::Request, || Some(9), |_| async { unreachable!("the outcome is there") });
+        let running = running();
+        let join = running.join(
+            1,
+            Priority::Request,
+            || Some(9),
+            |_| async { unreachable!("the outcome is there") },
+        );
         assert!(matches!(join, Join::Ready(9)));
-        assert_eq!(flights.len(), 0);
+        assert_eq!(running.len(), 0);
     }
 
     #[tokio::test]
     async fn k7_flights_are_bounded() {
-        let flights = Arc::new(Numbers::new(1));
-        let _seat = seat(flights.join(1, Purpose::Request, || None, |_| std::future::pending()));
-        assert!(matches!(flights.join(2, Purpose::Request, || None, |_| std::future::pending()), Join::Full));
+        let running = Arc::new(Numbers::new(1));
+        let _seat = waiter(running.join(1, Priority::Request, || None, |_| std::future::pending()));
         assert!(matches!(
-            flights.join(1, Purpose::Request, || None, |_| std::future::pending()),
-            Join::Seat(_, false)
+            running.join(2, Priority::Request, || None, |_| std::future::pending()),
+            Join::Full
+        ));
+        assert!(matches!(
+            running.join(1, Priority::Request, || None, |_| std::future::pending()),
+            Join::Waiter(_, false)
         ));
     }
 
     #[tokio::test(start_paused = true)]
     async fn k8_a_request_takes_the_place_of_background_work_that_waits_and_joins_what_has_departed() {
-        let (flights, go) = (flights(), Arc::new(Notify::new()));
-        let background = |flights: &Arc<Numbers>, departs: bool| {
+        let (running, go) = (running(), Arc::new(Notify::new()));
+        let background = |running: &Arc<Numbers>, starts: bool| {
             let go = go.clone();
-            flights.join(
+            running.join(
                 1,
-                Purpose::Background,
+                Priority::Background,
                 || None,
-                |passengers| {
-                    let departure = passengers.departure();
+                |waiters| {
+                    let start = waiters.start();
                     async move {
-                        if departs {
-                            departure.depart(Instant::now());
+                        if starts {
+                            start.start(Instant::now());
                         }
                         go.notified().await;
                         1
@@ -389,35 +404,35 @@ mod tests {
                 },
             )
         };
-        drop(background(&flights, false));
+        drop(background(&running, false));
         tokio::task::yield_now().await;
-        let request = seat(flights.join(1, Purpose::Request, || None, |_| async { 2 }));
+        let request = waiter(running.join(1, Priority::Request, || None, |_| async { 2 }));
         assert_eq!(request.outcome().await, Ok(2));
         go.notify_one();
         tokio::task::yield_now().await;
-        assert_eq!(flights.len(), 0, "and the other one leaves nothing behind");
+        assert_eq!(running.len(), 0, "and the other one leaves nothing behind");
 
-        drop(background(&flights, true));
+        drop(background(&running, true));
         tokio::task::yield_now().await;
         let request =
-            seat(flights.join(1, Purpose::Request, || None, |_| async { unreachable!("it departed") }));
+            waiter(running.join(1, Priority::Request, || None, |_| async { unreachable!("it started") }));
         go.notify_one();
         assert_eq!(request.outcome().await, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn s6_the_time_of_whoever_joins_runs_from_the_departure() {
-        let (flights, second) = (flights(), Duration::from_secs(1));
+        let (running, second) = (running(), Duration::from_secs(1));
         let join = |waits: Duration, takes: Duration| {
-            seat(flights.join(
+            waiter(running.join(
                 1,
-                Purpose::Request,
+                Priority::Request,
                 || None,
-                |passengers| {
-                    let departure = passengers.departure();
+                |waiters| {
+                    let start = waiters.start();
                     async move {
                         tokio::time::sleep(waits).await;
-                        departure.depart(Instant::now());
+                        start.start(Instant::now());
                         tokio::time::sleep(takes).await;
                         5
                     }

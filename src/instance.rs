@@ -183,7 +183,7 @@ fn is_dns_name(host: &str) -> bool {
 /// program does well to print it and stop.
 ///
 /// ```
-/// use tower_clerk::InstanceError;
+/// use tower_clerk::error::InstanceError;
 ///
 /// assert!(InstanceError::SecretKey.to_string().contains("pk_live_"));
 /// ```

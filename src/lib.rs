@@ -37,13 +37,13 @@
 //! 6. **The token** for the organization and template that the layer wants, one mint at a time each, verified before it is
 //!    stored.
 //!
-//! # Two roads
+//! # Two APIs
 //!
-//! [`Road::Frontend`] proves a password by signing in with it, as a browser would. It takes no secret; each proof is a
+//! [`ClerkApi::Frontend`] proves a password by signing in with it, as a browser would. It takes no secret; each proof is a
 //! sign-in, of which Clerk allows an address five in ten seconds; and on instances with Device Trust this server must be
-//! [enrolled](Clerk::enroll) once per account. [`Road::Backend`] takes the instance's
-//! [`secret_key`](Builder::secret_key): passwords are verified without a sign-in, a ticket opens a session once in its
-//! life, and with a [`session_store`](Builder::session_store) a restart costs no sign-ins. All else is the same: budgets,
+//! [enrolled](Clerk::enroll) once per account. [`ClerkApi::Backend`] takes the instance's
+//! [`secret_key`](ClerkBuilder::secret_key): passwords are verified without a sign-in, a ticket opens a session once in its
+//! life, and with a [`session_store`](ClerkBuilder::session_store) a restart costs no sign-ins. All else is the same: budgets,
 //! flights, refusals, renewals, revocations. The README has both in a table, with what the second one doesn't enforce.
 //!
 //! # Deployment
@@ -55,14 +55,14 @@
 //! - An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
 //! - Call [`Clerk::shutdown`] when the server has stopped, or Clerk keeps the sessions for 7 days.
 //! - The budget for sign-ins is per process. Replicas behind one address divide it:
-//!   [`sign_in_rate`](Builder::sign_in_rate).
+//!   [`sign_in_rate`](ClerkBuilder::sign_in_rate).
 //!
 //! # Layout
 //!
 //! `layer` and `testing` (what a program touches) → `engine` (what happens in which order) → `provider` (what the Frontend
 //! and the Backend API differ in) → `sessions` (what this process holds), `kept` (what outlives it) → `clerk_api` (how
 //! Clerk's APIs are called), `jwt` → `limits` (queues, failures, circuits) → values. Imports run in this direction alone, and
-//! a test reads them. `testing` re-exports `fake-clerk` and implements [`Transport`] for it; that crate shares no types with
+//! a test reads them. `testing` re-exports `fake-clerk` and implements [`Transport`](transport::Transport) for it; that crate shares no types with
 //! this one.
 //!
 //! # Testing your own app
@@ -123,9 +123,8 @@ mod flight;
 mod instance;
 mod jitter;
 mod jwt;
-mod kept;
 mod key;
-mod layer;
+pub mod layer;
 mod limits;
 mod membership;
 mod organization;
@@ -136,35 +135,48 @@ mod scope;
 mod session;
 mod sessions;
 mod settings;
+pub mod store;
 mod sync;
-mod token;
-mod transport;
-
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod token;
+pub mod transport;
 
 pub use access::Access;
-pub use claims::{Claims, ClaimsError};
-pub use clerk_api::bapi::SecretKeyError;
+pub use claims::Claims;
 pub use clock::Clock;
-pub use counters::{Outcome, UpstreamCalls};
-pub use credentials::{Credentials, MalformedCredentials, MalformedReason};
-pub use engine::{Builder, Clerk, ConfigError, Enrollment, EnrollmentFactor, Finding, FindingKind, Stats};
-pub use instance::InstanceError;
-pub use kept::{
-    DeviceFile, DeviceInbox, DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionFile,
-    SessionStore, StoreError, StoreErrorKind, StoreFuture, StoredSession,
-};
-pub use layer::{
-    AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, EmptyBody, ProblemJson, RejectionResponse,
-    RequestOrganization, ResponseFuture,
-};
-pub use limits::CircuitState;
+pub use credentials::Credentials;
+pub use engine::{Clerk, ClerkBuilder, ConfigError};
+pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
-pub use session::{Anonymous, ClerkSession, Road};
-pub use transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+pub use session::{Anonymous, ClerkApi, ClerkSession};
+
+/// Making this server a known device for an account, for Clerk's Device Trust: see [`Clerk::enroll`].
+pub mod enroll {
+    pub use crate::engine::{Enrollment, EnrollmentFactor};
+}
+
+/// Errors of values that are parsed: keys, addresses, credentials, claims.
+pub mod error {
+    pub use crate::claims::ClaimsError;
+    pub use crate::clerk_api::bapi::SecretKeyError;
+    pub use crate::credentials::{MalformedCredentials, MalformedReason};
+    pub use crate::instance::InstanceError;
+}
+
+/// Findings about an instance's settings: see [`Clerk::preflight`].
+pub mod preflight {
+    pub use crate::engine::{Finding, FindingKind};
+}
+
+/// Counts of an engine: see [`Clerk::stats`].
+pub mod stats {
+    pub use crate::counters::{Outcome, UpstreamCalls};
+    pub use crate::engine::Stats;
+    pub use crate::limits::CircuitState;
+}
 
 /// The examples of the README are compiled with the others.
 #[cfg(doctest)]

@@ -33,7 +33,7 @@ pub enum RejectionKind {
     UpstreamUnavailable,
     /// The Clerk instance, or this layer, is set up so that sign-ins cannot work (500).
     Misconfigured,
-    /// A fault of this crate (500).
+    /// A error of this crate (500).
     Internal,
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use serde::de::DeserializeOwned;
 
 use crate::claims::{Claims, ClaimsError};
@@ -32,7 +33,7 @@ pub struct ClerkSession(Arc<Inner>);
 
 struct Inner {
     session_id: Box<str>,
-    road: Road,
+    via: ClerkApi,
     token: VerifiedToken,
     /// The organization, where the token itself doesn't say it: a template's token need not.
     organization: Option<Organization>,
@@ -41,17 +42,17 @@ struct Inner {
 impl ClerkSession {
     pub(crate) fn new(
         session_id: &str,
-        road: Road,
+        via: ClerkApi,
         token: VerifiedToken,
         organization: Option<Organization>,
     ) -> Self {
-        Self(Arc::new(Inner { session_id: session_id.into(), road, token, organization }))
+        Self(Arc::new(Inner { session_id: session_id.into(), via, token, organization }))
     }
 
     /// The road that the password was proven on.
     #[must_use]
-    pub fn road(&self) -> Road {
-        self.0.road
+    pub fn via(&self) -> ClerkApi {
+        self.0.via
     }
 
     /// The user's id, `user_…`.
@@ -129,22 +130,22 @@ impl fmt::Debug for ClerkSession {
             .field("user_id", &self.user_id())
             .field("session_id", &self.session_id())
             .field("organization", &self.organization())
-            .field("road", &self.road())
+            .field("via", &self.via())
             .finish_non_exhaustive()
     }
 }
 
-/// How an engine gets from a password to a Clerk session. See [`Builder::secret_key`](crate::Builder::secret_key).
+/// How an engine gets from a password to a Clerk session. See [`ClerkBuilder::secret_key`](crate::ClerkBuilder::secret_key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Road {
+pub enum ClerkApi {
     /// By the Frontend API: each proof of a password is a sign-in.
     Frontend,
     /// By the Backend API, with the instance's secret key: a sign-in once in the life of a Clerk session.
     Backend,
 }
 
-impl Road {
+impl ClerkApi {
     /// A stable name, as it stands in logs and in a metric's label.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -155,15 +156,39 @@ impl Road {
     }
 }
 
-/// Left in a request's extensions by an optional layer that found no credentials.
+/// Left in a request's extensions where a layer let the request pass without a session: an optional layer that found no
+/// credentials, an exempt route, a CORS preflight.
 ///
-/// A handler can so tell "nobody" from "no layer here".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Anonymous;
+/// Its presence tells a request without credentials from a route without a layer. It carries the layer's challenge, so that
+/// whatever refuses the request further in can ask for credentials just as the layer does:
+///
+/// ```
+/// use http::header::WWW_AUTHENTICATE;
+/// use http::{Request, Response, StatusCode};
+/// use tower_clerk::Anonymous;
+///
+/// fn refuse(request: &Request<()>) -> Response<()> {
+///     let mut response = Response::new(());
+///     *response.status_mut() = StatusCode::UNAUTHORIZED;
+///     if let Some(anonymous) = request.extensions().get::<Anonymous>() {
+///         response.headers_mut().insert(WWW_AUTHENTICATE, anonymous.challenge().clone());
+///     }
+///     response
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anonymous {
+    challenge: HeaderValue,
+}
 
 impl Anonymous {
-    pub(crate) fn marker() -> Self {
-        Self
+    pub(crate) fn new(challenge: HeaderValue) -> Self {
+        Self { challenge }
+    }
+
+    /// The value of `WWW-Authenticate` that goes with a 401: `Basic realm="…", charset="UTF-8"`.
+    #[must_use]
+    pub fn challenge(&self) -> &HeaderValue {
+        &self.challenge
     }
 }

@@ -46,7 +46,7 @@ pub use fake_clerk::{
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
-use crate::{Builder, Clerk};
+use crate::{Clerk, ClerkBuilder};
 
 pub use crate::clock::Clock;
 
@@ -111,8 +111,8 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 /// # Ok(()) }
 /// ```
 ///
-/// An engine with a [`secret_key`](Builder::secret_key) keeps to a budget of calls to the Backend API besides, spread
-/// evenly over time. A large [`backend_rate`](Builder::backend_rate) lifts it:
+/// An engine with a [`secret_key`](ClerkBuilder::secret_key) keeps to a budget of calls to the Backend API besides, spread
+/// evenly over time. A large [`backend_rate`](ClerkBuilder::backend_rate) lifts it:
 ///
 /// ```
 /// # fn main() -> Result<(), tower_clerk::ConfigError> {
@@ -128,7 +128,7 @@ pub fn unlimited() -> (FakeClerk, Clerk) {
 /// # let _ = clerk;
 /// # Ok(()) }
 /// ```
-pub fn unlimited_builder(fake: &FakeClerk) -> Builder {
+pub fn unlimited_builder(fake: &FakeClerk) -> ClerkBuilder {
     fake.reconfigure(FakeClerkBuilder::no_rate_limit);
     Clerk::builder(fake.fapi_url())
         .transport(fake.clone())

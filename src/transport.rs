@@ -33,7 +33,7 @@ pub type TransportFuture<'a> =
 /// ```
 /// use bytes::Bytes;
 /// use http::{Request, Response};
-/// use tower_clerk::{Transport, TransportError, TransportFuture};
+/// use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 ///
 /// /// A Clerk that is always away.
 /// struct Away;

@@ -18,10 +18,8 @@ use common::{
 };
 use http::{Request, Response};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
-use tower_clerk::{
-    Access, AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials, Transport,
-    TransportError, TransportFuture,
-};
+use tower_clerk::transport::{Transport, TransportError, TransportFuture};
+use tower_clerk::{Access, AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials};
 
 /// All that was logged by this program, at every level.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
@@ -214,7 +212,7 @@ async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
     fake.sessions().iter().for_each(|session| _ = fake.revoke_session(session.id()));
     tokio::time::advance(Duration::from_secs(60)).await;
     ask_in_every_way(&clerk, &secrets, JANE).await;
-    clerk.end(&Credentials::new(JANE.0, JANE.1).unwrap()).await.unwrap();
+    clerk.sign_out(&Credentials::new(JANE.0, JANE.1).unwrap()).await.unwrap();
 
     // Faults, each with a cold engine: of the sign-in, then of what follows it.
     let faults = [

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
-use tower_clerk::{Access, Builder, Clerk, Credentials, Transport};
+use tower_clerk::transport::Transport;
+use tower_clerk::{Access, Clerk, ClerkBuilder, Credentials};
 
 const IDENTIFIER: &str = "jane@example.com";
 /// Together with the identifier and the colon, 40 bytes.
@@ -68,7 +69,7 @@ impl Instance {
     }
 
     /// An engine whose sessions outlive a measurement.
-    pub(crate) fn engine(fapi_url: &str) -> Builder {
+    pub(crate) fn engine(fapi_url: &str) -> ClerkBuilder {
         Clerk::builder(fapi_url).session_ttl(Duration::from_secs(24 * 3600)).unlimited_sign_ins()
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use tower_clerk::testing::{FakeClerk, FakeUser};
-use tower_clerk::{Builder, Credentials, Transport, TransportError, TransportFuture};
+use tower_clerk::transport::{Transport, TransportError, TransportFuture};
+use tower_clerk::{ClerkBuilder, Credentials};
 
 use crate::instance::{Instance, JWT_CLAIMS, TOKEN_LIFE, basic};
 
@@ -58,7 +59,7 @@ impl Replay {
     }
 
     /// An engine that asks it.
-    pub fn engine(&self) -> Builder {
+    pub fn engine(&self) -> ClerkBuilder {
         Instance::engine(HOST).transport(self.clone())
     }
 

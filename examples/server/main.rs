@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `CLERK_PUBLISHABLE_KEY` | the instance, as Clerk's dashboard gives it | the stand-in |
 //! | `CLERK_FAPI_URL` | the instance by its Frontend API's address, which wins over the key | |
-//! | `CLERK_SECRET_KEY` | the instance's secret key: takes the Backend API's road | |
+//! | `CLERK_SECRET_KEY` | the instance's secret key: signs in via the Backend API | |
 //! | `CLERK_API_URL` | the Backend API's address | `https://api.clerk.com` |
 //! | `CLERK_ORGANIZATION` | id or slug of the organization that `/me` and `/optional` are for | the personal account |
 //! | `CLERK_JWT_TEMPLATE` | the JWT template that tokens are made from | session tokens |
@@ -51,7 +51,7 @@ use stores::Stores;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::FakeClerk;
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, Road};
+use tower_clerk::{Clerk, ClerkApi, ClerkBasicAuthLayer, ClerkSession, ConfigError};
 use tracing_subscriber::EnvFilter;
 
 /// How long requests in flight have to end.
@@ -134,7 +134,7 @@ async fn serve(
         eprintln!("{note}");
     }
     let clerk = stores.apply(settings.apply(Clerk::builder(instance))).build()?;
-    eprintln!("{}", road(&clerk));
+    eprintln!("{}", api(&clerk));
     eprintln!("routes: {}", ROUTES.join(", "));
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
@@ -168,10 +168,10 @@ async fn serve(
 }
 
 /// How passwords become sessions, in words.
-fn road(clerk: &Clerk) -> &'static str {
-    match clerk.stats().road {
-        Road::Backend => "road: backend (the secret key verifies passwords, tickets open sessions)",
-        _ => "road: frontend (each proof of a password is a sign-in)",
+fn api(clerk: &Clerk) -> &'static str {
+    match clerk.stats().api {
+        ClerkApi::Backend => "via: Backend API (the secret key verifies passwords, tickets open sessions)",
+        _ => "via: Frontend API (each proof of a password is a sign-in)",
     }
 }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tower_clerk::{Builder, Clerk, ClerkBasicAuthLayer};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkBuilder};
 use zeroize::Zeroizing;
 
 pub(crate) struct Settings {
@@ -107,7 +107,7 @@ impl Settings {
     /// Each setting on its own, so that the error names its variable.
     fn check(&self) -> Result<(), String> {
         let any = || Clerk::builder(NOWHERE);
-        let fits = |name: &str, builder: Builder| {
+        let fits = |name: &str, builder: ClerkBuilder| {
             builder.build().map(drop).map_err(|error| format!("{name}: {error}"))
         };
         match (&self.secret_key, &self.api_url) {
@@ -156,7 +156,7 @@ impl Settings {
         matches!(self.sign_in_rate, Some(SignInRate::Off))
     }
 
-    pub(crate) fn apply(&self, mut builder: Builder) -> Builder {
+    pub(crate) fn apply(&self, mut builder: ClerkBuilder) -> ClerkBuilder {
         if let Some(key) = &self.secret_key {
             builder = builder.secret_key(&**key);
         }

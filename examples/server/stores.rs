@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use tower_clerk::{Builder, DeviceFile, SessionFile, StoreError, StoreErrorKind};
+use tower_clerk::ClerkBuilder;
+use tower_clerk::store::{DeviceFile, SessionFile, StoreError, StoreErrorKind};
 
 use crate::settings::Settings;
 
@@ -47,7 +48,7 @@ impl Stores {
         }
     }
 
-    pub(crate) fn apply(self, mut builder: Builder) -> Builder {
+    pub(crate) fn apply(self, mut builder: ClerkBuilder) -> ClerkBuilder {
         if let Some(devices) = self.devices {
             builder = builder.device_store(devices);
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::fault::{self, Fault, Meaning};
+use super::api_error::{self, ApiError, ErrorClass};
 use crate::clock::{ClerkTime, Clock};
 use crate::counters::Calls;
 use crate::counters::{CallResult, Operation};
@@ -56,7 +56,7 @@ pub(crate) struct Body {
     bytes: Bytes,
 }
 
-/// An answer as it came, before its meaning is read.
+/// An answer as it came, before its class is read.
 pub(crate) struct Raw {
     status: StatusCode,
     pub(crate) body: Bytes,
@@ -93,22 +93,22 @@ impl Caller {
     }
 
     /// Sends, judges the answer, and counts it. A call that is given up is counted as failed.
-    pub(crate) async fn call(&self, call: Call<'_>) -> Result<Raw, Fault> {
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<Raw, ApiError> {
         let operation = call.operation;
         let mut counted =
             Counted { caller: self, operation, since: self.clock.now(), result: CallResult::Failed };
         let answer = match self.send(call).await {
             Ok(raw) => self.judged(operation, raw),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         };
         counted.result = match &answer {
             Ok(_) => CallResult::Ok,
-            Err(fault) => result_of(fault.meaning),
+            Err(error) => result_of(error.class),
         };
         answer
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<Raw, Fault> {
+    async fn send(&self, call: Call<'_>) -> Result<Raw, ApiError> {
         let build = || -> Result<Request<Bytes>, http::Error> {
             let mut request = Request::builder()
                 .method(call.method.clone())
@@ -128,7 +128,7 @@ impl Caller {
         };
         let mut retried = false;
         loop {
-            let request = build().map_err(|_| Fault::unavailable("request_not_buildable"))?;
+            let request = build().map_err(|_| ApiError::unavailable("request_not_buildable"))?;
             let left = self.clock.now();
             match self.transport.send(request).await {
                 Ok(response) => {
@@ -152,32 +152,32 @@ impl Caller {
                         "no answer from Clerk"
                     );
                     let code = if error.is_connect() { "no_connection" } else { "no_answer" };
-                    return Err(Fault::unavailable(code));
+                    return Err(ApiError::unavailable(code));
                 }
             }
         }
     }
 
     /// A success as it is; anything else as what it means.
-    fn judged(&self, operation: Operation, raw: Raw) -> Result<Raw, Fault> {
+    fn judged(&self, operation: Operation, raw: Raw) -> Result<Raw, ApiError> {
         if raw.body.len() > MAX_BODY {
-            return Err(Fault::unavailable("oversized"));
+            return Err(ApiError::unavailable("oversized"));
         }
         if raw.status.is_success() {
             return Ok(raw);
         }
         let errors = serde_json::from_slice::<Errors>(&raw.body).map_or_else(|_| Vec::new(), |e| e.errors);
         let codes: Vec<&str> = errors.iter().filter_map(|error| error.code.as_deref()).collect();
-        let mut fault = fault::read(operation, raw.status, &codes);
-        fault.retry_after = self.retry_after(&raw);
-        fault.client_error = raw.status.is_client_error();
+        let mut error = api_error::read(operation, raw.status, &codes);
+        error.retry_after = self.retry_after(&raw);
+        error.client_error = raw.status.is_client_error();
         tracing::debug!(
             operation = operation.name(),
             status = raw.status.as_u16(),
-            code = fault.code.as_deref(),
+            code = error.code.as_deref(),
             "Clerk answered with an error"
         );
-        Err(fault)
+        Err(error)
     }
 
     /// Seconds, or a date that is taken against the answer's own (rule P2).
@@ -196,10 +196,10 @@ impl Caller {
 }
 
 /// How a failed call is counted.
-fn result_of(meaning: Meaning) -> CallResult {
-    match meaning {
-        Meaning::RateLimited | Meaning::NoTurn => CallResult::RateLimited,
-        Meaning::Unavailable | Meaning::Untrusted | Meaning::Unknown => CallResult::Failed,
+fn result_of(class: ErrorClass) -> CallResult {
+    match class {
+        ErrorClass::RateLimited | ErrorClass::NoPermit => CallResult::RateLimited,
+        ErrorClass::Unavailable | ErrorClass::Untrusted | ErrorClass::Unknown => CallResult::Failed,
         _ => CallResult::Refused,
     }
 }
@@ -246,9 +246,10 @@ impl Body {
     }
 
     /// JSON. `size` is how long the texts in it are together; escaped, each byte takes up to six.
-    pub(crate) fn json(value: &impl Serialize, size: usize) -> Result<Self, Fault> {
+    pub(crate) fn json(value: &impl Serialize, size: usize) -> Result<Self, ApiError> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256 + 6 * size));
-        serde_json::to_writer(&mut *bytes, value).map_err(|_| Fault::unavailable("request_not_buildable"))?;
+        serde_json::to_writer(&mut *bytes, value)
+            .map_err(|_| ApiError::unavailable("request_not_buildable"))?;
         Ok(Self { kind: Some("application/json"), bytes: Bytes::from_owner(bytes) })
     }
 }
@@ -257,9 +258,9 @@ pub(crate) fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str
     headers.get(name)?.to_str().ok()
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // The error's text can quote the body, so it goes nowhere.
-    serde_json::from_slice(body).map_err(|_| Fault::unavailable("unreadable_answer"))
+    serde_json::from_slice(body).map_err(|_| ApiError::unavailable("unreadable_answer"))
 }
 
 /// A token as both APIs answer with it.
@@ -276,8 +277,8 @@ impl Token {
 }
 
 impl Raw {
-    pub(crate) fn minted(&self) -> Result<Minted, Fault> {
+    pub(crate) fn minted(&self) -> Result<Minted, ApiError> {
         let jwt = parse::<Token>(&self.body)?.into_jwt();
-        jwt.map(|jwt| Minted { jwt, timing: self.timing }).ok_or_else(|| Fault::unavailable("empty_token"))
+        jwt.map(|jwt| Minted { jwt, timing: self.timing }).ok_or_else(|| ApiError::unavailable("empty_token"))
     }
 }

@@ -3,30 +3,30 @@
 //! The codes and their statuses are Clerk's own list, as its documentation publishes it. A refusal is only a code
 //! that is known to be one: whatever is unknown is Clerk's trouble or ours, never the user's.
 
-use super::fault::{Meaning, Refusal};
+use super::api_error::{CredentialRefusal, ErrorClass};
 use crate::counters::Operation;
 
 /// The table. `None` is a code nobody here knows.
-pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
-    use Meaning::{
+pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
+    use ErrorClass::{
         ActionRequired, Misconfigured, MissingExpiredToken, NotFound, OrganizationForbidden, RateLimited,
         Refused, SecondFactor, SessionExists, SessionGone, Unavailable, Unknown,
     };
     if operation.is_backend()
-        && let Some(meaning) = backend_meaning_of(operation, code)
+        && let Some(class) = backend_class_of(operation, code)
     {
-        return Some(meaning);
+        return Some(class);
     }
     let signing_in = operation == Operation::SignIn;
     Some(match code {
         // The identifier or the password, as far as Clerk's enumeration protection lets one tell.
         "form_password_incorrect" | "form_password_validation_failed" | "account_lockout_warning" => {
-            Refused(Refusal::Credentials)
+            Refused(CredentialRefusal::Credentials)
         }
         "form_identifier_not_found"
         | "form_password_or_identifier_incorrect"
-        | "sign_in_no_identification_for_user" => Refused(Refusal::Unidentified),
-        "sign_in_identification_or_user_deleted" if signing_in => Refused(Refusal::Unidentified),
+        | "sign_in_no_identification_for_user" => Refused(CredentialRefusal::Unidentified),
+        "sign_in_identification_or_user_deleted" if signing_in => Refused(CredentialRefusal::Unidentified),
         // What was presented can be nobody's: no address, too long, not text.
         "form_param_format_invalid"
         | "form_param_nil"
@@ -37,16 +37,16 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "form_password_size_in_bytes_exceeded"
             if signing_in =>
         {
-            Refused(Refusal::Unidentified)
+            Refused(CredentialRefusal::Unidentified)
         }
         "form_code_incorrect" | "verification_failed" | "verification_expired"
             if operation == Operation::AttemptFactor =>
         {
-            Refused(Refusal::Credentials)
+            Refused(CredentialRefusal::Credentials)
         }
-        "strategy_for_user_invalid" | "no_password_set" => Refused(Refusal::NotByPassword),
-        "user_locked" => Refused(Refusal::Locked),
-        "user_banned" | "user_deactivated" | "deprovisioned" => Refused(Refusal::Barred),
+        "strategy_for_user_invalid" | "no_password_set" => Refused(CredentialRefusal::NotByPassword),
+        "user_locked" => Refused(CredentialRefusal::Locked),
+        "user_banned" | "user_deactivated" | "deprovisioned" => Refused(CredentialRefusal::Barred),
 
         // The user must do something elsewhere first.
         "form_password_pwned"
@@ -86,7 +86,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         {
             Unavailable
         }
-        "resource_not_found" if signing_in => Refused(Refusal::Unidentified),
+        "resource_not_found" if signing_in => Refused(CredentialRefusal::Unidentified),
         "resource_not_found" if matches!(operation, Operation::Environment | Operation::Jwks) => Unavailable,
         "resource_not_found" => NotFound,
         "missing_expired_token" => MissingExpiredToken,
@@ -117,7 +117,7 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "captcha_not_enabled" => Misconfigured,
         other if other.starts_with("device_attestation_") => Misconfigured,
 
-        // A ticket lives for a minute and is used at once: whatever is wrong with it is no fault of the user's.
+        // A ticket lives for a minute and is used at once: whatever is wrong with it is no error of the user's.
         other if other.starts_with("ticket_") || other.starts_with("sign_in_token_") => Unavailable,
 
         // Bot and risk checks that need a browser. Clerk sends `captcha_invalid` for "unusual activity", too.
@@ -131,12 +131,12 @@ pub(super) fn meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
 }
 
 /// What a code means in an answer of the Backend API, where that isn't what it means elsewhere.
-fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
+fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     use Operation::{
         BackendMint, BackendMintTemplate, BackendSession, FindUser, Revoke, Ticket, User, VerifyPassword,
     };
     Some(match code {
-        "incorrect_password" => Meaning::Refused(Refusal::Credentials),
+        "incorrect_password" => ErrorClass::Refused(CredentialRefusal::Credentials),
         // What no password can be is none of this user's; what no address can be is nobody's.
         "form_param_nil"
         | "form_param_missing"
@@ -144,22 +144,22 @@ fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "form_param_value_invalid"
         | "form_param_exceeds_allowed_size"
         | "form_password_size_in_bytes_exceeded" => match operation {
-            VerifyPassword => Meaning::Refused(Refusal::Credentials),
-            FindUser => Meaning::NotFound,
+            VerifyPassword => ErrorClass::Refused(CredentialRefusal::Credentials),
+            FindUser => ErrorClass::NotFound,
             _ => return None,
         },
         "resource_not_found" => match operation {
             User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate => {
-                Meaning::NotFound
+                ErrorClass::NotFound
             }
-            _ => Meaning::Unavailable,
+            _ => ErrorClass::Unavailable,
         },
         // Clerk doesn't say how it refuses to mint for a session that is over: whichever it is, the session is asked
         // about before it is given up.
         "authentication_invalid" | "signed_out" | "invalid_action_for_session"
             if matches!(operation, BackendMint | BackendMintTemplate | Revoke) =>
         {
-            Meaning::NotFound
+            ErrorClass::NotFound
         }
         // The secret key is no key, or not one of this instance.
         "clerk_key_invalid"
@@ -168,7 +168,7 @@ fn backend_meaning_of(operation: Operation, code: &str) -> Option<Meaning> {
         | "authorization_header_format_invalid"
         | "secret_key_invalid"
         | "request_invalid_for_environment"
-        | "instance_key_required" => Meaning::Misconfigured,
+        | "instance_key_required" => ErrorClass::Misconfigured,
         _ => return None,
     })
 }
@@ -179,7 +179,7 @@ pub(crate) fn unfinished(
     client_trust_state: Option<&str>,
     second_factors: &[&str],
     password_verified: bool,
-) -> Meaning {
+) -> ErrorClass {
     match status {
         // The legacy form of Device Trust, on instances without Clerk's update "Device Trust Status": the status
         // of a second factor, but of a user who has none.
@@ -187,16 +187,16 @@ pub(crate) fn unfinished(
             if client_trust_state == Some("new")
                 && !second_factors.iter().any(|factor| matches!(*factor, "totp" | "backup_code")) =>
         {
-            Meaning::DeviceNotTrusted
+            ErrorClass::DeviceNotTrusted
         }
-        "needs_second_factor" => Meaning::SecondFactor,
-        "needs_client_trust" => Meaning::DeviceNotTrusted,
-        "needs_new_password" | "needs_protect_check" => Meaning::ActionRequired,
+        "needs_second_factor" => ErrorClass::SecondFactor,
+        "needs_client_trust" => ErrorClass::DeviceNotTrusted,
+        "needs_new_password" | "needs_protect_check" => ErrorClass::ActionRequired,
         // The password was no factor of this account (SSO only), or was not accepted as one.
         "needs_first_factor" | "needs_identifier" if !password_verified => {
-            Meaning::Refused(Refusal::NotByPassword)
+            ErrorClass::Refused(CredentialRefusal::NotByPassword)
         }
-        _ => Meaning::Unknown,
+        _ => ErrorClass::Unknown,
     }
 }
 
@@ -204,9 +204,9 @@ pub(crate) fn unfinished(
 mod tests {
     use http::StatusCode;
 
-    use super::super::fault::{Fault, read};
+    use super::super::api_error::{ApiError, read};
     use super::*;
-    use Meaning::{
+    use ErrorClass::{
         ActionRequired, DeviceNotTrusted, Misconfigured, MissingExpiredToken, NotFound,
         OrganizationForbidden, RateLimited, Refused, SecondFactor, SessionExists, SessionGone, Unavailable,
         Unknown,
@@ -216,13 +216,13 @@ mod tests {
         TicketSignIn, Touch, VerifyPassword,
     };
 
-    const CREDENTIALS: Meaning = Refused(Refusal::Credentials);
-    const UNIDENTIFIED: Meaning = Refused(Refusal::Unidentified);
-    const BARRED: Meaning = Refused(Refusal::Barred);
+    const CREDENTIALS: ErrorClass = Refused(CredentialRefusal::Credentials);
+    const UNIDENTIFIED: ErrorClass = Refused(CredentialRefusal::Unidentified);
+    const BARRED: ErrorClass = Refused(CredentialRefusal::Barred);
 
     #[test]
     fn s3_every_documented_code_has_its_meaning() {
-        let table: &[(Operation, u16, &str, Meaning)] = &[
+        let table: &[(Operation, u16, &str, ErrorClass)] = &[
             (SignIn, 422, "form_password_incorrect", CREDENTIALS),
             (SignIn, 422, "form_identifier_not_found", UNIDENTIFIED),
             (SignIn, 422, "form_password_or_identifier_incorrect", UNIDENTIFIED),
@@ -238,9 +238,9 @@ mod tests {
             (SignIn, 404, "resource_not_found", UNIDENTIFIED),
             (SignIn, 404, "sign_in_no_identification_for_user", UNIDENTIFIED),
             (SignIn, 400, "sign_in_identification_or_user_deleted", UNIDENTIFIED),
-            (SignIn, 400, "strategy_for_user_invalid", Refused(Refusal::NotByPassword)),
-            (SignIn, 400, "no_password_set", Refused(Refusal::NotByPassword)),
-            (SignIn, 403, "user_locked", Refused(Refusal::Locked)),
+            (SignIn, 400, "strategy_for_user_invalid", Refused(CredentialRefusal::NotByPassword)),
+            (SignIn, 400, "no_password_set", Refused(CredentialRefusal::NotByPassword)),
+            (SignIn, 403, "user_locked", Refused(CredentialRefusal::Locked)),
             (SignIn, 403, "user_banned", BARRED),
             (SignIn, 403, "user_deactivated", BARRED),
             (SignIn, 401, "deprovisioned", BARRED),
@@ -325,8 +325,8 @@ mod tests {
             (Operation::User, 404, "resource_not_found", NotFound),
             (VerifyPassword, 422, "incorrect_password", CREDENTIALS),
             (VerifyPassword, 422, "form_param_nil", CREDENTIALS),
-            (VerifyPassword, 400, "no_password_set", Refused(Refusal::NotByPassword)),
-            (VerifyPassword, 403, "user_locked", Refused(Refusal::Locked)),
+            (VerifyPassword, 400, "no_password_set", Refused(CredentialRefusal::NotByPassword)),
+            (VerifyPassword, 403, "user_locked", Refused(CredentialRefusal::Locked)),
             (VerifyPassword, 404, "resource_not_found", NotFound),
             (VerifyPassword, 401, "authentication_invalid", Misconfigured),
             (Ticket, 404, "resource_not_found", NotFound),
@@ -341,37 +341,37 @@ mod tests {
             (Jwks, 404, "resource_not_found", Unavailable),
             (Environment, 400, "host_invalid", Misconfigured),
         ];
-        for &(operation, status, code, meaning) in table {
+        for &(operation, status, code, class) in table {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(read(operation, status, &[code]).meaning, meaning, "{operation:?} {status} {code}");
+            assert_eq!(read(operation, status, &[code]).class, class, "{operation:?} {status} {code}");
         }
     }
 
     #[test]
     fn s3_all_errors_of_an_answer_are_read() {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let fault = read(SignIn, status, &["form_password_incorrect", "account_lockout_warning"]);
-        assert_eq!((fault.meaning, fault.lockout_warning), (CREDENTIALS, true));
-        assert_eq!(fault.code.as_deref(), Some("form_password_incorrect"));
-        let fault = read(SignIn, status, &["something_new", "form_password_incorrect"]);
-        assert_eq!(fault.meaning, CREDENTIALS);
-        let fault = read(SignIn, status, &["form_password_incorrect", "user_locked"]);
-        assert_eq!(fault.meaning, Refused(Refusal::Locked));
+        let error = read(SignIn, status, &["form_password_incorrect", "account_lockout_warning"]);
+        assert_eq!((error.class, error.lockout_warning), (CREDENTIALS, true));
+        assert_eq!(error.code.as_deref(), Some("form_password_incorrect"));
+        let error = read(SignIn, status, &["something_new", "form_password_incorrect"]);
+        assert_eq!(error.class, CREDENTIALS);
+        let error = read(SignIn, status, &["form_password_incorrect", "user_locked"]);
+        assert_eq!(error.class, Refused(CredentialRefusal::Locked));
     }
 
     #[test]
     fn s4_a_fault_of_clerks_is_never_a_refusal_whatever_its_body_says() {
         for status in [500, 502, 503, 504, 521, 302, 307, 408, 200] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(read(SignIn, status, &["form_password_incorrect"]).meaning, Unavailable, "{status}");
+            assert_eq!(read(SignIn, status, &["form_password_incorrect"]).class, Unavailable, "{status}");
         }
         // No code at all: the page of some proxy on the way.
-        assert_eq!(read(SignIn, StatusCode::FORBIDDEN, &[]).meaning, Unavailable);
+        assert_eq!(read(SignIn, StatusCode::FORBIDDEN, &[]).class, Unavailable);
     }
 
     #[test]
     fn s3_every_status_of_a_sign_in_has_its_meaning() {
-        type Row<'a> = (&'a str, Option<&'a str>, &'a [&'a str], bool, Meaning);
+        type Row<'a> = (&'a str, Option<&'a str>, &'a [&'a str], bool, ErrorClass);
         let table: &[Row<'_>] = &[
             ("needs_second_factor", None, &["totp", "backup_code"], true, SecondFactor),
             ("needs_second_factor", Some("new"), &["email_code"], true, DeviceNotTrusted),
@@ -380,19 +380,19 @@ mod tests {
             ("needs_client_trust", Some("new"), &["email_code"], true, DeviceNotTrusted),
             ("needs_new_password", None, &[], true, ActionRequired),
             ("needs_protect_check", None, &[], false, ActionRequired),
-            ("needs_first_factor", None, &[], false, Refused(Refusal::NotByPassword)),
-            ("needs_identifier", None, &[], false, Refused(Refusal::NotByPassword)),
+            ("needs_first_factor", None, &[], false, Refused(CredentialRefusal::NotByPassword)),
+            ("needs_identifier", None, &[], false, Refused(CredentialRefusal::NotByPassword)),
             ("abandoned", None, &[], false, Unknown),
             ("needs_something_new", None, &[], true, Unknown),
         ];
-        for &(status, trust, factors, verified, meaning) in table {
-            assert_eq!(unfinished(status, trust, factors, verified), meaning, "{status} {trust:?}");
+        for &(status, trust, factors, verified, class) in table {
+            assert_eq!(unfinished(status, trust, factors, verified), class, "{status} {trust:?}");
         }
     }
 
     #[test]
     fn only_what_looks_like_a_code_can_reach_a_log() {
-        assert_eq!(Fault::coded(Unknown, "password is hunter2").code, None);
-        assert_eq!(Fault::coded(Unknown, "user_locked").code.as_deref(), Some("user_locked"));
+        assert_eq!(ApiError::coded(Unknown, "password is hunter2").code, None);
+        assert_eq!(ApiError::coded(Unknown, "user_locked").code.as_deref(), Some("user_locked"));
     }
 }

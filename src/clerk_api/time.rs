@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::api_error::ApiError;
 use crate::clock::Clock;
 
 /// What is left of the time for an exchange.
@@ -23,10 +23,13 @@ impl TimeLeft {
     }
 
     /// Does a part of the exchange, as far as there is time for it.
-    pub(crate) async fn run<T>(&mut self, part: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    pub(crate) async fn run<T>(
+        &mut self,
+        part: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
         let began = self.clock.now();
         let done = tokio::time::timeout(self.left, part).await;
         self.left = self.left.saturating_sub(self.clock.now() - began);
-        done.unwrap_or_else(|_| Err(Fault::unavailable("timeout")))
+        done.unwrap_or_else(|_| Err(ApiError::unavailable("timeout")))
     }
 }

@@ -40,7 +40,7 @@ pub enum Outcome {
     Unavailable,
     /// Rejected: wrong set-up.
     Misconfigured,
-    /// Rejected: a fault of ours.
+    /// Rejected: a error of ours.
     Internal,
     /// The client went away before there was an answer.
     Cancelled,

@@ -41,7 +41,8 @@ impl StdError for MalformedCredentials {}
 /// Why [`MalformedCredentials`] are malformed.
 ///
 /// ```
-/// use tower_clerk::{Credentials, MalformedReason};
+/// use tower_clerk::Credentials;
+/// use tower_clerk::error::MalformedReason;
 ///
 /// let error = Credentials::new("ada:lovelace", "secret").unwrap_err();
 /// assert_eq!(error.reason(), MalformedReason::ColonInIdentifier);
@@ -56,7 +57,7 @@ pub enum MalformedReason {
     /// The token is, or would be, over 8 KiB.
     TooLong,
     /// `=` that neither is absent nor makes the token's length a multiple of four.
-    Padding,
+    TimingEqualizer,
     /// A character outside the standard alphabet, or bits left over at the end.
     NotBase64,
     /// Bytes that are no UTF-8, from a client that sends another charset.
@@ -83,7 +84,7 @@ impl MalformedReason {
             Self::SeveralFields => "there is more than one Authorization field",
             Self::NoToken => "the Basic scheme stands there without a token",
             Self::TooLong => "the Basic token is longer than 8 KiB",
-            Self::Padding => "the Basic token is padded wrongly",
+            Self::TimingEqualizer => "the Basic token is padded wrongly",
             Self::NotBase64 => "the Basic token is not base64",
             Self::NotUtf8 => "the credentials are not UTF-8",
             Self::FormEncoding => "the credentials are not form-encoded",

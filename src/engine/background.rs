@@ -10,26 +10,26 @@ use super::Clerk;
 use crate::access::Access;
 use crate::credentials::Credentials;
 use crate::engine::sign_in::Attempt;
-use crate::flight::{Join, Purpose};
+use crate::flight::{Join, Priority};
 use crate::limits::{CallKind, RENEWAL_PAUSE};
-use crate::provider::MintFault;
+use crate::provider::MintError;
 use crate::sessions::{Holding, Proof};
 
 impl Clerk {
     /// Mints the next token of this kind while the one that is held still serves.
     pub(super) fn renew_token(&self, holding: &Arc<Holding>, access: &Access, last_use: Instant) {
         // No outcome of before will do: this is about the next token.
-        // Led by another or not: the turnstile has closed behind this one, which has to see to the next try.
-        let Join::Seat(seat, _) = self.0.join_mint(holding, access, last_use, || None) else {
+        // Led by another or not: the gate has closed behind this one, which has to see to the next try.
+        let Join::Waiter(waiter, _) = self.0.join_mint(holding, access, last_use, || None) else {
             self.retry_renewal(holding, access, RENEWAL_PAUSE);
             return;
         };
         let (weak, holding, access) = (Arc::downgrade(&self.0), Arc::clone(holding), access.clone());
         tokio::spawn(async move {
-            let minted = seat.outcome().await.unwrap_or_else(|_| Err(MintFault::lost("mint_lost")));
+            let minted = waiter.outcome().await.unwrap_or_else(|_| Err(MintError::lost("mint_lost")));
             let Some(engine) = weak.upgrade() else { return };
             let clerk = Self(engine);
-            let fault = match minted {
+            let error = match minted {
                 Ok(token) => {
                     // One that came out staler than the one at hand has not taken its place.
                     if holding.tokens.held(&access).is_some_and(|held| !Arc::ptr_eq(&held, &token)) {
@@ -37,18 +37,18 @@ impl Clerk {
                     }
                     return;
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            match &fault {
-                MintFault::Gone => clerk.0.sign_ins.void(&holding),
-                MintFault::Refused(_) => {
+            match &error {
+                MintError::Gone => clerk.0.sign_ins.void(&holding),
+                MintError::Refused(_) => {
                     let proofs = holding.user.proofs_on(&holding);
-                    proofs.iter().for_each(|proof| clerk.0.sign_ins.expel(proof));
+                    proofs.iter().for_each(|proof| clerk.0.sign_ins.invalidate(proof));
                 }
                 // The token at hand was for an organization that the user has left since.
-                MintFault::Forbidden => holding.tokens.forget(&access),
-                MintFault::Fault(fault) => {
-                    clerk.retry_renewal(&holding, &access, CallKind::Renewal.pause(fault.retry_after));
+                MintError::Forbidden => holding.tokens.forget(&access),
+                MintError::Api(error) => {
+                    clerk.retry_renewal(&holding, &access, CallKind::Renewal.pause(error.retry_after));
                 }
                 _ => clerk.retry_renewal(&holding, &access, RENEWAL_PAUSE),
             }
@@ -67,16 +67,15 @@ impl Clerk {
         let key = proof.key;
         let _ = self.0.sign_in_flights.join(
             key,
-            Purpose::Background,
+            Priority::Background,
             || None,
-            |passengers| {
+            |waiters| {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
                 let attempt = Attempt::new(key, credentials, None, None);
-                let road = sign_ins.road.name().name();
+                let api = sign_ins.provider.api().name();
                 let session = proof.holding.session();
-                let span = tracing::debug_span!("renew_proof", session_id = &*session.id, road);
-                async move { sign_ins.renew_proof(attempt, &proof, &passengers.departure()).await }
-                    .instrument(span)
+                let span = tracing::debug_span!("renew_proof", session_id = &*session.id, api);
+                async move { sign_ins.renew_proof(attempt, &proof, &waiters.start()).await }.instrument(span)
             },
         );
     }

@@ -8,12 +8,12 @@ use crate::clock::Clock;
 use crate::settings::Settings;
 
 /// A turn that comes with the last moment of the wait is taken all the same.
-const TURN_SLACK: Duration = Duration::from_secs(1);
+const START_SLACK: Duration = Duration::from_secs(1);
 
 /// What a request has left, whatever it joins or begins.
 pub(super) struct Deadline {
     clock: Clock,
-    /// For all calls together, from the departure on.
+    /// For all calls together, from the start on.
     timeout: Duration,
     /// For each turn.
     wait: Duration,
@@ -66,13 +66,13 @@ impl Deadline {
 
     /// Until when a flight may take to depart. The queue itself sends those away whose turn comes too late; this is for a
     /// request that waits for another one's.
-    pub(super) fn turn_by(&self) -> Instant {
-        self.clock.now() + self.wait + TURN_SLACK
+    pub(super) fn start_by(&self) -> Instant {
+        self.clock.now() + self.wait + START_SLACK
     }
 
-    /// How long a flight may take from its departure on. A further sign-in has what is left of the request's time; before
+    /// How long a flight may take from its start on. A further sign-in has what is left of the request's time; before
     /// that, a second turn may have to be waited for.
-    pub(super) fn after_departure(&self) -> Duration {
-        self.left.unwrap_or(self.wait + TURN_SLACK + self.timeout)
+    pub(super) fn after_start(&self) -> Duration {
+        self.left.unwrap_or(self.wait + START_SLACK + self.timeout)
     }
 }

@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use super::Clerk;
 use crate::clerk_api::fapi::{SecondFactor, SignedIn, Unfinished};
-use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::credentials::Credentials;
-use crate::engine::verdict::{failure_of, of_fault as of_sign_in};
+use crate::engine::rejections::{failure_of, from_api_error as of_sign_in};
 use crate::key::{device_name, normalize_identifier};
 use crate::limits::{NoPermit, Pause, PermitRequest, Share};
 use crate::rejection::{Rejection, RejectionKind};
@@ -58,13 +58,14 @@ impl Clerk {
     /// New Clerk instances ask for a code, sent to the user, where a password comes from a device that they haven't seen,
     /// and a server that signs users in by HTTP Basic is such a device each time. Done once per account, with the user
     /// there to tell the code, the device is remembered in the engine's
-    /// [`device_store`](crate::Builder::device_store), for 30 days after its last good use.
+    /// [`device_store`](crate::ClerkBuilder::device_store), for 30 days after its last good use.
     ///
     /// **What it means:** whoever reaches this server with the account's password passes Device Trust from then on. It
     /// protects against a password that was stolen elsewhere; with the device enrolled it doesn't any more, by this way.
     ///
     /// ```no_run
-    /// use tower_clerk::{Clerk, Credentials, DeviceFile};
+    /// use tower_clerk::{Clerk, Credentials};
+    /// use tower_clerk::store::DeviceFile;
     ///
     /// # fn ask_the_user() -> String { String::new() }
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -88,7 +89,7 @@ impl Clerk {
     /// secret key, which needs no enrolment.
     pub async fn enroll(&self, credentials: &Credentials) -> Result<Enrollment, Rejection> {
         let sign_ins = &self.0.sign_ins;
-        let Some(road) = sign_ins.road.frontend() else {
+        let Some(provider) = sign_ins.provider.frontend() else {
             return Err(Rejection::new(RejectionKind::Misconfigured).detail_of(NOT_NEEDED));
         };
         let identifier = sign_ins.secret.identifier(&normalize_identifier(credentials.identifier()));
@@ -97,25 +98,27 @@ impl Clerk {
             Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
             Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
         })?;
-        let wish = PermitRequest { share: Share::Unproven, identifier, source: None, renewal: None };
-        let mut permit = sign_ins.pacing.permit(wish).await.map_err(|NoPermit { earliest }| {
-            Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(earliest)
-        })?;
+        let permit_request =
+            PermitRequest { share: Share::Untrusted, identifier, source: None, renewal: None };
+        let mut permit =
+            sign_ins.sign_in_limiter.permit(permit_request).await.map_err(|NoPermit { earliest }| {
+                Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(earliest)
+            })?;
         permit.start();
         let mut time = self.time();
-        match time.run(road.fapi.begin(credentials, None)).await {
-            Err(fault) => {
+        match time.run(provider.fapi.begin(credentials, None)).await {
+            Err(error) => {
                 // It counts like any other sign-in (rules P2, P3).
                 let now = sign_ins.clock.now();
-                match fault.meaning {
-                    Meaning::Refused(refusal) => {
+                match error.class {
+                    ErrorClass::Refused(refusal) => {
                         let failure = failure_of(refusal);
-                        sign_ins.attempts.failed(identifier, failure, fault.lockout_warning, now);
+                        sign_ins.attempts.failed(identifier, failure, error.lockout_warning, now);
                     }
-                    Meaning::RateLimited => _ = sign_ins.pacing.rate_limited(fault.retry_after),
+                    ErrorClass::RateLimited => _ = sign_ins.sign_in_limiter.rate_limited(error.retry_after),
                     _ => {}
                 }
-                Err(of_sign_in(&fault))
+                Err(of_sign_in(&error))
             }
             Ok(Ok(signed_in)) => {
                 let enrollment = Enrollment {
@@ -131,7 +134,10 @@ impl Clerk {
                 let factors = open.factors.iter().filter(|factor| ANSWERABLE.contains(&&*factor.strategy));
                 let factors: Vec<_> = factors.cloned().map(EnrollmentFactor).collect();
                 if factors.is_empty() {
-                    return Err(of_sign_in(&Fault::coded(Meaning::ActionRequired, "no_answerable_factor")));
+                    return Err(of_sign_in(&ApiError::coded(
+                        ErrorClass::ActionRequired,
+                        "no_answerable_factor",
+                    )));
                 }
                 let device_name = device_name(credentials.identifier());
                 Ok(Enrollment { clerk: self.clone(), device_name, open: Some(open), factors })
@@ -173,7 +179,7 @@ impl Enrollment {
     pub async fn send_code(&self, factor: &EnrollmentFactor) -> Result<(), Rejection> {
         let (Some(open), true) = (&self.open, factor.is_sent()) else { return Ok(()) };
         let sent = self.clerk.time().run(self.clerk.0.fapi.prepare(open, &factor.0)).await;
-        sent.map_err(|fault| of_sign_in(&fault))
+        sent.map_err(|error| of_sign_in(&error))
     }
 
     /// Confirms it with the code, and remembers the device. The session that this makes at Clerk is ended.
@@ -185,23 +191,23 @@ impl Enrollment {
     pub async fn confirm(&mut self, factor: &EnrollmentFactor, code: &str) -> Result<(), Rejection> {
         let Some(open) = &self.open else { return Ok(()) };
         let attempt = self.clerk.0.fapi.attempt(open, factor.strategy(), code.trim());
-        let signed_in = self.clerk.time().run(attempt).await.map_err(|fault| of_sign_in(&fault))?;
+        let signed_in = self.clerk.time().run(attempt).await.map_err(|error| of_sign_in(&error))?;
         self.finish(&signed_in).await;
         self.open = None;
         Ok(())
     }
 
     async fn finish(&self, signed_in: &SignedIn) {
-        let road = &self.clerk.0.sign_ins.road;
+        let provider = &self.clerk.0.sign_ins.provider;
         // The client outlives its session, and it is what Clerk knows.
         let (session_id, client) =
             (signed_in.session_id.clone().into(), std::sync::Arc::clone(&signed_in.client));
         let request = EndRequest { session_id, client };
-        if road.end(&request, self.clerk.time()).await.is_err() {
+        if provider.end(&request, self.clerk.time()).await.is_err() {
             tracing::debug!(session_id = &*request.session_id, "the session of an enrolment was not ended");
         }
-        if let Some(road) = road.frontend() {
-            road.devices.enroll(&self.device_name, &signed_in.user_id, &request.client);
+        if let Some(provider) = provider.frontend() {
+            provider.devices.enroll(&self.device_name, &signed_in.user_id, &request.client);
         }
     }
 }

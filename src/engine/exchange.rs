@@ -9,18 +9,18 @@ use tracing::Instrument as _;
 use super::deadline::Deadline;
 use super::{Clerk, Inner};
 use crate::access::Access;
-use crate::clerk_api::Meaning;
+use crate::clerk_api::ErrorClass;
 use crate::counters::Outcome;
 use crate::credentials::Credentials;
-use crate::engine::sign_in::{Attempt, SignInFault, SignInOutcome};
-use crate::engine::verdict::{of_mint, unavailable};
-use crate::flight::{Join, Purpose};
+use crate::engine::rejections::{from_mint_error, unavailable};
+use crate::engine::sign_in::{Attempt, SignInError, SignInOutcome};
+use crate::flight::{Join, Priority};
 use crate::key::CredentialKey;
-use crate::provider::MintFault;
+use crate::provider::MintError;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, Refused};
+use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, TokenRefusal};
 
 const TOO_SHORT_LIVED: &str = "the tokens that Clerk issues live shorter than the least life asked of them: lower \
                                min_token_life, or raise the token lifetime in Clerk's dashboard";
@@ -70,15 +70,15 @@ impl Clerk {
                     deadline.has_followed(attempt.followed.load(Ordering::Relaxed));
                     match outcome.result {
                         Ok(proof) => (proof, deadline.within(outcome.deadline)),
-                        Err(SignInFault::Rejected(rejection)) => return Err(rejection),
+                        Err(SignInError::Rejected(rejection)) => return Err(rejection),
                         // A revocation has come in between (rules S5, K9).
-                        Err(SignInFault::Superseded) if deadline.follow_up(outcome.deadline) => continue,
-                        Err(SignInFault::Superseded) => return Err(unavailable("revoked_meanwhile")),
+                        Err(SignInError::Superseded) if deadline.follow_up(outcome.deadline) => continue,
+                        Err(SignInError::Superseded) => return Err(unavailable("revoked_meanwhile")),
                     }
                 }
             };
             let holding = &proof.holding;
-            let fault = match tokio::time::timeout_at(end, inner.token(holding, access)).await {
+            let error = match tokio::time::timeout_at(end, inner.token(holding, access)).await {
                 Ok(Ok(session)) if proof.state() == ProofState::Live => {
                     // Clients that call less often than tokens expire never hit the cache: their proof is renewed here.
                     if proof.renewal.is_open(now) && proof.renewal.pass(now) {
@@ -91,28 +91,28 @@ impl Clerk {
                     }
                     return Ok(session);
                 }
-                Ok(Ok(_)) => MintFault::Superseded,
-                Ok(Err(fault)) => fault,
-                Err(_) => MintFault::lost("timeout"),
+                Ok(Ok(_)) => MintError::Superseded,
+                Ok(Err(error)) => error,
+                Err(_) => MintError::lost("timeout"),
             };
-            match &fault {
+            match &error {
                 // The user is signed in, but not for this organization: another session is opened for it.
-                MintFault::NoSession if deadline.follow_up(end) => {
+                MintError::NoSession if deadline.follow_up(end) => {
                     let end = self.open_for(holding, access, end).await?;
                     deadline.continue_until(end);
                     continue;
                 }
                 // The password is at hand, so it may open another session (rule K4).
-                MintFault::Gone | MintFault::Superseded if deadline.follow_up(end) => {
-                    inner.drop_if_gone(&proof, &fault);
+                MintError::Gone | MintError::Superseded if deadline.follow_up(end) => {
+                    inner.drop_if_gone(&proof, &error);
                     continue;
                 }
-                _ => inner.drop_if_gone(&proof, &fault),
+                _ => inner.drop_if_gone(&proof, &error),
             }
-            let rejection = of_mint(&fault);
-            return Err(match &fault {
+            let rejection = from_mint_error(&error);
+            return Err(match &error {
                 // Asked again sooner, it would be told the same from memory.
-                MintFault::Fault(fault) if fault.meaning == Meaning::Unknown => {
+                MintError::Api(error) if error.class == ErrorClass::Unknown => {
                     rejection.retry_after_at_least(inner.settings.negative_ttl)
                 }
                 _ => rejection,
@@ -137,18 +137,17 @@ impl Clerk {
             let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
             Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
         };
-        let join = inner.sign_in_flights.join(attempt.key, Purpose::Request, already, |passengers| {
+        let join = inner.sign_in_flights.join(attempt.key, Priority::Request, already, |waiters| {
             let attempt = Attempt { follows: deadline.follows(), ..attempt.again() };
             let sign_ins = Arc::clone(&inner.sign_ins);
-            let span = tracing::debug_span!("sign_in", road = sign_ins.road.name().name());
-            async move { sign_ins.fly(attempt, &passengers.departure(), passengers.gone()).await }
-                .instrument(span)
+            let span = tracing::debug_span!("sign_in", api = sign_ins.provider.api().name());
+            async move { sign_ins.run(attempt, &waiters.start(), waiters.gone()).await }.instrument(span)
         });
         match join {
             Join::Ready(outcome) => Ok(outcome),
-            Join::Seat(seat, led) => {
+            Join::Waiter(waiter, led) => {
                 *how = if led { Outcome::SignedIn } else { Outcome::Joined };
-                match seat.outcome_within(deadline.turn_by(), deadline.after_departure()).await {
+                match waiter.outcome_within(deadline.start_by(), deadline.after_start()).await {
                     Some(outcome) => outcome.map_err(|_| unavailable("sign_in_lost")),
                     None => Err(unavailable("timeout")),
                 }
@@ -165,7 +164,7 @@ impl Inner {
         self: &Arc<Self>,
         holding: &Arc<Holding>,
         access: &Access,
-    ) -> Result<ClerkSession, MintFault> {
+    ) -> Result<ClerkSession, MintError> {
         let now = self.clock.now();
         if let Some((session, due)) = holding.tokens.good(access, now, &self.sign_ins.revocations) {
             if due {
@@ -188,24 +187,24 @@ impl Inner {
         let join = self.join_mint(holding, access, now, good);
         let held = match join {
             Join::Ready(held) => held?,
-            Join::Seat(seat, _) => {
-                seat.outcome().await.unwrap_or_else(|_| Err(MintFault::lost("mint_lost")))?
+            Join::Waiter(waiter, _) => {
+                waiter.outcome().await.unwrap_or_else(|_| Err(MintError::lost("mint_lost")))?
             }
-            Join::Full => return Err(MintFault::lost("mints_full")),
+            Join::Full => return Err(MintError::lost("mints_full")),
         };
         match held.freshness(access, self.clock.now()) {
             Freshness::Good => Ok(held.session.clone()),
             Freshness::NeverGood => Err(self.too_short_lived()),
             // The answer took most of its life.
-            Freshness::Stale => Err(MintFault::lost("token_stale_on_arrival")),
+            Freshness::Stale => Err(MintError::lost("token_stale_on_arrival")),
         }
     }
 
-    fn too_short_lived(&self) -> MintFault {
-        if self.sign_ins.notices.is_due("min_token_life", self.clock.now()) {
+    fn too_short_lived(&self) -> MintError {
+        if self.sign_ins.warnings.is_due("min_token_life", self.clock.now()) {
             tracing::error!("{TOO_SHORT_LIVED}");
         }
-        MintFault::Misconfigured(TOO_SHORT_LIVED)
+        MintError::Misconfigured(TOO_SHORT_LIVED)
     }
 
     /// Joins the mint of this kind of token, or starts one.
@@ -214,20 +213,20 @@ impl Inner {
         holding: &Arc<Holding>,
         access: &Access,
         last_use: Instant,
-        already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintFault>>,
-    ) -> Join<Result<Arc<HeldToken>, MintFault>> {
+        already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintError>>,
+    ) -> Join<Result<Arc<HeldToken>, MintError>> {
         let key = (HoldingKey(Arc::clone(holding)), access.scope.clone());
-        self.mint_flights.join(key, Purpose::Request, already, |_| {
+        self.mint_flights.join(key, Priority::Request, already, |_| {
             let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
-            let road = self.sign_ins.road.name().name();
-            let span = tracing::debug_span!("mint", session_id = &*holding.session().id, road);
+            let api = self.sign_ins.provider.api().name();
+            let span = tracing::debug_span!("mint", session_id = &*holding.session().id, api);
             let mint = async move {
                 let minted = engine.sign_ins.minter.mint(&holding, &access).await;
-                if let Some(why) = minted.as_ref().err().and_then(MintFault::lasting) {
+                if let Some(why) = minted.as_ref().err().and_then(MintError::lasting) {
                     match (why, &minted) {
-                        (Refused::Misconfigured(what), _) => tracing::error!("{what}"),
-                        (Refused::Unknown, Err(MintFault::Fault(fault))) => {
-                            engine.sign_ins.warn_of_unknown(fault);
+                        (TokenRefusal::Misconfigured(what), _) => tracing::error!("{what}"),
+                        (TokenRefusal::Unknown, Err(MintError::Api(error))) => {
+                            engine.sign_ins.warn_of_unknown(error);
                         }
                         _ => {}
                     }
@@ -244,10 +243,10 @@ impl Inner {
     }
 
     /// Drops the proofs on a session that a mint has found to be over, or the one whose user Clerk refuses.
-    fn drop_if_gone(&self, proof: &Arc<Proof>, fault: &MintFault) {
-        match fault {
-            MintFault::Gone => self.sign_ins.void(&proof.holding),
-            MintFault::Refused(_) => self.sign_ins.expel(proof),
+    fn drop_if_gone(&self, proof: &Arc<Proof>, error: &MintError) {
+        match error {
+            MintError::Gone => self.sign_ins.void(&proof.holding),
+            MintError::Refused(_) => self.sign_ins.invalidate(proof),
             _ => {}
         }
     }

@@ -15,13 +15,13 @@ impl Clerk {
     pub fn publish_metrics(&self) {
         let stats = self.stats();
         for (outcome, count) in &stats.requests {
-            let labels = [("outcome", outcome.name()), ("road", stats.road.name())];
+            let labels = [("outcome", outcome.name()), ("api", stats.api.name())];
             counter!("tower_clerk_requests_total", &labels).absolute(*count);
         }
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
             ("tower_clerk_denials", stats.denials),
-            ("tower_clerk_proven_credentials", stats.proven),
+            ("tower_clerk_trusted_credentials", stats.trusted_credentials),
             ("tower_clerk_failing_subjects", stats.attempts),
             ("tower_clerk_sign_in_flights", stats.sign_in_flights as u64),
             ("tower_clerk_mint_flights", stats.mint_flights as u64),
@@ -45,7 +45,7 @@ impl Clerk {
     pub fn describe_metrics() {
         describe_counter!(
             "tower_clerk_requests_total",
-            "Requests by outcome and road; they add up to all requests"
+            "Requests by outcome and API; they add up to all requests"
         );
         describe_histogram!(
             "tower_clerk_upstream_seconds",
@@ -55,7 +55,7 @@ impl Clerk {
         describe_gauge!("tower_clerk_sessions", "Live sessions held");
         describe_gauge!("tower_clerk_denials", "Refused credentials remembered");
         describe_gauge!(
-            "tower_clerk_proven_credentials",
+            "tower_clerk_trusted_credentials",
             "Credentials that Clerk has accepted in the last 7 days"
         );
         describe_gauge!("tower_clerk_failing_subjects", "Identifiers and users with failed attempts");

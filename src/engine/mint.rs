@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
-use crate::clerk_api::{Fault, Meaning, Minted};
+use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::Clock;
 use crate::jitter::Jitter;
 use crate::limits::{Circuit, CircuitState};
-use crate::provider::{MintFault, MintRequest, NewToken, Roads, TokenLife, Verifier};
+use crate::provider::{MintError, MintRequest, NewToken, Provider, TokenLife, Verifier};
 use crate::scope::{OrganizationName, Scope, TemplateName};
 use crate::session::ClerkSession;
 use crate::sessions::{Generation, HeldToken, Holding, Revocations, Session, Target};
@@ -25,7 +25,7 @@ const UNUSABLE_TEMPLATE: &str = "the name of the JWT template is none: [A-Za-z0-
 
 /// Brings tokens, verified.
 pub(crate) struct Minter {
-    pub(crate) road: Arc<Roads>,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) verifier: Verifier,
     pub(crate) clock: Clock,
     /// For all the calls of one mint.
@@ -60,13 +60,13 @@ impl Minter {
         &self,
         holding: &Arc<Holding>,
         access: &Access,
-    ) -> Result<Arc<HeldToken>, MintFault> {
+    ) -> Result<Arc<HeldToken>, MintError> {
         let organization = access.scope.organization.as_ref();
         if organization == Some(&OrganizationName::Malformed) {
-            return Err(MintFault::Forbidden);
+            return Err(MintError::Forbidden);
         }
         let template = match &access.scope.template {
-            Some(TemplateName::Malformed) => return Err(MintFault::Misconfigured(UNUSABLE_TEMPLATE)),
+            Some(TemplateName::Malformed) => return Err(MintError::Misconfigured(UNUSABLE_TEMPLATE)),
             Some(TemplateName::Usable(name)) => Some(&**name),
             None => None,
         };
@@ -75,22 +75,22 @@ impl Minter {
         let session = holding.session();
         let own = tokio::time::timeout_at(deadline, async {
             let place = holding.mints.acquire().await;
-            (place, self.road.lock_to_touch(&session, organization, template).await)
+            (place, self.provider.lock_to_touch(&session, organization, template).await)
         });
-        let Ok((Ok(_own), active)) = own.await else { return Err(MintFault::lost("session_busy")) };
+        let Ok((Ok(_own), active)) = own.await else { return Err(MintError::lost("session_busy")) };
         let now = self.clock.now();
         let user = &holding.user;
         let is_unknown = organization.is_some_and(|organization| user.member_of(organization).is_none());
         if is_unknown && !user.may_ask_for_unknown(now) {
-            return Err(Fault::coded(Meaning::RateLimited, "too_many_unknown_organizations").into());
+            return Err(ApiError::coded(ErrorClass::RateLimited, "too_many_unknown_organizations").into());
         }
         let place = tokio::time::timeout_at(deadline, self.limits.places.acquire()).await;
-        let Ok(Ok(_place)) = place else { return Err(MintFault::lost("mints_full")) };
+        let Ok(Ok(_place)) = place else { return Err(MintError::lost("mints_full")) };
         let pass = self
             .limits
             .circuit
             .enter(address(holding), self.clock.now())
-            .map_err(|wait| Fault { retry_after: Some(wait), ..Fault::unavailable("circuit_open") })?;
+            .map_err(|wait| ApiError { retry_after: Some(wait), ..ApiError::unavailable("circuit_open") })?;
         let since = self.revocations.now();
         let request = MintRequest {
             holding,
@@ -101,15 +101,15 @@ impl Minter {
             timeout: self.timeout,
             deadline,
         };
-        let minted = self.road.mint(request, &self.verifier).await;
+        let minted = self.provider.mint(request, &self.verifier).await;
         match &minted {
-            Err(MintFault::Fault(fault)) if fault.is_outage() => pass.failed(self.clock.now()),
-            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::Unavailable => {
+            Err(MintError::Api(error)) if error.is_outage() => pass.failed(self.clock.now()),
+            Err(MintError::Api(error)) if error.class == ErrorClass::Unavailable => {
                 pass.inconclusive(self.clock.now());
             }
             // No call was made.
-            Err(MintFault::NoSession) => drop(pass),
-            Err(MintFault::Fault(fault)) if fault.meaning == Meaning::NoTurn => drop(pass),
+            Err(MintError::NoSession) => drop(pass),
+            Err(MintError::Api(error)) if error.class == ErrorClass::NoPermit => drop(pass),
             _ => pass.answered(),
         }
         let (token, minted_for) = minted?;
@@ -128,7 +128,7 @@ impl Minter {
             }
             is_had
         });
-        if stored == Some(true) { Ok(held) } else { Err(MintFault::Superseded) }
+        if stored == Some(true) { Ok(held) } else { Err(MintError::Superseded) }
     }
 
     /// Verifies the token that a sign-in brought along, and says what it is good for: no organization, or the one that
@@ -139,7 +139,7 @@ impl Minter {
         asked: Option<&OrganizationName>,
         minted: Minted,
         since: Generation,
-    ) -> Result<Option<(Access, Arc<HeldToken>)>, MintFault> {
+    ) -> Result<Option<(Access, Arc<HeldToken>)>, MintError> {
         let (token, life) = self.verifier.session_token(minted, session).await?;
         let organization = match (token.claims().organization(), asked) {
             (None, _) => None,
@@ -162,12 +162,12 @@ impl Minter {
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&session.id, self.road.name(), token, organization);
+        let session = ClerkSession::new(&session.id, self.provider.api(), token, organization);
         HeldToken::new(session, left + life, life, renew_at, since)
     }
 }
 
-/// Tells holdings apart for the circuit: faults must come from several of them.
+/// Tells holdings apart for the circuit: errors must come from several of them.
 fn address(holding: &Holding) -> u64 {
     std::ptr::from_ref(holding).addr() as u64
 }

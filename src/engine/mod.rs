@@ -3,21 +3,21 @@
 mod background;
 pub(crate) mod builder;
 mod deadline;
-mod ender;
 mod enroll;
 mod exchange;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;
 mod open_for;
+mod pending_proofs;
 mod preflight;
-mod proven;
+mod rejections;
 mod revoke;
+mod session_reaper;
 mod shutdown;
 mod sign_in;
-mod standing;
 mod stats;
-mod verdict;
+mod trusted_credentials;
 mod warm;
 
 use std::fmt;
@@ -32,12 +32,12 @@ use crate::clerk_api::fapi::Fapi;
 use crate::clock::{ClerkTime, Clock};
 use crate::counters::{Calls, Outcome, Outcomes};
 use crate::credentials::{BasicToken, Credentials, Decoding};
-use crate::flight::Flights;
+use crate::flight::SingleFlight;
 use crate::jwt::{FetchFuture, Jwks};
 use crate::key::{CredentialKey, PassThrough, Strategy};
 use crate::limits::{Attempts, Budget, CallLimiter, Circuit, Denials, SignInLimiter, WarnThrottle};
 use crate::provider::{
-    Backend, Devices, Frontend, KeptSessions, MintFault, Padding, Passwords, Roads, Verifier,
+    Backend, Devices, Frontend, MintError, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
 };
 use crate::rejection::Rejection;
 use crate::scope::{OrganizationName, Scope};
@@ -46,13 +46,13 @@ use crate::sessions::{EndQueue, HeldToken, HoldingKey, Proof, Revocations, Sessi
 use crate::settings::Settings;
 
 use self::builder::{BackendSetup, Setup};
-use self::ender::Ender;
 use self::mint::{MintLimits, Minter};
-use self::proven::Proven;
+use self::pending_proofs::PendingProofs;
+use self::session_reaper::SessionReaper;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
-use self::standing::Standing;
+use self::trusted_credentials::TrustedCredentials;
 
-pub use self::builder::{Builder, ConfigError};
+pub use self::builder::{ClerkBuilder, ConfigError};
 pub use self::enroll::{Enrollment, EnrollmentFactor};
 pub use self::preflight::{Finding, FindingKind};
 pub use self::stats::Stats;
@@ -63,7 +63,7 @@ const MAX_FLIGHTS: usize = 10_000;
 
 /// So much sooner than its request a mint gives up: else the request would leave a flight behind that is about to
 /// end, for the next one to join.
-const LANDING: Duration = Duration::from_millis(20);
+const MINT_MARGIN: Duration = Duration::from_millis(20);
 
 /// How much of the Backend API's budget proofs of passwords may take: a quarter, at two calls each, so that half of it
 /// is always left to tokens.
@@ -93,9 +93,9 @@ pub struct Clerk(Arc<Inner>);
 
 struct Inner {
     sign_ins: Arc<SignIns>,
-    sign_in_flights: Arc<Flights<CredentialKey, SignInOutcome, PassThrough>>,
-    openings: Arc<Flights<OpeningKey, OpenOutcome>>,
-    mint_flights: Arc<Flights<MintKey, Result<Arc<HeldToken>, MintFault>>>,
+    sign_in_flights: Arc<SingleFlight<CredentialKey, SignInOutcome, PassThrough>>,
+    openings: Arc<SingleFlight<OpeningKey, OpenOutcome>>,
+    mint_flights: Arc<SingleFlight<MintKey, Result<Arc<HeldToken>, MintError>>>,
     fapi: Arc<Fapi>,
     calls: Arc<Calls>,
     jwks: Arc<Jwks>,
@@ -114,8 +114,8 @@ type OpeningKey = (HoldingKey, Option<OrganizationName>);
 impl Clerk {
     /// Sets up an engine for an instance: its publishable key (`pk_live_…`, `pk_test_…`), or the address of its
     /// Frontend API.
-    pub fn builder(instance: impl Into<String>) -> Builder {
-        Builder::new(instance.into())
+    pub fn builder(instance: impl Into<String>) -> ClerkBuilder {
+        ClerkBuilder::new(instance.into())
     }
 
     pub(crate) fn from_setup(setup: Setup) -> Self {
@@ -130,27 +130,27 @@ impl Clerk {
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         // A sign-in, its wait for a ticket's turn, and what opens its session; or a mint and its wait for a place.
         let revocations = Arc::new(Revocations::new(3 * timeout + settings.sign_in_wait));
-        let (road, pacing) = match backend {
+        let (provider, sign_in_limiter) = match backend {
             None => {
                 let devices = Arc::new(Devices::new(devices, Arc::clone(&time)));
-                let (fapi, pacing) = (Arc::clone(&fapi), Arc::clone(&sign_in_pacing));
-                (Roads::Frontend(Frontend::new(fapi, devices, pacing, clock)), sign_in_pacing)
+                let (fapi, sign_in_limiter) = (Arc::clone(&fapi), Arc::clone(&sign_in_pacing));
+                (Provider::Frontend(Frontend::new(fapi, devices, sign_in_limiter, clock)), sign_in_pacing)
             }
             Some(BackendSetup { base, transport, key, rate, sessions, options }) => {
                 let bapi = Bapi::new(caller(base, transport), key, CallLimiter::new(rate, clock));
                 let proofs = Budget { sign_ins: Some(proofs_of(rate)), ..budget };
-                let padding = Padding::new(timeout / 2, clock, Arc::clone(&jitter));
+                let timing = TimingEqualizer::new(timeout / 2, clock, Arc::clone(&jitter));
                 let secret = Arc::clone(&secret);
                 let passwords =
-                    Passwords::new(Arc::new(bapi), padding, secret, clock, options.ignore_second_factor);
-                let kept = KeptSessions::new(sessions, settings.max_sessions, Arc::clone(&time));
+                    Passwords::new(Arc::new(bapi), timing, secret, clock, options.ignore_second_factor);
+                let kept = OpenSessions::new(sessions, settings.max_sessions, Arc::clone(&time));
                 let (fapi, revocations) = (Arc::clone(&fapi), Arc::clone(&revocations));
                 let lifetime = options.token_lifetime;
-                let road = Backend::new(passwords, kept, fapi, sign_in_pacing, revocations, lifetime);
-                (Roads::Backend(Box::new(road)), SignInLimiter::new(proofs, clock))
+                let provider = Backend::new(passwords, kept, fapi, sign_in_pacing, revocations, lifetime);
+                (Provider::Backend(Box::new(provider)), SignInLimiter::new(proofs, clock))
             }
         };
-        let road = Arc::new(road);
+        let provider = Arc::new(provider);
         let fetcher = Arc::clone(&fapi);
         let fetch_keys = move || {
             let fapi = Arc::clone(&fetcher);
@@ -158,43 +158,43 @@ impl Clerk {
         };
         let jwks = Arc::new(Jwks::new(Box::new(fetch_keys), clock, timeout));
         let minter = Arc::new(Minter {
-            road: Arc::clone(&road),
+            provider: Arc::clone(&provider),
             verifier: Verifier::new(Arc::clone(&jwks), issuer.into(), clock, Arc::clone(&time)),
             clock,
-            timeout: timeout - LANDING,
+            timeout: timeout - MINT_MARGIN,
             jitter: Arc::clone(&jitter),
             revocations: Arc::clone(&revocations),
             limits: MintLimits::default(),
         });
-        let end_queue = EndQueue::new(road.keeps_sessions());
+        let end_queue = EndQueue::new(provider.keeps_sessions());
         let sign_ins = Arc::new(SignIns {
-            road: Arc::clone(&road),
+            provider: Arc::clone(&provider),
             secret,
             minter,
-            pacing,
+            sign_in_limiter,
             circuit: Arc::new(Circuit::default()),
             denials: Denials::new(settings.negative_ttl),
             attempts: Attempts::new(),
-            proven: Proven::new(settings.max_sessions, clock.now()),
-            standing: Standing::new(settings.session_ttl),
+            trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
+            pending_proofs: PendingProofs::new(settings.session_ttl),
             sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),
             users: Users::default(),
             revocations,
-            ender: Ender::new(road, Arc::clone(&end_queue), clock, timeout),
+            reaper: SessionReaper::new(provider, Arc::clone(&end_queue), clock, timeout),
             end_queue,
             settings: settings.clone(),
             clock,
             time,
             jitter,
             misconfigured: Mutex::new(None),
-            notices: WarnThrottle::default(),
+            warnings: WarnThrottle::default(),
             closed: AtomicBool::new(false),
         });
         Self(Arc::new(Inner {
             sign_ins,
-            sign_in_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
-            openings: Arc::new(Flights::new(MAX_FLIGHTS)),
-            mint_flights: Arc::new(Flights::new(MAX_FLIGHTS)),
+            sign_in_flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            openings: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            mint_flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
             fapi,
             calls,
             jwks,
@@ -207,7 +207,7 @@ impl Clerk {
 
     /// Exchanges credentials for a session, from what is held where that will do.
     ///
-    /// A caller that drops the future cancels nothing that others wait for, nor a sign-in that has departed.
+    /// A caller that drops the future cancels nothing that others wait for, nor a sign-in that has started.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ impl Clerk {
 
     /// The way of a hit: the session, if it and a token for this access are there and good. What is due for renewal
     /// is begun in the background, or, where that takes the password, handed back to be begun.
-    pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Held> {
+    pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Hit> {
         let now = self.0.clock.now();
         let proof = self.0.sign_ins.sessions.get(key, now)?;
         let (session, token_due) = proof.holding.tokens.good(access, now, &self.0.sign_ins.revocations)?;
@@ -247,7 +247,7 @@ impl Clerk {
         }
         self.count(Outcome::Hit);
         let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
-        Some(Held { session, proof_due })
+        Some(Hit { session, proof_due })
     }
 
     pub(crate) fn count(&self, outcome: Outcome) {
@@ -258,25 +258,25 @@ impl Clerk {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (inner, sign_ins) = (&self.0, &self.0.sign_ins);
-        let life = sign_ins.road.sign_in_life(inner.settings.session_ttl);
+        let life = sign_ins.provider.sign_in_life(inner.settings.session_ttl);
         let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
         let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
         let users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
         let active_users = inner
             .backend_rate
             .map(per_second)
-            .map(|rate| (rate * 0.75 * sign_ins.road.token_life().as_secs_f64()) as u64);
+            .map(|rate| (rate * 0.75 * sign_ins.provider.token_life().as_secs_f64()) as u64);
         Stats {
             requests: inner.outcomes.all(),
             upstream: inner.calls.all(),
-            road: sign_ins.road.name(),
+            api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),
             denials: sign_ins.denials.len(),
-            proven: sign_ins.proven.len(),
+            trusted_credentials: sign_ins.trusted.len(),
             attempts: sign_ins.attempts.len(),
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
-            sign_in_queue: sign_ins.pacing.waiting() + sign_ins.road.waiting(),
+            sign_in_queue: sign_ins.sign_in_limiter.waiting() + sign_ins.provider.waiting(),
             ending: sign_ins.end_queue.outstanding(),
             not_ended: sign_ins.end_queue.dropped(),
             sign_in_circuit: sign_ins.circuit.state(),
@@ -288,7 +288,7 @@ impl Clerk {
 }
 
 /// A hit.
-pub(crate) struct Held {
+pub(crate) struct Hit {
     pub(crate) session: ClerkSession,
     /// The proof of this session's password is due to be renewed, which takes the password.
     pub(crate) proof_due: Option<Arc<Proof>>,

@@ -7,11 +7,11 @@ use tracing::Instrument as _;
 
 use super::Clerk;
 use crate::access::Access;
-use crate::engine::sign_in::SignInFault;
-use crate::engine::verdict::unavailable;
-use crate::flight::{Join, Purpose};
+use crate::engine::rejections::unavailable;
+use crate::engine::sign_in::SignInError;
+use crate::flight::{Join, Priority};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::sessions::{Holding, HoldingKey, Refused};
+use crate::sessions::{Holding, HoldingKey, TokenRefusal};
 
 impl Clerk {
     /// Opens a session of the same user for the organization that is asked for, one at a time per user and organization
@@ -28,35 +28,35 @@ impl Clerk {
         let key = (HoldingKey(Arc::clone(holding)), access.scope.organization.clone());
         let join = inner.openings.join(
             key,
-            Purpose::Request,
+            Priority::Request,
             || None,
             |_| {
                 let (sign_ins, holding) = (Arc::clone(&inner.sign_ins), Arc::clone(holding));
                 let organization = access.scope.organization.clone();
-                let road = sign_ins.road.name().name();
-                let span = tracing::debug_span!("open_session", user_id = &*holding.user.id, road);
+                let api = sign_ins.provider.api().name();
+                let span = tracing::debug_span!("open_session", user_id = &*holding.user.id, api);
                 async move { sign_ins.open_for(&holding, organization.as_ref(), left).await }.instrument(span)
             },
         );
-        let seat = match join {
-            Join::Seat(seat, _) => seat,
+        let waiter = match join {
+            Join::Waiter(waiter, _) => waiter,
             Join::Ready(_) | Join::Full => return Err(unavailable("sign_ins_full")),
         };
         let patience = inner.settings.sign_in_wait + 2 * timeout;
-        let outcome = match tokio::time::timeout(patience, seat.outcome()).await {
+        let outcome = match tokio::time::timeout(patience, waiter.outcome()).await {
             Ok(outcome) => outcome.map_err(|_| unavailable("sign_in_lost"))?,
             Err(_) => return Err(unavailable("timeout")),
         };
         match outcome.result {
             Ok(()) => Ok(outcome.deadline),
-            Err(SignInFault::Rejected(rejection)) => {
+            Err(SignInError::Rejected(rejection)) => {
                 if rejection.kind() == RejectionKind::OrganizationForbidden {
                     let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
-                    holding.refuse(access.scope.clone(), Refused::Forbidden, now, ttl);
+                    holding.refuse(access.scope.clone(), TokenRefusal::Forbidden, now, ttl);
                 }
                 Err(rejection)
             }
-            Err(SignInFault::Superseded) => Err(unavailable("revoked_meanwhile")),
+            Err(SignInError::Superseded) => Err(unavailable("revoked_meanwhile")),
         }
     }
 }

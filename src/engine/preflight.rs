@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Clerk;
 use crate::clerk_api::fapi::Environment;
-use crate::clerk_api::{Meaning, TimeLeft};
+use crate::clerk_api::{ErrorClass, TimeLeft};
 use crate::provider::Backend;
-use crate::session::Road;
+use crate::session::ClerkApi;
 
 /// Failed attempts at which this crate has long stopped asking; an instance that locks sooner locks before that.
 const ATTEMPTS_COUNTED_ON: u64 = 10;
@@ -109,10 +109,10 @@ impl Clerk {
         let timeout = self.0.settings.upstream_timeout;
         let mut findings = Vec::new();
         match tokio::time::timeout(timeout, self.0.fapi.environment()).await {
-            Ok(Ok(environment)) => self.judge(&environment, &mut findings),
-            Ok(Err(fault)) => findings.push(Finding::new(
+            Ok(Ok(environment)) => self.on_failure(&environment, &mut findings),
+            Ok(Err(error)) => findings.push(Finding::new(
                 FindingKind::Unreachable,
-                match fault.code.as_deref() {
+                match error.code.as_deref() {
                     Some("host_invalid") => {
                         "Clerk knows no instance at this address: check the publishable key".to_owned()
                     }
@@ -132,26 +132,26 @@ impl Clerk {
             )),
         }
         if !findings.iter().any(|finding| finding.kind == FindingKind::Unreachable)
-            && let Err(fault) = self.0.jwks.refresh().await
+            && let Err(error) = self.0.jwks.refresh().await
         {
             findings.push(Finding::new(
                 FindingKind::NoKeys,
                 format!(
                     "the instance's key set can't be used ({}): sign-ins will be answered 503 until it can",
-                    fault.code.as_deref().unwrap_or("unknown")
+                    error.code.as_deref().unwrap_or("unknown")
                 ),
             ));
         }
-        if let Some(road) = self.0.sign_ins.road.backend() {
-            self.judge_key(road, &mut findings).await;
+        if let Some(provider) = self.0.sign_ins.provider.backend() {
+            self.check_key(provider, &mut findings).await;
         }
         findings
     }
 
     /// Whether the secret key is one of this instance: then both APIs show the same keys.
-    async fn judge_key(&self, road: &Backend, findings: &mut Vec<Finding>) {
+    async fn check_key(&self, provider: &Backend, findings: &mut Vec<Finding>) {
         let mut time = TimeLeft::new(self.0.settings.upstream_timeout, self.0.clock);
-        let (kind, text) = match road.bapi.jwks(&mut time).await {
+        let (kind, text) = match provider.bapi.jwks(&mut time).await {
             Ok(keys) => match self.0.jwks.shares_a_key_with(&keys).await {
                 Some(false) => (
                     FindingKind::SecretKeyOfAnotherInstance,
@@ -161,23 +161,23 @@ impl Clerk {
                 ),
                 Some(true) | None => return,
             },
-            Err(fault) if fault.meaning == Meaning::Misconfigured => (
+            Err(error) if error.class == ErrorClass::Misconfigured => (
                 FindingKind::SecretKeyRefused,
                 "the Backend API doesn't take the secret key: copy it again from the API keys page of Clerk's dashboard"
                     .to_owned(),
             ),
-            Err(fault) => (
+            Err(error) => (
                 FindingKind::BackendUnreachable,
                 format!(
                     "the Backend API can't be asked ({}): check its address and the network",
-                    fault.code.as_deref().unwrap_or("unknown")
+                    error.code.as_deref().unwrap_or("unknown")
                 ),
             ),
         };
         findings.push(Finding::new(kind, text));
     }
 
-    fn judge(&self, environment: &Environment, findings: &mut Vec<Finding>) {
+    fn on_failure(&self, environment: &Environment, findings: &mut Vec<Finding>) {
         let mut find = |kind, text: String| findings.push(Finding::new(kind, text));
         if environment.native_api == Some(false) {
             find(
@@ -222,7 +222,7 @@ impl Clerk {
                 ),
             );
         }
-        if self.0.sign_ins.road.name() == Road::Backend {
+        if self.0.sign_ins.provider.api() == ClerkApi::Backend {
             find(
                 FindingKind::NotEnforced,
                 "with the secret key passwords are verified without a sign-in: Clerk's allow and block lists, its check \

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Clerk;
-use crate::clerk_api::{Fault, TimeLeft};
+use crate::clerk_api::{ApiError, TimeLeft};
 use crate::credentials::Credentials;
-use crate::engine::verdict::of_mint;
+use crate::engine::rejections::from_mint_error;
 use crate::provider::Taken;
 use crate::rejection::Rejection;
-use crate::sessions::{EndRequest, Fate, Proof, SessionState, Target};
+use crate::sessions::{EndPolicy, EndRequest, Proof, SessionState, Target};
 use crate::sync::now_or_later;
 
 impl Clerk {
@@ -23,7 +23,7 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
-        self.end_taken(sign_ins.road.forget_user(user_id, dropped));
+        self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
     }
 
     /// Drops one session, and ends it at Clerk in the background. Its credential stays good: the next request with
@@ -37,7 +37,7 @@ impl Clerk {
                 sign_ins.sessions.void(&holding);
             }
         }
-        self.end_taken(sign_ins.road.forget_session(session_id));
+        self.end_taken(sign_ins.provider.forget_session(session_id));
     }
 
     /// Asks for a user's passwords again: credentials that were last proven before this time, by Clerk's clock, let nobody
@@ -74,9 +74,9 @@ impl Clerk {
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
-        self.end_taken(sign_ins.road.forget_all(dropped));
-        sign_ins.proven.forget_all();
-        sign_ins.standing.forget_all();
+        self.end_taken(sign_ins.provider.forget_all(dropped));
+        sign_ins.trusted.forget_all();
+        sign_ins.pending_proofs.forget_all();
     }
 
     /// Ends sessions that a store has been told to forget.
@@ -87,13 +87,13 @@ impl Clerk {
             taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
         });
         if tokio::runtime::Handle::try_current().is_ok() {
-            self.0.sign_ins.ender.start();
+            self.0.sign_ins.reaper.start();
         }
     }
 
     /// Where a store keeps sessions, `end_taken` sees to their ends; otherwise the last proof that leaves does.
     fn revoked_state(&self) -> SessionState {
-        if self.0.sign_ins.road.keeps_sessions() {
+        if self.0.sign_ins.provider.keeps_sessions() {
             SessionState::EndedElsewhere
         } else {
             SessionState::Ending
@@ -108,7 +108,7 @@ impl Clerk {
                 session.advance(self.revoked_state());
                 dropped.insert(Arc::clone(&session.id));
             }
-            self.0.sign_ins.sessions.remove(proof, Fate::Leave);
+            self.0.sign_ins.sessions.remove(proof, EndPolicy::UnlessStored);
         }
         dropped
     }
@@ -122,7 +122,7 @@ impl Clerk {
     /// # Errors
     ///
     /// When Clerk couldn't be told. Here the session is over all the same.
-    pub async fn end(&self, credentials: &Credentials) -> Result<(), Rejection> {
+    pub async fn sign_out(&self, credentials: &Credentials) -> Result<(), Rejection> {
         let inner = &self.0;
         let key = self.key_of_credentials(credentials);
         let mut sessions = Vec::new();
@@ -132,9 +132,9 @@ impl Clerk {
             session.advance(SessionState::EndedElsewhere);
             // The others of the set are ended in the background, as is whatever else points at this session.
             for proof in holding.user.proofs_on(&holding).into_iter().chain([proof]) {
-                inner.sign_ins.expel(&proof);
+                inner.sign_ins.invalidate(&proof);
             }
-            inner.sign_ins.road.forget(&session);
+            inner.sign_ins.provider.forget(&session);
             sessions.push(session);
         }
         // In a task of its own: a caller that goes away must not leave the session to Clerk.
@@ -143,11 +143,11 @@ impl Clerk {
             let mut ended = Ok(());
             for session in sessions {
                 let time = TimeLeft::new(timeout, sign_ins.clock);
-                ended = sign_ins.road.end(&EndRequest::of(&session), time).await.and(ended);
+                ended = sign_ins.provider.end(&EndRequest::of(&session), time).await.and(ended);
             }
             ended
         });
-        let ended = ended.await.unwrap_or_else(|_| Err(Fault::unavailable("end_lost")));
-        ended.map_err(|fault| of_mint(&fault.into()))
+        let ended = ended.await.unwrap_or_else(|_| Err(ApiError::unavailable("end_lost")));
+        ended.map_err(|error| from_mint_error(&error.into()))
     }
 }

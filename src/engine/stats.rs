@@ -2,7 +2,7 @@
 
 use crate::counters::{Outcome, UpstreamCalls};
 use crate::limits::CircuitState;
-use crate::session::Road;
+use crate::session::ClerkApi;
 
 /// A snapshot of an engine. See [`Clerk::stats`](crate::Clerk::stats).
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Stats {
     /// Refused credentials remembered.
     pub denials: u64,
     /// Credentials that Clerk has accepted in the last seven days.
-    pub proven: u64,
+    pub trusted_credentials: u64,
     /// Identifiers and users with failed attempts to their name.
     pub attempts: u64,
     /// Sign-ins under way or waiting for their turn.
@@ -35,12 +35,12 @@ pub struct Stats {
     /// The circuit for mints.
     pub mint_circuit: CircuitState,
     /// The road from passwords to sessions.
-    pub road: Road,
+    pub api: ClerkApi,
     /// How many users one address can carry: sign-in budget times `session_ttl`, or, with the Backend API, times the
     /// life of a Clerk session (7 days). `None` without a budget.
     pub users_per_address: Option<u64>,
     /// How many users can be active at a time if all their tokens are minted by the Backend API: its budget times three
-    /// quarters of a token's life (60 s, or what [`Builder::token_lifetime`](crate::Builder::token_lifetime) says).
+    /// quarters of a token's life (60 s, or what [`ClerkBuilder::token_lifetime`](crate::ClerkBuilder::token_lifetime) says).
     /// `None` without the Backend API.
     pub active_users: Option<u64>,
 }

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::keys::VerificationKeys;
-use crate::clerk_api::Fault;
+use crate::clerk_api::ApiError;
 use crate::clock::Clock;
-use crate::flight::{Flights, Join, Purpose};
+use crate::flight::{Join, Priority, SingleFlight};
 use crate::sync::lock;
 
 /// Keys older than this are fetched anew in the background when they are used: the age at which Clerk's own
@@ -28,20 +28,20 @@ const KEEP_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) type FetchKeys = Box<dyn Fn() -> FetchFuture + Send + Sync>;
 
 /// See [`FetchKeys`].
-pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send>>;
+pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
 
 /// The key set of one instance.
 pub(crate) struct Jwks {
     fetch_keys: FetchKeys,
     clock: Clock,
     timeout: Duration,
-    held: ArcSwapOption<Held>,
+    held: ArcSwapOption<HeldKeys>,
     /// When an unknown key id last led to a fetch that brought an answer.
     asked_for_unknown: Mutex<Option<Instant>>,
-    fetches: Arc<Flights<(), Result<(), Fault>>>,
+    fetches: Arc<SingleFlight<(), Result<(), ApiError>>>,
 }
 
-struct Held {
+struct HeldKeys {
     keys: Arc<VerificationKeys>,
     fetched: Instant,
 }
@@ -54,17 +54,17 @@ impl Jwks {
             timeout,
             held: ArcSwapOption::empty(),
             asked_for_unknown: Mutex::new(None),
-            fetches: Arc::new(Flights::new(1)),
+            fetches: Arc::new(SingleFlight::new(1)),
         }
     }
 
     /// The keys to verify a token of this key id with. They may lack it: then Clerk doesn't know it either.
-    pub(crate) async fn keys_for(self: &Arc<Self>, kid: &str) -> Result<Arc<VerificationKeys>, Fault> {
+    pub(crate) async fn keys_for(self: &Arc<Self>, kid: &str) -> Result<Arc<VerificationKeys>, ApiError> {
         let now = self.clock.now();
         match self.usable(now) {
             Some(held) if held.keys.contains(kid) => {
                 if now - held.fetched >= FRESH_FOR {
-                    // Nobody waits for it: the seat is dropped, the flight goes on.
+                    // Nobody waits for it: the waiter is dropped, the flight goes on.
                     let _ = self.fetch();
                 }
                 return Ok(Arc::clone(&held.keys));
@@ -80,7 +80,7 @@ impl Jwks {
         }
         self.usable(self.clock.now())
             .map(|held| Arc::clone(&held.keys))
-            .ok_or_else(|| Fault::unavailable("no_keys"))
+            .ok_or_else(|| ApiError::unavailable("no_keys"))
     }
 
     /// Whether another key set is of the same instance; `None` where that can't be told.
@@ -93,17 +93,17 @@ impl Jwks {
     }
 
     /// Fetches the keys, or joins who is at it.
-    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), Fault> {
+    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), ApiError> {
         match self.fetch() {
-            Join::Seat(seat, _) => {
-                seat.outcome().await.unwrap_or_else(|_| Err(Fault::unavailable("jwks_lost")))
+            Join::Waiter(waiter, _) => {
+                waiter.outcome().await.unwrap_or_else(|_| Err(ApiError::unavailable("jwks_lost")))
             }
             Join::Ready(outcome) => outcome,
-            Join::Full => Err(Fault::unavailable("jwks_busy")),
+            Join::Full => Err(ApiError::unavailable("jwks_busy")),
         }
     }
 
-    fn usable(&self, now: Instant) -> Option<Arc<Held>> {
+    fn usable(&self, now: Instant) -> Option<Arc<HeldKeys>> {
         self.held.load_full().filter(|held| now - held.fetched < KEEP_FOR)
     }
 
@@ -111,21 +111,22 @@ impl Jwks {
         lock(&self.asked_for_unknown).is_none_or(|at| now - at >= UNKNOWN_KID_EVERY)
     }
 
-    fn fetch(self: &Arc<Self>) -> Join<Result<(), Fault>> {
+    fn fetch(self: &Arc<Self>) -> Join<Result<(), ApiError>> {
         let jwks = Arc::clone(self);
-        self.fetches.join((), Purpose::Request, || None, |_| async move { jwks.fetch_now().await })
+        self.fetches.join((), Priority::Request, || None, |_| async move { jwks.fetch_now().await })
     }
 
-    async fn fetch_now(&self) -> Result<(), Fault> {
+    async fn fetch_now(&self) -> Result<(), ApiError> {
         let body = tokio::time::timeout(self.timeout, (self.fetch_keys)())
             .await
-            .unwrap_or_else(|_| Err(Fault::unavailable("timeout")))?;
-        let keys = VerificationKeys::from_jwks(&body).map_err(|_| Fault::unavailable("unreadable_keys"))?;
+            .unwrap_or_else(|_| Err(ApiError::unavailable("timeout")))?;
+        let keys =
+            VerificationKeys::from_jwks(&body).map_err(|_| ApiError::unavailable("unreadable_keys"))?;
         if keys.len() == 0 {
             // Not a good answer: an instance has at least one key.
-            return Err(Fault::unavailable("no_usable_key"));
+            return Err(ApiError::unavailable("no_usable_key"));
         }
-        self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched: self.clock.now() })));
+        self.held.store(Some(Arc::new(HeldKeys { keys: Arc::new(keys), fetched: self.clock.now() })));
         Ok(())
     }
 }

@@ -36,14 +36,14 @@ pin_project! {
         /// There is a rejection to hand over.
         Rejected { response: Option<Box<Response<ResBody>>> },
         /// Clerk is asked.
-        Exchanging { exchange: Exchange, held: Option<Box<Held<S, R, ReqBody>>> },
+        Exchanging { exchange: Exchange, held: Option<Box<Pending<S, R, ReqBody>>> },
         /// A fresh clone of the inner service is polled ready.
-        Readying { held: Option<Box<Held<S, R, ReqBody>>> },
+        Readying { held: Option<Box<Pending<S, R, ReqBody>>> },
     }
 }
 
 /// A request that waits, and the service that it waits for.
-struct Held<S, R, B> {
+struct Pending<S, R, B> {
     service: ClerkBasicAuth<S, R>,
     request: Request<B>,
 }
@@ -65,7 +65,7 @@ where
         service: ClerkBasicAuth<S, R>,
         request: Request<ReqBody>,
     ) -> Self {
-        Self { state: State::Exchanging { exchange, held: Some(Box::new(Held { service, request })) } }
+        Self { state: State::Exchanging { exchange, held: Some(Box::new(Pending { service, request })) } }
     }
 }
 
@@ -88,7 +88,7 @@ where
                 StateProj::Exchanging { exchange, held } => {
                     let answer = ready!(exchange.as_mut().poll(cx));
                     let mut held = held.take().expect(POLLED_AGAIN);
-                    let Held { service, request } = &mut *held;
+                    let Pending { service, request } = &mut *held;
                     match service.answered(answer, request) {
                         Ok(()) => State::Readying { held: Some(held) },
                         Err(rejected) => State::Rejected { response: Some(Box::new(rejected)) },
@@ -97,7 +97,7 @@ where
                 StateProj::Readying { held } => {
                     let waiting = held.as_mut().expect(POLLED_AGAIN);
                     ready!(waiting.service.get_mut().poll_ready(cx))?;
-                    let Held { mut service, request } = *held.take().expect(POLLED_AGAIN);
+                    let Pending { mut service, request } = *held.take().expect(POLLED_AGAIN);
                     State::Inner { future: service.get_mut().call(request) }
                 }
             };

@@ -239,12 +239,12 @@ impl<R> ClerkBasicAuthLayer<R> {
 
     /// Answers rejections with `application/problem+json` (RFC 9457), for any body made from a `String`.
     pub fn problem_json(self) -> ClerkBasicAuthLayer<ProblemJson> {
-        self.rejection_response(ProblemJson::default())
+        self.with_rejection_response(ProblemJson::default())
     }
 
-    /// Makes the body of a rejection by a function or another [`RejectionResponse`](crate::RejectionResponse).
+    /// Makes the body of a rejection by a function or another [`RejectionResponse`](crate::layer::RejectionResponse).
     /// Status and challenge stay the layer's.
-    pub fn rejection_response<T>(self, response: T) -> ClerkBasicAuthLayer<T> {
+    pub fn with_rejection_response<T>(self, response: T) -> ClerkBasicAuthLayer<T> {
         ClerkBasicAuthLayer { clerk: self.clerk, policy: self.policy, response }
     }
 }

@@ -31,7 +31,7 @@ pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
 /// What the functions of a policy say of a request.
 #[derive(Default)]
-pub(super) struct Asks {
+pub(super) struct RequestPolicy {
     /// `None` where the policy has no selector.
     pub(super) organization: Option<RequestOrganization>,
     pub(super) exempt: bool,
@@ -57,8 +57,8 @@ impl Policy {
         self.organization.is_some() || self.exempt.is_some() || self.source.is_some()
     }
 
-    pub(super) fn asks(&self, parts: &Parts) -> Asks {
-        Asks {
+    pub(super) fn for_request(&self, parts: &Parts) -> RequestPolicy {
+        RequestPolicy {
             organization: self.organization.as_ref().map(|organization| organization(parts)),
             exempt: self.exempt.as_ref().is_some_and(|exempt| exempt(parts)),
             source: self.source.as_ref().and_then(|source| source(parts)),

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::organization::RequestOrganization;
-use super::policy::{Asks, Policy};
+use super::policy::{Policy, RequestPolicy};
 use super::reject::{RejectionResponse, finish};
 use crate::access::Access;
 use crate::counters::Outcome;
@@ -28,15 +28,15 @@ pub struct ClerkBasicAuth<S, R = super::EmptyBody> {
 }
 
 /// What is to be done with a request.
-enum Verdict {
+enum Decision {
     /// It goes on, with a session or as `Anonymous`.
     Pass,
     Reject(Rejection),
     /// Clerk has to be asked.
-    Ask(Question),
+    Exchange(ExchangeRequest),
 }
 
-pub(super) struct Question {
+pub(super) struct ExchangeRequest {
     key: CredentialKey,
     credentials: Credentials,
     source: Option<u64>,
@@ -64,12 +64,12 @@ impl<S, R> ClerkBasicAuth<S, R> {
     }
 
     /// Judges a request, and makes it ready for the inner service where it passes at once.
-    fn judge<B>(&self, request: &mut Request<B>, asks: Asks) -> Verdict {
+    fn decide<B>(&self, request: &mut Request<B>, request_policy: RequestPolicy) -> Decision {
         let policy = &*self.policy;
         // Nobody outside can know these types, but another layer could have left one (rule A5).
         request.extensions_mut().remove::<ClerkSession>();
         request.extensions_mut().remove::<Anonymous>();
-        if asks.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
+        if request_policy.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
             let is_other_scheme = is_other_scheme(request.headers());
             return self.pass_anonymous(request, is_other_scheme);
         }
@@ -84,7 +84,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
         };
         let key = self.clerk.key_of(token, policy.decoding);
         let for_organization;
-        let access = match asks.organization {
+        let access = match request_policy.organization {
             Some(RequestOrganization::Named(organization)) => {
                 for_organization = policy.access.clone().organization(organization);
                 &for_organization
@@ -105,20 +105,23 @@ impl<S, R> ClerkBasicAuth<S, R> {
                 self.clerk.renew_proof(live, credentials);
             }
             self.pass(request, held.session);
-            return Verdict::Pass;
+            return Decision::Pass;
         }
         match token.decode(policy.decoding) {
-            Ok(credentials) => {
-                Verdict::Ask(Question { key, credentials, source: asks.source, access: access.clone() })
-            }
+            Ok(credentials) => Decision::Exchange(ExchangeRequest {
+                key,
+                credentials,
+                source: request_policy.source,
+                access: access.clone(),
+            }),
             Err(error) => self.reject(malformed(error)),
         }
     }
 
     /// A rejection that Clerk has no part in; the engine counts the others.
-    fn reject(&self, rejection: Rejection) -> Verdict {
+    fn reject(&self, rejection: Rejection) -> Decision {
         self.clerk.count(Outcome::of(rejection.kind()));
-        Verdict::Reject(rejection)
+        Decision::Reject(rejection)
     }
 
     fn pass<B>(&self, request: &mut Request<B>, session: ClerkSession) {
@@ -126,13 +129,13 @@ impl<S, R> ClerkBasicAuth<S, R> {
         request.extensions_mut().insert(session);
     }
 
-    fn pass_anonymous<B>(&self, request: &mut Request<B>, is_other_scheme: bool) -> Verdict {
+    fn pass_anonymous<B>(&self, request: &mut Request<B>, is_other_scheme: bool) -> Decision {
         if request.headers().contains_key(AUTHORIZATION) {
             self.policy.treat_anonymous(request.headers_mut(), is_other_scheme);
         }
-        request.extensions_mut().insert(Anonymous::marker());
+        request.extensions_mut().insert(Anonymous::new(self.policy.challenge.clone()));
         self.clerk.count(Outcome::Anonymous);
-        Verdict::Pass
+        Decision::Pass
     }
 
     fn rejected<B>(&self, rejection: Rejection) -> Response<B>
@@ -177,20 +180,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let mut asks = Asks::default();
+        let mut request_policy = RequestPolicy::default();
         if self.policy.reads_parts() {
             let (parts, body) = request.into_parts();
-            asks = self.policy.asks(&parts);
+            request_policy = self.policy.for_request(&parts);
             request = Request::from_parts(parts, body);
         }
-        match self.judge(&mut request, asks) {
+        match self.decide(&mut request, request_policy) {
             // The very service that was polled ready, at once and without a clone.
-            Verdict::Pass => ResponseFuture::inner(self.inner.call(request)),
-            Verdict::Reject(rejection) => {
+            Decision::Pass => ResponseFuture::inner(self.inner.call(request)),
+            Decision::Reject(rejection) => {
                 self.give_readiness_back();
                 ResponseFuture::rejected(self.rejected(rejection))
             }
-            Verdict::Ask(Question { key, credentials, source, access }) => {
+            Decision::Exchange(ExchangeRequest { key, credentials, source, access }) => {
                 self.give_readiness_back();
                 let clerk = self.clerk.clone();
                 let exchange =

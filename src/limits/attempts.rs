@@ -379,6 +379,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn k7_the_identifiers_whose_attempts_were_seen_are_bounded() {
+        let attempts = Attempts::new();
+        for at in 0..2 * MAX_SEEN {
+            attempts.refused_unasked(id(&format!("made up {at}")), Instant::now());
+        }
+        attempts.seen.run_pending_tasks();
+        assert!(attempts.seen.entry_count() <= MAX_SEEN, "{}", attempts.seen.entry_count());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn p3_a_warning_of_clerks_sets_the_longest_pause() {
         let attempts = Attempts::new();
         attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());

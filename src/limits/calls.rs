@@ -177,7 +177,7 @@ mod tests {
         });
     }
 
-    async fn settle() {
+    async fn commit() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -187,11 +187,11 @@ mod tests {
     async fn p1_a_tenth_of_the_budget_starts_in_each_second_and_never_more() {
         let (limiter, had) = (limiter(50), Arc::default());
         (0..12).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
-        settle().await;
+        commit().await;
         for expected in [5, 10, 12] {
             assert_eq!(had.load(Ordering::Relaxed), expected);
             tokio::time::sleep(SECOND + TICK).await;
-            settle().await;
+            commit().await;
         }
     }
 
@@ -201,17 +201,17 @@ mod tests {
         let [tokens, proofs, ends]: [Arc<AtomicUsize>; 3] = Default::default();
         call(&limiter, Urgency::End).await.unwrap();
         spawn(&limiter, Urgency::End, &ends);
-        settle().await;
+        commit().await;
         spawn(&limiter, Urgency::Proof, &proofs);
-        settle().await;
+        commit().await;
         spawn(&limiter, Urgency::Token, &tokens);
-        settle().await;
+        commit().await;
         tokio::time::sleep(SECOND + TICK).await;
-        settle().await;
+        commit().await;
         let counts = || [&tokens, &proofs, &ends].map(|count| count.load(Ordering::Relaxed));
         assert_eq!(counts(), [1, 0, 0]);
         tokio::time::sleep(SECOND + TICK).await;
-        settle().await;
+        commit().await;
         assert_eq!(counts(), [1, 1, 0]);
     }
 
@@ -219,7 +219,7 @@ mod tests {
     async fn p1_a_call_that_would_wait_too_long_is_told_so_at_once() {
         let (limiter, had) = (limiter(10), Arc::default());
         (0..3).for_each(|_| spawn(&limiter, Urgency::Proof, &had));
-        settle().await;
+        commit().await;
         let told = call(&limiter, Urgency::Proof).await;
         assert_eq!(told, Err(NoPermit { earliest: 3 * SECOND }));
         // A more urgent call doesn't stand behind those.
@@ -233,10 +233,10 @@ mod tests {
         let (limiter, had) = (limiter(50), Arc::default());
         limiter.rate_limited(Some(SECOND));
         spawn(&limiter, Urgency::Token, &had);
-        settle().await;
+        commit().await;
         assert_eq!(had.load(Ordering::Relaxed), 0);
         tokio::time::sleep(SECOND + TICK).await;
-        settle().await;
+        commit().await;
         assert_eq!(had.load(Ordering::Relaxed), 1);
         limiter.rate_limited(Some(30 * SECOND));
         let told = call(&limiter, Urgency::Token).await;

@@ -13,7 +13,7 @@ const FAULTS: u32 = 5;
 /// How many different identifiers they must come from: one user's trouble is not Clerk's.
 const SUBJECTS: usize = 3;
 
-/// How long after a fault the next probe may go, doubling up to the second.
+/// How long after a error the next probe may go, doubling up to the second.
 const PROBE_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// Whether a circuit lets calls through.
@@ -32,7 +32,7 @@ pub(crate) struct Circuit(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    faults: u32,
+    errors: u32,
     subjects: Vec<u64>,
     open: Option<Open>,
 }
@@ -102,7 +102,7 @@ impl Pass {
         }
     }
 
-    /// Clerk was at fault.
+    /// Clerk was at error.
     pub(crate) fn failed(mut self, now: Instant) {
         self.reported = true;
         let mut state = lock(&self.circuit.0);
@@ -115,11 +115,11 @@ impl Pass {
             open.next_probe = now + open.pause;
             return;
         }
-        state.faults += 1;
+        state.errors += 1;
         if state.subjects.len() < SUBJECTS && !state.subjects.contains(&self.subject) {
             state.subjects.push(self.subject);
         }
-        if state.faults >= FAULTS && state.subjects.len() >= SUBJECTS {
+        if state.errors >= FAULTS && state.subjects.len() >= SUBJECTS {
             state.open = Some(Open { probing: false, next_probe: now + PROBE_AFTER.0, pause: PROBE_AFTER.0 });
             drop(state);
             tracing::warn!("Clerk doesn't answer: requests that need it are answered 503 until it does");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::kept_sessions::KeptSessions;
+use super::open_sessions::OpenSessions;
 use super::passwords::Passwords;
 use crate::clerk_api::bapi::Bapi;
 use crate::clerk_api::fapi::Fapi;
@@ -24,7 +24,7 @@ pub(crate) struct BackendOptions {
 /// See the [module's documentation](self).
 pub(crate) struct Backend {
     pub(super) passwords: Passwords,
-    pub(super) kept: KeptSessions,
+    pub(super) open_sessions: OpenSessions,
     pub(crate) bapi: Arc<Bapi>,
     pub(super) fapi: Arc<Fapi>,
     /// The budget of sign-ins, which on this road only tickets draw on.
@@ -40,7 +40,7 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) fn new(
         passwords: Passwords,
-        kept: KeptSessions,
+        open_sessions: OpenSessions,
         fapi: Arc<Fapi>,
         sign_ins: Arc<SignInLimiter>,
         revocations: Arc<Revocations>,
@@ -51,7 +51,7 @@ impl Backend {
         let frontend_mints = SharedBackoff::new(CallKind::Mint);
         Self {
             passwords,
-            kept,
+            open_sessions,
             bapi,
             fapi,
             sign_ins,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::client_token::{ClientSlot, ClientToken, Ended};
 use crate::clock::ClerkTime;
-use crate::kept::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::sessions::{Session, SessionState};
+use crate::store::{DEVICE_LIFE, DeviceStore, KnownDevice};
 use crate::sync::lock;
 
 /// The register is cleared of what has gone when it has grown by this, and to twice of what was left before: in
@@ -50,13 +50,13 @@ impl InUse {
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn state(&self) -> DeviceState {
         match self.session.upgrade() {
-            Some(session) if session.state() == SessionState::Live => Standing::InUse(session),
+            Some(session) if session.state() == SessionState::Live => DeviceState::InUse(session),
             // Clerk says that it is over. A look will tell.
-            Some(session) if session.state() == SessionState::Gone => Standing::Unknown,
-            _ if self.ended.is(&self.session_id) => Standing::Free,
-            _ => Standing::Leaving(Arc::clone(&self.session_id)),
+            Some(session) if session.state() == SessionState::Gone => DeviceState::Unknown,
+            _ if self.ended.is(&self.session_id) => DeviceState::Free,
+            _ => DeviceState::Leaving(Arc::clone(&self.session_id)),
         }
     }
 }
@@ -65,11 +65,11 @@ impl InUse {
 pub(crate) struct Device {
     pub(crate) user_id: Box<str>,
     pub(crate) client: Arc<ClientSlot>,
-    pub(crate) standing: Standing,
+    pub(crate) state: DeviceState,
 }
 
 /// What hangs on a client, as far as this process knows.
-pub(crate) enum Standing {
+pub(crate) enum DeviceState {
     /// A session of ours, live as far as is known.
     InUse(Arc<Session>),
     /// This session of ours is over here, and maybe not at Clerk.
@@ -95,11 +95,11 @@ impl Devices {
         }
         let user_id = known.user_id().into();
         let in_use = lock(&self.in_use);
-        let used = in_use.by_name.get(identifier).map(|used| (used.client.upgrade(), used.standing()));
+        let used = in_use.by_name.get(identifier).map(|used| (used.client.upgrade(), used.state()));
         drop(in_use);
-        let (client, standing) = used.unwrap_or((None, Standing::Unknown));
+        let (client, state) = used.unwrap_or((None, DeviceState::Unknown));
         let client = client.unwrap_or_else(|| self.slot(identifier, known.shared_token()));
-        Some(Device { user_id, client, standing })
+        Some(Device { user_id, client, state })
     }
 
     /// Remembers the client of a session that a good sign-in has brought.
@@ -188,7 +188,7 @@ impl Devices {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::kept::MemoryDevices;
+    use crate::store::MemoryDevices;
 
     #[test]
     fn s10_a_rotated_token_is_kept_unless_its_device_was_forgotten() {

@@ -5,26 +5,26 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::Roads;
+use super::Provider;
 use crate::sessions::{EndRequest, Session, User};
 use crate::sync::now_or_later;
 
 /// The ids of sessions to end, when a store has been told to forget them.
 pub(crate) type Taken = Pin<Box<dyn Future<Output = HashSet<Arc<str>>> + Send>>;
 
-impl Roads {
+impl Provider {
     /// Forgets a user. `dropped` are the sessions that were in use, since a store may have lost some. `None` where no
     /// store keeps sessions: each is ended with its last proof.
     pub(crate) fn forget_user(&self, user_id: &str, dropped: HashSet<Arc<str>>) -> Option<Taken> {
         match self {
-            Self::Frontend(road) => {
-                road.devices.forget_user(user_id);
+            Self::Frontend(frontend) => {
+                frontend.devices.forget_user(user_id);
                 None
             }
-            Self::Backend(road) => {
-                road.passwords.forget_user(user_id);
-                let (store, user_id) = (Arc::clone(&road.kept.store), user_id.to_owned());
-                Some(road.kept.taken(dropped, async move { store.take_user(&user_id).await }))
+            Self::Backend(backend) => {
+                backend.passwords.forget_user(user_id);
+                let (store, user_id) = (Arc::clone(&backend.open_sessions.store), user_id.to_owned());
+                Some(backend.open_sessions.taken(dropped, async move { store.take_user(&user_id).await }))
             }
         }
     }
@@ -33,10 +33,10 @@ impl Roads {
     pub(crate) fn forget_session(&self, session_id: &str) -> Option<Taken> {
         match self {
             Self::Frontend(_) => None,
-            Self::Backend(road) => {
-                let (store, id) = (Arc::clone(&road.kept.store), session_id.to_owned());
+            Self::Backend(backend) => {
+                let (store, id) = (Arc::clone(&backend.open_sessions.store), session_id.to_owned());
                 let taken = async move { store.take_session(&id).await.into_iter().collect() };
-                Some(road.kept.taken(HashSet::from([session_id.into()]), taken))
+                Some(backend.open_sessions.taken(HashSet::from([session_id.into()]), taken))
             }
         }
     }
@@ -44,23 +44,23 @@ impl Roads {
     /// The same of all users.
     pub(crate) fn forget_all(&self, dropped: HashSet<Arc<str>>) -> Option<Taken> {
         match self {
-            Self::Frontend(road) => {
-                road.devices.forget_all();
+            Self::Frontend(frontend) => {
+                frontend.devices.forget_all();
                 None
             }
-            Self::Backend(road) => {
-                road.passwords.forget_all();
-                road.kept.forget_clients();
-                let store = Arc::clone(&road.kept.store);
-                Some(road.kept.taken(dropped, async move { store.take_all().await }))
+            Self::Backend(backend) => {
+                backend.passwords.forget_all();
+                backend.open_sessions.forget_clients();
+                let store = Arc::clone(&backend.open_sessions.store);
+                Some(backend.open_sessions.taken(dropped, async move { store.take_all().await }))
             }
         }
     }
 
     /// Takes the sessions of a user that are kept and not in use.
     pub(crate) fn take_unused(&self, user: Arc<User>) -> Option<Taken> {
-        let Self::Backend(road) = self else { return None };
-        let store = Arc::clone(&road.kept.store);
+        let Self::Backend(backend) = self else { return None };
+        let store = Arc::clone(&backend.open_sessions.store);
         let unused = async move {
             let mut unused = Vec::new();
             for session in store.take_user(&user.id).await {
@@ -72,16 +72,16 @@ impl Roads {
             }
             unused
         };
-        Some(road.kept.taken(HashSet::new(), unused))
+        Some(backend.open_sessions.taken(HashSet::new(), unused))
     }
 
     /// Sees to it that no later sign-in goes on with this session.
     pub(crate) fn forget(&self, session: &Arc<Session>) {
-        let Self::Backend(road) = self else { return };
-        let (kept, session) = (road.kept.clone(), Arc::clone(session));
-        let removal = kept.removals.begin();
+        let Self::Backend(backend) = self else { return };
+        let (open_sessions, session) = (backend.open_sessions.clone(), Arc::clone(session));
+        let removal = open_sessions.removals.begin();
         now_or_later(async move {
-            kept.forget(&session).await;
+            open_sessions.forget(&session).await;
             drop(removal);
         });
     }
@@ -91,11 +91,19 @@ impl Roads {
     pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
         match self {
             Self::Frontend(_) => in_use,
-            Self::Backend(road) if road.kept.store.outlives_process() => Vec::new(),
-            Self::Backend(road) => {
+            Self::Backend(backend) if backend.open_sessions.store.outlives_process() => Vec::new(),
+            Self::Backend(backend) => {
                 let mut ids: HashSet<Arc<str>> =
                     in_use.into_iter().map(|request| request.session_id).collect();
-                ids.extend(road.kept.store.take_all().await.iter().map(|kept| Arc::from(kept.session_id())));
+                ids.extend(
+                    backend
+                        .open_sessions
+                        .store
+                        .take_all()
+                        .await
+                        .iter()
+                        .map(|stored| Arc::from(stored.session_id())),
+                );
                 ids.into_iter().map(EndRequest::by_id).collect()
             }
         }

@@ -18,7 +18,7 @@ use super::holding::Holding;
 use super::index::SessionIndex;
 use super::proof::Proof;
 use super::session::{Session, SessionState};
-use super::users::{Fate, HoldingIsOver, Joined, Sharing};
+use super::users::{EndPolicy, HoldingIsOver, Joined, Sharing};
 use crate::clock::Clock;
 use crate::key::{CredentialKey, PassThrough};
 use crate::sync::lock;
@@ -51,7 +51,7 @@ impl Sessions {
             // Runs in the thread that inserts, so it does next to nothing.
             .eviction_listener(move |_, proof: Arc<Proof>, _| {
                 proof.mark_over();
-                if proof.holding.user.leave(&proof, Fate::Leave, &leaving) {
+                if proof.holding.user.leave(&proof, EndPolicy::UnlessStored, &leaving) {
                     listed.unlist_all(&proof.holding);
                 }
             })
@@ -91,13 +91,13 @@ impl Sessions {
         prove: impl FnOnce(Arc<Holding>) -> Arc<Proof>,
     ) -> Result<Arc<Proof>, HoldingIsOver> {
         let Joined { proof, oldest, displaced } = session.user.join(session, own, sharing, prove)?;
-        self.let_go(displaced);
+        self.release_displaced(displaced);
         proof.holding.sessions().iter().for_each(|session| self.index.list(session));
         self.cache.insert(proof.key, Arc::clone(&proof));
         // moka makes room when it gets round to it; what has to go is ended now. Sign-ins are rare enough for it.
         self.cache.run_pending_tasks();
         if let Some(oldest) = oldest {
-            self.remove(&oldest, Fate::Leave);
+            self.remove(&oldest, EndPolicy::UnlessStored);
         }
         let mut expiry = lock(&self.expiry);
         let is_first = expiry.queue.push(&proof, self.most);
@@ -118,13 +118,13 @@ impl Sessions {
     ///
     /// The holding has been given up in the meantime.
     pub(crate) fn add(&self, holding: &Holding, session: &Arc<Session>) -> Result<(), HoldingIsOver> {
-        self.let_go(holding.user.add_session(holding, session)?);
+        self.release_displaced(holding.user.add_session(holding, session)?);
         self.index.list(session);
         Ok(())
     }
 
     /// Another session has taken the place of this one.
-    fn let_go(&self, displaced: Option<Arc<Session>>) {
+    fn release_displaced(&self, displaced: Option<Arc<Session>>) {
         if let Some(displaced) = displaced {
             self.index.unlist(&displaced);
             self.end_queue.leave(&displaced);
@@ -132,9 +132,9 @@ impl Sessions {
     }
 
     /// Drops this very proof; one that has taken its place stays. Whether it was the last of its holding.
-    pub(crate) fn remove(&self, proof: &Arc<Proof>, fate: Fate) -> bool {
+    pub(crate) fn remove(&self, proof: &Arc<Proof>, policy: EndPolicy) -> bool {
         proof.mark_over();
-        let was_last = proof.holding.user.leave(proof, fate, &self.end_queue);
+        let was_last = proof.holding.user.leave(proof, policy, &self.end_queue);
         if was_last {
             self.index.unlist_all(&proof.holding);
         }
@@ -148,13 +148,13 @@ impl Sessions {
     /// Drops all proofs that point at a holding: each password has to be proven again.
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         for proof in holding.user.proofs_on(holding) {
-            self.remove(&proof, Fate::Leave);
+            self.remove(&proof, EndPolicy::UnlessStored);
         }
     }
 
     /// Gives up a holding that no proof has joined, and has its sessions ended.
     pub(crate) fn abandon(&self, holding: &Arc<Holding>) -> bool {
-        holding.user.abandon(holding, Fate::End, &self.end_queue)
+        holding.user.abandon(holding, EndPolicy::Always, &self.end_queue)
     }
 
     /// The session of this id, as long as it is in use here.
@@ -177,7 +177,7 @@ impl Sessions {
                     drained.push(session);
                 }
             }
-            self.remove(&proof, Fate::Leave);
+            self.remove(&proof, EndPolicy::UnlessStored);
         }
         drained
     }
@@ -256,7 +256,7 @@ mod tests {
     use crate::key::{KeySecret, Strategy};
 
     const MINUTE: Duration = Duration::from_secs(60);
-    /// After the janitor, where both wake at one instant.
+    /// After the sweeper, where both wake at one instant.
     const TICK: Duration = Duration::from_millis(1);
 
     struct Bench {
@@ -390,11 +390,11 @@ mod tests {
         let mut bench = Bench::new(2);
         let (old, new) = (bench.sign_in("a", MINUTE), bench.sign_in("a", MINUTE));
         assert!(old.is_over(), "who is replaced is over");
-        bench.sessions.remove(&old, Fate::Leave);
+        bench.sessions.remove(&old, EndPolicy::UnlessStored);
         assert!(
             bench.sessions.get(&bench.key("a"), Instant::now()).is_some_and(|held| Arc::ptr_eq(&held, &new))
         );
-        bench.sessions.remove(&new, Fate::Leave);
+        bench.sessions.remove(&new, EndPolicy::UnlessStored);
         assert!(bench.sessions.get(&bench.key("a"), Instant::now()).is_none());
     }
 
@@ -410,7 +410,7 @@ mod tests {
         for at in 0..10_000 {
             let sessions = bench.users.revoke(&format!("user {at}"));
             assert_eq!(sessions.len(), 1);
-            sessions.iter().for_each(|proof| _ = bench.sessions.remove(proof, Fate::Leave));
+            sessions.iter().for_each(|proof| _ = bench.sessions.remove(proof, EndPolicy::UnlessStored));
         }
         // A look at each session would be 10^9 of them, minutes in this build.
         assert!(started.elapsed() < Duration::from_secs(20), "{:?} for 10,000 of them", started.elapsed());
@@ -424,7 +424,7 @@ mod tests {
         let (one, other) = (bench.proof("a", &holding, MINUTE), bench.proof("b", &holding, 2 * MINUTE));
         insert(&bench.sessions, &one).unwrap();
         insert(&bench.sessions, &other).unwrap();
-        assert!(!bench.sessions.remove(&one, Fate::Leave), "another one uses it");
+        assert!(!bench.sessions.remove(&one, EndPolicy::UnlessStored), "another one uses it");
         assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Live, 0));
         tokio::time::sleep(2 * MINUTE + TICK).await;
         assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Ending, 1));
@@ -440,7 +440,7 @@ mod tests {
             let mut bench = Bench::new(10);
             let proof = bench.sign_in("a", MINUTE);
             proof.holding.session().advance(state);
-            assert!(bench.sessions.remove(&proof, Fate::End));
+            assert!(bench.sessions.remove(&proof, EndPolicy::Always));
             assert_eq!((proof.holding.session().state(), bench.end_queue.outstanding()), (state, 0));
         }
     }
@@ -461,7 +461,7 @@ mod tests {
             let has_joined = std::thread::scope(|scope| {
                 let leaves = scope.spawn(|| {
                     barrier.wait();
-                    sessions.remove(&last, Fate::Leave)
+                    sessions.remove(&last, EndPolicy::UnlessStored)
                 });
                 let joins = scope.spawn(|| {
                     let _context = runtime.enter();
@@ -480,7 +480,7 @@ mod tests {
                 "round {round}"
             );
             joined += usize::from(has_joined);
-            sessions.remove(&new, Fate::Leave);
+            sessions.remove(&new, EndPolicy::UnlessStored);
         }
         println!("joined in {joined} of 2,000 rounds");
     }

@@ -27,7 +27,7 @@ const MAX_MINTS: usize = 4;
 
 /// Why there is no token of some kind, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum TokenRefusal {
     /// The user isn't one of the organization's.
     Forbidden,
     /// The user has something to do first.
@@ -49,7 +49,7 @@ pub(crate) struct Holding {
     /// Places for mints.
     pub(crate) mints: Semaphore,
     sessions: Mutex<Vec<Arc<Session>>>,
-    refusals: Mutex<Vec<(Scope, Instant, Refused)>>,
+    refusals: Mutex<Vec<(Scope, Instant, TokenRefusal)>>,
     /// The last proof has left, so that no other can join. Changed under the user's lock.
     over: AtomicBool,
 }
@@ -150,12 +150,12 @@ impl Holding {
     }
 
     /// Why there is no token of this kind, if that was found out a moment ago.
-    pub(crate) fn refused(&self, kind: &Scope, now: Instant) -> Option<Refused> {
+    pub(crate) fn refused(&self, kind: &Scope, now: Instant) -> Option<TokenRefusal> {
         let refusals = lock(&self.refusals);
         refusals.iter().find(|(refused, until, _)| refused == kind && *until > now).map(|(.., why)| *why)
     }
 
-    pub(crate) fn refuse(&self, kind: Scope, why: Refused, now: Instant, ttl: Duration) {
+    pub(crate) fn refuse(&self, kind: Scope, why: TokenRefusal, now: Instant, ttl: Duration) {
         let mut refusals = lock(&self.refusals);
         refusals.retain(|(refused, until, _)| *until > now && *refused != kind);
         if refusals.len() >= MAX_REFUSALS {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::holding::Holding;
-use super::turnstile::Turnstile;
+use super::once_gate::OnceGate;
 use crate::key::CredentialKey;
 
 /// How long a proof of a password stands, and from when it is renewed ahead of its end.
@@ -40,7 +40,7 @@ pub(crate) struct Proof {
     proven: AtomicU32,
     end: AtomicU32,
     /// Renewing the proof ahead of its end.
-    pub(crate) renewal: Turnstile,
+    pub(crate) renewal: OnceGate,
     state: AtomicU8,
     /// For a renewal that waits. Most proofs never have one, so it takes no room before.
     ended: OnceLock<Box<Notify>>,
@@ -62,7 +62,7 @@ impl Proof {
             start,
             proven: AtomicU32::new(0),
             end: AtomicU32::new(millis(end.saturating_duration_since(start))),
-            renewal: Turnstile::new(life.renew),
+            renewal: OnceGate::new(life.renew),
             state: AtomicU8::new(ProofState::Live as u8),
             ended: OnceLock::new(),
         })

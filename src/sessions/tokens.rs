@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use super::once_gate::OnceGate;
 use super::revocations::{Generation, Revocations};
-use super::turnstile::Turnstile;
 use crate::access::Access;
 use crate::scope::Scope;
 use crate::session::ClerkSession;
@@ -28,7 +28,7 @@ pub(crate) struct HeldToken {
     /// Milliseconds after the request for it left: there is one of these per token, and a token lives a day at most.
     renew_after: u32,
     /// Minting the next one ahead of this one's end.
-    pub(crate) renewal: Turnstile,
+    pub(crate) renewal: OnceGate,
     /// Handed on since it was last asked.
     in_use: AtomicBool,
     /// The generation that its mint left in.
@@ -54,13 +54,13 @@ impl HeldToken {
         renew_at: Instant,
         since: Generation,
     ) -> Self {
-        let renewal = Turnstile::new(Some(renew_at));
+        let renewal = OnceGate::new(Some(renew_at));
         let renew_after = renew_at.saturating_duration_since(good_until - life);
         Self {
             session,
             good_until,
             life,
-            // Never before the turnstile opens.
+            // Never before the gate opens.
             renew_after: u32::try_from(renew_after.as_millis() + 1).unwrap_or(u32::MAX),
             renewal,
             in_use: AtomicBool::new(false),
@@ -123,12 +123,12 @@ impl HeldToken {
 /// All tokens of one session. Reading takes no lock.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    held: ArcSwap<Held>,
+    held: ArcSwap<TokenSet>,
     uses: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Held {
+struct TokenSet {
     plain: Option<Arc<HeldToken>>,
     scoped: Vec<(Scope, Arc<HeldToken>)>,
 }
@@ -193,7 +193,7 @@ impl Tokens {
     /// Drops the token for this access.
     pub(crate) fn forget(&self, access: &Access) {
         self.held.rcu(|held| {
-            let mut next = Held::clone(held);
+            let mut next = TokenSet::clone(held);
             if access.scope.is_plain() {
                 next.plain = None;
             }
@@ -206,7 +206,7 @@ impl Tokens {
     pub(super) fn forget_session(&self, session_id: &str) {
         let is_of = |token: &Arc<HeldToken>| token.session.session_id() == session_id;
         self.held.rcu(|held| {
-            let mut next = Held::clone(held);
+            let mut next = TokenSet::clone(held);
             next.plain = next.plain.filter(|token| !is_of(token));
             next.scoped.retain(|(_, token)| !is_of(token));
             next
@@ -218,7 +218,7 @@ impl Tokens {
     pub(crate) fn put(&self, access: &Access, token: &Arc<HeldToken>, now: Instant) {
         token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.held.rcu(|held| {
-            let mut next = Held::clone(held);
+            let mut next = TokenSet::clone(held);
             if access.scope.is_plain() {
                 if next.plain.as_ref().is_none_or(|held| held.gives_way_to(token, now)) {
                     next.plain = Some(Arc::clone(token));

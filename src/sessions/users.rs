@@ -24,11 +24,11 @@ const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
 
 /// What becomes of the sessions of a holding when its last proof leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum EndPolicy {
     /// They are ended where they would be of no more use, and left for the next sign-in where a store keeps them.
-    Leave,
+    UnlessStored,
     /// They are ended at Clerk: the password was refused, or the user revoked.
-    End,
+    Always,
 }
 
 /// The last proof of a holding has left.
@@ -148,19 +148,25 @@ impl User {
 
     /// A proof leaves its holding. The last one takes the holding's sessions along: they are ended, or where sessions
     /// outlive their proofs, left for the next sign-in unless they are to be ended.
-    pub(super) fn leave(&self, proof: &Proof, fate: Fate, queue: &EndQueue) -> bool {
+    pub(super) fn leave(&self, proof: &Proof, policy: EndPolicy, queue: &EndQueue) -> bool {
         let mut proofs = lock(&self.proofs);
         proofs.retain(|known| !std::ptr::eq(known.as_ptr(), proof));
-        self.release(&proofs, &proof.holding, fate, queue)
+        self.release(&proofs, &proof.holding, policy, queue)
     }
 
     /// Gives a holding up that no proof may have joined. Whether it was the last to use it.
-    pub(super) fn abandon(&self, holding: &Arc<Holding>, fate: Fate, queue: &EndQueue) -> bool {
+    pub(super) fn abandon(&self, holding: &Arc<Holding>, policy: EndPolicy, queue: &EndQueue) -> bool {
         let proofs = lock(&self.proofs);
-        self.release(&proofs, holding, fate, queue)
+        self.release(&proofs, holding, policy, queue)
     }
 
-    fn release(&self, proofs: &[Weak<Proof>], holding: &Arc<Holding>, fate: Fate, queue: &EndQueue) -> bool {
+    fn release(
+        &self,
+        proofs: &[Weak<Proof>],
+        holding: &Arc<Holding>,
+        policy: EndPolicy,
+        queue: &EndQueue,
+    ) -> bool {
         let is_used = |known: &Weak<Proof>| {
             known.upgrade().is_some_and(|known| !known.is_over() && Arc::ptr_eq(&known.holding, holding))
         };
@@ -169,7 +175,7 @@ impl User {
         }
         holding.close();
         for session in holding.sessions() {
-            if fate == Fate::End {
+            if policy == EndPolicy::Always {
                 session.advance(SessionState::Ending);
             }
             queue.leave(&session);

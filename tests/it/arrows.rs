@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["kept", "sessions"],
+    &["sessions", "store"],
     &["provider"],
     &["engine"],
     &["layer", "testing"],

@@ -10,10 +10,11 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::layer::RejectionResponse;
 use tower_clerk::testing::{Clock, FakeClerk, FakeClerkBuilder};
+use tower_clerk::transport::Transport as _;
 use tower_clerk::{
-    Anonymous, Builder, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials, Rejection, RejectionKind,
-    RejectionResponse, Transport as _,
+    Anonymous, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ClerkSession, Credentials, Rejection, RejectionKind,
 };
 
 pub(crate) type Pair = (&'static str, &'static str);
@@ -44,12 +45,12 @@ impl World {
 
     /// Without any budget of sign-ins, on either side.
     pub(crate) fn unlimited() -> Self {
-        Self::with(FakeClerkBuilder::no_rate_limit, Builder::unlimited_sign_ins)
+        Self::with(FakeClerkBuilder::no_rate_limit, ClerkBuilder::unlimited_sign_ins)
     }
 
     pub(crate) fn with(
         fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder,
-        engine: impl FnOnce(Builder) -> Builder,
+        engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
     ) -> Self {
         // Any time will do, if only it is after the API's version.
         let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
@@ -65,7 +66,7 @@ impl World {
 
     pub(crate) fn backend_with(
         fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder,
-        engine: impl FnOnce(Builder) -> Builder,
+        engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
     ) -> Self {
         let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
         let fake = fake(FakeClerk::builder().clock(clock)).build();
@@ -74,7 +75,7 @@ impl World {
     }
 
     /// The same instance, and an engine that knows nothing but what is given to it: a process that was started anew.
-    pub(crate) fn restarted(&self, engine: impl FnOnce(Builder) -> Builder) -> Self {
+    pub(crate) fn restarted(&self, engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> Self {
         let clerk = engine(backend_builder(&self.fake, self.clock)).build().unwrap();
         Self { clock: self.clock, fake: self.fake.clone(), clerk }
     }
@@ -102,12 +103,12 @@ impl World {
 }
 
 /// An engine in front of a stand-in, in process.
-pub(crate) fn builder(fake: &FakeClerk, clock: Clock) -> Builder {
+pub(crate) fn builder(fake: &FakeClerk, clock: Clock) -> ClerkBuilder {
     Clerk::builder(fake.fapi_url()).transport(fake.clone()).clock(clock).jitter_seed(7)
 }
 
 /// The same with the instance's secret key.
-pub(crate) fn backend_builder(fake: &FakeClerk, clock: Clock) -> Builder {
+pub(crate) fn backend_builder(fake: &FakeClerk, clock: Clock) -> ClerkBuilder {
     builder(fake, clock).secret_key(fake.secret_key()).backend_url(fake.backend_url())
 }
 

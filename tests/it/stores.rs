@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tower_clerk::{
+use tower_clerk::store::{
     DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionStore, StoreFuture, StoredSession,
 };
 

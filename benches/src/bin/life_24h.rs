@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeUser, Fault};
-use tower_clerk::{Access, Clerk, Credentials, Outcome};
+use tower_clerk::{Access, Clerk, Credentials};
 
 const USERS: u32 = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

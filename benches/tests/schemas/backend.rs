@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::Request;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
-use tower_clerk::Transport;
 use tower_clerk::testing::{FakeClerk, FakeClerkBuilder, FakeUser};
+use tower_clerk::transport::Transport;
 
 use super::openapi::OpenApi;
 use super::{note, skipped, text};

@@ -10,8 +10,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use tower_clerk::Transport;
 use tower_clerk::testing::{FakeClerk, FakeClerkBuilder};
+use tower_clerk::transport::Transport;
 
 use super::note;
 

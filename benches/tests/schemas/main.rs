@@ -18,8 +18,8 @@ use http::{Method, Request};
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Value, json};
-use tower_clerk::Transport;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault, RetryAfter};
+use tower_clerk::transport::Transport;
 
 use self::frontend::{Schemas, Talk};
 

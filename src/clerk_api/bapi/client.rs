@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::account::{Account, IdentifierKind};
 use super::secret_key::SecretKey;
 use super::wire;
-use crate::clerk_api::{Body, Call, Caller, Fault, Meaning, Minted, Raw, TimeLeft, parse};
+use crate::clerk_api::{ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, TimeLeft, parse};
 use crate::counters::Operation;
 use crate::limits::{CallLimiter, NoPermit, Urgency};
 use crate::membership::Membership;
@@ -39,7 +39,7 @@ impl Bapi {
     }
 
     /// `GET /v1/users` by address, number or name: the users whose own it is, proven to be.
-    pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, Fault> {
+    pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, ApiError> {
         let kind = IdentifierKind::of(identifier);
         let mut found = Vec::new();
         for page in 0..PAGES {
@@ -53,8 +53,8 @@ impl Bapi {
             let users: Vec<wire::User> = match answer {
                 Ok(raw) => parse(&raw.body)?,
                 // Clerk knows no identifier of that shape, so it is nobody's.
-                Err(fault) if fault.meaning == Meaning::NotFound => return Ok(found),
-                Err(fault) => return Err(fault),
+                Err(error) if error.class == ErrorClass::NotFound => return Ok(found),
+                Err(error) => return Err(error),
             };
             let is_last = users.len() < PAGE;
             found.extend(users.into_iter().map(Account::from).filter(|user| user.goes_by(identifier)));
@@ -62,15 +62,15 @@ impl Bapi {
                 return Ok(found);
             }
         }
-        Err(Fault::unavailable("too_many_users_found"))
+        Err(ApiError::unavailable("too_many_users_found"))
     }
 
-    /// `GET /v1/users/{id}`. [`Meaning::NotFound`] where there is none.
-    pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, Fault> {
+    /// `GET /v1/users/{id}`. [`ErrorClass::NotFound`] where there is none.
+    pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, ApiError> {
         let path = format!("/v1/users/{}", id(user_id)?);
         let raw = self.get(Operation::User, Urgency::Proof, &path, time).await?;
         let user: wire::User = parse(&raw.body)?;
-        if user.id == user_id { Ok(user.into()) } else { Err(Fault::unavailable("another_user")) }
+        if user.id == user_id { Ok(user.into()) } else { Err(ApiError::unavailable("another_user")) }
     }
 
     /// `POST /v1/users/{id}/verify_password`.
@@ -79,7 +79,7 @@ impl Bapi {
         user_id: &str,
         password: &str,
         time: &mut TimeLeft,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiError> {
         #[derive(Serialize)]
         struct Question<'a> {
             password: &'a str,
@@ -91,7 +91,7 @@ impl Bapi {
         if parse::<wire::Verified>(&raw.body)?.verified {
             Ok(())
         } else {
-            Err(Fault::unavailable("password_not_verified"))
+            Err(ApiError::unavailable("password_not_verified"))
         }
     }
 
@@ -100,7 +100,7 @@ impl Bapi {
         &self,
         user_id: &str,
         time: &mut TimeLeft,
-    ) -> Result<Vec<Membership>, Fault> {
+    ) -> Result<Vec<Membership>, ApiError> {
         let path = format!("/v1/users/{}/organization_memberships?limit={MOST_MEMBERSHIPS}", id(user_id)?);
         let raw = self.get(Operation::Memberships, Urgency::Proof, &path, time).await?;
         let memberships = parse::<wire::Memberships>(&raw.body)?.data.into_iter();
@@ -114,7 +114,7 @@ impl Bapi {
         user_id: &str,
         organization_id: Option<&str>,
         time: &mut TimeLeft,
-    ) -> Result<Zeroizing<String>, Fault> {
+    ) -> Result<Zeroizing<String>, ApiError> {
         #[derive(Serialize)]
         struct Wanted<'a> {
             user_id: &'a str,
@@ -126,7 +126,7 @@ impl Bapi {
         let body = Body::json(&wanted, user_id.len() + organization_id.map_or(0, str::len))?;
         let raw = self.post(Operation::Ticket, Urgency::Proof, "/v1/sign_in_tokens", body, time).await?;
         let ticket = parse::<wire::SignInToken>(&raw.body)?.token.filter(|ticket| !ticket.is_empty());
-        ticket.ok_or_else(|| Fault::unavailable("no_ticket"))
+        ticket.ok_or_else(|| ApiError::unavailable("no_ticket"))
     }
 
     /// `POST /v1/sessions/{id}/tokens`, or `…/tokens/{template}`, for the session's active organization. `life` is
@@ -137,7 +137,7 @@ impl Bapi {
         template: Option<&str>,
         life: Option<Duration>,
         time: &mut TimeLeft,
-    ) -> Result<Minted, Fault> {
+    ) -> Result<Minted, ApiError> {
         #[derive(Serialize)]
         struct Wanted {
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,30 +155,34 @@ impl Bapi {
     }
 
     /// `GET /v1/sessions/{id}`: whether the session is still there.
-    pub(crate) async fn session_is_live(&self, session_id: &str, time: &mut TimeLeft) -> Result<bool, Fault> {
+    pub(crate) async fn session_is_live(
+        &self,
+        session_id: &str,
+        time: &mut TimeLeft,
+    ) -> Result<bool, ApiError> {
         let path = format!("/v1/sessions/{}", id(session_id)?);
         match self.get(Operation::BackendSession, Urgency::Token, &path, time).await {
             Ok(raw) => {
                 let session: wire::Session = parse(&raw.body)?;
                 Ok(session.id == session_id && matches!(session.status.as_str(), "active" | "pending"))
             }
-            Err(fault) if fault.meaning == Meaning::NotFound => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     /// `POST /v1/sessions/{id}/revoke`. A session that is already over is a success.
-    pub(crate) async fn revoke(&self, session_id: &str, time: &mut TimeLeft) -> Result<(), Fault> {
+    pub(crate) async fn revoke(&self, session_id: &str, time: &mut TimeLeft) -> Result<(), ApiError> {
         let path = format!("/v1/sessions/{}/revoke", id(session_id)?);
         match self.post(Operation::Revoke, Urgency::End, &path, Body::default(), time).await {
             Ok(_) => Ok(()),
-            Err(fault) if fault.meaning == Meaning::NotFound => Ok(()),
-            Err(fault) => Err(fault),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     /// `GET /v1/jwks`: the keys of the instance that the secret key belongs to.
-    pub(crate) async fn jwks(&self, time: &mut TimeLeft) -> Result<Bytes, Fault> {
+    pub(crate) async fn jwks(&self, time: &mut TimeLeft) -> Result<Bytes, ApiError> {
         self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks", time).await.map(|raw| raw.body)
     }
 
@@ -188,7 +192,7 @@ impl Bapi {
         urgency: Urgency,
         path: &str,
         time: &mut TimeLeft,
-    ) -> Result<Raw, Fault> {
+    ) -> Result<Raw, ApiError> {
         self.call(operation, urgency, Method::GET, path, Body::default(), time).await
     }
 
@@ -199,7 +203,7 @@ impl Bapi {
         path: &str,
         body: Body,
         time: &mut TimeLeft,
-    ) -> Result<Raw, Fault> {
+    ) -> Result<Raw, ApiError> {
         self.call(operation, urgency, Method::POST, path, body, time).await
     }
 
@@ -211,29 +215,29 @@ impl Bapi {
         path: &str,
         body: Body,
         time: &mut TimeLeft,
-    ) -> Result<Raw, Fault> {
+    ) -> Result<Raw, ApiError> {
         // The wait for a turn is nobody's time but its own (rule S6).
         self.budget.permit(urgency).await.map_err(no_permit)?.start();
         let authorization = Some(self.key.header());
         let call = Call { operation, method, path, authorization, body };
         let answer = time.run(self.caller.call(call)).await;
-        if let Err(fault) = &answer
-            && fault.meaning == Meaning::RateLimited
+        if let Err(error) = &answer
+            && error.class == ErrorClass::RateLimited
         {
-            let pause = self.budget.rate_limited(fault.retry_after);
+            let pause = self.budget.rate_limited(error.retry_after);
             tracing::warn!(pause_secs = pause.as_secs(), "the Backend API's quota is spent");
         }
         answer
     }
 }
 
-fn no_permit(NoPermit { earliest }: NoPermit) -> Fault {
-    Fault { retry_after: Some(earliest), ..Fault::coded(Meaning::NoTurn, "backend_budget") }
+fn no_permit(NoPermit { earliest }: NoPermit) -> ApiError {
+    ApiError { retry_after: Some(earliest), ..ApiError::coded(ErrorClass::NoPermit, "backend_budget") }
 }
 
 /// An id that goes into a path. They come from Clerk, or from a file that somebody may have written into.
-fn id(id: &str) -> Result<&str, Fault> {
+fn id(id: &str) -> Result<&str, ApiError> {
     let fits = (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    if fits { Ok(id) } else { Err(Fault::coded(Meaning::NotFound, "unusable_id")) }
+    if fits { Ok(id) } else { Err(ApiError::coded(ErrorClass::NotFound, "unusable_id")) }
 }

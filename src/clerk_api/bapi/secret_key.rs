@@ -66,7 +66,7 @@ impl fmt::Debug for SecretKey {
 /// A value that is no secret key. It shows nothing of the value; its message says what to put there instead.
 ///
 /// ```
-/// use tower_clerk::SecretKeyError;
+/// use tower_clerk::error::SecretKeyError;
 ///
 /// assert!(SecretKeyError::PublishableKey.to_string().contains("sk_live_"));
 /// ```

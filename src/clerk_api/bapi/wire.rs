@@ -13,7 +13,7 @@ pub(super) struct User {
     #[serde(default)]
     pub(super) locked: bool,
     pub(super) deprovisioned: Option<bool>,
-    // Without these nobody could say that a password is enough: their lack is Clerk's fault, not a "no".
+    // Without these nobody could say that a password is enough: their lack is Clerk's error, not a "no".
     pub(super) password_enabled: bool,
     pub(super) two_factor_enabled: bool,
     pub(super) username: Option<String>,

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 
 use super::answer::{Environment, SignedIn, Touched};
 use super::wire;
-use crate::clerk_api::{Body, Call, Caller, Fault, Meaning, Minted, Raw, header, parse};
+use crate::clerk_api::{ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, header, parse};
 use crate::client_token::{ClientSlot, ClientToken, TokenUpdate};
 use crate::counters::Operation;
 
@@ -49,8 +49,9 @@ impl Fapi {
         query: &str,
         client: &ClientSlot,
         body: Body,
-    ) -> Result<Raw, Fault> {
-        let carried = client.current().ok_or_else(|| Fault::coded(Meaning::SessionGone, "client_gone"))?;
+    ) -> Result<Raw, ApiError> {
+        let carried =
+            client.current().ok_or_else(|| ApiError::coded(ErrorClass::SessionGone, "client_gone"))?;
         let raw = self.call(operation, method, path, query, Some(&carried), body).await?;
         client.update(&carried, token_update(&raw.headers));
         Ok(raw)
@@ -64,9 +65,9 @@ impl Fapi {
         query: &str,
         token: Option<&ClientToken>,
         body: Body,
-    ) -> Result<Raw, Fault> {
+    ) -> Result<Raw, ApiError> {
         let authorization = match token.map(ClientToken::header) {
-            Some(None) => return Err(Fault::coded(Meaning::SessionGone, "client_token_unsendable")),
+            Some(None) => return Err(ApiError::coded(ErrorClass::SessionGone, "client_token_unsendable")),
             Some(header) => header,
             None => None,
         };
@@ -75,7 +76,7 @@ impl Fapi {
     }
 
     /// `GET /v1/client`: the live sessions of a client.
-    pub(crate) async fn sessions_of(&self, client: &Arc<ClientSlot>) -> Result<Vec<SignedIn>, Fault> {
+    pub(crate) async fn sessions_of(&self, client: &Arc<ClientSlot>) -> Result<Vec<SignedIn>, ApiError> {
         #[derive(serde::Deserialize)]
         struct ClientAnswer {
             response: Option<wire::Client>,
@@ -93,13 +94,13 @@ impl Fapi {
         session_id: &str,
         client: &ClientSlot,
         organization: &str,
-    ) -> Result<Touched, Fault> {
+    ) -> Result<Touched, ApiError> {
         let path = format!("/v1/client/sessions/{session_id}/touch");
         let form = [("active_organization_id", organization), ("intent", "select_org")];
         let raw = self.call_as(Operation::Touch, Method::POST, &path, "", client, Body::form(&form)).await?;
         let session = parse::<wire::TouchAnswer>(&raw.body)?.response;
         if session.id != session_id {
-            return Err(Fault::unavailable("another_session"));
+            return Err(ApiError::unavailable("another_session"));
         }
         let pending = (session.status == "pending").then(|| wire::task_keys(session.tasks));
         let jwt = session.last_active_token.and_then(crate::clerk_api::Token::into_jwt);
@@ -118,7 +119,7 @@ impl Fapi {
         client: &ClientSlot,
         organization: MintFor<'_>,
         expired: Option<&str>,
-    ) -> Result<Minted, Fault> {
+    ) -> Result<Minted, ApiError> {
         let path = format!("/v1/client/sessions/{session_id}/tokens");
         let form = Body::form(&[("organization_id", organization.as_parameter())]);
         let query = expired.map(|jwt| format!("&expired_token={jwt}")).unwrap_or_default();
@@ -131,14 +132,18 @@ impl Fapi {
         session_id: &str,
         client: &ClientSlot,
         template: &str,
-    ) -> Result<Minted, Fault> {
+    ) -> Result<Minted, ApiError> {
         let path = format!("/v1/client/sessions/{session_id}/tokens/{template}");
         let body = Body::default();
         self.call_as(Operation::MintTemplate, Method::POST, &path, "", client, body).await?.minted()
     }
 
     /// `GET /v1/client/sessions/{id}`: whether the session is still there, after a 404 that didn't say.
-    pub(crate) async fn session_is_live(&self, session_id: &str, client: &ClientSlot) -> Result<bool, Fault> {
+    pub(crate) async fn session_is_live(
+        &self,
+        session_id: &str,
+        client: &ClientSlot,
+    ) -> Result<bool, ApiError> {
         #[derive(serde::Deserialize)]
         struct SessionAnswer {
             response: wire::Session,
@@ -149,16 +154,18 @@ impl Fapi {
                 let session = parse::<SessionAnswer>(&raw.body)?.response;
                 Ok(session.id == session_id && matches!(session.status.as_str(), "active" | "pending"))
             }
-            Err(fault) if matches!(fault.meaning, Meaning::NotFound | Meaning::SessionGone) => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) if matches!(error.class, ErrorClass::NotFound | ErrorClass::SessionGone) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     /// `POST /v1/client/sessions/{id}/end`. A session that is already over is a success.
-    pub(crate) async fn end(&self, session_id: &str, client: &ClientSlot) -> Result<(), Fault> {
+    pub(crate) async fn end(&self, session_id: &str, client: &ClientSlot) -> Result<(), ApiError> {
         let path = format!("/v1/client/sessions/{session_id}/end");
         match self.call_as(Operation::End, Method::POST, &path, "", client, Body::default()).await {
-            Err(fault) if !matches!(fault.meaning, Meaning::NotFound | Meaning::SessionGone) => Err(fault),
+            Err(error) if !matches!(error.class, ErrorClass::NotFound | ErrorClass::SessionGone) => {
+                Err(error)
+            }
             _ => {
                 client.ended().set(session_id);
                 Ok(())
@@ -167,7 +174,7 @@ impl Fapi {
     }
 
     /// `GET /v1/environment`: how the instance is set up.
-    pub(crate) async fn environment(&self) -> Result<Environment, Fault> {
+    pub(crate) async fn environment(&self) -> Result<Environment, ApiError> {
         let none = Body::default();
         let raw = self.call(Operation::Environment, Method::GET, "/v1/environment", "", None, none).await?;
         let environment: wire::Environment = parse(&raw.body)?;
@@ -197,7 +204,7 @@ impl Fapi {
     }
 
     /// `GET /.well-known/jwks.json`, as it came.
-    pub(crate) async fn jwks(&self) -> Result<Bytes, Fault> {
+    pub(crate) async fn jwks(&self) -> Result<Bytes, ApiError> {
         let call = Call {
             operation: Operation::Jwks,
             method: Method::GET,
@@ -209,7 +216,7 @@ impl Fapi {
     }
 }
 
-/// The client token's fate by an answer (rule S1): kept, replaced or dropped.
+/// What becomes of the client token after an answer (rule S1): kept, replaced or dropped.
 pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
     match header(headers, AUTHORIZATION) {
         None => TokenUpdate::Same,

@@ -7,4 +7,4 @@ mod wire;
 
 pub(crate) use self::answer::{Environment, SecondFactor, SignedIn, Unfinished};
 pub(crate) use self::client::{Fapi, MintFor};
-pub(crate) use self::sign_in::Proof;
+pub(crate) use self::sign_in::SignInWith;

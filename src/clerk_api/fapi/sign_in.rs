@@ -7,14 +7,14 @@ use http::Method;
 use super::answer::{SecondFactor, SignedIn, Unfinished};
 use super::client::{Fapi, token_update};
 use super::wire;
-use crate::clerk_api::{Body, Fault, Meaning, Raw, Verification, parse, unfinished};
+use crate::clerk_api::{ApiError, Body, ErrorClass, Raw, Verification, parse, unfinished};
 use crate::client_token::{ClientSlot, TokenUpdate};
 use crate::counters::Operation;
 use crate::credentials::Credentials;
 
 /// What a sign-in shows to be let in.
 #[derive(Clone, Copy)]
-pub(crate) enum Proof<'a> {
+pub(crate) enum SignInWith<'a> {
     Password(&'a Credentials),
     /// A ticket of the Backend API: good for once.
     Ticket(&'a str),
@@ -32,12 +32,12 @@ impl Fapi {
     /// A sign-in replaces the current one of its client, so two of them must not share one at a time.
     pub(crate) async fn sign_in(
         &self,
-        proof: Proof<'_>,
+        proof: SignInWith<'_>,
         client: Option<&Arc<ClientSlot>>,
-    ) -> Result<SignedIn, Fault> {
+    ) -> Result<SignedIn, ApiError> {
         match self.create(proof, client).await? {
             Answer::Complete(signed_in) => Ok(signed_in),
-            Answer::Open(sign_in, _) => Err(sign_in.fault()),
+            Answer::Open(sign_in, _) => Err(sign_in.error()),
         }
     }
 
@@ -46,14 +46,14 @@ impl Fapi {
         &self,
         credentials: &Credentials,
         client: Option<&Arc<ClientSlot>>,
-    ) -> Result<Result<SignedIn, Unfinished>, Fault> {
-        match self.create(Proof::Password(credentials), client).await? {
+    ) -> Result<Result<SignedIn, Unfinished>, ApiError> {
+        match self.create(SignInWith::Password(credentials), client).await? {
             Answer::Complete(signed_in) => Ok(Ok(signed_in)),
             Answer::Open(sign_in, client) => {
-                let fault = sign_in.fault();
-                let device_trust = fault.meaning == Meaning::DeviceNotTrusted;
-                if !device_trust && fault.meaning != Meaning::SecondFactor {
-                    return Err(fault);
+                let error = sign_in.error();
+                let device_trust = error.class == ErrorClass::DeviceNotTrusted;
+                if !device_trust && error.class != ErrorClass::SecondFactor {
+                    return Err(error);
                 }
                 let factors = sign_in.supported_second_factors.into_iter().flatten();
                 let factors = factors.map(|factor| SecondFactor {
@@ -61,14 +61,14 @@ impl Fapi {
                     safe_identifier: factor.safe_identifier.map(Into::into),
                     address_id: factor.email_address_id.or(factor.phone_number_id).map(Into::into),
                 });
-                let id = sign_in.id.ok_or_else(|| Fault::unavailable("no_sign_in_id"))?.into();
+                let id = sign_in.id.ok_or_else(|| ApiError::unavailable("no_sign_in_id"))?.into();
                 Ok(Err(Unfinished { id, client, factors: factors.collect(), device_trust }))
             }
         }
     }
 
     /// `POST …/prepare_second_factor`: has Clerk send a code.
-    pub(crate) async fn prepare(&self, sign_in: &Unfinished, factor: &SecondFactor) -> Result<(), Fault> {
+    pub(crate) async fn prepare(&self, sign_in: &Unfinished, factor: &SecondFactor) -> Result<(), ApiError> {
         let path = format!("/v1/client/sign_ins/{}/prepare_second_factor", sign_in.id);
         let mut form = vec![("strategy", &*factor.strategy)];
         if let Some(id) = factor.address_id.as_deref() {
@@ -85,20 +85,24 @@ impl Fapi {
         sign_in: &Unfinished,
         strategy: &str,
         code: &str,
-    ) -> Result<SignedIn, Fault> {
+    ) -> Result<SignedIn, ApiError> {
         let path = format!("/v1/client/sign_ins/{}/attempt_second_factor", sign_in.id);
         let body = Body::form(&[("strategy", strategy), ("code", code)]);
         let client = &sign_in.client;
         let raw = self.call_as(Operation::AttemptFactor, Method::POST, &path, "", client, body).await?;
         match answer(&raw, Arc::clone(client))? {
             Answer::Complete(signed_in) => Ok(signed_in),
-            Answer::Open(sign_in, _) => Err(sign_in.fault()),
+            Answer::Open(sign_in, _) => Err(sign_in.error()),
         }
     }
 
-    async fn create(&self, proof: Proof<'_>, client: Option<&Arc<ClientSlot>>) -> Result<Answer, Fault> {
+    async fn create(
+        &self,
+        proof: SignInWith<'_>,
+        client: Option<&Arc<ClientSlot>>,
+    ) -> Result<Answer, ApiError> {
         let (operation, body) = match proof {
-            Proof::Password(credentials) => {
+            SignInWith::Password(credentials) => {
                 let form = [
                     ("strategy", "password"),
                     ("identifier", credentials.identifier()),
@@ -106,7 +110,7 @@ impl Fapi {
                 ];
                 (Operation::SignIn, Body::form(&form))
             }
-            Proof::Ticket(ticket) => {
+            SignInWith::Ticket(ticket) => {
                 (Operation::TicketSignIn, Body::form(&[("strategy", "ticket"), ("ticket", ticket)]))
             }
         };
@@ -126,46 +130,46 @@ impl Fapi {
 }
 
 /// A sign-in that carried a client token can be told that the client is gone. Clerk doesn't document by which code.
-fn known_client(fault: Fault) -> Fault {
+fn known_client(error: ApiError) -> ApiError {
     let gone = matches!(
-        fault.code.as_deref(),
+        error.code.as_deref(),
         Some("signed_out" | "authentication_invalid" | "client_not_found" | "cookie_invalid")
     );
-    if gone { Fault { meaning: Meaning::SessionGone, ..fault } } else { fault }
+    if gone { ApiError { class: ErrorClass::SessionGone, ..error } } else { error }
 }
 
-fn answer(raw: &Raw, client: Arc<ClientSlot>) -> Result<Answer, Fault> {
+fn answer(raw: &Raw, client: Arc<ClientSlot>) -> Result<Answer, ApiError> {
     let answer: wire::SignInAnswer = parse(&raw.body)?;
     let sign_in = answer.response;
     if sign_in.status != "complete" {
         return Ok(Answer::Open(sign_in, client));
     }
     if client.current().is_none() {
-        return Err(Fault::unavailable("no_client_token"));
+        return Err(ApiError::unavailable("no_client_token"));
     }
-    let created = sign_in.created_session_id.ok_or_else(|| Fault::unavailable("no_created_session"))?;
+    let created = sign_in.created_session_id.ok_or_else(|| ApiError::unavailable("no_created_session"))?;
     // Where it stands in the list says nothing: a client can have several sessions (rule S2).
     let session = answer
         .client
         .into_iter()
         .flat_map(|client| client.sessions)
         .find(|session| session.id == created)
-        .ok_or_else(|| Fault::unavailable("created_session_missing"))?;
+        .ok_or_else(|| ApiError::unavailable("created_session_missing"))?;
     Ok(Answer::Complete(session.signed_in(&client, raw.timing)?))
 }
 
 impl wire::SignIn {
     /// What an unfinished sign-in means.
-    fn fault(&self) -> Fault {
+    fn error(&self) -> ApiError {
         let factors: Vec<&str> =
             self.supported_second_factors.iter().flatten().map(|factor| &*factor.strategy).collect();
         let verified = self.first_factor_verification.as_ref().is_some_and(Verification::is_done);
-        let meaning = unfinished(&self.status, self.client_trust_state.as_deref(), &factors, verified);
+        let class = unfinished(&self.status, self.client_trust_state.as_deref(), &factors, verified);
         // What counts as a proof of the password: of all unfinished sign-ins, only one that a known device would
         // have finished.
         let proves_password =
-            meaning == Meaning::DeviceNotTrusted && (verified || self.status == "needs_second_factor");
-        Fault { proves_password, ..Fault::coded(meaning, &self.status) }
+            class == ErrorClass::DeviceNotTrusted && (verified || self.status == "needs_second_factor");
+        ApiError { proves_password, ..ApiError::coded(class, &self.status) }
     }
 }
 

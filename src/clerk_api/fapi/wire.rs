@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::answer::SignedIn;
 use crate::clerk_api::{
-    EmailAddress, Fault, Minted, PhoneNumber, Timing, Token, Verification, verified_emails, verified_phones,
+    ApiError, EmailAddress, Minted, PhoneNumber, Timing, Token, Verification, verified_emails,
+    verified_phones,
 };
 use crate::client_token::ClientSlot;
 use crate::membership::Membership as Member;
@@ -143,13 +144,13 @@ pub(super) struct NativeFraudSettings {
 
 impl Session {
     /// A session that a sign-in has made, or that a client has already.
-    pub(super) fn signed_in(self, client: &Arc<ClientSlot>, timing: Timing) -> Result<SignedIn, Fault> {
+    pub(super) fn signed_in(self, client: &Arc<ClientSlot>, timing: Timing) -> Result<SignedIn, ApiError> {
         let pending = match self.status.as_str() {
             "active" => None,
             "pending" => Some(task_keys(self.tasks)),
-            _ => return Err(Fault::unavailable("created_session_not_active")),
+            _ => return Err(ApiError::unavailable("created_session_not_active")),
         };
-        let user = self.user.ok_or_else(|| Fault::unavailable("no_user"))?;
+        let user = self.user.ok_or_else(|| ApiError::unavailable("no_user"))?;
         let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
         let identifiers = emails.chain(phones).chain(user.username).collect();
         let memberships = user.organization_memberships.into_iter().flatten().map(|membership| Member {

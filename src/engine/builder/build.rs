@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BackendSetup, Builder, ConfigError, DEFAULT_BACKEND_URL, DEVELOPMENT_BACKEND_RATE, LEAST_TOKEN_LIFETIME,
-    LONGEST_SESSION_TTL, MOST_SESSIONS, MOST_SIGN_INS, PRODUCTION_BACKEND_RATE, SIGN_IN_QUEUE, Setup,
+    BackendSetup, ClerkBuilder, ConfigError, DEFAULT_BACKEND_URL, DEVELOPMENT_BACKEND_RATE,
+    LEAST_TOKEN_LIFETIME, LONGEST_SESSION_TTL, MOST_SESSIONS, MOST_SIGN_INS, PRODUCTION_BACKEND_RATE,
+    SIGN_IN_QUEUE, Setup,
 };
 use crate::clerk_api::HttpTransport;
 use crate::clerk_api::bapi::SecretKey;
 use crate::engine::Clerk;
 use crate::instance::{Environment, Instance, InstanceError};
 use crate::jitter::Jitter;
-use crate::kept::{MemoryDevices, MemorySessions};
 use crate::key::KeySecret;
 use crate::limits::Budget;
+use crate::store::{MemoryDevices, MemorySessions};
 use crate::transport::Transport;
 
-impl Builder {
+impl ClerkBuilder {
     /// Builds the engine. Nothing is sent to Clerk yet, and no runtime is needed yet.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ pub enum ConfigError {
     OtherInstance,
     /// The address of the Backend API is none.
     BackendUrl(InstanceError),
-    /// A setting of the Backend API's road without a secret key, which would have no effect.
+    /// A setting of the Backend API without a secret key, which would have no effect.
     #[non_exhaustive]
     NoSecretKey {
         /// The setting's name.

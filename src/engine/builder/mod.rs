@@ -14,11 +14,11 @@ use crate::clerk_api::bapi::SecretKey;
 use crate::clock::Clock;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
-use crate::kept::{DeviceStore, SessionStore};
 use crate::key::KeySecret;
 use crate::limits::Budget;
 use crate::provider::BackendOptions;
 use crate::settings::Settings;
+use crate::store::{DeviceStore, SessionStore};
 use crate::transport::Transport;
 
 /// How long a proof of a password stands: then the password goes to Clerk again.
@@ -64,7 +64,7 @@ pub(crate) const LONGEST_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 6
 /// # Ok::<(), tower_clerk::ConfigError>(())
 /// ```
 #[must_use = "a builder does nothing until it is built"]
-pub struct Builder {
+pub struct ClerkBuilder {
     instance: String,
     issuer: Option<String>,
     transport: Option<Arc<dyn Transport>>,
@@ -94,7 +94,7 @@ pub(crate) struct Setup {
     pub(crate) jitter: Jitter,
 }
 
-/// What the Backend API's road is made of, checked.
+/// What the Backend API is made of, checked.
 pub(crate) struct BackendSetup {
     pub(crate) base: Instance,
     pub(crate) transport: Arc<dyn Transport>,
@@ -104,7 +104,7 @@ pub(crate) struct BackendSetup {
     pub(crate) options: BackendOptions,
 }
 
-impl Builder {
+impl ClerkBuilder {
     pub(crate) fn new(instance: String) -> Self {
         Self {
             instance,
@@ -137,7 +137,7 @@ impl Builder {
     /// earlier.
     ///
     /// It bounds how long a changed password keeps working. It also decides how many users one address can
-    /// carry on the Frontend API's road: at most the sign-in budget times this, 1,800 with both defaults.
+    /// carry by the Frontend API: at most the sign-in budget times this, 1,800 with both defaults.
     pub fn session_ttl(mut self, ttl: Duration) -> Self {
         self.settings.session_ttl = ttl;
         self
@@ -207,7 +207,7 @@ impl Builder {
         self
     }
 
-    /// Takes the Backend API's road: passwords are verified with this secret key (`sk_live_…`, `sk_test_…`), and
+    /// Takes the Backend API: passwords are verified with this secret key (`sk_live_…`, `sk_test_…`), and
     /// sessions are opened by tickets, once in the life of a Clerk session (7 days by default) instead of once per
     /// [`session_ttl`](Self::session_ttl).
     ///
@@ -246,14 +246,14 @@ impl Builder {
         self
     }
 
-    /// Where the ids of the Clerk sessions are kept that were opened on the Backend API's road: in memory by default,
-    /// a million of them. With a [`SessionFile`](crate::SessionFile) a restart costs no sign-ins.
+    /// Where the ids of the Clerk sessions are kept that were opened by the Backend API: in memory by default,
+    /// a million of them. With a [`SessionFile`](crate::store::SessionFile) a restart costs no sign-ins.
     pub fn session_store(mut self, store: impl SessionStore) -> Self {
         self.sessions = Some(Arc::new(store));
         self
     }
 
-    /// How long tokens live that are minted on the Backend API's road: the instance's setting by default (60 s), or
+    /// How long tokens live that are minted by the Backend API: the instance's setting by default (60 s), or
     /// from 30 s up to a day.
     ///
     /// **A longer life is a later revocation:** whoever verifies such a token without asking this engine lets its user in
@@ -265,7 +265,7 @@ impl Builder {
         self
     }
 
-    /// Lets users in by their password alone on the Backend API's road, though they have a second factor.
+    /// Lets users in by their password alone on the Backend API, though they have a second factor.
     ///
     /// **This takes away what the second factor is for:** whoever has the password is in. By default such users are
     /// answered 403 [`SecondFactorRequired`](crate::RejectionKind::SecondFactorRequired), and no session is opened.
@@ -274,8 +274,8 @@ impl Builder {
         self
     }
 
-    /// Where the client tokens of known devices are kept on the Frontend API's road: in memory by default, 10,000 of
-    /// them. With a [`DeviceFile`](crate::DeviceFile) a restart doesn't look like a new device to Clerk's Device Trust.
+    /// Where the client tokens of known devices are kept by the Frontend API: in memory by default, 10,000 of
+    /// them. With a [`DeviceFile`](crate::store::DeviceFile) a restart doesn't look like a new device to Clerk's Device Trust.
     /// See [`Clerk::enroll`](crate::Clerk::enroll).
     pub fn device_store(mut self, store: impl DeviceStore) -> Self {
         self.devices = Some(Arc::new(store));
@@ -317,9 +317,9 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ClerkBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The instance may be a secret key given by mistake.
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("ClerkBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use super::{Attempt, SignIns};
-use crate::clerk_api::Fault;
+use crate::clerk_api::ApiError;
 use crate::provider::PAUSED;
-use crate::sessions::{EndRequest, Fate, Holding, Proof, SessionState};
+use crate::sessions::{EndPolicy, EndRequest, Holding, Proof, SessionState};
 use crate::sync::now_or_later;
 
 impl SignIns {
     /// Drops a proof whose password Clerk has refused. Its sessions are ended with it, unless another credential of the
     /// same user has been proven for them, whose own time will come.
-    pub(crate) fn expel(&self, proof: &Arc<Proof>) {
-        if self.sessions.remove(proof, Fate::End) {
-            proof.holding.sessions().iter().for_each(|session| self.road.forget(session));
+    pub(crate) fn invalidate(&self, proof: &Arc<Proof>) {
+        if self.sessions.remove(proof, EndPolicy::Always) {
+            proof.holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
     }
 
     /// Ends the sessions of a holding that no proof points at.
-    pub(crate) fn discard(&self, holding: &Arc<Holding>) {
+    pub(crate) fn end_unstored(&self, holding: &Arc<Holding>) {
         if self.sessions.abandon(holding) {
-            holding.sessions().iter().for_each(|session| self.road.forget(session));
+            holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
     }
 
@@ -28,21 +28,21 @@ impl SignIns {
     /// (rule K4).
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         let sessions = holding.sessions();
-        sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.road.forget(it));
+        sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.provider.forget(it));
         self.sessions.void(holding);
     }
 
     /// Clerk has refused a credential that it had accepted before: its proof is dropped, and what is kept for its user,
     /// and is not in use, is ended. Guesses end nothing.
-    pub(super) fn end_idle(&self, attempt: &Attempt, fault: &Fault) {
-        let is_clerks = fault.meaning.is_verdict() && fault.code.as_deref() != Some(PAUSED);
+    pub(super) fn end_idle(&self, attempt: &Attempt, error: &ApiError) {
+        let is_clerks = error.class.is_final() && error.code.as_deref() != Some(PAUSED);
         if is_clerks && let Some(proof) = self.sessions.find(&attempt.key, self.clock.now()) {
-            self.expel(&proof);
+            self.invalidate(&proof);
         }
-        let Some(user) = self.proven.user_of(&attempt.key).filter(|_| is_clerks) else { return };
-        let Some(taken) = self.road.take_unused(user) else { return };
+        let Some(user) = self.trusted.user_of(&attempt.key).filter(|_| is_clerks) else { return };
+        let Some(taken) = self.provider.take_unused(user) else { return };
         let end_queue = Arc::clone(&self.end_queue);
-        self.ender.start();
+        self.reaper.start();
         now_or_later(async move {
             taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
         });

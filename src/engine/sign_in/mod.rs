@@ -2,7 +2,7 @@
 //! renewal of a proof ahead of its end (rule K12).
 
 mod ask;
-mod judge;
+mod failure;
 mod leave;
 mod open;
 mod renew;
@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
-use self::ask::{Asked, Purpose};
-use self::open::Proven;
-use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use self::ask::{Asked, AskedFor};
+use self::open::ProvenSession;
+use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::clock::{ClerkTime, Clock};
 use crate::credentials::Credentials;
-use crate::engine::ender::Ender;
 use crate::engine::mint::Minter;
-use crate::engine::proven::Proven as Marks;
-use crate::engine::standing::{Proof as StandingProof, Standing};
-use crate::engine::verdict;
-use crate::flight::Departure;
+use crate::engine::pending_proofs::{PendingProof, PendingProofs};
+use crate::engine::rejections;
+use crate::engine::session_reaper::SessionReaper;
+use crate::engine::trusted_credentials::TrustedCredentials;
+use crate::flight::Start;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
 use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
-use crate::provider::{Proved, Roads};
+use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
 use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
@@ -35,13 +35,13 @@ use crate::sync::lock;
 
 /// A sign-in that brought no session.
 #[derive(Clone, Debug)]
-pub(crate) enum SignInFault {
+pub(crate) enum SignInError {
     Rejected(Rejection),
     /// The user was revoked while the sign-in was under way: its session is ended, and who wants one asks again.
     Superseded,
 }
 
-impl From<Rejection> for SignInFault {
+impl From<Rejection> for SignInError {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
     }
@@ -50,14 +50,14 @@ impl From<Rejection> for SignInFault {
 /// How a sign-in ended, and until when its request may still wait for what follows.
 #[derive(Clone)]
 pub(crate) struct SignInOutcome {
-    pub(crate) result: Result<Arc<Proof>, SignInFault>,
+    pub(crate) result: Result<Arc<Proof>, SignInError>,
     pub(crate) deadline: Instant,
 }
 
 /// How the opening of a session for another organization ended, and until when its request may still wait.
 #[derive(Clone)]
 pub(crate) struct OpenOutcome {
-    pub(crate) result: Result<(), SignInFault>,
+    pub(crate) result: Result<(), SignInError>,
     pub(crate) deadline: Instant,
 }
 
@@ -99,28 +99,28 @@ impl Attempt {
 
 /// Signs in.
 pub(crate) struct SignIns {
-    pub(crate) road: Arc<Roads>,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) secret: Arc<KeySecret>,
     pub(crate) minter: Arc<Minter>,
     /// Whose turn it is to have a password proven.
-    pub(crate) pacing: Arc<SignInLimiter>,
+    pub(crate) sign_in_limiter: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
     pub(crate) attempts: Attempts,
-    pub(crate) proven: Marks,
-    pub(crate) standing: Standing,
+    pub(crate) trusted: TrustedCredentials,
+    pub(crate) pending_proofs: PendingProofs,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) end_queue: Arc<EndQueue>,
-    pub(crate) ender: Arc<Ender>,
+    pub(crate) reaper: Arc<SessionReaper>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) time: Arc<ClerkTime>,
     pub(crate) jitter: Arc<Jitter>,
     pub(crate) misconfigured: Mutex<Option<(Instant, Rejection)>>,
-    pub(crate) notices: WarnThrottle,
-    /// The engine is being shut down: nobody departs any more.
+    pub(crate) warnings: WarnThrottle,
+    /// The engine is being shut down: nobody starts any more.
     pub(crate) closed: AtomicBool,
 }
 
@@ -129,7 +129,7 @@ impl SignIns {
     pub(crate) fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
         if let Some(rejection) = self.denials.get(&attempt.key, now) {
             // What was refused for want of a known device is asked again as soon as there is one.
-            if !(verdict::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
+            if !(rejections::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
                 return Some(rejection);
             }
             self.denials.forget(&attempt.key);
@@ -140,32 +140,32 @@ impl SignIns {
 
     fn has_device(&self, attempt: &Attempt) -> bool {
         let device_name = device_name(attempt.credentials.identifier());
-        self.road.knows_device(&device_name)
+        self.provider.knows_device(&device_name)
     }
 
     /// Waits for a turn, asks Clerk, and stores what came of it. Nobody waiting any more (`gone`) gives the turn
-    /// up; a sign-in that has departed runs to its end.
-    pub(crate) async fn fly(
+    /// up; a sign-in that has started runs to its end.
+    pub(crate) async fn run(
         &self,
         attempt: Attempt,
-        departure: &Departure<SignInOutcome>,
+        start: &Start<SignInOutcome>,
         gone: impl Future<Output = ()>,
     ) -> SignInOutcome {
-        if let Some(outcome) = self.go_on(&attempt, departure).await {
+        if let Some(outcome) = self.resume(&attempt, start).await {
             return outcome;
         }
-        match self.ask(&attempt, Purpose::Request, departure, gone).await {
+        match self.ask(&attempt, AskedFor::Request, start, gone).await {
             Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
             Ok(Asked { answer, permit, pass, since, time, .. }) => match answer {
                 Ok(proved) => {
                     permit.proved();
                     drop(permit);
-                    self.land(&attempt, proved, pass, since, time).await
+                    self.finish(&attempt, proved, pass, since, time).await
                 }
-                Err(fault) => {
-                    self.tell(pass, Some(&fault));
-                    self.end_idle(&attempt, &fault);
-                    let result = Err(self.judge(&attempt, &fault).into());
+                Err(error) => {
+                    self.tell(pass, Some(&error));
+                    self.end_idle(&attempt, &error);
+                    let result = Err(self.on_failure(&attempt, &error).into());
                     SignInOutcome { result, deadline: self.clock.now() + time.left() }
                 }
             },
@@ -173,29 +173,29 @@ impl SignIns {
     }
 
     /// Goes on from a proof of a moment ago that only lacks its session.
-    async fn go_on(&self, attempt: &Attempt, departure: &Departure<SignInOutcome>) -> Option<SignInOutcome> {
+    async fn resume(&self, attempt: &Attempt, start: &Start<SignInOutcome>) -> Option<SignInOutcome> {
         let now = self.clock.now();
         if self.closed.load(Ordering::Acquire) {
             return None;
         }
-        let proof = self.standing.take(&attempt.key, now)?;
+        let proof = self.pending_proofs.take(&attempt.key, now)?;
         // What was revoked meanwhile is found before a sign-in is spent on it; what comes later, when it is stored.
         let concerns = |target: &Target| matches!(target, Target::User(id) if *id == proof.user_id);
         self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
-        departure.depart(now);
+        start.start(now);
         let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
         let (user_id, identifiers) = (proof.user_id.clone(), proof.identifiers.clone());
-        let proved = Proved { user_id, at: proof.at, identifiers, session: None };
-        Some(self.land(attempt, proved, pass, proof.since, time).await)
+        let proved = ProvenPassword { user_id, at: proof.at, identifiers, session: None };
+        Some(self.finish(attempt, proved, pass, proof.since, time).await)
     }
 
     /// From a proven password to a session that is stored.
-    async fn land(
+    async fn finish(
         &self,
         attempt: &Attempt,
-        proved: Proved,
+        proved: ProvenPassword,
         pass: Pass,
         since: Generation,
         mut time: TimeLeft,
@@ -203,30 +203,32 @@ impl SignIns {
         let at = proved.at;
         let (user_id, identifiers) = (proved.user_id.clone(), proved.identifiers.clone());
         let user = self.users.of(&user_id);
-        let opened = self.road.open(proved, &user, attempt.organization.as_ref(), since, &mut time).await;
+        let opened = self.provider.open(proved, &user, attempt.organization.as_ref(), since, &mut time).await;
         self.tell(pass, opened.as_ref().err());
         let deadline = self.clock.now() + time.left();
         let result = match opened {
             // Opening the session verifies its token, which may have to fetch the keys: it has what is left.
-            Ok(opened) => self.open(attempt, Proven { opened, identifiers, at }, since, time.left()).await,
-            Err(fault) => {
-                if matches!(fault.meaning, Meaning::NoTurn | Meaning::RateLimited) {
-                    self.standing.put(attempt.key, StandingProof { user_id, identifiers, at, since });
+            Ok(opened) => {
+                self.open(attempt, ProvenSession { opened, identifiers, at }, since, time.left()).await
+            }
+            Err(error) => {
+                if matches!(error.class, ErrorClass::NoPermit | ErrorClass::RateLimited) {
+                    self.pending_proofs.put(attempt.key, PendingProof { user_id, identifiers, at, since });
                 }
-                self.end_idle(attempt, &fault);
-                Err(self.judge(attempt, &fault).into())
+                self.end_idle(attempt, &error);
+                Err(self.on_failure(attempt, &error).into())
             }
         };
         SignInOutcome { result, deadline }
     }
 
     /// Tells the circuit how it ended.
-    pub(super) fn tell(&self, pass: Pass, fault: Option<&Fault>) {
-        match fault {
-            Some(fault) if fault.is_outage() => pass.failed(self.clock.now()),
-            Some(fault) if fault.meaning == Meaning::Unavailable => pass.inconclusive(self.clock.now()),
+    pub(super) fn tell(&self, pass: Pass, error: Option<&ApiError>) {
+        match error {
+            Some(error) if error.is_outage() => pass.failed(self.clock.now()),
+            Some(error) if error.class == ErrorClass::Unavailable => pass.inconclusive(self.clock.now()),
             // No call was made.
-            Some(fault) if fault.meaning == Meaning::NoTurn => drop(pass),
+            Some(error) if error.class == ErrorClass::NoPermit => drop(pass),
             _ => pass.answered(),
         }
     }

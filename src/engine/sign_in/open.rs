@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Attempt, OpenOutcome, SignInFault, SignIns};
+use super::{Attempt, OpenOutcome, SignInError, SignIns};
 use crate::access::Access;
 use crate::clerk_api::fapi::SignedIn;
-use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::client_token::ClientSlot;
-use crate::engine::verdict;
-use crate::kept::StoredSession;
+use crate::engine::rejections;
 use crate::key::{device_name, normalize_identifier};
 use crate::limits::Repeats;
 use crate::membership::Membership;
-use crate::provider::Opened;
+use crate::provider::OpenedSession;
 use crate::scope::OrganizationName;
 use crate::sessions::{
     Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session, SessionState, Target, User,
 };
+use crate::store::StoredSession;
 
 /// Proofs end up to this part of `session_ttl` early, so that what began together doesn't end together.
 const PROOF_JITTER: f64 = 0.05;
@@ -29,8 +29,8 @@ const PROOF_JITTER: f64 = 0.05;
 const PROOF_RENEWAL: (f64, f64) = (0.9, 1.0 / 9.0);
 
 /// A session for a password that was proven.
-pub(super) struct Proven {
-    pub(super) opened: Opened,
+pub(super) struct ProvenSession {
+    pub(super) opened: OpenedSession,
     /// What else its user can sign in with.
     pub(super) identifiers: Vec<String>,
     /// What the life of the proof counts from.
@@ -53,12 +53,12 @@ impl SignIns {
     pub(super) async fn open(
         &self,
         attempt: &Attempt,
-        proven: Proven,
+        proven: ProvenSession,
         since: Generation,
         time: Duration,
-    ) -> Result<Arc<Proof>, SignInFault> {
+    ) -> Result<Arc<Proof>, SignInError> {
         let candidate = self.opened(attempt, proven, since, time).await?;
-        self.settle(attempt, &candidate, since)
+        self.commit(attempt, &candidate, since)
     }
 
     /// Opens a session of the same user for another organization, or for none.
@@ -70,8 +70,8 @@ impl SignIns {
     ) -> OpenOutcome {
         let since = self.revocations.now();
         let mut time = TimeLeft::new(left, self.clock);
-        let result = match self.road.open_for(&holding.user, organization, since, &mut time).await {
-            Err(fault) => Err(verdict::of_fault(&fault).into()),
+        let result = match self.provider.open_for(&holding.user, organization, since, &mut time).await {
+            Err(error) => Err(rejections::from_api_error(&error).into()),
             Ok(opened) => {
                 let session = self.session_of(&opened, organization);
                 // A revocation is about the sessions that the holding has, or about this one.
@@ -84,10 +84,10 @@ impl SignIns {
                 match stored {
                     Some(true) => Ok(()),
                     // The holding has been given up. The session is kept for the next sign-in.
-                    Some(false) => Err(SignInFault::Superseded),
+                    Some(false) => Err(SignInError::Superseded),
                     None => {
-                        self.discard(&Holding::new(session));
-                        Err(SignInFault::Superseded)
+                        self.end_unstored(&Holding::new(session));
+                        Err(SignInError::Superseded)
                     }
                 }
             }
@@ -101,17 +101,17 @@ impl SignIns {
         &self,
         attempt: &Attempt,
         old: &Arc<Proof>,
-        proven: Proven,
+        proven: ProvenSession,
         since: Generation,
         deadline: Instant,
-    ) -> Result<Arc<Proof>, SignInFault> {
+    ) -> Result<Arc<Proof>, SignInError> {
         let left = deadline.saturating_duration_since(self.clock.now());
         let candidate = match self.opened(attempt, proven, since, left).await {
             Ok(candidate) => candidate,
             // The user has something to do first: no session of theirs serves on.
-            Err(fault) => {
-                self.expel(old);
-                return Err(fault);
+            Err(error) => {
+                self.invalidate(old);
+                return Err(error);
             }
         };
         let now = self.clock.now();
@@ -125,25 +125,25 @@ impl SignIns {
         // A caller has ended the credential's session meanwhile: it is over, and its time was not up.
         if old.is_over() && self.clock.now() < old.end() {
             self.give_up(&candidate);
-            return Err(SignInFault::Superseded);
+            return Err(SignInError::Superseded);
         }
-        let proof = self.settle(attempt, &candidate, since)?;
+        let proof = self.commit(attempt, &candidate, since)?;
         // Or in this very moment: either the caller has found the new proof, or this finds the old session ended.
         if old.holding.session().state() == SessionState::EndedElsewhere {
-            self.expel(&proof);
-            return Err(SignInFault::Superseded);
+            self.invalidate(&proof);
+            return Err(SignInError::Superseded);
         }
         Ok(proof)
     }
 
     /// Stores a proof, unless its user or session was revoked before it could be, or the session is being ended. Then it
     /// is given up.
-    fn settle(
+    fn commit(
         &self,
         attempt: &Attempt,
         candidate: &Candidate,
         since: Generation,
-    ) -> Result<Arc<Proof>, SignInFault> {
+    ) -> Result<Arc<Proof>, SignInError> {
         let Candidate { session, holding, token, at } = candidate;
         let concerns = |target: &Target| match target {
             Target::Proofs(user, before) => *user == session.user.id && at < before,
@@ -151,40 +151,40 @@ impl SignIns {
         };
         let stored = self.revocations.store_unless_revoked(since, concerns, || {
             let prove = |holding| Proof::new(attempt.key, holding, *at, self.proof_life(*at), session.end);
-            let proof = self.sessions.insert(session, holding, self.road.sharing(), prove).ok()?;
+            let proof = self.sessions.insert(session, holding, self.provider.sharing(), prove).ok()?;
             if let Some((access, token)) = token {
                 proof.holding.tokens.put(access, token, self.clock.now());
             }
-            self.proven.mark(proof.key, &session.user, self.clock.now());
+            self.trusted.trust(proof.key, &session.user, self.clock.now());
             Some(proof)
         });
         let Some(proof) = stored.flatten() else {
             self.give_up(candidate);
-            return Err(SignInFault::Superseded);
+            return Err(SignInError::Superseded);
         };
         // Not under the lock of the revocations: a store may write to a disk. A revocation that came in between has not
         // found the device, so it is taken back.
         let device_name = device_name(attempt.credentials.identifier());
-        self.road.remember(&device_name, session);
+        self.provider.remember(&device_name, session);
         let revokes_user = |target: &Target| matches!(target, Target::User(id) if *id == session.user.id);
         if self.revocations.store_unless_revoked(since, revokes_user, || ()).is_none() {
-            self.road.forget_device(&device_name);
+            self.provider.forget_device(&device_name);
         }
-        self.pacing.set_proven(self.proven.len());
-        let road = self.road.name().name();
-        tracing::debug!(user_id = &*session.user.id, session_id = &*session.id, road, "signed in");
+        self.sign_in_limiter.set_trusted(self.trusted.len());
+        let api = self.provider.api().name();
+        tracing::debug!(user_id = &*session.user.id, session_id = &*session.id, api, "signed in");
         Ok(proof)
     }
 
     async fn opened(
         &self,
         attempt: &Attempt,
-        proven: Proven,
+        proven: ProvenSession,
         since: Generation,
         time: Duration,
-    ) -> Result<Candidate, SignInFault> {
-        self.ender.start();
-        let Proven { opened, identifiers, at } = proven;
+    ) -> Result<Candidate, SignInError> {
+        self.reaper.start();
+        let ProvenSession { opened, identifiers, at } = proven;
         let session = self.session_of(&opened, attempt.organization.as_ref());
         // Most likely the holding to join. The last word is had when the proof is stored.
         let in_use = session.user.holding_with(&session.id);
@@ -192,14 +192,15 @@ impl SignIns {
         let session = holding.session_with(&session.id).unwrap_or(session);
         let mut candidate = Candidate { session, holding, token: None, at };
         let session = &candidate.session;
-        self.vouch(attempt, &session.user, &identifiers);
+        self.clear_failures(attempt, &session.user, &identifiers);
         let signed_in = match opened {
-            Opened::New(signed_in) => Some(signed_in),
-            Opened::Kept(_) => None,
+            OpenedSession::New(signed_in) => Some(signed_in),
+            OpenedSession::Stored(_) => None,
         };
         let pending = signed_in.as_ref().and_then(|signed_in| signed_in.pending.as_deref());
         if pending.is_some() && !session.choose_organization.load(Ordering::Relaxed) {
-            let rejection = verdict::of_fault(&Fault::coded(Meaning::ActionRequired, "pending"));
+            let rejection =
+                rejections::from_api_error(&ApiError::coded(ErrorClass::ActionRequired, "pending"));
             self.remember(attempt.key, &rejection, Repeats::Lengthen);
             self.give_up(&candidate);
             return Err(rejection.into());
@@ -221,14 +222,14 @@ impl SignIns {
     /// Ends the session of a candidate, unless a proof that stands is served by it.
     fn give_up(&self, candidate: &Candidate) {
         if candidate.session.user.holding_with(&candidate.session.id).is_none() {
-            self.discard(&candidate.holding);
+            self.end_unstored(&candidate.holding);
         }
     }
 
-    fn session_of(&self, opened: &Opened, organization: Option<&OrganizationName>) -> Arc<Session> {
+    fn session_of(&self, opened: &OpenedSession, organization: Option<&OrganizationName>) -> Arc<Session> {
         match opened {
-            Opened::New(signed_in) => self.new_session(signed_in, organization),
-            Opened::Kept(kept) => self.kept_session(kept),
+            OpenedSession::New(signed_in) => self.new_session(signed_in, organization),
+            OpenedSession::Stored(kept) => self.kept_session(kept),
         }
     }
 
@@ -260,7 +261,7 @@ impl SignIns {
 
     /// A session that a sign-in of before has made; its client is known if that sign-in was this process'.
     fn kept_session(&self, kept: &StoredSession) -> Arc<Session> {
-        let client = self.road.known_client(kept.session_id());
+        let client = self.provider.known_client(kept.session_id());
         let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
         Session::new(NewSession {
             id: kept.session_id().into(),
@@ -274,7 +275,7 @@ impl SignIns {
     }
 
     /// Clerk has accepted the password: what was held against the credential and its user is void.
-    pub(super) fn vouch(&self, attempt: &Attempt, user: &User, identifiers: &[String]) {
+    pub(super) fn clear_failures(&self, attempt: &Attempt, user: &User, identifiers: &[String]) {
         let key = |identifier: &str| self.secret.identifier(&normalize_identifier(identifier));
         let others = identifiers.iter().map(|identifier| key(identifier));
         self.attempts.succeeded(key(attempt.credentials.identifier()), self.secret.user(&user.id), others);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::{Asked, Purpose};
-use super::open::Proven;
-use super::{Attempt, SignInFault, SignInOutcome, SignIns};
-use crate::flight::Departure;
-use crate::provider::Proved;
+use super::ask::{Asked, AskedFor};
+use super::open::ProvenSession;
+use super::{Attempt, SignInError, SignInOutcome, SignIns};
+use crate::flight::Start;
+use crate::provider::ProvenPassword;
 use crate::sessions::{Generation, Proof, Target};
 
 /// After a renewal that found no room or no Clerk, the next one is tried no sooner.
@@ -22,19 +22,19 @@ impl SignIns {
         &self,
         attempt: Attempt,
         held: &Arc<Proof>,
-        departure: &Departure<SignInOutcome>,
+        start: &Start<SignInOutcome>,
     ) -> SignInOutcome {
         let left = held.end().saturating_duration_since(self.clock.now());
         let time = left.saturating_sub(self.settings.upstream_timeout);
-        let asked = self.ask(&attempt, Purpose::Renewal { time }, departure, held.ended()).await;
+        let asked = self.ask(&attempt, AskedFor::Renewal { time }, start, held.ended()).await;
         let mut deadline = self.clock.now();
         let result = match asked {
-            Ok(Asked { answer, permit, pass, since, departed, time }) => {
+            Ok(Asked { answer, permit, pass, since, started, time }) => {
                 self.tell(pass, answer.as_ref().err());
                 let proved = match answer {
                     Ok(proved) => Ok(Some(proved)),
-                    Err(fault) if fault.proves_password => Ok(None),
-                    Err(fault) => Err(fault),
+                    Err(error) if error.proves_password => Ok(None),
+                    Err(error) => Err(error),
                 };
                 match proved {
                     Ok(proved) => {
@@ -42,25 +42,25 @@ impl SignIns {
                         drop(permit);
                         deadline = self.clock.now() + time.left();
                         match proved {
-                            Some(Proved { session: Some(opened), identifiers, at, .. }) => {
-                                let proven = Proven { opened, identifiers, at };
+                            Some(ProvenPassword { session: Some(opened), identifiers, at, .. }) => {
+                                let proven = ProvenSession { opened, identifiers, at };
                                 self.replace(&attempt, held, proven, since, deadline).await
                             }
                             // The identifier has passed to another user: this session is none of theirs.
                             Some(proved) if proved.user_id != held.holding.user.id => {
-                                self.expel(held);
-                                Err(SignInFault::Superseded)
+                                self.invalidate(held);
+                                Err(SignInError::Superseded)
                             }
                             proved => {
                                 let identifiers = proved.map(|proved| proved.identifiers).unwrap_or_default();
-                                self.proven_anew(&attempt, held, &identifiers, since, departed)
+                                self.proven_anew(&attempt, held, &identifiers, since, started)
                             }
                         }
                     }
-                    Err(fault) => {
-                        let rejection = self.judge(&attempt, &fault);
-                        if fault.meaning.is_verdict() {
-                            self.expel(held);
+                    Err(error) => {
+                        let rejection = self.on_failure(&attempt, &error);
+                        if error.class.is_final() {
+                            self.invalidate(held);
                         }
                         Err(rejection.into())
                     }
@@ -84,9 +84,9 @@ impl SignIns {
         identifiers: &[String],
         since: Generation,
         at: Instant,
-    ) -> Result<Arc<Proof>, SignInFault> {
+    ) -> Result<Arc<Proof>, SignInError> {
         let holding = &held.holding;
-        self.vouch(attempt, &holding.user, identifiers);
+        self.clear_failures(attempt, &holding.user, identifiers);
         let now = self.clock.now();
         let renewed = self.revocations.store_unless_revoked(
             since,
@@ -96,9 +96,9 @@ impl SignIns {
             },
             || {
                 held.renew(at, self.proof_life(at));
-                self.proven.mark(held.key, &holding.user, now);
+                self.trusted.trust(held.key, &holding.user, now);
             },
         );
-        renewed.map(|()| Arc::clone(held)).ok_or(SignInFault::Superseded)
+        renewed.map(|()| Arc::clone(held)).ok_or(SignInError::Superseded)
     }
 }

@@ -70,7 +70,7 @@ impl Calls {
 
 fn sign_in(name: &str) -> PermitRequest {
     let identifier = KeySecret::from([7; 32]).identifier(name);
-    PermitRequest { share: Share::Unproven, identifier, source: None, renewal: None }
+    PermitRequest { share: Share::Untrusted, identifier, source: None, renewal: None }
 }
 
 fn runtime() -> Runtime {

@@ -29,8 +29,8 @@ pub(crate) struct FairQueue {
     last_turn: HashMap<Taker, u64>,
     turns: u64,
     pub(super) backoff: Backoff,
-    /// Number of proven credentials; caps the reserved share.
-    proven: u32,
+    /// Number of trusted credentials; caps the reserved share.
+    trusted: u32,
     /// How long sign-ins take, lately: a permit comes back so much later than a window after its start.
     pub(super) latency: Duration,
 }
@@ -54,9 +54,9 @@ pub(super) struct Waiting {
 /// A party that takes turns with others of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Taker {
-    Proven(IdentifierKey),
+    Trusted(IdentifierKey),
     Source(Option<u64>),
-    Unproven(Option<u64>, IdentifierKey),
+    Untrusted(Option<u64>, IdentifierKey),
 }
 
 impl Policy for FairQueue {
@@ -150,47 +150,47 @@ impl FairQueue {
             last_turn: HashMap::new(),
             turns: 0,
             backoff: Backoff::new(CallKind::SignIn),
-            proven: 0,
+            trusted: 0,
             latency: FIRST_LATENCY,
         }
     }
 
-    /// A permit counts with the proven from now on.
+    /// A permit counts with the trusted from now on.
     pub(super) fn proved(&mut self, id: RequestId) {
         if let Some(spent) = self.spent.iter_mut().find(|spent| spent.id == id) {
-            spent.share = Share::Proven;
+            spent.share = Share::Trusted;
         }
     }
 
-    pub(super) fn set_proven(&mut self, proven: u32) {
-        self.proven = proven;
+    pub(super) fn set_trusted(&mut self, trusted: u32) {
+        self.trusted = trusted;
     }
 
-    /// How many permits the unproven share has: all but three of five, of which no more are reserved than there are proven
+    /// How many permits the untrusted share has: all but three of five, of which no more are reserved than there are trusted
     /// credentials.
     pub(super) fn unproven_permits(&self) -> usize {
         let limit = self.budget.sign_ins.map_or(0, |(limit, _)| limit);
-        (limit - (limit / 5 * 3 + limit % 5 * 3 / 5).min(self.proven)) as usize
+        (limit - (limit / 5 * 3 + limit % 5 * 3 / 5).min(self.trusted)) as usize
     }
 
     /// Makes room in a full queue for a source with few requests there, at the cost of the source with most. Returns the
     /// request that is removed.
     fn make_room(&mut self, request: PermitRequest) -> Option<RequestId> {
         let mut counts: HashMap<Option<u64>, usize> = HashMap::new();
-        for waiting in self.waiting.iter().filter(|waiting| waiting.request.share == Share::Unproven) {
+        for waiting in self.waiting.iter().filter(|waiting| waiting.request.share == Share::Untrusted) {
             *counts.entry(waiting.request.source).or_default() += 1;
         }
         let own = counts.get(&request.source).copied().unwrap_or(0);
         let (greediest, most) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        if request.share == Share::Proven || most <= own + 1 {
+        if request.share == Share::Trusted || most <= own + 1 {
             return None;
         }
-        let is_greedy = |it: &PermitRequest| it.share == Share::Unproven && it.source == greediest;
+        let is_greedy = |it: &PermitRequest| it.share == Share::Untrusted && it.source == greediest;
         let newest = self.waiting.iter().rposition(|waiting| is_greedy(&waiting.request));
         newest.and_then(|at| self.waiting.remove(at)).map(|removed| removed.id)
     }
 
-    /// The place of the request that starts next: the proven first, then the others, each turn by turn.
+    /// The place of the request that starts next: the trusted first, then the others, each turn by turn.
     fn first(&self, now: Instant) -> Option<usize> {
         if self.backoff.left(now).is_some() {
             return None;
@@ -200,8 +200,8 @@ impl FairQueue {
             if self.spent.len() >= limit as usize {
                 return None;
             }
-            let unproven = self.spent.iter().filter(|spent| spent.share == Share::Unproven).count();
-            unproven_may = unproven < self.unproven_permits();
+            let untrusted = self.spent.iter().filter(|spent| spent.share == Share::Untrusted).count();
+            unproven_may = untrusted < self.unproven_permits();
         }
         let turn = |taker| self.last_turn.get(&taker).copied().unwrap_or(0);
         let first = |share: Share, renewals: bool| {
@@ -213,9 +213,9 @@ impl FairQueue {
             let waiting = self.waiting.iter().enumerate().filter(|(_, waiting)| may(waiting));
             waiting.min_by_key(|(_, waiting)| waiting.request.takers().map(turn)).map(|(at, _)| at)
         };
-        first(Share::Proven, false)
-            .or_else(|| first(Share::Proven, true))
-            .or_else(|| first(Share::Unproven, true).filter(|_| unproven_may))
+        first(Share::Trusted, false)
+            .or_else(|| first(Share::Trusted, true))
+            .or_else(|| first(Share::Untrusted, true).filter(|_| unproven_may))
     }
 
     fn had_turn(&mut self, request: PermitRequest) {
@@ -259,8 +259,8 @@ impl PermitRequest {
     /// The parties that it takes turns as: first among sources, then within one.
     fn takers(&self) -> [Taker; 2] {
         match self.share {
-            Share::Proven => [Taker::Proven(self.identifier); 2],
-            Share::Unproven => [Taker::Source(self.source), Taker::Unproven(self.source, self.identifier)],
+            Share::Trusted => [Taker::Trusted(self.identifier); 2],
+            Share::Untrusted => [Taker::Source(self.source), Taker::Untrusted(self.source, self.identifier)],
         }
     }
 }

@@ -13,11 +13,11 @@ impl FairQueue {
     /// When a request that has waited in vain should come back: by the permits of its own share.
     pub(super) fn next_in_share(&self, request: PermitRequest, now: Instant) -> Instant {
         let permits = self.unproven_permits();
-        let unproven = || self.spent.iter().filter(|spent| spent.share == Share::Unproven);
-        if request.share == Share::Proven || unproven().count() < permits {
+        let untrusted = || self.spent.iter().filter(|spent| spent.share == Share::Untrusted);
+        if request.share == Share::Trusted || untrusted().count() < permits {
             return self.earliest(request, now);
         }
-        self.start_by(unproven(), permits, request, now)
+        self.start_by(untrusted(), permits, request, now)
     }
 
     /// When a request that comes now could start at the earliest: if all that are ahead turn out to be right, so that the
@@ -57,18 +57,18 @@ impl FairQueue {
     fn ahead_of(&self, request: PermitRequest) -> usize {
         let of =
             |share| self.waiting.iter().map(|waiting| waiting.request).filter(move |it| it.share == share);
-        if request.share == Share::Proven {
+        if request.share == Share::Trusted {
             let before = |it: &PermitRequest| it.renewal.is_none() || request.renewal.is_some();
-            return in_turns(of(Share::Proven).filter(before).map(|it| it.identifier), request.identifier);
+            return in_turns(of(Share::Trusted).filter(before).map(|it| it.identifier), request.identifier);
         }
-        let own = of(Share::Unproven).filter(|it| it.source == request.source).map(|it| it.identifier);
+        let own = of(Share::Untrusted).filter(|it| it.source == request.source).map(|it| it.identifier);
         let own = in_turns(own, request.identifier);
         let mut others: HashMap<Option<u64>, usize> = HashMap::new();
-        for other in of(Share::Unproven).filter(|it| it.source != request.source) {
+        for other in of(Share::Untrusted).filter(|it| it.source != request.source) {
             *others.entry(other.source).or_default() += 1;
         }
         let others: usize = others.into_values().map(|count| count.min(own + 1)).sum();
-        of(Share::Proven).count() + own + others
+        of(Share::Trusted).count() + own + others
     }
 }
 

@@ -24,9 +24,9 @@ use crate::key::IdentifierKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
     /// Clerk has accepted this very credential before.
-    Proven,
+    Trusted,
     /// Nothing is known of it.
-    Unproven,
+    Untrusted,
 }
 
 /// How many sign-ins may start in any window, and how long a window is. `None`: as many as come.
@@ -62,15 +62,15 @@ impl SignInLimiter {
         Self::with(FairQueue::new(budget), clock)
     }
 
-    /// How many proven credentials there are.
-    pub(crate) fn set_proven(self: &Arc<Self>, proven: u64) {
-        let proven = u32::try_from(proven).unwrap_or(u32::MAX);
-        self.change_policy(false, |queue| queue.set_proven(proven));
+    /// How many trusted credentials there are.
+    pub(crate) fn set_trusted(self: &Arc<Self>, trusted: u64) {
+        let trusted = u32::try_from(trusted).unwrap_or(u32::MAX);
+        self.change_policy(false, |queue| queue.set_trusted(trusted));
     }
 }
 
 impl SignInPermit {
-    /// The credential was right: it counts with the proven from now on.
+    /// The credential was right: it counts with the trusted from now on.
     pub(crate) fn proved(&self) {
         self.change_policy(FairQueue::proved);
     }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::frontend::Calls;
 use super::{
-    MISSING_TEMPLATE, MintFault, MintRequest, NewToken, Verifier, check_organization, check_template,
+    MISSING_TEMPLATE, MintError, MintRequest, NewToken, Verifier, check_organization, check_template,
     mark_if_gone,
 };
-use crate::clerk_api::{Fault, Meaning, Minted, TimeLeft};
+use crate::clerk_api::{ApiError, ErrorClass, Minted, TimeLeft};
 use crate::provider::Backend;
 use crate::scope::OrganizationName;
 use crate::sessions::{Session, SessionState};
@@ -26,18 +26,18 @@ impl Backend {
         &self,
         request: MintRequest<'_>,
         verifier: &Verifier,
-    ) -> Result<(NewToken, Arc<Session>), MintFault> {
+    ) -> Result<(NewToken, Arc<Session>), MintError> {
         // The wait for a turn of the key's budget is not counted.
         let deadline = request.deadline + 2 * request.timeout;
         let minted = tokio::time::timeout_at(deadline, self.mint_either_way(request, verifier)).await;
-        minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")))
+        minted.unwrap_or_else(|_| Err(MintError::lost("timeout")))
     }
 
     async fn mint_either_way(
         &self,
         request: MintRequest<'_>,
         verifier: &Verifier,
-    ) -> Result<(NewToken, Arc<Session>), MintFault> {
+    ) -> Result<(NewToken, Arc<Session>), MintError> {
         let MintRequest { holding, session: first, access, template, timeout, .. } = request;
         let organization = access.scope.organization.as_ref();
         if template.is_none() && self.frontend_serves(first, organization) {
@@ -45,25 +45,25 @@ impl Backend {
             let calls = Calls { fapi: &self.fapi, verifier, session: first, last: last.as_deref() };
             // A third of the time, so that there is some left for the other way, and for a turn on it.
             let minted = tokio::time::timeout(timeout / 3, calls.session_token(organization, None)).await;
-            match minted.unwrap_or_else(|_| Err(MintFault::lost("timeout"))) {
-                Err(MintFault::Fault(fault)) if falls_back(&fault) => self.rest_frontend(&fault),
+            match minted.unwrap_or_else(|_| Err(MintError::lost("timeout"))) {
+                Err(MintError::Api(error)) if falls_back(&error) => self.rest_frontend(&error),
                 minted => {
-                    let minted = minted.inspect_err(|fault| mark_if_gone(first, fault));
+                    let minted = minted.inspect_err(|error| mark_if_gone(first, error));
                     return minted.map(|token| (token, Arc::clone(first)));
                 }
             }
         }
-        let session = holding.session_for(organization).ok_or(MintFault::NoSession)?;
+        let session = holding.session_for(organization).ok_or(MintError::NoSession)?;
         let calls = KeyCalls { backend: self, verifier, session: &session };
         let minted = calls.mint(organization, template, timeout).await;
         // The user has left the organization, and Clerk has taken it from the session. It is good for nothing more, also
         // if the user should come back.
-        if matches!(minted, Err(MintFault::Forbidden)) && organization.is_some() {
-            self.kept.forget(&session).await;
+        if matches!(minted, Err(MintError::Forbidden)) && organization.is_some() {
+            self.open_sessions.forget(&session).await;
             session.lose_organization();
             session.advance(SessionState::Ending);
         }
-        minted.inspect_err(|fault| mark_if_gone(&session, fault)).map(|token| (token, session))
+        minted.inspect_err(|error| mark_if_gone(&session, error)).map(|token| (token, session))
     }
 
     fn frontend_serves(&self, session: &Session, organization: Option<&OrganizationName>) -> bool {
@@ -79,9 +79,9 @@ impl Backend {
             && self.frontend_mints.left(self.clock.now()).is_none()
     }
 
-    fn rest_frontend(&self, fault: &Fault) {
-        let pause = match fault.meaning {
-            Meaning::RateLimited => fault.retry_after,
+    fn rest_frontend(&self, error: &ApiError) {
+        let pause = match error.class {
+            ErrorClass::RateLimited => error.retry_after,
             _ => Some(REST),
         };
         self.frontend_mints.begin(pause, self.clock.now());
@@ -89,8 +89,8 @@ impl Backend {
 }
 
 /// Whether the secret key is tried where the Frontend API has answered so.
-fn falls_back(fault: &Fault) -> bool {
-    matches!(fault.meaning, Meaning::RateLimited | Meaning::Unavailable | Meaning::Unknown)
+fn falls_back(error: &ApiError) -> bool {
+    matches!(error.class, ErrorClass::RateLimited | ErrorClass::Unavailable | ErrorClass::Unknown)
 }
 
 /// The calls that mint for one session with the secret key.
@@ -106,10 +106,10 @@ impl KeyCalls<'_> {
         organization: Option<&OrganizationName>,
         template: Option<&str>,
         timeout: Duration,
-    ) -> Result<NewToken, MintFault> {
+    ) -> Result<NewToken, MintError> {
         let mut time = TimeLeft::new(timeout, self.backend.clock);
         if organization.is_none() && self.session.choose_organization.load(Ordering::Relaxed) {
-            return Err(MintFault::ActionRequired);
+            return Err(MintError::ActionRequired);
         }
         let Some(template) = template else { return self.session_token(organization, &mut time).await };
         // A template's token need not name the organization: the session's own tells that the user is still a member.
@@ -129,23 +129,23 @@ impl KeyCalls<'_> {
         &self,
         organization: Option<&OrganizationName>,
         time: &mut TimeLeft,
-    ) -> Result<NewToken, MintFault> {
+    ) -> Result<NewToken, MintError> {
         let minted = self.call(None, time).await?;
         let (token, life) = self.verifier.session_token(minted, self.session).await?;
         check_organization(&token, organization, self.session.organization().unwrap_or_default())?;
         Ok(NewToken { token, life, organization: None })
     }
 
-    async fn call(&self, template: Option<&str>, time: &mut TimeLeft) -> Result<Minted, MintFault> {
+    async fn call(&self, template: Option<&str>, time: &mut TimeLeft) -> Result<Minted, MintError> {
         let (bapi, id) = (&self.backend.bapi, &self.session.id);
         match bapi.mint(id, template, self.backend.token_lifetime, time).await {
             // What isn't there is the session, or the template.
-            Err(fault) if fault.meaning == Meaning::NotFound => {
+            Err(error) if error.class == ErrorClass::NotFound => {
                 let is_live = bapi.session_is_live(id, time).await?;
                 Err(match template {
-                    _ if !is_live => MintFault::Gone,
-                    Some(_) => MintFault::Misconfigured(MISSING_TEMPLATE),
-                    None => MintFault::Fault(fault),
+                    _ if !is_live => MintError::Gone,
+                    Some(_) => MintError::Misconfigured(MISSING_TEMPLATE),
+                    None => MintError::Api(error),
                 })
             }
             answer => answer.map_err(Into::into),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{
-    MISSING_TEMPLATE, MintFault, MintRequest, NewToken, Verifier, check_organization, check_template,
+    MISSING_TEMPLATE, MintError, MintRequest, NewToken, Verifier, check_organization, check_template,
     mark_if_gone,
 };
 use crate::clerk_api::fapi::{Fapi, MintFor};
-use crate::clerk_api::{Fault, Meaning, Minted};
+use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::provider::Frontend;
 use crate::scope::OrganizationName;
 use crate::sessions::{Active, HeldToken, Session};
@@ -18,10 +18,12 @@ impl Frontend {
         &self,
         request: MintRequest<'_>,
         verifier: &Verifier,
-    ) -> Result<(NewToken, Arc<Session>), MintFault> {
+    ) -> Result<(NewToken, Arc<Session>), MintError> {
         let pause = self.mints.left(self.clock.now());
         if pause.is_some() {
-            return Err(Fault { retry_after: pause, ..Fault::coded(Meaning::NoTurn, "paused") }.into());
+            return Err(
+                ApiError { retry_after: pause, ..ApiError::coded(ErrorClass::NoPermit, "paused") }.into()
+            );
         }
         let MintRequest { holding, session, access, template, mut active, deadline, .. } = request;
         let organization = access.scope.organization.as_ref();
@@ -37,13 +39,13 @@ impl Frontend {
                 tokio::time::timeout_at(deadline, minted).await
             }
         };
-        let minted = minted.unwrap_or_else(|_| Err(MintFault::lost("timeout")));
-        if let Err(MintFault::Fault(fault)) = &minted
-            && fault.meaning == Meaning::RateLimited
+        let minted = minted.unwrap_or_else(|_| Err(MintError::lost("timeout")));
+        if let Err(MintError::Api(error)) = &minted
+            && error.class == ErrorClass::RateLimited
         {
-            self.mints.begin(fault.retry_after, self.clock.now());
+            self.mints.begin(error.retry_after, self.clock.now());
         }
-        minted.inspect_err(|fault| mark_if_gone(session, fault)).map(|token| (token, Arc::clone(session)))
+        minted.inspect_err(|error| mark_if_gone(session, error)).map(|token| (token, Arc::clone(session)))
     }
 }
 
@@ -62,11 +64,11 @@ impl Calls<'_> {
         &self,
         organization: Option<&OrganizationName>,
         active: Option<&mut Active>,
-    ) -> Result<NewToken, MintFault> {
+    ) -> Result<NewToken, MintError> {
         let (id, minted) = match (organization, active) {
             (None, _) => {
                 if self.session.choose_organization.load(Ordering::Relaxed) {
-                    return Err(MintFault::ActionRequired);
+                    return Err(MintError::ActionRequired);
                 }
                 (Box::default(), self.mint(MintFor::Personal).await?)
             }
@@ -74,7 +76,7 @@ impl Calls<'_> {
             (Some(organization), None) => {
                 let id = match organization {
                     OrganizationName::Id(id) => id.clone(),
-                    slug => self.session.user.member_of(slug).ok_or(MintFault::Forbidden)?,
+                    slug => self.session.user.member_of(slug).ok_or(MintError::Forbidden)?,
                 };
                 let minted = self.mint(MintFor::Organization(&id)).await?;
                 (id, minted)
@@ -92,8 +94,8 @@ impl Calls<'_> {
         organization: Option<&OrganizationName>,
         template: &str,
         active: Option<&mut Active>,
-    ) -> Result<NewToken, MintFault> {
-        let Some(active) = active else { return Err(MintFault::lost("no_critical_section")) };
+    ) -> Result<NewToken, MintError> {
+        let Some(active) = active else { return Err(MintError::lost("no_critical_section")) };
         let is_personal = organization.is_none()
             && *active == Active::Personal
             && !self.session.choose_organization.load(Ordering::Relaxed);
@@ -110,8 +112,8 @@ impl Calls<'_> {
         };
         let answer = self.fapi.mint_template(&self.session.id, &self.session.client, template).await;
         let minted = match answer {
-            Err(fault) if fault.meaning == Meaning::NotFound => {
-                return Err(self.gone_or(MintFault::Misconfigured(MISSING_TEMPLATE)).await?);
+            Err(error) if error.class == ErrorClass::NotFound => {
+                return Err(self.gone_or(MintError::Misconfigured(MISSING_TEMPLATE)).await?);
             }
             answer => answer?,
         };
@@ -121,19 +123,19 @@ impl Calls<'_> {
     }
 
     /// `/tokens`, and what there is to try when Clerk wants to see the expired token, or finds something missing.
-    async fn mint(&self, organization: MintFor<'_>) -> Result<Minted, MintFault> {
+    async fn mint(&self, organization: MintFor<'_>) -> Result<Minted, MintError> {
         let (id, client) = (&self.session.id, &self.session.client);
         let mut answer = self.fapi.mint(id, client, organization, None).await;
-        if answer.as_ref().is_err_and(|fault| fault.meaning == Meaning::MissingExpiredToken)
+        if answer.as_ref().is_err_and(|error| error.class == ErrorClass::MissingExpiredToken)
             && let Some(last) = self.last
         {
             answer = self.fapi.mint(id, client, organization, Some(last.session.token())).await;
         }
         match answer {
             // Without an organization, what isn't found is the session. With one it may be either.
-            Err(fault) if fault.meaning == Meaning::NotFound => match organization {
-                MintFor::Personal => Err(MintFault::Gone),
-                MintFor::Organization(_) => Err(self.gone_or(MintFault::Forbidden).await?),
+            Err(error) if error.class == ErrorClass::NotFound => match organization {
+                MintFor::Personal => Err(MintError::Gone),
+                MintFor::Organization(_) => Err(self.gone_or(MintError::Forbidden).await?),
             },
             answer => Ok(answer?),
         }
@@ -141,25 +143,25 @@ impl Calls<'_> {
 
     /// Makes an organization (or, by an empty name, the personal account) the session's active one. Brings the
     /// organization's id and the session token of it.
-    async fn touch(&self, active: &mut Active, name: &str) -> Result<(Box<str>, Minted), MintFault> {
+    async fn touch(&self, active: &mut Active, name: &str) -> Result<(Box<str>, Minted), MintError> {
         let (id, client) = (&self.session.id, &self.session.client);
         // Unknown until there is an answer: the touch may count though its answer is lost.
         *active = Active::Unknown;
         let touched = match self.fapi.touch(id, client, name).await {
-            Err(fault) if fault.meaning == Meaning::NotFound => {
-                return Err(self.gone_or(MintFault::Forbidden).await?);
+            Err(error) if error.class == ErrorClass::NotFound => {
+                return Err(self.gone_or(MintError::Forbidden).await?);
             }
             answer => answer?,
         };
         *active = touched.active_organization.clone().into();
         if touched.pending.is_some() {
-            return Err(MintFault::ActionRequired);
+            return Err(MintError::ActionRequired);
         }
         self.session.choose_organization.store(false, Ordering::Relaxed);
         let organization = match (touched.active_organization, name) {
             (Some(id), _) => id,
             (None, "") => Box::default(),
-            (None, _) => return Err(MintFault::Forbidden),
+            (None, _) => return Err(MintError::Forbidden),
         };
         let minted = match touched.token {
             Some(minted) => minted,
@@ -170,8 +172,8 @@ impl Calls<'_> {
     }
 
     /// After a 404 that doesn't say what is missing: the session, or something else.
-    async fn gone_or(&self, otherwise: MintFault) -> Result<MintFault, Fault> {
+    async fn gone_or(&self, otherwise: MintError) -> Result<MintError, ApiError> {
         let is_live = self.fapi.session_is_live(&self.session.id, &self.session.client).await?;
-        Ok(if is_live { otherwise } else { MintFault::Gone })
+        Ok(if is_live { otherwise } else { MintError::Gone })
     }
 }

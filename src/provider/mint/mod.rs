@@ -1,7 +1,7 @@
 //! Which calls bring a token (rules S7, S8), and what is checked of it before it is handed on (S9).
 
 mod backend;
-mod fault;
+mod error;
 mod frontend;
 mod verifier;
 
@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-pub(crate) use self::fault::MintFault;
+pub(crate) use self::error::MintError;
 pub(crate) use self::verifier::{TokenLife, Verifier};
-use super::Roads;
+use super::Provider;
 use crate::access::Access;
 use crate::organization::Organization;
 use crate::scope::OrganizationName;
@@ -32,7 +32,7 @@ pub(crate) struct MintRequest<'a> {
     pub(crate) access: &'a Access,
     /// The name of the template, if the token is made by one.
     pub(crate) template: Option<&'a str>,
-    /// From [`Roads::lock_to_touch`].
+    /// From [`Provider::lock_to_touch`].
     pub(crate) active: Option<MutexGuard<'a, Active>>,
     /// For all its calls.
     pub(crate) timeout: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct NewToken {
     pub(crate) organization: Option<Organization>,
 }
 
-impl Roads {
+impl Provider {
     /// Takes the lock of touch-and-mint where this token takes a touch. With the secret key no session is touched.
     pub(crate) async fn lock_to_touch<'a>(
         &self,
@@ -67,10 +67,10 @@ impl Roads {
         &self,
         request: MintRequest<'_>,
         verifier: &Verifier,
-    ) -> Result<(NewToken, Arc<Session>), MintFault> {
+    ) -> Result<(NewToken, Arc<Session>), MintError> {
         match self {
-            Self::Frontend(road) => road.mint(request, verifier).await,
-            Self::Backend(road) => road.mint(request, verifier).await,
+            Self::Frontend(frontend) => frontend.mint(request, verifier).await,
+            Self::Backend(backend) => backend.mint(request, verifier).await,
         }
     }
 }
@@ -87,8 +87,8 @@ fn needs_touch(session: &Session, organization: Option<&OrganizationName>) -> bo
 }
 
 /// Marks a session of which Clerk has said that it is over.
-fn mark_if_gone(session: &Session, fault: &MintFault) {
-    if matches!(fault, MintFault::Gone) {
+fn mark_if_gone(session: &Session, error: &MintError) {
+    if matches!(error, MintError::Gone) {
         session.advance(SessionState::Gone);
     }
 }
@@ -99,7 +99,7 @@ fn check_organization(
     token: &VerifiedToken,
     asked: Option<&OrganizationName>,
     id: &str,
-) -> Result<(), MintFault> {
+) -> Result<(), MintError> {
     let named = token.claims().organization();
     let fits = match (named, asked) {
         (None, None) => true,
@@ -116,15 +116,15 @@ fn check_organization(
         (Some(named), Some(OrganizationName::Id(_))) => named.id() == id,
         (None, Some(_)) | (Some(_), Some(OrganizationName::Malformed)) => false,
     };
-    if fits { Ok(()) } else { Err(MintFault::Forbidden) }
+    if fits { Ok(()) } else { Err(MintError::Forbidden) }
 }
 
 /// Checks that a template's token names no other organization than the session token did that was minted with it. It need
 /// not name any.
-fn check_template(token: &VerifiedToken, member: Option<&Organization>) -> Result<(), MintFault> {
+fn check_template(token: &VerifiedToken, member: Option<&Organization>) -> Result<(), MintError> {
     match (token.claims().organization(), member) {
         (None, _) => Ok(()),
         (Some(named), Some(member)) if named.id() == member.id() => Ok(()),
-        (Some(_), _) => Err(MintFault::Forbidden),
+        (Some(_), _) => Err(MintError::Forbidden),
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::MintFault;
-use crate::clerk_api::{Fault, Meaning, Minted};
+use super::MintError;
+use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::{ClerkTime, Clock, unix_seconds};
 use crate::jwt::{Expected, Jwks, kid, verify};
 use crate::sessions::Session;
@@ -53,7 +53,7 @@ impl Verifier {
         &self,
         minted: Minted,
         session: &Session,
-    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
+    ) -> Result<(VerifiedToken, TokenLife), MintError> {
         self.verified(minted, session, true).await
     }
 
@@ -62,7 +62,7 @@ impl Verifier {
         &self,
         minted: Minted,
         session: &Session,
-    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
+    ) -> Result<(VerifiedToken, TokenLife), MintError> {
         self.verified(minted, session, false).await
     }
 
@@ -72,7 +72,7 @@ impl Verifier {
         minted: Minted,
         session: &Session,
         session_id_required: bool,
-    ) -> Result<(VerifiedToken, TokenLife), MintFault> {
+    ) -> Result<(VerifiedToken, TokenLife), MintError> {
         let Minted { jwt, timing } = minted;
         let unverified = |_| untrusted("token_not_verified");
         let kid = kid(&jwt).map_err(unverified)?;
@@ -126,6 +126,6 @@ impl Verifier {
 }
 
 /// An answer came, but the token in it can't be relied on: no sign of Clerk being away.
-fn untrusted(code: &str) -> MintFault {
-    MintFault::Fault(Fault::coded(Meaning::Untrusted, code))
+fn untrusted(code: &str) -> MintError {
+    MintError::Api(ApiError::coded(ErrorClass::Untrusted, code))
 }

@@ -28,7 +28,7 @@ async fn until_the_next_proof(world: &World, pair: Pair) -> http::Response<Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_costs_one_sign_in_and_a_proof_two_calls() {
+async fn k12_a_session_costs_one_sign_in_and_a_proof_two_calls() {
     let world = World::backend();
     assert_eq!(world.get(NEWDEVICE).await.status(), 200);
     assert_eq!(calls(&world), [1, 1, 1, 1, 0], "the sign-in by ticket brought a token along");
@@ -42,7 +42,7 @@ async fn a_session_costs_one_sign_in_and_a_proof_two_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proof_that_has_run_out_takes_no_sign_in_either() {
+async fn k10_a_proof_that_has_run_out_takes_no_sign_in_either() {
     let world = World::backend();
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::sleep(3 * HOUR).await;
@@ -53,7 +53,7 @@ async fn a_proof_that_has_run_out_takes_no_sign_in_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_identifier_of_a_user_finds_the_user_by_its_shape() {
+async fn k8_any_identifier_of_a_user_finds_the_user_by_its_shape() {
     let world = World::backend_with(|fake| fake, |engine| engine);
     let about = FakeUser::new("ada@example.com").username("ada").phone("+15555550123").password("engine");
     let ada = world.fake.add_user(about);
@@ -78,7 +78,7 @@ async fn any_identifier_of_a_user_finds_the_user_by_its_shape() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_is_not_verified_lets_nobody_in() {
+async fn s3_an_address_that_is_not_verified_lets_nobody_in() {
     let world = World::backend();
     // Anybody can put another's address into an account of their own.
     let about =
@@ -92,7 +92,7 @@ async fn an_address_that_is_not_verified_lets_nobody_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_identifier_of_two_users_lets_neither_in() {
+async fn s3_an_identifier_of_two_users_lets_neither_in() {
     let world = World::backend();
     world.fake.add_user_unchecked(FakeUser::new("jane@example.com").password("the other one's"));
     let logged = crate::common::logged(async {
@@ -106,7 +106,7 @@ async fn an_identifier_of_two_users_lets_neither_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_who_was_deleted_is_out_and_one_who_takes_the_address_is_in() {
+async fn k12_a_user_who_was_deleted_is_out_and_one_who_takes_the_address_is_in() {
     let world = World::backend();
     let first = session(&world.get(CAROL).await).user_id().to_owned();
     world.fake.delete_user("carol@example.com");
@@ -120,7 +120,7 @@ async fn a_user_who_was_deleted_is_out_and_one_who_takes_the_address_is_in() {
 
 /// Between the look-up and the look at the password.
 #[tokio::test(start_paused = true)]
-async fn a_user_who_is_deleted_while_the_password_is_on_its_way_is_looked_up_once_more() {
+async fn s3_a_user_who_is_deleted_while_the_password_is_on_its_way_is_looked_up_once_more() {
     for successor in [true, false] {
         let world = World::backend();
         let hold = world.fake.hold(Endpoint::VerifyPassword);
@@ -144,7 +144,7 @@ async fn a_user_who_is_deleted_while_the_password_is_on_its_way_is_looked_up_onc
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_passes_to_another_user_takes_no_session_along() {
+async fn k12_an_address_that_passes_to_another_user_takes_no_session_along() {
     let world = World::backend();
     let jane = session(&world.get(JANE).await).user_id().to_owned();
     world.fake.change_email("jane", "jane@example.com", "jane@elsewhere.example");
@@ -155,7 +155,7 @@ async fn an_address_that_passes_to_another_user_takes_no_session_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_whose_account_has_changed_is_out_at_the_next_proof() {
+async fn k12_a_user_whose_account_has_changed_is_out_at_the_next_proof() {
     type Change = fn(&World);
     let changes: [(&str, Change, &str); 5] = [
         ("locked", |world| world.fake.lock("jane"), "credentials_rejected"),
@@ -177,7 +177,7 @@ async fn a_user_whose_account_has_changed_is_out_at_the_next_proof() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_ticket_is_made_for_who_is_banned_or_locked() {
+async fn s3_no_ticket_is_made_for_who_is_banned_or_locked() {
     for pair in [("banned@example.com", "banned for good"), ("locked@example.com", "locked out for an hour")]
     {
         let world = World::backend();
@@ -214,7 +214,7 @@ async fn k8_identifiers_of_a_user_that_come_at_once_open_one_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ban_is_noticed_at_the_next_renewal() {
+async fn k4_a_ban_is_noticed_at_the_next_renewal() {
     let world = World::backend();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.ban("jane");
@@ -230,7 +230,7 @@ async fn a_ban_is_noticed_at_the_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_factor_is_ignored_only_by_its_dangerous_name() {
+async fn s3_a_second_factor_is_ignored_only_by_its_dangerous_name() {
     let mfa = ("mfa@example.com", "second factor please");
     let world = World::backend();
     assert_eq!(code(&world.get(mfa).await), "second_factor_required");
@@ -238,7 +238,7 @@ async fn a_second_factor_is_ignored_only_by_its_dangerous_name() {
     for skipped in [true, false] {
         let world = World::backend_with(
             |fake| fake.tickets_skip_second_factor(skipped),
-            tower_clerk::Builder::dangerously_ignore_second_factors,
+            tower_clerk::ClerkBuilder::dangerously_ignore_second_factors,
         );
         // Whether a ticket does without one is Clerk's business: nobody gets in where it doesn't.
         let expected = if skipped { "" } else { "second_factor_required" };
@@ -264,7 +264,7 @@ async fn s4_faults_of_the_backend_api_are_never_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_key_that_clerk_does_not_take_is_misconfigured_and_says_so() {
+async fn s3_a_secret_key_that_clerk_does_not_take_is_misconfigured_and_says_so() {
     let world = World::backend_with(|fake| fake, |engine| engine.secret_key("sk_test_somebodyElses"));
     let logged = crate::common::logged(async {
         assert_eq!(code(&world.get(JANE).await), "misconfigured");

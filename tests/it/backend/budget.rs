@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, World, basic, code};
-use tower_clerk::Builder;
+use tower_clerk::ClerkBuilder;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ async fn get(world: &World, user: usize) -> http::Response<String> {
 /// Everybody at once, on the stand-in's limits of a development key: nobody is refused by Clerk.
 #[tokio::test(start_paused = true)]
 async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
-    let world = World::backend_with(FakeClerkBuilder::empty, tower_clerk::Builder::unlimited_sign_ins);
+    let world = World::backend_with(FakeClerkBuilder::empty, tower_clerk::ClerkBuilder::unlimited_sign_ins);
     world.fake.reconfigure(|fake| fake.sign_in_limit(100_000, SECOND));
     users(&world, 100);
     let crowd: Vec<_> = (0..100)
@@ -47,7 +47,11 @@ async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
     for user in crowd {
         assert!(user.await.unwrap() > 0);
     }
-    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed, "nobody was away");
+    assert_eq!(
+        world.clerk.stats().sign_in_circuit,
+        tower_clerk::stats::CircuitState::Closed,
+        "nobody was away"
+    );
     let limited = world.fake.requests().iter().filter(|it| it.status().is_some_and(|it| it == 429)).count();
     assert_eq!(limited, 0, "Clerk never had to say so");
     assert!(world.fake.max_in_window(Endpoint::Backend, SECOND) <= 8);
@@ -136,7 +140,7 @@ async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it()
     assert!(took < 110 * SECOND, "40 sign-ins at 5 in 10 s took {took:?}");
     assert_eq!(world.fake.count(Endpoint::SignIns), 40);
     assert_eq!(world.fake.count(Endpoint::VerifyPassword), 40, "each password once");
-    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::CircuitState::Closed);
+    assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::stats::CircuitState::Closed);
 }
 
 /// It stands for minutes, and for nobody who was revoked meanwhile.
@@ -169,7 +173,8 @@ async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
 
 #[tokio::test(start_paused = true)]
 async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
-    let world = World::backend_with(|fake| fake, |engine: Builder| engine.session_ttl(6 * 3600 * SECOND));
+    let world =
+        World::backend_with(|fake| fake, |engine: ClerkBuilder| engine.session_ttl(6 * 3600 * SECOND));
     assert_eq!(world.get(JANE).await.status(), 200);
     let limited = Fault::RateLimited { retry_after: RetryAfter::Seconds(30) };
     world.fake.script(Endpoint::Users, limited);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::common::{JANE, World, backend_builder, basic, code, logged, settle};
+use tower_clerk::error::{InstanceError, SecretKeyError};
+use tower_clerk::preflight::FindingKind;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, Fault, GoneSession, RetryAfter};
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ConfigError, FindingKind, InstanceError, SecretKeyError};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ConfigError};
 
 const KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 const PK_TEST: &str = "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk";
@@ -61,9 +63,9 @@ async fn c6_key_tickets_and_passwords_are_seen_in_no_log_and_no_debug() {
     let fake = |fake: tower_clerk::testing::FakeClerkBuilder| {
         fake.secret_key(KEY).no_rate_limit().gone_session(GoneSession::AuthenticationInvalid)
     };
-    let world = World::backend_with(fake, tower_clerk::Builder::unlimited_sign_ins);
+    let world = World::backend_with(fake, tower_clerk::ClerkBuilder::unlimited_sign_ins);
     let mut log = logged(everything(&world)).await;
-    assert!(log.contains("road=\"backend\"") && log.contains("DEBUG"), "the log is one");
+    assert!(log.contains("api=\"backend\"") && log.contains("DEBUG"), "the log is one");
     log.push_str(&format!("{:?} {:?} {:?}", world.clerk, world.clerk.stats(), world.layer()));
     log.push_str(&format!("{:?}", backend_builder(&world.fake, world.clock)));
     let mut secrets = vec![KEY.to_owned(), KEY[8..].to_owned()];
@@ -135,8 +137,8 @@ async fn c6_a_redirect_takes_the_key_nowhere() {
 }
 
 #[test]
-fn a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_built() {
-    let built = |clerk: tower_clerk::Builder| clerk.build().map(drop).unwrap_err();
+fn c6_a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_built() {
+    let built = |clerk: tower_clerk::ClerkBuilder| clerk.build().map(drop).unwrap_err();
     let clerk = || Clerk::builder(PK_TEST);
     assert!(matches!(built(clerk().secret_key("")), ConfigError::SecretKey(SecretKeyError::Empty)));
     assert!(matches!(
@@ -153,7 +155,7 @@ fn a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_bu
         ("backend_url", clerk().backend_url("https://api.clerk.com")),
         ("backend_rate", clerk().backend_rate(10, Duration::from_secs(1))),
         ("token_lifetime", clerk().token_lifetime(Duration::from_secs(60))),
-        ("session_store", clerk().session_store(tower_clerk::MemorySessions::default())),
+        ("session_store", clerk().session_store(tower_clerk::store::MemorySessions::default())),
         ("dangerously_ignore_second_factors", clerk().dangerously_ignore_second_factors()),
     ] {
         assert!(built(builder).to_string().contains(name), "{name}");
@@ -174,7 +176,7 @@ fn a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_bu
 #[tokio::test(start_paused = true)]
 async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced() {
     let found = async |world: &World| -> Vec<FindingKind> {
-        world.clerk.preflight().await.iter().map(tower_clerk::Finding::kind).collect()
+        world.clerk.preflight().await.iter().map(tower_clerk::preflight::Finding::kind).collect()
     };
     let world = World::backend();
     let findings = found(&world).await;
@@ -211,8 +213,8 @@ async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced()
 /// Two instances, told apart by host.
 struct Both(FakeClerk, FakeClerk);
 
-impl tower_clerk::Transport for Both {
-    fn send(&self, request: http::Request<bytes::Bytes>) -> tower_clerk::TransportFuture<'_> {
+impl tower_clerk::transport::Transport for Both {
+    fn send(&self, request: http::Request<bytes::Bytes>) -> tower_clerk::transport::TransportFuture<'_> {
         let is_other = request.uri().host().is_some_and(|host| host.ends_with("other.example"));
         if is_other { self.1.send(request) } else { self.0.send(request) }
     }

@@ -1,7 +1,7 @@
 //! The Backend API's side: the secret key verifies passwords.
 
 mod accounts;
-mod both_roads;
+mod both_apis;
 mod budget;
 mod key;
 mod passwords;

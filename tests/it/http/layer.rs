@@ -12,11 +12,10 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::error::MalformedReason;
+use tower_clerk::layer::RejectionResponse;
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{
-    Anonymous, AuthorizationHeader, ClerkSession, MalformedReason, Rejection, RejectionKind,
-    RejectionResponse,
-};
+use tower_clerk::{Anonymous, AuthorizationHeader, ClerkSession, Rejection, RejectionKind};
 
 fn seen(response: &Response<String>) -> &Seen {
     response.extensions().get::<Seen>().expect("the inner service was called")
@@ -37,7 +36,7 @@ async fn a1_the_realm_stands_quoted_in_the_challenge() {
 #[tokio::test(start_paused = true)]
 async fn a2_a_body_of_ones_own_has_no_say_in_status_and_headers() {
     let world = World::new();
-    let layer = world.layer().rejection_response(|rejection: &Rejection| {
+    let layer = world.layer().with_rejection_response(|rejection: &Rejection| {
         Response::builder()
             .status(200)
             .header(CACHE_CONTROL, "public, max-age=3600")
@@ -110,7 +109,7 @@ async fn a3_any_body_will_do() {
 
     let sealed = service_fn(|_: Request<Sealed>| async { Ok::<_, Infallible>(Response::new(Sealed(200))) });
     let layer =
-        world.layer().rejection_response(|it: &Rejection| Response::new(Sealed(it.status().as_u16())));
+        world.layer().with_rejection_response(|it: &Rejection| Response::new(Sealed(it.status().as_u16())));
     let mut request = Request::new(Sealed(0));
     assert_eq!(layer.layer(sealed).oneshot(request).await.unwrap().into_body(), Sealed(401));
     request = basic(JANE).map(|()| Sealed(0));
@@ -130,7 +129,7 @@ impl RejectionResponse<String> for Shouting {
 #[tokio::test(start_paused = true)]
 async fn a3_a_trait_makes_the_body_as_well_as_a_closure() {
     let world = World::new();
-    let response = ask(&world.layer().rejection_response(Shouting), Request::new(())).await;
+    let response = ask(&world.layer().with_rejection_response(Shouting), Request::new(())).await;
     assert_eq!((response.status().as_u16(), response.body().as_str()), (401, "CREDENTIALS_MISSING"));
 }
 
@@ -155,6 +154,20 @@ async fn a5_the_field_is_stripped_kept_or_replaced_on_a_miss_and_on_a_hit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a6_the_marker_of_a_request_without_a_session_carries_the_challenge_of_its_layer() {
+    let world = World::new();
+    let challenge = service_fn(|request: Request<()>| async move {
+        let challenge = request.extensions().get::<Anonymous>().unwrap().challenge().clone();
+        Ok::<_, Infallible>(Response::builder().header(WWW_AUTHENTICATE, challenge).body(()).unwrap())
+    });
+    let layer = world.layer().realm("partners").unwrap();
+    for layer in [layer.clone().optional(), layer.exempt(|_| true)] {
+        let response = layer.layer(challenge).oneshot(Request::new(())).await.unwrap();
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Basic realm=\"partners\", charset=\"UTF-8\"");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
     let world = World::new();
     let bobs = session(&world.get(BOB).await).clone();
@@ -162,15 +175,15 @@ async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
         // The marker can't be made outside of the crate, so one is taken from a request that passed.
         let take = service_fn(|request: Request<()>| async move {
             let mut response = Response::new(String::new());
-            response.extensions_mut().insert(*request.extensions().get::<Anonymous>().unwrap());
+            response.extensions_mut().insert(request.extensions().get::<Anonymous>().unwrap().clone());
             Ok::<_, Infallible>(response)
         });
         let response = world.layer().optional().layer(take).oneshot(Request::new(())).await.unwrap();
-        *response.extensions().get::<Anonymous>().unwrap()
+        response.extensions().get::<Anonymous>().unwrap().clone()
     };
     let stale = |mut request: Request<()>| {
         request.extensions_mut().insert(bobs.clone());
-        request.extensions_mut().insert(anonymous);
+        request.extensions_mut().insert(anonymous.clone());
         request
     };
     let optional = world.layer().optional();

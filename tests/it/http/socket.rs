@@ -7,10 +7,10 @@ use crate::common::{JANE, ask, basic, code, session, warm_up};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tower_clerk::testing::{Endpoint, FakeClerk, FakeClerkServer, Fault, RetryAfter};
-use tower_clerk::{Builder, Clerk, ClerkBasicAuthLayer};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkBuilder};
 
 async fn on_a_socket(
-    change: impl FnOnce(Builder) -> Builder,
+    change: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
 ) -> (FakeClerk, FakeClerkServer, ClerkBasicAuthLayer) {
     let fake = FakeClerk::builder().no_rate_limit().build();
     warm_up(&fake).await;

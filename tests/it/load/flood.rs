@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, World, ask, basic, code};
+use crate::common::{BOB, CAROL, JANE, World, ask, basic, builder, code};
 use crate::crowd::{Diary, come, live, people};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower_clerk::testing::{Endpoint, Fault, RetryAfter};
-use tower_clerk::{Builder, Outcome};
+use tower_clerk::ClerkBuilder;
+use tower_clerk::stats::Outcome;
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder, Fault, RetryAfter};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(10 * 60);
 const WINDOW: Duration = Duration::from_secs(10);
 
-fn world(engine: impl FnOnce(Builder) -> Builder) -> World {
+fn world(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> World {
     let world = World::with(
         |fake| fake.token_life(Duration::from_secs(300)),
         |builder| engine(builder.session_ttl(TTL)),
@@ -170,4 +172,48 @@ async fn p2_nobody_waits_through_a_pause_of_seven_seconds() {
     assert!(response.headers().contains_key("retry-after"));
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(world.get(CAROL).await.status(), 200);
+}
+
+/// Two engines count apart, so two processes on one address have to divide Clerk's limit.
+#[tokio::test(start_paused = true)]
+async fn p1_each_engine_has_a_budget_of_its_own() {
+    let world = World::with(FakeClerkBuilder::no_rate_limit, |engine| engine);
+    let everybody = people(&world.fake, 10);
+    let other = builder(&world.fake, world.clock).build().unwrap();
+    let (start, other) = (Instant::now(), World { clerk: other, ..world.clone() });
+    let (ours, theirs) = everybody.split_at(5);
+    for (world, people) in [(&world, ours), (&other, theirs)] {
+        for person in people {
+            assert_eq!(come(world, person).await.status(), 200);
+        }
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "neither engine waits for the other");
+}
+
+/// Whoever sends a request chooses its headers.
+#[tokio::test(start_paused = true)]
+async fn p1_no_header_is_taken_for_a_source_unless_the_layer_names_it() {
+    for is_named in [false, true] {
+        let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, WINDOW).sign_in_wait(MINUTE));
+        people(&world.fake, 4);
+        let mut layer = world.layer();
+        if is_named {
+            let name = "x-forwarded-for";
+            layer = layer.source_key(move |it| it.headers.get(name).map(|from| from.as_bytes().to_vec()));
+        }
+        let mut tasks = JoinSet::new();
+        for (at, from) in ["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2"].into_iter().enumerate() {
+            let name = format!("user{at}@example.com");
+            let mut request = basic((&name, &format!("the password of {at}")));
+            request.headers_mut().insert("x-forwarded-for", from.parse().unwrap());
+            let layer = layer.clone();
+            tasks.spawn(async move { ask(&layer, request).await });
+            crate::common::settle().await;
+        }
+        assert!(tasks.join_all().await.iter().all(|response| response.status() == 200));
+        let asked = world.fake.requests_to(Endpoint::SignIns);
+        let order: Vec<_> = asked.iter().filter_map(|request| request.form("identifier")).collect();
+        let place = order.iter().position(|name| *name == "user3@example.com");
+        assert_eq!(place, Some(if is_named { 2 } else { 3 }), "named: {is_named}, {order:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::World;
 use crate::crowd::{Diary, live, people};
-use tower_clerk::CircuitState;
+use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, Fault};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ impl Life {
             assert!(stats.mint_flights <= 10, "{stats:?}");
             assert!(stats.ending <= 5, "{stats:?}");
             assert_eq!((stats.denials, stats.attempts, stats.not_ended), (0, 0, 0), "{stats:?}");
-            assert_eq!(stats.proven, users as u64);
+            assert_eq!(stats.trusted_credentials, users as u64);
             assert_eq!(
                 (stats.sign_in_circuit, stats.mint_circuit),
                 (CircuitState::Closed, CircuitState::Closed)
@@ -88,7 +88,7 @@ impl Life {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_request() {
+async fn k3_a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_request() {
     let life = Life {
         users: 100,
         hours: 2,
@@ -101,7 +101,7 @@ async fn a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_reque
 
 /// Tokens of 60 s are renewed on use between the 40th and the 50th second: whoever comes every few seconds never waits.
 #[tokio::test(start_paused = true)]
-async fn busy_users_never_wait_for_tokens_of_a_minute_either() {
+async fn k3_busy_users_never_wait_for_tokens_of_a_minute_either() {
     let life = Life {
         users: 15,
         hours: 1,

@@ -4,4 +4,5 @@ mod bounds;
 mod flood;
 mod identities;
 mod life;
+mod mints;
 mod organizations;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use tower_clerk::store::{SessionStore, StoreFuture, StoredSession};
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault};
-use tower_clerk::{Access, Builder, Credentials, SessionStore, StoreFuture, StoredSession};
+use tower_clerk::{Access, ClerkBuilder, Credentials};
 
 use crate::common::World;
 
@@ -57,7 +58,7 @@ impl SessionStore for Everything {
 /// The instance mints for none of the sessions. They are opened all the same, and nothing has to be signed, which would
 /// take longer than all the rest.
 fn world(store: Everything) -> (World, Vec<Credentials>) {
-    let engine = |engine: Builder| {
+    let engine = |engine: ClerkBuilder| {
         let engine = engine.max_sessions(USERS as u64 + 50).session_store(store);
         engine.backend_rate(1_000_000, Duration::from_secs(1))
     };

@@ -1,3 +1,4 @@
 //! What can be seen from outside.
 
+mod preflight;
 mod stats;

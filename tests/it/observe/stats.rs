@@ -6,8 +6,9 @@ use crate::common::{BOB, JANE, World, ask, basic, settle, with_authorization};
 use crate::crowd::{Dice, people};
 use http::Request;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tower_clerk::Clerk;
+use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Endpoint, Fault};
-use tower_clerk::{Clerk, Outcome};
 
 /// Requests of every kind, some of whose clients go away at some point.
 async fn mixed_traffic(world: &World) -> u64 {
@@ -125,7 +126,7 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
             let first = handle.render();
             let stats = world.clerk.stats();
             let hits = stats.count(Outcome::Hit);
-            let hits = format!("tower_clerk_requests_total{{outcome=\"hit\",road=\"frontend\"}} {hits}");
+            let hits = format!("tower_clerk_requests_total{{outcome=\"hit\",api=\"frontend\"}} {hits}");
             assert!(first.contains(&hits), "{hits} in {first}");
             assert!(first.contains("tower_clerk_circuit_open{circuit=\"sign_in\"} 0"), "{first}");
             for secret in
@@ -142,7 +143,7 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
                 let lines = text.lines().filter(|line| !line.starts_with('#'));
                 let names = lines
                     .flat_map(|line| line.split(['{', ',', '}']).map(ToOwned::to_owned).collect::<Vec<_>>());
-                let known = ["outcome=", "road=", "operation=", "result=", "circuit=", "quantile="];
+                let known = ["outcome=", "api=", "operation=", "result=", "circuit=", "quantile="];
                 names
                     .filter(|part| part.contains('=') && !known.iter().any(|known| part.starts_with(known)))
                     .collect()
@@ -169,7 +170,7 @@ fn c6_no_metric_of_the_backend_provider_shows_a_key_a_ticket_or_a_user() {
             world.clerk.publish_metrics();
             let text = handle.render();
             for seen in [
-                "road=\"backend\"",
+                "api=\"backend\"",
                 "operation=\"verify_password\"",
                 "operation=\"ticket\"",
                 "operation=\"ticket_sign_in\"",
@@ -183,6 +184,33 @@ fn c6_no_metric_of_the_backend_provider_shows_a_key_a_ticket_or_a_user() {
             {
                 let mut lines = text.lines().filter(|line| !line.starts_with('#'));
                 assert!(!lines.any(|line| line.contains(secret)), "{secret} in {text}");
+            }
+        });
+    });
+}
+
+/// A call to Clerk takes so long that its latency can be recorded at once.
+#[test]
+fn o2_requests_reach_the_recorder_when_they_are_published_and_latencies_at_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            for _ in 0..3 {
+                assert_eq!(world.get(JANE).await.status(), 200);
+            }
+            let before = handle.render();
+            assert!(!before.contains("tower_clerk_requests_total"), "{before}");
+            assert!(before.contains("tower_clerk_upstream_seconds"), "{before}");
+            world.clerk.publish_metrics();
+            let text = handle.render();
+            let hits = text.lines().find(|line| line.contains("outcome=\"hit\"")).unwrap();
+            assert!(hits.ends_with(" 2"), "{hits}");
+            for gauge in ["sessions", "denials", "sign_in_flights", "mint_flights", "sign_in_queue"] {
+                assert!(text.contains(&format!("tower_clerk_{gauge} ")), "no {gauge} in {text}");
             }
         });
     });

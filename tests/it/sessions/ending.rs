@@ -203,7 +203,7 @@ async fn k10_a_sign_in_that_waits_for_its_turn_never_departs_after_a_shutdown() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
+async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
     let before = alive();
     for trouble in [false, true] {
         let world = World::with(
@@ -249,7 +249,7 @@ async fn k10_a_renewal_that_is_under_way_when_its_session_is_ended_leaves_none_i
     crate::common::in_time(hold.arrived(1)).await;
     let renewed = world.fake.sessions().last().unwrap().id().to_owned();
     let credentials = tower_clerk::Credentials::new(JANE.0, JANE.1).unwrap();
-    world.clerk.end(&credentials).await.unwrap();
+    world.clerk.sign_out(&credentials).await.unwrap();
     hold.release();
     tokio::time::sleep(5 * SECOND).await;
     assert_eq!((world.clerk.stats().sessions, world.fake.live_sessions()), (0, 0));

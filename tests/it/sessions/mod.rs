@@ -3,6 +3,7 @@
 mod ending;
 mod expired_proofs;
 mod one_object;
+mod proofs;
 mod races;
 mod revocation;
 mod writes;

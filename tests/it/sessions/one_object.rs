@@ -77,7 +77,7 @@ async fn k9_revoking_a_session_that_two_credentials_have_found_at_once_takes_it_
 async fn k10_ending_a_session_that_two_credentials_have_found_at_once_takes_it_from_both() {
     let world = World::backend();
     let id = meet(&world, JANE, JANE_BY_NAME).await;
-    world.clerk.end(&Credentials::new(JANE_BY_NAME.0, JANE_BY_NAME.1).unwrap()).await.unwrap();
+    world.clerk.sign_out(&Credentials::new(JANE_BY_NAME.0, JANE_BY_NAME.1).unwrap()).await.unwrap();
     is_served_by_another(&world, [JANE, JANE_BY_NAME], &id).await;
 }
 

@@ -236,7 +236,7 @@ async fn k9_all_revoked_are_asked_about_again() {
     a_while().await;
     assert_eq!(world.fake.live_sessions(), 1, "only the one of after it");
     assert_eq!(world.fake.sessions().len(), 5);
-    assert_eq!((world.clerk.stats().sessions, world.clerk.stats().proven), (1, 1));
+    assert_eq!((world.clerk.stats().sessions, world.clerk.stats().trusted_credentials), (1, 1));
 }
 
 /// As many as fit the tombstones, and many more: nobody is let in by what was revoked, whichever came first.

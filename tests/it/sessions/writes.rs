@@ -4,7 +4,8 @@
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
-use tower_clerk::{Builder, DeviceStore, KnownDevice, MemoryDevices};
+use tower_clerk::ClerkBuilder;
+use tower_clerk::store::{DeviceStore, KnownDevice, MemoryDevices};
 
 use crate::common::{BOB, CAROL, JANE, World, session, warm_up};
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
@@ -87,7 +88,7 @@ impl Drop for Opened {
 async fn world() -> (World, Opened) {
     let gate = Arc::<Gate>::default();
     let store = Slow { known: MemoryDevices::default(), gate: Arc::clone(&gate) };
-    let engine = |engine: Builder| engine.unlimited_sign_ins().device_store(store);
+    let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().device_store(store);
     let world = World::with(FakeClerkBuilder::no_rate_limit, engine);
     warm_up(&world.fake).await;
     for response in [world.get(JANE).await, world.get_for(JANE, "acme").await, world.get(BOB).await] {

@@ -125,7 +125,7 @@ async fn wrong_password_unknown_user_locked_banned_and_sso_are_indistinguishable
             SSO,
         ];
         let (empty, json) = (world.layer(), world.layer().problem_json());
-        let of_ones_own = world.layer().rejection_response(|rejection: &Rejection| {
+        let of_ones_own = world.layer().with_rejection_response(|rejection: &Rejection| {
             Response::new(format!("{rejection} {:?} {:?}", rejection.kind(), rejection.detail()))
         });
         let expected = (wire(&ask(&empty, basic(alike[0])).await), wire(&ask(&json, basic(alike[0])).await));

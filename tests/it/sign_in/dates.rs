@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{DATE, HeaderValue};
 use http::{Method, Request, Response};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk};
-use tower_clerk::{Builder, Clerk, Credentials, Transport, TransportFuture};
+use tower_clerk::transport::{Transport, TransportFuture};
+use tower_clerk::{Clerk, ClerkBuilder, Credentials};
 
 use crate::common::{BOB, JANE, Pair, World, code};
 
@@ -60,7 +61,7 @@ impl Transport for Proxy {
     }
 }
 
-fn world(engine: impl FnOnce(Builder, &FakeClerk) -> Builder) -> (World, Proxy) {
+fn world(engine: impl FnOnce(ClerkBuilder, &FakeClerk) -> ClerkBuilder) -> (World, Proxy) {
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
     let fake = FakeClerk::builder().clock(clock).build();
     let proxy = Proxy { fake: fake.clone(), next: Arc::default(), always: Arc::default() };

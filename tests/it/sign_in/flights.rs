@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio::task::JoinSet;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, Transport, TransportFuture};
+use tower_clerk::transport::{Transport, TransportFuture};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
 fn spawn(world: &World, count: usize, field: &str) -> JoinSet<Response<String>> {
     let mut tasks = JoinSet::new();

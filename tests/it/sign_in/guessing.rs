@@ -256,3 +256,19 @@ async fn k13_an_answer_that_is_no_judgement_leaves_the_mark_of_a_proven_credenti
         assert_eq!(world.get(JANE).await.status(), 200, "{fault:?}");
     }
 }
+
+/// The password was right once and is not any more. That is no guess, so all of the guesses that are free are left.
+#[tokio::test(start_paused = true)]
+async fn k13_the_refusal_of_a_trusted_credential_is_counted_as_no_failure() {
+    let world = World::unlimited();
+    let id = session(&world.get(JANE).await).session_id().to_owned();
+    world.fake.set_password("jane", "a new password");
+    tokio::time::sleep(MINUTE).await;
+    world.clerk.revoke_session(&id);
+    assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
+    for guess in 0..4 {
+        let response = world.get_as(JANE.0, &format!("guess {guess}")).await;
+        assert_eq!(code(&response), "credentials_rejected", "guess {guess}");
+    }
+    assert_eq!(code(&world.get_as(JANE.0, "another guess").await), "throttled");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{World, code};
 use crate::crowd::{Diary, come, live, people};
 use tokio::time::Instant;
-use tower_clerk::CircuitState;
+use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeUser, Fault};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, MAX_BODY, Transport, TransportError, TransportFuture};
+use tower_clerk::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
 /// Refuses to connect, or breaks off, a number of times.
 struct Unreachable {

@@ -8,8 +8,10 @@ use crate::common::{BOB, CAROL, JANE, World, code, logged};
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+use tower_clerk::Clerk;
+use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
-use tower_clerk::{CircuitState, Clerk, Transport, TransportFuture};
+use tower_clerk::transport::{Transport, TransportFuture};
 
 /// Answers sign-ins with a status that nobody knows, as long as it is told to.
 #[derive(Clone)]

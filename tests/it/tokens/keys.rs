@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, settle};
 use bytes::Bytes;
 use http::{Request, Response};
+use tower_clerk::Clerk;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault, TokenFlaw};
-use tower_clerk::{Clerk, Transport, TransportError, TransportFuture};
+use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 

@@ -2,6 +2,7 @@
 
 mod keep_warm;
 mod keys;
+mod lives;
 mod organizations;
 mod renewal;
 mod shared_sessions;

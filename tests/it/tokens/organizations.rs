@@ -294,3 +294,20 @@ async fn s7_what_no_organization_can_be_called_costs_no_sign_in_either() {
     }
     assert_eq!(world.fake.count(Endpoint::Any), 0);
 }
+
+/// Each name that Clerk has no organization of costs a call, so few are asked for at once.
+#[tokio::test(start_paused = true)]
+async fn k11_sixty_four_refused_organizations_are_remembered_per_session() {
+    let world = World::with(|fake| fake, |engine| engine.negative_ttl(Duration::from_secs(600)));
+    assert_eq!(world.get(BOB).await.status(), 200);
+    for number in 0..65 {
+        let name = format!("nowhere-{number}");
+        assert_eq!(code(&world.get_for(BOB, &name).await), "organization_forbidden", "{name}");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    for (number, is_asked) in [(1, false), (64, false), (0, true)] {
+        let calls = world.fake.count(Endpoint::Touch);
+        assert_eq!(code(&world.get_for(BOB, &format!("nowhere-{number}")).await), "organization_forbidden");
+        assert_eq!(world.fake.count(Endpoint::Touch) > calls, is_asked, "nowhere-{number}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::common::{BOB, JANE, World, ask, basic, builder, code, organization_of, session};
 use http::Response;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, Fault};
-use tower_clerk::{Builder, ClerkBasicAuthLayer, RejectionKind};
+use tower_clerk::{ClerkBasicAuthLayer, ClerkBuilder, RejectionKind};
 
 const STEP: Duration = Duration::from_secs(1);
 
@@ -155,7 +155,7 @@ async fn k4_a_banned_user_is_out_at_the_tokens_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
+async fn s3_an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
     let world = World::with(|fake| fake.session_minter(true), |engine| engine);
     let first = world.get(JANE).await;
     tokio::time::advance(secs(60)).await;
@@ -168,7 +168,11 @@ async fn an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
 }
 
 /// An engine whose wall clock is off by so many seconds from Clerk's.
-fn off_by(fake: &FakeClerk, off: i64, change: impl FnOnce(Builder) -> Builder) -> ClerkBasicAuthLayer {
+fn off_by(
+    fake: &FakeClerk,
+    off: i64,
+    change: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
+) -> ClerkBasicAuthLayer {
     let now = SystemTime::UNIX_EPOCH + secs(1_900_000_000);
     let shift = Duration::from_secs(off.unsigned_abs());
     let clock = Clock::starting_at(if off < 0 { now - shift } else { now + shift });

@@ -137,3 +137,25 @@ async fn s9_a_template_s_token_is_verified_like_any_other() {
     partner(&ask(&layer, basic(JANE)).await);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn k8_one_token_flight_serves_all_requests_for_one_template() {
+    let world = world();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    let hold = world.fake.hold(Endpoint::TemplateTokens);
+    let requests: JoinSet<_> = (0..50)
+        .map(|_| {
+            let layer = world.layer().template("partner").unwrap();
+            async move { ask(&layer, basic(JANE)).await }
+        })
+        .collect();
+    crate::common::in_time(hold.arrived(1)).await;
+    settle().await;
+    assert_eq!(hold.waiting(), 1, "all of them wait for one");
+    let start = tokio::time::Instant::now();
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(start.elapsed(), Duration::ZERO, "a token without the template is another matter");
+    hold.release();
+    requests.join_all().await.iter().for_each(|response| _ = partner(response));
+    assert_eq!(world.fake.count(Endpoint::TemplateTokens), 1);
+}

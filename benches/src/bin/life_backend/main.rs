@@ -20,8 +20,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_clerk::stats::{CircuitState, Outcome, Stats};
+use tower_clerk::store::SessionFile;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeClerkBuilder, FakeUser, Fault};
-use tower_clerk::{Builder, CircuitState, Clerk, Outcome, SessionFile, Stats};
+use tower_clerk::{Clerk, ClerkBuilder};
 
 use self::labels::Labels;
 use self::users::{Load, Seen, Users};
@@ -189,7 +191,11 @@ impl World {
         self.fake.reconfigure(|settings| settings.verify_password_time(Duration::from_millis(90)));
     }
 
-    fn engine(&self, file: &Path, settings: impl FnOnce(Builder) -> Builder) -> Result<Clerk, String> {
+    fn engine(
+        &self,
+        file: &Path,
+        settings: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
+    ) -> Result<Clerk, String> {
         let sessions = SessionFile::open(file).map_err(|error| error.to_string())?;
         let builder = Clerk::builder(self.fake.publishable_key())
             .secret_key(SECRET_KEY)

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower_clerk::{Access, Clerk, Credentials, Rejection, Stats};
+use tower_clerk::stats::Stats;
+use tower_clerk::{Access, Clerk, Credentials, Rejection};
 
 use super::{PASSWORD, Tally};
 

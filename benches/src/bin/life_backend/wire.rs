@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use tower_clerk::testing::FakeClerk;
-use tower_clerk::{Transport, TransportFuture};
+use tower_clerk::transport::{Transport, TransportFuture};
 
 use super::Tally;
 

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use crate::common::{BOB, JANE, Pair, World, session};
 use crate::stores::{Nowhere, SharedSessions};
+use tower_clerk::ClerkBuilder;
+use tower_clerk::store::MemorySessions;
 use tower_clerk::testing::FakeOrganization;
-use tower_clerk::{Builder, MemorySessions};
 
 /// Jane's username.
 const JANE_BY_NAME: Pair = ("jane", JANE.1);
 
 /// The store has lost Jane's first session when another of her credentials opens a second one. Returns the first.
-async fn replaced(engine: impl FnOnce(Builder) -> Builder) -> (World, String) {
+async fn replaced(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> (World, String) {
     let world = World::backend_with(|fake| fake, engine);
     let first = session(&world.get(JANE).await).session_id().to_owned();
     world.get(BOB).await;

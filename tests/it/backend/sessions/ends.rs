@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{HOUR, MINUTE, ended, sign_ins, world};
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
 use crate::stores::SharedSessions;
-use tower_clerk::Transport as _;
+use tower_clerk::transport::Transport as _;
 
 /// Signs in as a browser would, past the engine.
 async fn browser_session(world: &World, (identifier, password): Pair) -> String {
@@ -22,7 +22,7 @@ async fn browser_session(world: &World, (identifier, password): Pair) -> String 
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_sessions_that_were_opened_here_are_used_and_ended() {
+async fn k10_only_sessions_that_were_opened_here_are_used_and_ended() {
     let world = World::backend();
     let browser = browser_session(&world, JANE).await;
     let response = world.get(JANE).await;

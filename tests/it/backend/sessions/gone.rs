@@ -27,7 +27,7 @@ async fn k4_a_session_that_is_gone_is_replaced_once_whatever_clerk_calls_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_over_before_the_restart_is_replaced() {
+async fn k4_a_session_that_was_over_before_the_restart_is_replaced() {
     let store = SharedSessions::default();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();
@@ -42,7 +42,7 @@ async fn a_session_that_was_over_before_the_restart_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_about_to_end_is_replaced_before_it_does() {
+async fn k2_a_session_that_is_about_to_end_is_replaced_before_it_does() {
     let store = SharedSessions::default();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();

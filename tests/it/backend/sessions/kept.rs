@@ -6,7 +6,7 @@ use crate::stores::SharedSessions;
 use tower_clerk::testing::{Clock, Endpoint};
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_a_proof_and_a_mint_suffice() {
+async fn k10_after_a_restart_a_proof_and_a_mint_suffice() {
     let store = SharedSessions::default();
     let first = world(&store);
     for pair in [JANE, BOB, CAROL] {

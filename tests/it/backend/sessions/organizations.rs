@@ -1,11 +1,16 @@
 //! Which sessions serve which organizations of a user.
 
+use std::collections::HashSet;
+
+use tokio::task::JoinSet;
+use tower_clerk::testing::Endpoint;
+
 use super::{HOUR, MINUTE, sign_ins, world};
-use crate::common::{BOB, JANE, World, code, organization_of, session};
+use crate::common::{BOB, JANE, World, code, in_time, organization_of, session, settle};
 use crate::stores::SharedSessions;
 
 #[tokio::test(start_paused = true)]
-async fn an_organization_of_the_layer_is_there_after_a_restart_without_a_sign_in() {
+async fn k10_an_organization_of_the_layer_is_there_after_a_restart_without_a_sign_in() {
     let store = SharedSessions::default();
     let first = world(&store);
     for organization in ["acme", "acme"] {
@@ -31,7 +36,7 @@ async fn an_organization_of_the_layer_is_there_after_a_restart_without_a_sign_in
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_sign_in_serves_all_organizations_while_its_client_is_known() {
+async fn s7_one_sign_in_serves_all_organizations_while_its_client_is_known() {
     let world = World::backend();
     for organization in ["acme", "globex", "acme"] {
         assert_eq!(organization_of(&world.get_for(JANE, organization).await), Some(organization));
@@ -73,7 +78,7 @@ async fn s7_an_organization_that_is_not_the_users_costs_no_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
+async fn s7_a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get_for(BOB, "acme").await.status(), 200);
@@ -104,4 +109,28 @@ async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
         assert_eq!(session(&response).session_id(), session(&by_id).session_id(), "{name}");
     }
     assert_eq!((sign_ins(&again), again.fake.live_sessions()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k8_one_opening_serves_all_requests_of_a_user_for_an_organization() {
+    let store = SharedSessions::default();
+    let first = world(&store);
+    assert_eq!(first.get(JANE).await.status(), 200);
+    // Without the session's client, each organization's token is of a session of its own.
+    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    assert_eq!(again.get(JANE).await.status(), 200);
+    let hold = again.fake.hold(Endpoint::SignIns);
+    let requests: JoinSet<_> = (0..20)
+        .map(|_| {
+            let again = again.clone();
+            async move { again.get_for(JANE, "acme").await }
+        })
+        .collect();
+    in_time(hold.arrived(1)).await;
+    settle().await;
+    assert_eq!(hold.waiting(), 1);
+    hold.release();
+    let ids: HashSet<_> =
+        requests.join_all().await.iter().map(|it| session(it).session_id().to_owned()).collect();
+    assert_eq!((ids.len(), sign_ins(&again), again.fake.live_sessions()), (1, 2, 2));
 }

@@ -6,7 +6,7 @@ use crate::stores::SharedSessions;
 
 /// Nobody holds it any more, and nobody gets at it by this credential again.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_ends_what_was_kept_after_the_entry_had_gone() {
+async fn k10_a_refusal_ends_what_was_kept_after_the_entry_had_gone() {
     let world = World::backend();
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::sleep(3 * HOUR).await;

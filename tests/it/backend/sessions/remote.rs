@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MINUTE, REVOCATIONS, ended, sign_ins};
 use crate::common::{JANE, World, rejection, session};
 use crate::stores::{Nowhere, SharedSessions};
-use tower_clerk::{SessionStore, StoreFuture, StoredSession};
+use tower_clerk::store::{SessionStore, StoreFuture, StoredSession};
 
 /// A store on another machine, where a change takes a while.
 #[derive(Clone, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{REVOCATIONS, ended, world};
 use crate::common::{JANE, Pair, World, ask, basic, in_time, session, settle};
 use crate::stores::SharedSessions;
-use tower_clerk::SessionStore as _;
+use tower_clerk::store::SessionStore as _;
 use tower_clerk::testing::Endpoint;
 
 /// The stand-in's ids are the same at every start.

@@ -8,7 +8,7 @@ use crate::stores::SharedSessions;
 use tower_clerk::testing::{Endpoint, Fault};
 
 #[tokio::test(start_paused = true)]
-async fn tokens_come_from_the_frontend_api_while_it_takes_part_and_else_by_the_key() {
+async fn p2_tokens_come_from_the_frontend_api_while_it_takes_part_and_otherwise_by_the_key() {
     let world = World::backend_with(|fake| fake.mint_limit(2, MINUTE), |engine| engine);
     for _ in 0..10 {
         assert_eq!(world.get(JANE).await.status(), 200);
@@ -33,7 +33,7 @@ async fn tokens_come_from_the_frontend_api_while_it_takes_part_and_else_by_the_k
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frontend_api_that_is_away_is_left_alone_for_a_while() {
+async fn p4_a_frontend_api_that_is_away_is_left_alone_for_a_while() {
     let world = World::backend();
     for pair in [JANE, BOB, CAROL] {
         assert_eq!(world.get(pair).await.status(), 200);
@@ -47,7 +47,7 @@ async fn a_frontend_api_that_is_away_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_live_as_long_as_was_asked_for() {
+async fn k2_tokens_live_as_long_as_was_asked_for() {
     let world = World::backend_with(|fake| fake, |engine| engine.token_lifetime(Duration::from_secs(600)));
     let response = world.get(JANE).await;
     tokio::time::sleep(2 * MINUTE).await;

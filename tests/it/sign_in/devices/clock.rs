@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::{HOUR, world};
 use crate::common::{NEWDEVICE, World, builder, enroll, rest};
 use crate::stores::SharedDevices;
+use tower_clerk::store::{DeviceFile, DeviceStore};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk};
-use tower_clerk::{DeviceFile, DeviceStore};
 
 /// The engine goes by Clerk's clock as soon as an answer of Clerk's has told it.
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use super::world;
 use crate::common::{BOB, JANE, NEWDEVICE, World, code, enroll, logged, rejection, rest};
 use crate::stores::SharedDevices;
 use tower_clerk::testing::{Endpoint, Fault, RetryAfter};
-use tower_clerk::{Builder, Credentials, RejectionKind};
+use tower_clerk::{ClerkBuilder, Credentials, RejectionKind};
 
 #[tokio::test(start_paused = true)]
 async fn s10_an_unknown_device_is_told_what_to_do_and_gets_in_once_enrolled() {
@@ -65,7 +65,7 @@ async fn p3_an_enrolment_is_no_way_to_guess_and_honours_what_clerk_asks_for() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() {
-    let world = World::with(|fake| fake, Builder::unlimited_sign_ins);
+    let world = World::with(|fake| fake, ClerkBuilder::unlimited_sign_ins);
     let credentials = Credentials::new("mfa@example.com", "second factor please").unwrap();
     let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
     assert!(enrollment.has_second_factor());

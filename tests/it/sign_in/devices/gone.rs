@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
+use tower_clerk::store::DeviceStore as _;
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{DeviceStore as _, Transport as _};
+use tower_clerk::transport::Transport as _;
 
 use super::world;
 use crate::common::{NEWDEVICE, NEWDEVICE_RESPELLED, World, code, enroll, rest, session};

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::{HOUR, world};
 use crate::common::{JANE, NEWDEVICE, code, enroll, rest, session};
 use crate::stores::SharedDevices;
+use tower_clerk::store::{DeviceStore, KnownDevice};
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{DeviceStore, KnownDevice};
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_known_device_stays_known_over_proofs_and_ends() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{killed, world};
 use crate::common::{JANE, NEWDEVICE, Pair, World, code, enroll, enroll_as, rest, session};
 use crate::stores::SharedDevices;
-use tower_clerk::DeviceStore;
+use tower_clerk::store::DeviceStore;
 use tower_clerk::testing::{FakeClerkBuilder, FakeUser};
 
 #[tokio::test(start_paused = true)]

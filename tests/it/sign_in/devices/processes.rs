@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{killed, world};
 use crate::common::{NEWDEVICE, World, builder, enroll, rejection, rest, session, settle};
 use crate::stores::SharedDevices;
+use tower_clerk::store::{DeviceFile, StoreErrorKind};
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{DeviceFile, StoreErrorKind};
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_killed_process_is_the_same_device_when_it_is_started_again() {

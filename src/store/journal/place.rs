@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::kept::error::{StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 /// Each further attempt means that somebody made, removed or replaced the file in the very moment.
 const ATTEMPTS: usize = 16;
@@ -127,7 +127,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a renaming last. Not every system can, and without it an older state comes back at worst.
-pub(super) fn settle(path: &Path) {
+pub(super) fn commit(path: &Path) {
     if cfg!(unix)
         && let Some(directory) = path.parent()
     {

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub(in crate::kept) fn hand_in(_: &Path, _: &'static str, _: &impl Serialize) -> io::Result<()> {
+pub(in crate::store) fn hand_in(_: &Path, _: &'static str, _: &impl Serialize) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-pub(in crate::kept) struct Tray;
+pub(in crate::store) struct Tray;
 
 impl Tray {
     pub(super) fn new(_: PathBuf, _: &File) -> io::Result<Self> {
         Ok(Self)
     }
 
-    pub(in crate::kept) fn collect_if_due(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
+    pub(in crate::store) fn collect_if_due(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
 
-    pub(in crate::kept) fn collect(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
+    pub(in crate::store) fn collect(&self, _: &str, _: impl FnMut(&[u8]) -> bool) {}
 }

@@ -22,15 +22,15 @@ use super::{CLOCK_MARGIN, DEVICE_LIFE, DeviceStore, KnownDevice, StoreError, fro
 /// device that is forgotten may stand in the file until that is written anew. Give it a local disk, and a directory that
 /// the process may write to.
 ///
-/// Bounded like [`MemoryDevices`](crate::MemoryDevices). What is older than 30 days is dropped when the file is opened.
+/// Bounded like [`MemoryDevices`](crate::store::MemoryDevices). What is older than 30 days is dropped when the file is opened.
 /// A file that can't be written to any more is logged, and memory goes on. What another process has handed in by a
-/// [`DeviceInbox`](crate::DeviceInbox) is taken in when the file is opened, and when a device isn't known.
+/// [`DeviceInbox`](crate::store::DeviceInbox) is taken in when the file is opened, and when a device isn't known.
 ///
 /// ```no_run
-/// use tower_clerk::DeviceFile;
+/// use tower_clerk::store::DeviceFile;
 ///
 /// let devices = DeviceFile::open("/var/lib/my-server/devices")?;
-/// # Ok::<_, tower_clerk::StoreError>(())
+/// # Ok::<_, tower_clerk::store::StoreError>(())
 /// ```
 pub struct DeviceFile {
     kept: Kept<Devices>,
@@ -44,7 +44,7 @@ impl DeviceFile {
     ///
     /// Somebody else holds the file, it is none of this kind, or the system refuses: see [`StoreErrorKind`].
     ///
-    /// [`StoreErrorKind`]: crate::StoreErrorKind
+    /// [`StoreErrorKind`]: crate::store::StoreErrorKind
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with_limit(path, DEFAULT_LIMIT)
     }

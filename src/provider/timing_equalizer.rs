@@ -19,7 +19,7 @@ const TIMES: usize = 64;
 const FIRST: Duration = Duration::from_millis(250);
 
 /// The times that Clerk took to verify passwords lately.
-pub(crate) struct Padding {
+pub(crate) struct TimingEqualizer {
     times: Mutex<VecDeque<Duration>>,
     /// No refusal is held back longer, or it would be no refusal any more but a timeout.
     longest: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Padding {
     jitter: Arc<Jitter>,
 }
 
-impl Padding {
+impl TimingEqualizer {
     pub(crate) fn new(longest: Duration, clock: Clock, jitter: Arc<Jitter>) -> Self {
         Self { times: Mutex::default(), longest, clock, jitter }
     }
@@ -61,24 +61,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_takes_as_long_as_a_comparison_did_lately() {
-        let padding = Padding::new(Duration::from_secs(2), Clock::system(), Arc::new(Jitter::seeded(7)));
+        let timing =
+            TimingEqualizer::new(Duration::from_secs(2), Clock::system(), Arc::new(Jitter::seeded(7)));
         let padded = async || {
             let began = Instant::now();
-            padding.pad(began).await;
+            timing.pad(began).await;
             began.elapsed()
         };
         assert!((FIRST..FIRST.mul_f64(1.3)).contains(&padded().await));
         let times = [100, 150, 200, 250].map(Duration::from_millis);
         // Whatever was before is forgotten in time.
-        (0..TIMES).for_each(|_| padding.took(Duration::from_secs(1)));
-        (0..TIMES).for_each(|at| padding.took(times[at % 4]));
+        (0..TIMES).for_each(|_| timing.took(Duration::from_secs(1)));
+        (0..TIMES).for_each(|at| timing.took(times[at % 4]));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200 {
             seen.insert(padded().await);
         }
         assert_eq!(seen.len(), 4, "{seen:?}");
         assert!(seen.iter().all(|time| times.iter().any(|it| time.abs_diff(*it) < Duration::from_millis(2))));
-        (0..TIMES).for_each(|_| padding.took(Duration::from_secs(60)));
+        (0..TIMES).for_each(|_| timing.took(Duration::from_secs(60)));
         assert!(padded().await <= Duration::from_millis(2_002), "no refusal becomes a timeout");
     }
 }

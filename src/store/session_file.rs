@@ -17,15 +17,15 @@ use super::{CLOCK_MARGIN, SessionStore, StoreError, StoreFuture, StoredSession, 
 /// Use it where one process runs at a time, on a local disk, in a directory that the process may write to. There are no
 /// secrets in the file; only its owner can read it all the same.
 ///
-/// Bounded like [`MemorySessions`](crate::MemorySessions). What has ended is dropped when the file is opened. A file that
+/// Bounded like [`MemorySessions`](crate::store::MemorySessions). What has ended is dropped when the file is opened. A file that
 /// can't be written to any more is logged, and memory goes on. Now and then a change writes the whole file anew, which
 /// takes seconds with a million sessions: other changes wait for that, and looking sessions up waits for a part of it.
 ///
 /// ```no_run
-/// use tower_clerk::SessionFile;
+/// use tower_clerk::store::SessionFile;
 ///
 /// let sessions = SessionFile::open("/var/lib/my-server/sessions")?;
-/// # Ok::<_, tower_clerk::StoreError>(())
+/// # Ok::<_, tower_clerk::store::StoreError>(())
 /// ```
 pub struct SessionFile(Kept<Sessions>);
 
@@ -36,7 +36,7 @@ impl SessionFile {
     ///
     /// Somebody else holds the file, it is none of this kind, or the system refuses: see [`StoreErrorKind`].
     ///
-    /// [`StoreErrorKind`]: crate::StoreErrorKind
+    /// [`StoreErrorKind`]: crate::store::StoreErrorKind
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with_limit(path, DEFAULT_LIMIT)
     }

@@ -20,7 +20,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Keeps the ids of sessions that are open at Clerk, so that a restart goes on with them.
 ///
 /// Opening a session costs a call of a limited budget; one that is still open needs only a token. An id is no secret and
-/// opens nothing by itself. [`MemorySessions`] is the default, [`SessionFile`](crate::SessionFile) outlives a restart.
+/// opens nothing by itself. [`MemorySessions`] is the default, [`SessionFile`](crate::store::SessionFile) outlives a restart.
 ///
 /// # What an implementation must keep to
 ///
@@ -66,7 +66,7 @@ fn _object_safe(_: &dyn SessionStore) {}
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use tower_clerk::StoredSession;
+/// use tower_clerk::store::StoredSession;
 ///
 /// let in_a_week = SystemTime::now() + Duration::from_secs(7 * 24 * 3600);
 /// let session = StoredSession::new("user_1", Some("acme"), "sess_1", in_a_week);
@@ -130,7 +130,7 @@ impl fmt::Debug for StoredSession {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use std::time::SystemTime;
-/// use tower_clerk::{MemorySessions, SessionStore, StoredSession};
+/// use tower_clerk::store::{MemorySessions, SessionStore, StoredSession};
 ///
 /// let sessions = MemorySessions::default();
 /// sessions.put(StoredSession::new("user_1", None, "sess_1", SystemTime::now())).await;

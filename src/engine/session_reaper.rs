@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::clerk_api::{Meaning, TimeLeft};
+use crate::clerk_api::{ErrorClass, TimeLeft};
 use crate::clock::Clock;
 use crate::limits::{CallKind, SharedBackoff};
-use crate::provider::Roads;
+use crate::provider::Provider;
 use crate::sessions::{EndQueue, EndRequest};
 use crate::sync::lock;
 
@@ -24,23 +24,23 @@ const SPACING: Duration = Duration::from_millis(20);
 const AT_A_TIME_IN_A_HURRY: usize = 32;
 
 /// Ends what leaves.
-pub(crate) struct Ender {
-    road: Arc<Roads>,
+pub(crate) struct SessionReaper {
+    provider: Arc<Provider>,
     end_queue: Arc<EndQueue>,
     clock: Clock,
     timeout: Duration,
     backoff: SharedBackoff,
 }
 
-impl Ender {
+impl SessionReaper {
     pub(crate) fn new(
-        road: Arc<Roads>,
+        provider: Arc<Provider>,
         end_queue: Arc<EndQueue>,
         clock: Clock,
         timeout: Duration,
     ) -> Arc<Self> {
         let backoff = SharedBackoff::new(CallKind::EndSession);
-        Arc::new(Self { road, end_queue, clock, timeout, backoff })
+        Arc::new(Self { provider, end_queue, clock, timeout, backoff })
     }
 
     /// Starts the background work, once. It ends with the engine; what waits then is left to Clerk.
@@ -51,18 +51,18 @@ impl Ender {
 
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<EndRequest>) {
         let places = Arc::new(Semaphore::new(AT_A_TIME));
-        let ender = Arc::downgrade(&self);
+        let reaper = Arc::downgrade(&self);
         drop(self);
         let mut next = Instant::now();
         while let Some(request) = queue.recv().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Some(ender) = ender.upgrade() else { return };
-            tokio::time::sleep_until(next.max(ender.backoff.end(ender.clock.now()))).await;
-            next = ender.clock.now() + SPACING;
+            let Some(reaper) = reaper.upgrade() else { return };
+            tokio::time::sleep_until(next.max(reaper.backoff.end(reaper.clock.now()))).await;
+            next = reaper.clock.now() + SPACING;
             tokio::spawn(async move {
                 // Its turn may be a while in coming.
-                _ = ender.end(&request, ender.clock.now() + 2 * ender.timeout).await;
-                ender.end_queue.done();
+                _ = reaper.end(&request, reaper.clock.now() + 2 * reaper.timeout).await;
+                reaper.end_queue.done();
                 drop(place);
             });
         }
@@ -75,15 +75,15 @@ impl Ender {
         let rest = Arc::new(Mutex::new(sessions));
         let workers: Vec<_> = (0..AT_A_TIME_IN_A_HURRY.min(all))
             .map(|_| {
-                let (ender, rest, ended) = (Arc::clone(self), Arc::clone(&rest), Arc::clone(&ended));
+                let (reaper, rest, ended) = (Arc::clone(self), Arc::clone(&rest), Arc::clone(&ended));
                 tokio::spawn(async move {
                     let next = || lock(&rest).pop();
-                    while ender.clock.now() < deadline
+                    while reaper.clock.now() < deadline
                         && let Some(request) = next()
                     {
-                        let pause_end = ender.backoff.end(ender.clock.now());
+                        let pause_end = reaper.backoff.end(reaper.clock.now());
                         tokio::time::sleep_until(pause_end.min(deadline)).await;
-                        if ender.end(&request, deadline).await {
+                        if reaper.end(&request, deadline).await {
                             ended.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -100,14 +100,14 @@ impl Ender {
     /// Whether it is over at Clerk now.
     async fn end(&self, request: &EndRequest, deadline: Instant) -> bool {
         let time = TimeLeft::new(self.timeout, self.clock);
-        let ended = tokio::time::timeout_at(deadline, self.road.end(request, time)).await;
+        let ended = tokio::time::timeout_at(deadline, self.provider.end(request, time)).await;
         let code = match ended {
             Ok(Ok(())) => return true,
-            Ok(Err(fault)) => {
-                if matches!(fault.meaning, Meaning::RateLimited | Meaning::NoTurn) {
-                    self.backoff.begin(fault.retry_after, self.clock.now());
+            Ok(Err(error)) => {
+                if matches!(error.class, ErrorClass::RateLimited | ErrorClass::NoPermit) {
+                    self.backoff.begin(error.retry_after, self.clock.now());
                 }
-                fault.code
+                error.code
             }
             Err(_) => Some("timeout".into()),
         };

@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const LEFT: Duration = Duration::from_secs(60);
 
 /// Puts one entry beside a file that somebody else holds. The holder sees all of it or nothing.
-pub(in crate::kept) fn hand_in(path: &Path, format: &'static str, line: &impl Serialize) -> io::Result<()> {
+pub(in crate::store) fn hand_in(path: &Path, format: &'static str, line: &impl Serialize) -> io::Result<()> {
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("there is no randomness"))?;
     let named = |stage| {
@@ -45,7 +45,7 @@ pub(in crate::kept) fn hand_in(path: &Path, format: &'static str, line: &impl Se
     let (begun, whole) = (named(BEGUN), named(WHOLE));
     let written = write(path, &begun, format, line).and_then(|()| fs::rename(&begun, whole));
     match written {
-        Ok(()) => place::settle(path),
+        Ok(()) => place::commit(path),
         // It may hold a secret.
         Err(_) => _ = place::remove(&begun),
     }
@@ -68,7 +68,7 @@ fn write(path: &Path, begun: &Path, format: &'static str, line: &impl Serialize)
 }
 
 /// Where entries are handed in, as the holder of the file sees it.
-pub(in crate::kept) struct Tray {
+pub(in crate::store) struct Tray {
     path: PathBuf,
     owner: u32,
     /// Held while looking, so that each entry is taken in once.
@@ -92,7 +92,7 @@ impl Tray {
     }
 
     /// As [`collect`](Self::collect), unless there was a look just now.
-    pub(in crate::kept) fn collect_if_due(&self, format: &str, accept: impl FnMut(&[u8]) -> bool) {
+    pub(in crate::store) fn collect_if_due(&self, format: &str, accept: impl FnMut(&[u8]) -> bool) {
         if self.is_due(Instant::now()) {
             self.collect(format, accept);
         }
@@ -104,7 +104,7 @@ impl Tray {
 
     /// Takes in what has been handed in: offers each entry's line, and removes the file of one that is accepted.
     /// Anything else is left as it is.
-    pub(in crate::kept) fn collect(&self, format: &str, mut accept: impl FnMut(&[u8]) -> bool) {
+    pub(in crate::store) fn collect(&self, format: &str, mut accept: impl FnMut(&[u8]) -> bool) {
         let mut last = lock(&self.last);
         last.look = Some(Instant::now());
         for path in self.named(WHOLE) {
@@ -190,7 +190,7 @@ fn prefix(path: &Path, stage: &str) -> OsString {
 
 #[cfg(test)]
 impl Tray {
-    pub(in crate::kept) fn forget_look(&self) {
+    pub(in crate::store) fn forget_look(&self) {
         lock(&self.last).look = None;
     }
 }
@@ -198,7 +198,7 @@ impl Tray {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kept::testing::Dir;
+    use crate::store::testing::Dir;
 
     #[test]
     fn a_look_serves_for_a_moment() {

@@ -7,7 +7,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::clerk_api::bapi::{Account, Bapi};
-use crate::clerk_api::{Fault, Meaning, TimeLeft};
+use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::key::{IdentifierKey, KeySecret, PassThrough};
 use crate::sync::lock;
 
@@ -18,13 +18,13 @@ const MOST: u64 = 100_000;
 const MOST_PER_USER: usize = 16;
 
 /// The users behind identifiers. No secrets: keyed hashes and user ids.
-pub(super) struct People {
+pub(super) struct IdentifierIndex {
     by_identifier: Cache<IdentifierKey, Arc<str>, PassThrough>,
     by_user: Cache<IdentifierKey, Arc<Mutex<Vec<IdentifierKey>>>, PassThrough>,
     secret: Arc<KeySecret>,
 }
 
-impl People {
+impl IdentifierIndex {
     pub(super) fn new(secret: Arc<KeySecret>) -> Self {
         let by_identifier = Cache::builder()
             .max_capacity(MOST)
@@ -45,14 +45,14 @@ impl People {
         identifier: &str,
         key: IdentifierKey,
         time: &mut TimeLeft,
-    ) -> Result<Option<Account>, Fault> {
+    ) -> Result<Option<Account>, ApiError> {
         if let Some(user_id) = self.by_identifier.get(&key) {
             match bapi.user(&user_id, time).await {
                 Ok(account) if account.goes_by(identifier) => return Ok(Some(account)),
                 // The identifier has passed to somebody else, or the user is gone.
                 Ok(_) => self.forget(key),
-                Err(fault) if fault.meaning == Meaning::NotFound => self.forget(key),
-                Err(fault) => return Err(fault),
+                Err(error) if error.class == ErrorClass::NotFound => self.forget(key),
+                Err(error) => return Err(error),
             }
         }
         self.look_up(bapi, identifier, key, time).await
@@ -65,7 +65,7 @@ impl People {
         identifier: &str,
         key: IdentifierKey,
         time: &mut TimeLeft,
-    ) -> Result<Option<Account>, Fault> {
+    ) -> Result<Option<Account>, ApiError> {
         let mut found = bapi.find(identifier, time).await?;
         let Some(account) = found.pop() else { return Ok(None) };
         if let Some(other) = found.pop() {

@@ -9,20 +9,20 @@ const CLOSED: u64 = u64::MAX;
 
 /// Opens at a time, lets one through and closes behind it until it is opened again.
 #[derive(Debug)]
-pub(crate) struct Turnstile {
+pub(crate) struct OnceGate {
     made: Instant,
     /// Nanoseconds after `made`, or `CLOSED`.
     opens: AtomicU64,
 }
 
-impl Turnstile {
+impl OnceGate {
     /// `None` never opens by itself.
     pub(crate) fn new(opens: Option<Instant>) -> Self {
-        let turnstile = Self { made: Instant::now(), opens: AtomicU64::new(CLOSED) };
+        let once_gate = Self { made: Instant::now(), opens: AtomicU64::new(CLOSED) };
         if let Some(opens) = opens {
-            turnstile.open_at(opens);
+            once_gate.open_at(opens);
         }
-        turnstile
+        once_gate
     }
 
     /// Whether one could go through now: a relaxed look for the hot path.
@@ -56,13 +56,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_opens_on_time_for_one() {
         let second = Duration::from_secs(1);
-        let turnstile = Turnstile::new(Some(Instant::now() + second));
-        assert!(!turnstile.pass(Instant::now()));
+        let once_gate = OnceGate::new(Some(Instant::now() + second));
+        assert!(!once_gate.pass(Instant::now()));
         tokio::time::advance(second).await;
-        assert_eq!((0..10).filter(|_| turnstile.pass(Instant::now())).count(), 1);
-        turnstile.open_at(Instant::now() + second);
-        assert!(!turnstile.is_open(Instant::now()));
+        assert_eq!((0..10).filter(|_| once_gate.pass(Instant::now())).count(), 1);
+        once_gate.open_at(Instant::now() + second);
+        assert!(!once_gate.is_open(Instant::now()));
         tokio::time::advance(second).await;
-        assert!(turnstile.is_open(Instant::now()) && turnstile.pass(Instant::now()));
+        assert!(once_gate.is_open(Instant::now()) && once_gate.pass(Instant::now()));
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
 use http::Response;
+use tower_clerk::ClerkApi;
+use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
-use tower_clerk::{Outcome, Road};
 
 const WRONG: &str = "not the password";
 
@@ -18,7 +19,7 @@ fn told(response: &Response<String>) -> (u16, &'static str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_demo_account_answers_alike_on_both_roads() {
+async fn s3_every_demo_account_is_answered_alike_by_both_providers() {
     for (pair, expected) in [
         (JANE, (200, "")),
         (("jane", JANE.1), (200, "")),
@@ -37,8 +38,8 @@ async fn every_demo_account_answers_alike_on_both_roads() {
         (("expired@example.com", WRONG), (401, "credentials_rejected")),
     ] {
         let [frontend, backend] = both(pair).await;
-        assert_eq!(told(&frontend), expected, "{} on the frontend road", pair.0);
-        assert_eq!(told(&backend), expected, "{} on the backend road", pair.0);
+        assert_eq!(told(&frontend), expected, "{} on the frontend api", pair.0);
+        assert_eq!(told(&backend), expected, "{} on the backend api", pair.0);
         if expected.0 != 200 {
             assert_eq!(crate::common::wire(&frontend), crate::common::wire(&backend), "{}", pair.0);
         }
@@ -47,7 +48,7 @@ async fn every_demo_account_answers_alike_on_both_roads() {
 
 /// The list of the README.
 #[tokio::test(start_paused = true)]
-async fn the_roads_differ_where_clerk_does() {
+async fn s3_the_providers_differ_where_clerk_does() {
     let [frontend, backend] = both(("newdevice@example.com", "trust me on a device")).await;
     assert_eq!(told(&frontend), (403, "account_action_required"));
     assert_eq!(told(&backend), (200, ""), "Device Trust has no say where nobody signs in from a device");
@@ -57,12 +58,12 @@ async fn the_roads_differ_where_clerk_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_road_is_seen_in_the_session_and_in_the_counts() {
-    for (world, road) in [(World::new(), Road::Frontend), (World::backend(), Road::Backend)] {
+async fn o4_the_provider_is_seen_in_the_session_and_in_the_counts() {
+    for (world, api) in [(World::new(), ClerkApi::Frontend), (World::backend(), ClerkApi::Backend)] {
         let response = world.get(JANE).await;
-        assert_eq!(session(&response).road(), road);
-        assert_eq!(world.clerk.stats().road, road);
-        assert!(format!("{:?}", session(&response)).contains(&format!("{road:?}")));
+        assert_eq!(session(&response).via(), api);
+        assert_eq!(world.clerk.stats().api, api);
+        assert!(format!("{:?}", session(&response)).contains(&format!("{api:?}")));
     }
     let stats = World::new().clerk.stats();
     assert_eq!((stats.users_per_address, stats.active_users), (Some(1_800), None));
@@ -72,7 +73,7 @@ async fn the_road_is_seen_in_the_session_and_in_the_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_guesses_are_stopped_alike_on_both_roads() {
+async fn p3_guesses_are_stopped_alike_by_both_providers() {
     let mut told_by = Vec::new();
     for world in [World::unlimited(), World::backend()] {
         let mut answers = Vec::new();
@@ -161,7 +162,7 @@ async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {
 
 /// Answers in a time that tells nothing of whether there is such an account: the distributions overlap.
 #[tokio::test(start_paused = true)]
-async fn an_unknown_identifier_takes_as_long_as_a_wrong_password() {
+async fn p3_an_unknown_identifier_takes_as_long_as_a_wrong_password() {
     let hashing = Duration::from_millis(180);
     let world = World::backend_with(
         |fake| FakeClerkBuilder::no_rate_limit(fake).verify_password_time(hashing),

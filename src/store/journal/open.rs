@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::{Batch, Lines, Piece};
 use super::log::Journal;
 use super::{State, place};
-use crate::kept::error::{StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::sync::lock;
 
 /// To be raised with every change that an older reader would get wrong.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// it, so a program does well to print it and stop.
 ///
 /// ```
-/// use tower_clerk::{SessionFile, StoreErrorKind};
+/// use tower_clerk::store::{SessionFile, StoreErrorKind};
 ///
 /// let error = SessionFile::open(std::env::temp_dir()).unwrap_err();
 /// assert_eq!(error.kind(), StoreErrorKind::NotAFile);

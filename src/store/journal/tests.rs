@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::Write;
 
-use crate::kept::testing::{Dir, device, ready, session, text};
-use crate::kept::{DeviceFile, DeviceStore, SessionFile, SessionStore, StoreErrorKind};
+use crate::store::testing::{Dir, device, ready, session, text};
+use crate::store::{DeviceFile, DeviceStore, SessionFile, SessionStore, StoreErrorKind};
 
 fn known(devices: &DeviceFile) -> Vec<&'static str> {
     ["a", "b", "c"].into_iter().filter(|identifier| devices.get(identifier).is_some()).collect()

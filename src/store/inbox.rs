@@ -8,18 +8,19 @@ use super::devices::Devices;
 use super::journal::{State, hand_in};
 use super::{DeviceStore, KnownDevice, StoreError, StoreErrorKind};
 
-/// Hands devices to the process that holds a [`DeviceFile`](crate::DeviceFile): for a program that
+/// Hands devices to the process that holds a [`DeviceFile`](crate::store::DeviceFile): for a program that
 /// [enrols](crate::Clerk::enroll) accounts while the server runs.
 ///
 /// Each device becomes a file of its own beside the device file, for its owner alone. The holder takes it in when it is
 /// asked for a device that it doesn't know, which it looks for ten times a second at most, or at its next start, and removes it. It takes nothing from another user, so
 /// this is for a program that runs as the user whom the device file belongs to. On other systems than Unix there is no
-/// such way: stop the server, and open the [`DeviceFile`](crate::DeviceFile).
+/// such way: stop the server, and open the [`DeviceFile`](crate::store::DeviceFile).
 ///
 /// As a store it knows no device, and forgets none.
 ///
 /// ```no_run
-/// use tower_clerk::{Clerk, DeviceInbox};
+/// use tower_clerk::Clerk;
+/// use tower_clerk::store::DeviceInbox;
 ///
 /// let clerk = Clerk::builder("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k")
 ///     .device_store(DeviceInbox::at("/var/lib/my-server/devices")?)

@@ -1,6 +1,6 @@
 //! Proofs of passwords that stand until a session can be opened for them.
 //!
-//! On the Backend API's road a password is proven first, and then a sign-in opens the session, which may have to wait for
+//! On the Backend API a password is proven first, and then a sign-in opens the session, which may have to wait for
 //! its turn in a far smaller budget. Who is sent away meanwhile must not have to prove the password anew each time: after
 //! a cold start of thousands of users that would be most of what Clerk is asked.
 
@@ -22,7 +22,7 @@ const MOST: u64 = 10_000;
 
 /// A password that was right a moment ago.
 #[derive(Debug)]
-pub(crate) struct Proof {
+pub(crate) struct PendingProof {
     pub(crate) user_id: Box<str>,
     pub(crate) identifiers: Vec<String>,
     pub(crate) at: Instant,
@@ -31,12 +31,12 @@ pub(crate) struct Proof {
 }
 
 /// The standing proofs of one engine. No secrets: keys, users and what they go by.
-pub(crate) struct Standing {
-    proofs: Cache<CredentialKey, Arc<Proof>, PassThrough>,
+pub(crate) struct PendingProofs {
+    proofs: Cache<CredentialKey, Arc<PendingProof>, PassThrough>,
     stands: Duration,
 }
 
-impl Standing {
+impl PendingProofs {
     pub(crate) fn new(session_ttl: Duration) -> Self {
         let proofs = Cache::builder()
             .max_capacity(MOST)
@@ -46,11 +46,11 @@ impl Standing {
     }
 
     /// Takes it: it is put back if it comes to nothing again.
-    pub(crate) fn take(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
+    pub(crate) fn take(&self, key: &CredentialKey, now: Instant) -> Option<Arc<PendingProof>> {
         self.proofs.remove(key).filter(|proof| now.saturating_duration_since(proof.at) < self.stands)
     }
 
-    pub(crate) fn put(&self, key: CredentialKey, proof: Proof) {
+    pub(crate) fn put(&self, key: CredentialKey, proof: PendingProof) {
         self.proofs.insert(key, Arc::new(proof));
     }
 

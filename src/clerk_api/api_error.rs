@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::codes::meaning_of;
+use super::codes::class_of;
 use crate::counters::Operation;
 
 /// Why Clerk refuses a user. All of these are one answer to the client; inside, they count differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Refusal {
+pub(crate) enum CredentialRefusal {
     /// The password is wrong, of an account that is there: an attempt that Clerk counts.
     Credentials,
     /// There is no such account, or Clerk doesn't tell that from a wrong password (its enumeration protection).
@@ -24,9 +24,9 @@ pub(crate) enum Refusal {
 
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Meaning {
+pub(crate) enum ErrorClass {
     /// The user is refused.
-    Refused(Refusal),
+    Refused(CredentialRefusal),
     /// The password may be right, but the sign-in can't be finished here.
     ActionRequired,
     /// The password is right and a second factor is due.
@@ -46,7 +46,7 @@ pub(crate) enum Meaning {
     /// Clerk's quota is spent: Clerk has said so.
     RateLimited,
     /// A budget of ours has no room in time.
-    NoTurn,
+    NoPermit,
     /// The instance is set up so that this cannot work.
     Misconfigured,
     /// An answer in Clerk's own form that this crate doesn't know, or that it has no way to act on, such as a captcha:
@@ -54,21 +54,21 @@ pub(crate) enum Meaning {
     Unknown,
     /// An answer came that can't be relied on.
     Untrusted,
-    /// Clerk, or the way to it, is at fault.
+    /// Clerk, or the way to it, is at error.
     Unavailable,
 }
 
-impl Meaning {
+impl ErrorClass {
     /// Whether Clerk has judged the user, and said no: nothing that was let in before may serve on.
-    pub(crate) fn is_verdict(self) -> bool {
+    pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Refused(_) | Self::ActionRequired | Self::SecondFactor)
     }
 }
 
-/// A failed call: its meaning, and what else the answer said that matters.
+/// A failed call: its error class, and what else the answer said that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) meaning: Meaning,
+pub(crate) struct ApiError {
+    pub(crate) class: ErrorClass,
     /// The code that decided, or the sign-in's status; fit for a log.
     pub(crate) code: Option<Box<str>>,
     pub(crate) retry_after: Option<Duration>,
@@ -80,10 +80,10 @@ pub(crate) struct Fault {
     pub(crate) proves_password: bool,
 }
 
-impl Fault {
-    pub(crate) fn new(meaning: Meaning) -> Self {
+impl ApiError {
+    pub(crate) fn new(class: ErrorClass) -> Self {
         Self {
-            meaning,
+            class,
             code: None,
             retry_after: None,
             lockout_warning: false,
@@ -94,40 +94,43 @@ impl Fault {
 
     /// Whether it is a sign of Clerk being away. A 4xx never is: something answered, and said no (rule P4).
     pub(crate) fn is_outage(&self) -> bool {
-        self.meaning == Meaning::Unavailable && !self.client_error
+        self.class == ErrorClass::Unavailable && !self.client_error
     }
 
     pub(crate) fn unavailable(why: &str) -> Self {
-        Self { code: loggable(why), ..Self::new(Meaning::Unavailable) }
+        Self { code: loggable(why), ..Self::new(ErrorClass::Unavailable) }
     }
 
-    pub(crate) fn coded(meaning: Meaning, code: &str) -> Self {
-        Self { code: loggable(code), ..Self::new(meaning) }
+    pub(crate) fn coded(class: ErrorClass, code: &str) -> Self {
+        Self { code: loggable(code), ..Self::new(class) }
     }
 }
 
-/// The meaning of an answer that isn't a success, from its status and the codes of *all* its errors.
-pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> Fault {
+/// The error class of an answer that isn't a success, from its status and the codes of *all* its errors.
+pub(crate) fn read(operation: Operation, status: StatusCode, codes: &[&str]) -> ApiError {
     let lockout_warning = codes.contains(&"account_lockout_warning");
     // The key set and the environment are no user's: nothing about them refuses anybody or ends a session (S4).
     if operation == Operation::Jwks {
-        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
+        return ApiError::coded(ErrorClass::Unavailable, first_or(codes, status.as_str()));
     }
     // Clerk's quota and Clerk's own trouble are told by the status alone; a code can't make them a refusal (S4).
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Fault { lockout_warning, ..Fault::coded(Meaning::RateLimited, first_or(codes, "429")) };
+        return ApiError {
+            lockout_warning,
+            ..ApiError::coded(ErrorClass::RateLimited, first_or(codes, "429"))
+        };
     }
     if !status.is_client_error() || matches!(status.as_u16(), 408 | 425) || codes.is_empty() {
-        return Fault::coded(Meaning::Unavailable, first_or(codes, status.as_str()));
+        return ApiError::coded(ErrorClass::Unavailable, first_or(codes, status.as_str()));
     }
     let decided = codes
         .iter()
-        .filter_map(|code| meaning_of(operation, code).map(|meaning| (weight(meaning), meaning, *code)))
+        .filter_map(|code| class_of(operation, code).map(|class| (weight(class), class, *code)))
         // The first of the heaviest: `max_by_key` would take the last.
         .reduce(|best, next| if next.0 > best.0 { next } else { best });
     match decided {
-        Some((_, meaning, code)) => Fault { lockout_warning, ..Fault::coded(meaning, code) },
-        None => Fault::coded(Meaning::Unknown, first_or(codes, "unknown")),
+        Some((_, class, code)) => ApiError { lockout_warning, ..ApiError::coded(class, code) },
+        None => ApiError::coded(ErrorClass::Unknown, first_or(codes, "unknown")),
     }
 }
 
@@ -143,14 +146,14 @@ fn loggable(code: &str) -> Option<Box<str>> {
 }
 
 /// Of several errors in one answer the weightiest decides: a lock says more than the wrong password beside it.
-fn weight(meaning: Meaning) -> u8 {
-    match meaning {
-        Meaning::RateLimited => 9,
-        Meaning::Misconfigured => 8,
-        Meaning::Refused(Refusal::Locked | Refusal::Barred) => 7,
-        Meaning::Refused(Refusal::NotByPassword) => 6,
-        Meaning::Refused(Refusal::Credentials | Refusal::Unidentified) => 5,
-        Meaning::OrganizationForbidden => 4,
+fn weight(class: ErrorClass) -> u8 {
+    match class {
+        ErrorClass::RateLimited => 9,
+        ErrorClass::Misconfigured => 8,
+        ErrorClass::Refused(CredentialRefusal::Locked | CredentialRefusal::Barred) => 7,
+        ErrorClass::Refused(CredentialRefusal::NotByPassword) => 6,
+        ErrorClass::Refused(CredentialRefusal::Credentials | CredentialRefusal::Unidentified) => 5,
+        ErrorClass::OrganizationForbidden => 4,
         _ => 3,
     }
 }

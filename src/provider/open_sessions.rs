@@ -17,8 +17,8 @@ use super::removals::Removals;
 use crate::clerk_api::fapi::SignedIn;
 use crate::client_token::ClientSlot;
 use crate::clock::ClerkTime;
-use crate::kept::{SessionStore, StoredSession};
 use crate::sessions::Session;
+use crate::store::{SessionStore, StoredSession};
 
 /// A session that ends sooner is replaced.
 const TOO_SHORT: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// See the [module's documentation](self). Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct KeptSessions {
+pub(crate) struct OpenSessions {
     pub(super) store: Arc<dyn SessionStore>,
     /// What the store is being told to forget.
     pub(super) removals: Arc<Removals>,
@@ -38,7 +38,7 @@ pub(crate) struct KeptSessions {
     time: Arc<ClerkTime>,
 }
 
-impl KeptSessions {
+impl OpenSessions {
     pub(crate) fn new(store: Arc<dyn SessionStore>, max_sessions: u64, time: Arc<ClerkTime>) -> Self {
         let clients =
             Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
@@ -48,9 +48,9 @@ impl KeptSessions {
     /// The session of a user that was opened for the organization of this id, or for none.
     pub(super) async fn get(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
         self.removals.settled().await;
-        let kept = self.store.get(user_id, organization).await?;
-        let left = kept.expire_at().duration_since(self.time.now()).unwrap_or_default();
-        (left > TOO_SHORT).then_some(kept)
+        let stored = self.store.get(user_id, organization).await?;
+        let left = stored.expire_at().duration_since(self.time.now()).unwrap_or_default();
+        (left > TOO_SHORT).then_some(stored)
     }
 
     pub(super) async fn keep(&self, signed_in: &SignedIn, organization: Option<&str>) {
@@ -91,7 +91,7 @@ impl KeptSessions {
         let (clients, removal) = (self.clients.clone(), self.removals.begin());
         Box::pin(async move {
             let mut ids = dropped;
-            ids.extend(taken.await.iter().map(|kept| Arc::from(kept.session_id())));
+            ids.extend(taken.await.iter().map(|stored| Arc::from(stored.session_id())));
             ids.iter().for_each(|id| clients.invalidate(&**id));
             drop(removal);
             ids

@@ -20,7 +20,7 @@ pub(super) const DEFAULT_LIMIT: usize = 10_000;
 ///
 /// Synchronous, because a client token belongs to one process: what is shared between processes, or lives far away, can
 /// be no such store. Calls come from the middle of a sign-in, so they return at once. [`MemoryDevices`] is the default,
-/// [`DeviceFile`](crate::DeviceFile) outlives a restart.
+/// [`DeviceFile`](crate::store::DeviceFile) outlives a restart.
 ///
 /// # What an implementation must keep to
 ///
@@ -52,7 +52,7 @@ fn _object_safe(_: &dyn DeviceStore) {}
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use tower_clerk::KnownDevice;
+/// use tower_clerk::store::KnownDevice;
 ///
 /// let device = KnownDevice::new("user_1", "a secret", SystemTime::now());
 /// assert_eq!(device.client_token(), "a secret");
@@ -115,7 +115,7 @@ impl fmt::Debug for KnownDevice {
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use tower_clerk::{DeviceStore, KnownDevice, MemoryDevices};
+/// use tower_clerk::store::{DeviceStore, KnownDevice, MemoryDevices};
 ///
 /// let devices = MemoryDevices::default();
 /// devices.put("ada@example.com", KnownDevice::new("user_1", "a secret", SystemTime::now()));

@@ -40,7 +40,7 @@ impl Journal {
             return Err(io::Error::other("another file has taken its place"));
         }
         fs::rename(beside, &self.path)?;
-        place::settle(&self.path);
+        place::commit(&self.path);
         // Closing the old one lets go of it.
         (self.file, self.body, self.end, self.lines) = (file, body, end, lines);
         Ok(())

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Attempt, SignIns};
-use crate::clerk_api::{Fault, Meaning};
-use crate::engine::verdict;
+use crate::clerk_api::{ApiError, ErrorClass};
+use crate::engine::rejections;
 use crate::key::CredentialKey;
 use crate::limits::Repeats;
 use crate::rejection::Rejection;
@@ -15,30 +15,30 @@ const MISCONFIGURED_FOR: Duration = Duration::from_secs(10);
 
 impl SignIns {
     /// What a failed sign-in means for this credential, and for all others.
-    pub(super) fn judge(&self, attempt: &Attempt, fault: &Fault) -> Rejection {
-        let rejection = verdict::of_fault(fault);
-        match fault.meaning {
-            meaning if meaning.is_verdict() || meaning == Meaning::DeviceNotTrusted => {
-                if meaning == Meaning::DeviceNotTrusted
-                    && self.notices.is_due("device_not_trusted", self.clock.now())
+    pub(super) fn on_failure(&self, attempt: &Attempt, error: &ApiError) -> Rejection {
+        let rejection = rejections::from_api_error(error);
+        match error.class {
+            class if class.is_final() || class == ErrorClass::DeviceNotTrusted => {
+                if class == ErrorClass::DeviceNotTrusted
+                    && self.warnings.is_due("device_not_trusted", self.clock.now())
                 {
-                    tracing::warn!("{}", verdict::DEVICE_ADVICE);
+                    tracing::warn!("{}", rejections::DEVICE_ADVICE);
                 }
-                self.proven.forget(&attempt.key);
+                self.trusted.forget(&attempt.key);
                 self.remember(attempt.key, &rejection, Repeats::Lengthen);
             }
-            Meaning::Unknown => {
-                self.warn_of_unknown(fault);
+            ErrorClass::Unknown => {
+                self.warn_of_unknown(error);
                 // Asked again sooner, it would be told the same from memory.
                 let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
                 self.remember(attempt.key, &rejection, Repeats::Same);
                 return rejection;
             }
-            Meaning::Misconfigured => {
+            ErrorClass::Misconfigured => {
                 tracing::error!(
-                    code = fault.code.as_deref(),
+                    code = error.code.as_deref(),
                     "sign-ins cannot work: {}",
-                    verdict::advice(fault)
+                    rejections::advice(error)
                 );
                 let until = self.clock.now() + MISCONFIGURED_FOR;
                 *lock(&self.misconfigured) = Some((until, rejection.clone()));
@@ -49,10 +49,10 @@ impl SignIns {
     }
 
     /// Warns of an answer that this version cannot act on, once a minute for each code (rule S3).
-    pub(crate) fn warn_of_unknown(&self, fault: &Fault) {
-        if self.notices.is_due(fault.code.as_deref().unwrap_or_default(), self.clock.now()) {
+    pub(crate) fn warn_of_unknown(&self, error: &ApiError) {
+        if self.warnings.is_due(error.code.as_deref().unwrap_or_default(), self.clock.now()) {
             tracing::warn!(
-                code = fault.code.as_deref(),
+                code = error.code.as_deref(),
                 "Clerk answered with something that this version cannot act on"
             );
         }
