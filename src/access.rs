@@ -13,13 +13,13 @@ use crate::scope::{OrganizationName, Scope, TemplateName};
 /// use std::time::Duration;
 /// use tower_clerk::Access;
 ///
-/// let access = Access::new().organization("acme").min_token_life(Duration::from_secs(20));
+/// let access = Access::new().organization("acme").min_token_lifetime(Duration::from_secs(20));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Access {
     pub(crate) scope: Scope,
-    pub(crate) min_token_life: Option<Duration>,
+    pub(crate) min_token_lifetime: Option<Duration>,
 }
 
 impl Access {
@@ -57,8 +57,8 @@ impl Access {
     /// If Clerk's tokens live shorter than this, the answer is
     /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
     #[must_use]
-    pub fn min_token_life(mut self, life: Duration) -> Self {
-        self.min_token_life = Some(life);
+    pub fn min_token_lifetime(mut self, life: Duration) -> Self {
+        self.min_token_lifetime = Some(life);
         self
     }
 }

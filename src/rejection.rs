@@ -252,6 +252,27 @@ impl StdError for Rejection {}
 mod tests {
     use super::*;
 
+    /// The table of `docs/rules.md`.
+    #[test]
+    fn a9_each_kind_has_the_status_and_the_code_that_clients_know() {
+        let table = [
+            (401, "credentials_missing"),
+            (401, "credentials_malformed"),
+            (401, "credentials_rejected"),
+            (403, "account_action_required"),
+            (403, "second_factor_required"),
+            (403, "organization_forbidden"),
+            (403, "forbidden"),
+            (429, "throttled"),
+            (503, "upstream_rate_limited"),
+            (503, "upstream_unavailable"),
+            (500, "misconfigured"),
+            (500, "internal"),
+        ];
+        let kinds = RejectionKind::ALL.iter().map(|kind| (kind.status().as_u16(), kind.code()));
+        assert_eq!(kinds.collect::<Vec<_>>(), table);
+    }
+
     #[test]
     fn codes_are_distinct_and_only_a_401_challenges() {
         let mut codes: Vec<_> = RejectionKind::ALL.iter().map(|kind| kind.code()).collect();

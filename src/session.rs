@@ -74,7 +74,7 @@ impl ClerkSession {
     /// Returns the JWT, to send on to services that verify Clerk's tokens themselves.
     ///
     /// It authenticates the user until [`expires_at`](Self::expires_at), so keep it out of logs. It has at least
-    /// [`min_token_life`](crate::ClerkBasicAuthLayer::min_token_life) left when the request reaches the handler: 10 s
+    /// [`min_token_lifetime`](crate::ClerkBasicAuthLayer::min_token_lifetime) left when the request reaches the handler: 10 s
     /// by default, or a fifth of its whole life if that is less.
     #[must_use]
     pub fn token(&self) -> &str {

@@ -146,7 +146,7 @@ async fn ask_in_every_way(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
         plain().organization("globex").unwrap().authorization_header(AuthorizationHeader::Keep),
         plain().template("partner").unwrap().authorization_header(AuthorizationHeader::Bearer),
         plain().template("missing").unwrap().optional(),
-        plain().min_token_life(Duration::from_secs(3_600)),
+        plain().min_token_lifetime(Duration::from_secs(3_600)),
         plain().form_encoded_credentials(),
     ];
     for layer in layers {
@@ -347,4 +347,76 @@ async fn c6_malformed_credentials_are_not_shown_either() {
         see(&secrets, &ask(&layer, with_authorization(field)).await);
     }
     secrets.check_log();
+}
+
+/// A password that stands in clear nowhere in this program: its encoded beginning, and the part that it repeats, encoded and
+/// with all bits flipped. It is long, so that a buffer which was given back without being wiped still has some of it.
+#[cfg(target_os = "linux")]
+const SEALED: (&str, &str, [u8; 21]) = (
+    "amFuZUBleGFtcGxlLmNvbTp4",
+    "THE3dlh3MlJ0WjltS3A0czhKZDNR",
+    *b"\xb3\x8e\xc8\x89\xa7\x88\xcd\xad\x8b\xa5\xc6\x92\xb4\x8f\xcb\x8c\xc7\xb5\x9b\xcc\xae",
+);
+
+/// Whether the password is anywhere in this process's memory. The reader's own buffer is flipped as soon as it is read.
+#[cfg(target_os = "linux")]
+fn is_in_memory(flipped: &[u8]) -> bool {
+    use std::os::unix::fs::FileExt as _;
+
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut part = vec![0; 1 << 20];
+    for map in maps.lines().filter(|map| map.contains(" rw")) {
+        let (start, end) = map.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [mut at, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        while at < end {
+            let most = part.len().min(usize::try_from(end - at).unwrap());
+            // Another test may have given the memory back meanwhile.
+            let Ok(read @ 1..) = memory.read_at(&mut part[..most], at) else { break };
+            part[..read].iter_mut().for_each(|byte| *byte = !*byte);
+            if part[..read].windows(flipped.len()).any(|window| window == flipped) {
+                return true;
+            }
+            // What lies across the end of this part is at the start of the next one.
+            let next = if read == most && most == part.len() { read - flipped.len() } else { read };
+            at += next as u64;
+        }
+    }
+    false
+}
+
+/// Shows the stand-in another password, which it has in its memory.
+#[cfg(target_os = "linux")]
+struct Swapping(FakeClerk);
+
+#[cfg(target_os = "linux")]
+impl Transport for Swapping {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        let is_sign_in = request.uri().path().ends_with("/sign_ins");
+        self.0.send(request.map(|body| match is_sign_in {
+            true => Bytes::from("strategy=password&identifier=jane&password=correct+horse+battery+staple"),
+            false => body,
+        }))
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn c6_no_copy_of_a_password_is_left_in_memory_after_its_exchange() {
+    let (beginning, part, flipped) = SEALED;
+    let field = format!("Basic {beginning}{}", part.repeat(230));
+    let clock = Clock::system();
+    let fake = FakeClerk::builder().clock(clock).build();
+    let builder = Clerk::builder(fake.fapi_url()).transport(Swapping(fake.clone())).clock(clock);
+    let layer = ClerkBasicAuthLayer::new(builder.build().unwrap());
+    for layer in [layer.clone(), layer.form_encoded_credentials()] {
+        for _ in 0..2 {
+            assert_eq!(ask(&layer, with_authorization(&field)).await.status(), 200);
+        }
+    }
+    settle().await;
+    assert!(!is_in_memory(&flipped), "a copy of the password is left");
+    let found = std::hint::black_box(flipped.map(|byte| !byte).to_vec());
+    assert!(is_in_memory(&flipped), "a copy would have been found");
+    drop(found);
 }

@@ -64,9 +64,9 @@ impl Clerk {
 
     /// Proves the password of a live proof again, in a sign-in flight of its credential. The session keeps serving
     /// requests in the meantime.
-    pub(crate) fn renew_proof(&self, proof: Arc<Proof>, credentials: Credentials) {
+    pub(crate) fn renew_proof(&self, proof: &Arc<Proof>, credentials: Credentials) {
         let key = proof.key;
-        let renewed = Arc::clone(&proof);
+        let renewed = Arc::clone(proof);
         let join = self.0.sign_in_flights.join(
             key,
             Priority::Background,

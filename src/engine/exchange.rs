@@ -22,8 +22,8 @@ use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
 use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, TokenRefusal};
 
-const TOO_SHORT_LIVED: &str = "the lifetime of the tokens that Clerk issues is shorter than min_token_life: lower \
-                               min_token_life, or raise the token lifetime in Clerk's dashboard";
+const TOO_SHORT_LIVED: &str = "the lifetime of the tokens that Clerk issues is shorter than min_token_lifetime: lower \
+                               min_token_lifetime, or raise the token lifetime in Clerk's dashboard";
 
 impl Clerk {
     /// Exchanges credentials at Clerk for a session, and counts the outcome.
@@ -113,7 +113,7 @@ impl Clerk {
     ) {
         // A client that calls less often than its token expires never hits the cache, so its proof is renewed here.
         if proof.renewal.is_open(now) && proof.renewal.pass(now) {
-            self.renew_proof(Arc::clone(proof), attempt.credentials.clone());
+            self.renew_proof(proof, attempt.credentials.clone());
         }
         // Each mint keeps its own token warm; a token that came with the sign-in has none to do so.
         if how == Outcome::SignedIn
@@ -248,7 +248,7 @@ impl Inner {
     }
 
     fn too_short_lived(&self) -> MintError {
-        if self.sign_ins.warnings.is_due("min_token_life", self.clock.now()) {
+        if self.sign_ins.warnings.is_due("min_token_lifetime", self.clock.now()) {
             tracing::error!("{TOO_SHORT_LIVED}");
         }
         MintError::Misconfigured(TOO_SHORT_LIVED)

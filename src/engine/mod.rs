@@ -116,7 +116,7 @@ impl Clerk {
             return self.exchange(key, credentials.clone(), None, access).await;
         };
         if let Some(due) = held.proof_due {
-            self.renew_proof(due, credentials.clone());
+            self.renew_proof(&due, credentials.clone());
         }
         Ok(held.session)
     }

@@ -47,6 +47,7 @@ impl VerificationKeys {
         self.0.iter().any(|(kid, key)| others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -199,8 +199,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Raise it for a service that passes the token on, or that works for longer than 10 s before it uses the token. If
     /// Clerk's tokens live shorter than this, requests are answered 500
     /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
-    pub fn min_token_life(self, life: Duration) -> Self {
-        self.with(|policy| policy.access.min_token_life = Some(life))
+    pub fn min_token_lifetime(self, life: Duration) -> Self {
+        self.with(|policy| policy.access.min_token_lifetime = Some(life))
     }
 
     /// Sets which `Authorization` field the inner service sees: none by default.

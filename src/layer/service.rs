@@ -107,7 +107,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
             if let Some(live) = held.proof_due
                 && let Ok(credentials) = token.decode(policy.decoding)
             {
-                self.clerk.renew_proof(live, credentials);
+                self.clerk.renew_proof(&live, credentials);
             }
             self.pass(request, held.session);
             return Decision::Pass;

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn d3_a_subscriber_may_read_the_circuit() {
+    fn p4_a_subscriber_may_read_the_circuit() {
         let (done, wait) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let circuit = Arc::new(Circuit::default());

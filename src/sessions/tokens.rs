@@ -72,7 +72,7 @@ impl HeldToken {
     /// The life that a token with the lifetime `life` must have left: as much as the access asks for, by default the
     /// smaller of 10 s and a fifth of `life`.
     pub(crate) fn least_life(life: Duration, access: &Access) -> Duration {
-        access.min_token_life.unwrap_or_else(|| MIN_TOKEN_LIFE.min(life / 5))
+        access.min_token_lifetime.unwrap_or_else(|| MIN_TOKEN_LIFE.min(life / 5))
     }
 
     pub(crate) fn freshness(&self, access: &Access, now: Instant) -> Freshness {

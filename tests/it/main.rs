@@ -14,6 +14,7 @@ mod foreign_types;
 mod http;
 mod load;
 mod observe;
+mod rules;
 mod sessions;
 mod sign_in;
 mod testing;

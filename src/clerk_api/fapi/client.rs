@@ -224,3 +224,24 @@ pub(super) fn token_update(headers: &HeaderMap) -> TokenUpdate {
         Some(token) => TokenUpdate::New(ClientToken::new(token)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn s1_an_answer_keeps_the_client_token_or_replaces_it_or_says_that_the_client_is_gone() {
+        let update = |token: Option<&'static str>| {
+            let field = token.map(|token| (AUTHORIZATION, HeaderValue::from_static(token)));
+            token_update(&HeaderMap::from_iter(field))
+        };
+        assert!(matches!(update(None), TokenUpdate::Same));
+        for empty in ["", " "] {
+            assert!(matches!(update(Some(empty)), TokenUpdate::Gone), "{empty:?}");
+        }
+        let TokenUpdate::New(token) = update(Some("as it stands")) else { panic!("a token") };
+        assert_eq!(token.header().unwrap(), "as it stands");
+    }
+}

@@ -172,3 +172,51 @@ impl wire::SignIn {
         ApiError { proves_password, ..ApiError::coded(class, &self.status) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn s3_of_unfinished_sign_ins_only_one_that_waits_for_a_known_device_proves_the_password() {
+        let proves = |sign_in: Value| {
+            let sign_in: wire::SignIn = serde_json::from_value(sign_in).unwrap();
+            sign_in.error().proves_password
+        };
+        let verified = json!({ "status": "verified" });
+        for status in [
+            "needs_client_trust",
+            "needs_new_password",
+            "needs_protect_check",
+            "needs_second_factor",
+            "needs_first_factor",
+            "needs_identifier",
+            "abandoned",
+            "of_tomorrow",
+        ] {
+            let sign_in = json!({ "status": status, "first_factor_verification": verified });
+            assert_eq!(proves(sign_in), status == "needs_client_trust", "{status}");
+        }
+        for verification in [json!(null), json!({ "status": null }), json!({ "status": "unverified" })] {
+            let sign_in =
+                json!({ "status": "needs_client_trust", "first_factor_verification": verification });
+            assert!(!proves(sign_in), "{verification}");
+        }
+        let legacy = |trust: &str, factors: &[&str]| {
+            let factors: Vec<Value> =
+                factors.iter().map(|strategy| json!({ "strategy": strategy })).collect();
+            proves(json!({
+                "status": "needs_second_factor",
+                "client_trust_state": trust,
+                "supported_second_factors": factors,
+            }))
+        };
+        assert!(legacy("new", &["email_code"]));
+        assert!(!legacy("known", &["email_code"]));
+        for factor in ["totp", "backup_code"] {
+            assert!(!legacy("new", &["email_code", factor]), "{factor}");
+        }
+    }
+}

@@ -119,7 +119,7 @@ fn poll_on(runtime: &Runtime, call: &mut Call, mut polls: usize) {
 }
 
 #[test]
-fn d3_a_task_dropped_inside_spawn_does_not_deadlock() {
+fn p1_a_task_dropped_inside_spawn_does_not_deadlock() {
     for_both(|calls| {
         let closed = runtime().handle().clone();
         let entered = closed.enter();
@@ -130,7 +130,7 @@ fn d3_a_task_dropped_inside_spawn_does_not_deadlock() {
 }
 
 #[test]
-fn d3_a_call_on_a_runtime_that_shuts_down_does_not_deadlock() {
+fn p1_a_call_on_a_runtime_that_shuts_down_does_not_deadlock() {
     for_both(|calls| {
         let closing = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         let (begun, begin) = mpsc::channel();
@@ -153,7 +153,7 @@ fn d3_a_call_on_a_runtime_that_shuts_down_does_not_deadlock() {
 }
 
 #[test]
-fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_deadlock() {
+fn p1_a_call_without_a_runtime_gets_no_permit_and_does_not_deadlock() {
     for_both(|calls| {
         let polled = poll_once(&mut calls.call());
         assert_eq!(polled, Poll::Ready(false));
@@ -162,7 +162,7 @@ fn d3_a_call_without_a_runtime_gets_no_permit_and_does_not_deadlock() {
 }
 
 #[test]
-fn d3_a_free_permit_needs_no_runtime() {
+fn p1_a_free_permit_needs_no_runtime() {
     for_both(|calls| {
         thread::sleep(2 * WINDOW);
         let polled = poll_once(&mut calls.call());
@@ -172,7 +172,7 @@ fn d3_a_free_permit_needs_no_runtime() {
 
 /// The runtime ends before the task runs, or while it waits for the end of the window.
 #[test]
-fn d3_the_limit_works_on_a_new_runtime_after_the_old_one_ends() {
+fn p1_the_limit_works_on_a_new_runtime_after_the_old_one_ends() {
     for_both(|calls| {
         for polls in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
@@ -186,7 +186,7 @@ fn d3_the_limit_works_on_a_new_runtime_after_the_old_one_ends() {
 
 /// While a sign-in is under way, the task waits only for that to finish.
 #[test]
-fn d3_the_limit_works_after_its_runtime_ends_while_a_sign_in_is_under_way() {
+fn p1_the_limit_works_after_its_runtime_ends_while_a_sign_in_is_under_way() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((1, WINDOW)), wait: 3 * BOUND, queue: 1024 };
@@ -214,7 +214,7 @@ fn d3_the_limit_works_after_its_runtime_ends_while_a_sign_in_is_under_way() {
 }
 
 #[test]
-fn d3_a_waiting_call_takes_over_from_a_runtime_that_ends() {
+fn p1_a_waiting_call_takes_over_from_a_runtime_that_ends() {
     for_both(|calls| {
         for polls in 1..4 {
             let (ending, mut call) = (runtime(), calls.call());
@@ -232,7 +232,7 @@ fn d3_a_waiting_call_takes_over_from_a_runtime_that_ends() {
 }
 
 #[test]
-fn d3_calls_get_their_permits_while_runtimes_come_and_go() {
+fn p1_calls_get_their_permits_while_runtimes_come_and_go() {
     for_both(|calls| {
         let threads: Vec<_> = (0..4)
             .map(|at| {
@@ -275,7 +275,7 @@ fn on_wake(hook: impl FnOnce() + Send + 'static) -> Waker {
 }
 
 #[test]
-fn d3_a_waker_may_call_the_limiter() {
+fn p1_a_waker_may_call_the_limiter() {
     for_both(|calls| {
         let (woken, wakes) = mpsc::channel();
         let reads_waiting = || {
@@ -299,7 +299,7 @@ fn d3_a_waker_may_call_the_limiter() {
 }
 
 #[test]
-fn d3_an_undelivered_permit_goes_to_the_next_request() {
+fn p1_an_undelivered_permit_goes_to_the_next_request() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let budget = Budget { sign_ins: Some((2, WINDOW)), wait: 3 * BOUND, queue: 1024 };

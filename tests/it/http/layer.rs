@@ -1,15 +1,18 @@
-//! What the layer does to requests and responses (rules A1-A3, A5-A7).
+//! What the layer does to requests and responses (rules C2, A1-A3, A5-A7).
 
 use std::convert::Infallible;
 
 use crate::common::{
     BOB, JANE, Seen, World, ask, authorization, basic, code, rejection, session, with_authorization,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::error::MalformedReason;
 use tower_clerk::layer::RejectionResponse;
 use tower_clerk::testing::Endpoint;
 use tower_clerk::{Anonymous, AuthorizationHeader, ClerkSession, Rejection, RejectionKind};
@@ -64,6 +67,23 @@ async fn a3_no_request_turns_a_rejection_into_a_success() {
         let mut request = basic((JANE.0, "wrong"));
         request.headers_mut().insert("content-type", content_type.parse().unwrap());
         assert_eq!(ask(&world.layer(), request).await.status(), 401);
+    }
+}
+
+/// Who sends Latin-1 for UTF-8 cannot tell it from a wrong password in any other way.
+#[tokio::test(start_paused = true)]
+async fn c2_the_answer_to_malformed_credentials_says_what_is_wrong_with_them() {
+    let layer = World::new().layer().problem_json();
+    for (pair, reason) in [
+        (&b"jane:p\xe4ssword"[..], MalformedReason::NotUtf8),
+        (b"jane", MalformedReason::NoColon),
+        (b"jane:\x07", MalformedReason::ControlCharacter),
+    ] {
+        let field = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        let response = ask(&layer, with_authorization(&field)).await;
+        let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
+        let told = [&body["code"], &body["detail"]].map(|field| field.as_str().unwrap_or_default());
+        assert_eq!(told, ["credentials_malformed", reason.as_str()]);
     }
 }
 

@@ -125,6 +125,34 @@ async fn s1_a_redirect_is_not_followed_wherever_it_leads() {
 }
 
 #[tokio::test]
+async fn s1_cookies_are_neither_kept_nor_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nset-cookie: __client=kept; Path=/\r\n\
+                          content-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let mut request = Vec::new();
+            _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut request).await;
+            requests.push(String::from_utf8(request).unwrap().to_lowercase());
+        }
+        requests
+    });
+    let clerk = Clerk::builder(url).unlimited_sign_ins().build().unwrap();
+    for _ in 0..2 {
+        let response = ask(&ClerkBasicAuthLayer::new(clerk.clone()), basic(JANE)).await;
+        assert_eq!(code(&response), "upstream_unavailable");
+    }
+    for request in requests.await.unwrap() {
+        assert!(request.starts_with("post /v1/client/sign_ins"), "{request}");
+        assert!(!request.contains("cookie"), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn s4_a_clerk_that_is_not_there_is_a_503_and_its_return_is_noticed() {
     let (fake, server, layer) = on_a_socket(|engine| engine).await;
     let address = server.addr();

@@ -216,6 +216,42 @@ async fn hyper_on_a_socket_answers_over_one_kept_connection() {
     assert_eq!(fake.count(Endpoint::SignIns), 2);
 }
 
+#[tokio::test]
+async fn a7_an_upgraded_connection_is_authenticated_once_at_its_start() {
+    let world = World::new();
+    let service = ServiceBuilder::new().layer(world.layer()).service(service_fn(
+        |request: Request<Incoming>| async move {
+            tokio::spawn(async move {
+                let upgraded = TokioIo::new(hyper::upgrade::on(request).await.unwrap());
+                let (mut read, mut write) = tokio::io::split(upgraded);
+                tokio::io::copy(&mut read, &mut write).await
+            });
+            let switching = Response::builder().status(101).header("connection", "upgrade");
+            Ok::<_, Infallible>(switching.header("upgrade", "echo").body(Full::<Bytes>::default()).unwrap())
+        },
+    ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = hyper::service::service_fn(move |request| service.clone().oneshot(request));
+        let connection = hyper::server::conn::http1::Builder::new();
+        connection.serve_connection(TokioIo::new(stream), service).with_upgrades().await
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n";
+    let answer = raw(&mut stream, &format!("{upgrade}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let answer = raw(&mut stream, &format!("{upgrade}authorization: {}\r\n\r\n", authorization(JANE))).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    world.clerk.revoke_user(world.fake.sessions()[0].user_id());
+    stream.write_all(b"still here").await.unwrap();
+    let mut echoed = [0; 10];
+    stream.read_exact(&mut echoed).await.unwrap();
+    assert_eq!(&echoed, b"still here");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_with_a_body_of_bytes_is_passed_on_untouched() {
     let world = World::new();

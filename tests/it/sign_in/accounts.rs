@@ -176,7 +176,7 @@ async fn device_trust_shown_in_its_legacy_form_is_the_same_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_cannot_work_is_misconfigured_for_everybody_for_ten_seconds() {
+async fn k11_an_instance_that_cannot_work_is_misconfigured_for_everybody_for_ten_seconds() {
     let world = World::with(|fake| fake.native_api(false), |engine| engine);
     check(&problem(&world, JANE).await, 500, "misconfigured", false);
     let calls = world.fake.count(Endpoint::Any);
@@ -191,7 +191,7 @@ async fn an_instance_that_cannot_work_is_misconfigured_for_everybody_for_ten_sec
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_put_right_is_let_in_once_its_refusal_is_forgotten() {
+async fn k11_an_account_put_right_is_let_in_once_its_refusal_is_forgotten() {
     let world = patient(|fake| fake);
     for pair in [MFA, EXPIRED, BANNED, LOCKED] {
         assert_ne!(world.get(pair).await.status(), 200);

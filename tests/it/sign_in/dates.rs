@@ -13,6 +13,7 @@ use tower_clerk::{Clerk, ClerkBuilder, Credentials};
 use crate::common::{BOB, JANE, Pair, World, code};
 
 const NEWDEVICE: Pair = ("newdevice@example.com", "trust me on a device");
+const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What becomes of the answer to a POST.
@@ -111,4 +112,27 @@ async fn k2_one_wrong_date_throws_no_kept_session_away() {
         *proxy.next.lock().unwrap() = Some(Change::Date(world.clock.wall() + 8 * DAY));
     }
     assert_eq!((world.fake.live_sessions(), world.fake.count(Endpoint::SignIns)), (1, 1));
+}
+
+/// A token of now is judged by the `Date` of its answer, give or take five seconds, and by the wall clock, give or take a
+/// minute, where there is no such field.
+#[tokio::test(start_paused = true)]
+async fn s9_a_token_may_be_five_seconds_off_by_clerks_date_and_sixty_by_the_wall_clock() {
+    for (behind, status) in [(5, 200), (6, 503)] {
+        let (world, proxy) = world(|engine, _| engine);
+        *proxy.always.lock().unwrap() = Some(Change::Date(world.clock.wall() - behind * SECOND));
+        assert_eq!(world.get(JANE).await.status(), status, "Clerk's date is {behind} s behind its tokens");
+    }
+    for (behind, status) in [(60, 200), (61, 503)] {
+        let (world, proxy) = world(|engine, _| engine);
+        let clock = Clock::starting_at(world.clock.wall() - behind * SECOND);
+        let engine = Clerk::builder(world.fake.fapi_url()).transport(proxy.clone()).clock(clock);
+        let world = World { clerk: engine.build().unwrap(), ..world };
+        *proxy.always.lock().unwrap() = Some(Change::NoDate);
+        assert_eq!(
+            world.get(JANE).await.status(),
+            status,
+            "the wall clock is {behind} s behind Clerk's tokens"
+        );
+    }
 }

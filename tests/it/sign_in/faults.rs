@@ -81,6 +81,23 @@ async fn s4_every_fault_of_a_sign_in_is_a_503_in_time_and_over_with_the_next_req
 }
 
 #[tokio::test(start_paused = true)]
+async fn s4_a_fault_is_counted_as_no_failed_attempt() {
+    let world = World::unlimited();
+    for fault in faults() {
+        let what = format!("{fault:?}");
+        world.fake.script_always(Endpoint::SignIns, fault);
+        // Clerk itself has no failure to count, or it would lock the account.
+        for _ in 0..4 {
+            check_fault(&world.get(JANE).await, &what);
+            tokio::time::sleep(Duration::from_secs(61)).await;
+        }
+        world.fake.clear_script(Endpoint::SignIns);
+        assert_eq!(world.clerk.stats().attempts, 0, "{what}");
+    }
+    assert_eq!(world.get(JANE).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s4_every_fault_of_a_mint_is_a_503_in_time_and_leaves_the_session_alone() {
     for (endpoint, organization) in
         [(Endpoint::Tokens, "acme"), (Endpoint::Touch, "late"), (Endpoint::TemplateTokens, "")]

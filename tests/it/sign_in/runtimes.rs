@@ -75,7 +75,7 @@ fn credentials((identifier, password): Pair) -> Credentials {
 
 /// The first that waits for a turn to sign in starts the task that gives turns.
 #[test]
-fn a_runtime_ends_while_a_sign_in_joins_the_queue() {
+fn p1_a_runtime_ends_while_a_sign_in_joins_the_queue() {
     let ended = ends(|runtime, point| {
         let clock = Clock::system();
         let fake = FakeClerk::builder().clock(clock).build();
@@ -94,7 +94,7 @@ fn a_runtime_ends_while_a_sign_in_joins_the_queue() {
 
 /// The first that waits for a call to the Backend API starts the task that gives these turns.
 #[test]
-fn a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
+fn p1_a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
     let ended = ends(|runtime, point| {
         let point = Mutex::new(Some(point));
         let store = SharedSessions::before_each_look(move || {

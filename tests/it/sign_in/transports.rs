@@ -1,13 +1,15 @@
-//! Transports that fail, or bring too much (rules S5, S6).
+//! Transports that fail, or bring too much (rules S1, S5, S6).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::faults::check_fault;
 use crate::common::{JANE, World, ask, basic};
 use bytes::Bytes;
-use http::Request;
-use tower_clerk::testing::FakeClerk;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request};
+use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
 use tower_clerk::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
@@ -50,6 +52,48 @@ async fn s5_only_what_did_not_reach_clerk_is_tried_again_and_only_once() {
         assert_eq!(tried.load(Ordering::SeqCst), tries + usize::from(status == 200), "{times} {connect}");
         assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
     }
+}
+
+/// Puts a client token into each answer that is an error.
+struct ForeignToken(FakeClerk);
+
+const FOREIGN: &str = "the token of another client";
+
+impl Transport for ForeignToken {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let mut response = self.0.send(request).await?;
+            if !response.status().is_success() {
+                response.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static(FOREIGN));
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s1_the_client_token_of_an_error_answer_is_dropped() {
+    let world = World::new();
+    let clerk = Clerk::builder(world.fake.fapi_url())
+        .transport(ForeignToken(world.fake.clone()))
+        .clock(world.clock)
+        .build();
+    let world = World { clerk: clerk.unwrap(), ..world };
+    assert_eq!(world.get(JANE).await.status(), 200);
+    for fault in [
+        Fault::Status(503),
+        Fault::StatusWithCode(422, "a_code_of_tomorrow".to_owned()),
+        Fault::StatusWithCode(404, "organization_not_found_or_unauthorized".to_owned()),
+    ] {
+        world.fake.script(Endpoint::Tokens, fault.clone());
+        assert_ne!(world.get_for(JANE, "acme").await.status(), 200, "{fault:?}");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(world.get_for(JANE, "acme").await.status(), 200, "{fault:?}");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    let sent = world.fake.requests();
+    assert!(sent.iter().all(|request| request.header("authorization") != Some(FOREIGN)));
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
 /// A transport that doesn't keep to the bound.

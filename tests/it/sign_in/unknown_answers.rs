@@ -1,4 +1,4 @@
-//! Answers that mean nothing to this version, and other refusals that are no failure of Clerk's (rules S3, P4).
+//! Answers that mean nothing to this version, and other refusals that are no failure of Clerk's (rules S2, S3, P4).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::common::{BOB, CAROL, JANE, World, code, logged};
 use bytes::Bytes;
 use http::Request;
+use serde_json::{Value, json};
 use tower_clerk::Clerk;
 use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
@@ -27,9 +28,9 @@ impl Transport for OfTomorrow {
             if !is_sign_in || !self.on.load(Ordering::SeqCst) {
                 return Ok(response);
             }
-            let mut body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            let mut body: Value = serde_json::from_slice(response.body()).unwrap();
             body["response"]["status"] = "needs_something_of_tomorrow".into();
-            body["response"]["created_session_id"] = serde_json::Value::Null;
+            body["response"]["created_session_id"] = Value::Null;
             Ok(response.map(|_| Bytes::from(body.to_string())))
         })
     }
@@ -77,6 +78,98 @@ async fn s3_what_nobody_knows_is_the_credentials_own_trouble() {
         for pair in [JANE, BOB, CAROL] {
             assert_eq!(world.get(pair).await.status(), 200, "{what}: no failure was counted");
         }
+    }
+}
+
+/// A proof is due while Clerk answers what nobody knows: the session at hand serves on to the end of its proof.
+#[tokio::test(start_paused = true)]
+async fn s3_what_nobody_knows_ends_no_session_whose_proof_is_due() {
+    let ttl = Duration::from_secs(900);
+    let world = World::with(|fake| fake, |engine| engine.session_ttl(ttl));
+    assert_eq!(world.get(JANE).await.status(), 200);
+    world.fake.script_always(Endpoint::SignIns, Fault::StatusWithCode(401, "requires_captcha".to_owned()));
+    tokio::time::sleep(ttl.mul_f64(0.8)).await;
+    for _ in 0..12 {
+        assert_eq!(world.get(JANE).await.status(), 200);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert!(world.fake.count(Endpoint::SignIns) > 1, "the proof was to be renewed");
+    assert_eq!(world.fake.live_sessions(), 1);
+}
+
+/// Changes the bodies of answers.
+struct Changed<F> {
+    fake: FakeClerk,
+    change: F,
+}
+
+impl<F: Fn(&str, &mut Value) + Send + Sync + 'static> Transport for Changed<F> {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            let response = self.fake.send(request).await?;
+            let mut body: Value = serde_json::from_slice(response.body()).unwrap();
+            (self.change)(&path, &mut body);
+            Ok(response.map(|_| Bytes::from(body.to_string())))
+        })
+    }
+}
+
+fn changed(change: impl Fn(&str, &mut Value) + Send + Sync + 'static) -> World {
+    let world = World::unlimited();
+    let transport = Changed { fake: world.fake.clone(), change };
+    let clerk = Clerk::builder(world.fake.fapi_url()).transport(transport).clock(world.clock);
+    World { clerk: clerk.unlimited_sign_ins().build().unwrap(), ..world }
+}
+
+/// Gives each object a field that nobody knows, and each field of these names a value that nobody knows.
+fn of_tomorrow(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(of_tomorrow),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(of_tomorrow);
+            for name in ["object", "strategy", "role", "client_trust_state"] {
+                if let Some(field) = fields.get_mut(name) {
+                    *field = "of_tomorrow".into();
+                }
+            }
+            fields.insert("of_tomorrow".to_owned(), json!({ "a": [1, null] }));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_unknown_fields_and_values_are_tolerated() {
+    let world = changed(|_, body| of_tomorrow(body));
+    for organization in ["acme", "globex"] {
+        assert_eq!(world.get_for(JANE, organization).await.status(), 200);
+    }
+    assert_eq!(world.get(BOB).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_a_missing_field_that_is_needed_is_a_fault_and_no_refusal() {
+    for (object, field) in [
+        ("", "response"),
+        ("/response", "status"),
+        ("/response", "created_session_id"),
+        ("", "client"),
+        ("/client", "sessions"),
+        ("/client/sessions/0", "id"),
+        ("/client/sessions/0", "status"),
+        ("/client/sessions/0", "user"),
+        ("/client/sessions/0/user", "id"),
+    ] {
+        let world = changed(move |path, body| {
+            if path == "/v1/client/sign_ins" {
+                let object = body.pointer_mut(object).unwrap().as_object_mut().unwrap();
+                assert!(object.remove(field).is_some(), "the stand-in sends {field}");
+            }
+        });
+        let response = world.get(JANE).await;
+        super::faults::check_fault(&response, &format!("{object}/{field}"));
+        assert_eq!(world.clerk.stats().attempts, 0);
     }
 }
 

@@ -1,9 +1,15 @@
 //! The instance's keys: rotation, outages, and that nobody waits for a slow key set who needn't (rule S9).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, settle};
-use tower_clerk::testing::{Endpoint, Fault, TokenFlaw};
+use bytes::Bytes;
+use http::{Request, Response};
+use tower_clerk::Clerk;
+use tower_clerk::testing::{Endpoint, FakeClerk, Fault, TokenFlaw};
+use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
@@ -138,4 +144,50 @@ async fn s9_a_hanging_key_set_does_not_cost_the_session_that_was_opened() {
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
     assert_eq!(world.fake.live_sessions(), 1);
+}
+
+/// Keeps the first answer to a mint back, and gives it in place of another one when it is told to.
+#[derive(Clone)]
+struct Replay {
+    fake: FakeClerk,
+    kept: Arc<Mutex<Option<Response<Bytes>>>>,
+    on: Arc<AtomicBool>,
+}
+
+impl Transport for Replay {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let is_mint = request.uri().path().ends_with("/tokens");
+            if is_mint && self.on.load(Ordering::SeqCst) {
+                return Ok(self.kept.lock().unwrap().clone().unwrap());
+            }
+            let response = self.fake.send(request).await?;
+            let mut kept = self.kept.lock().unwrap();
+            if !is_mint || kept.is_some() {
+                return Ok(response);
+            }
+            *kept = Some(response);
+            Err(TransportError::broken("kept back"))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_token_of_a_key_that_was_dropped_is_refused() {
+    for (is_dropped, status) in [(false, 200), (true, 503)] {
+        let world = World::new();
+        let replay = Replay { fake: world.fake.clone(), kept: Arc::default(), on: Arc::default() };
+        let clerk = Clerk::builder(world.fake.fapi_url()).transport(replay.clone()).clock(world.clock);
+        let world = World { clerk: clerk.build().unwrap(), ..world };
+        assert_eq!(world.get(JANE).await.status(), 200);
+        assert_eq!(world.get_for(JANE, "acme").await.status(), 503, "its answer is kept back");
+        world.fake.rotate_keys();
+        if is_dropped {
+            world.fake.retire_old_keys();
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(world.get_for(JANE, "globex").await.status(), 200, "it brings the new key set");
+        replay.on.store(true, Ordering::SeqCst);
+        assert_eq!(world.get_for(JANE, "acme").await.status(), status, "dropped: {is_dropped}");
+    }
 }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, organization_of, session, settle, wire};
+use crate::common::{
+    BOB, CAROL, JANE, World, ask, basic, code, logged, organization_of, session, settle, wire,
+};
 use tokio::task::JoinSet;
 use tower_clerk::RequestOrganization;
 use tower_clerk::testing::{Endpoint, FakeOrganization, Fault, TokenFlaw, TokenVersion};
@@ -54,6 +56,20 @@ async fn s7_an_organization_can_be_named_by_id_or_by_slug() {
         assert_eq!(organization_of(&fixed), Some(slug));
     }
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+/// Clerk resolves only what the sign-in has not listed.
+#[tokio::test(start_paused = true)]
+async fn s7_a_slug_that_the_sign_in_has_listed_takes_no_touch() {
+    let world = World::new();
+    for slug in ["acme", "globex"] {
+        assert_eq!(organization_of(&world.get_for(JANE, slug).await), Some(slug));
+    }
+    assert_eq!(world.fake.count(Endpoint::Touch), 0);
+    world.fake.add_organization(FakeOrganization::new("late"));
+    world.fake.add_member("jane", "late", "org:member");
+    assert_eq!(organization_of(&world.get_for(JANE, "late").await), Some("late"));
+    assert_eq!(world.fake.count(Endpoint::Touch), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +184,17 @@ async fn s7_an_instance_that_forces_an_organization_is_403_where_none_is_asked_f
     assert_eq!((response.status().as_u16(), code(&response)), (403, "organization_forbidden"));
     assert_eq!(organization_of(&world.get_for(JANE, "acme").await), Some("acme"));
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_token_for_an_organization_where_none_was_asked_for_is_explained_in_the_log() {
+    let world = World::with(|fake| fake.force_organization_selection(true), |engine| engine);
+    assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
+    let log = logged(async {
+        assert_eq!(code(&world.get(JANE).await), "organization_forbidden");
+    })
+    .await;
+    assert!(log.contains("this instance forces an organization"), "{log}");
 }
 
 #[tokio::test(start_paused = true)]

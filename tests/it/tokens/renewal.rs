@@ -47,7 +47,7 @@ async fn k2_a_minute_of_requests_on_tokens_of_eight_seconds_takes_one_sign_in() 
 #[tokio::test(start_paused = true)]
 async fn k2_a_route_may_ask_for_more_life_than_another() {
     let world = World::new();
-    a_minute(&world, &world.layer().min_token_life(secs(40)), secs(40)).await;
+    a_minute(&world, &world.layer().min_token_lifetime(secs(40)), secs(40)).await;
     let renewals = world.fake.count(Endpoint::Tokens);
     assert!((2..=4).contains(&renewals), "{renewals}");
     a_minute(&world, &world.layer().organization("acme").unwrap(), secs(10)).await;
@@ -56,7 +56,7 @@ async fn k2_a_route_may_ask_for_more_life_than_another() {
 #[tokio::test(start_paused = true)]
 async fn k2_tokens_shorter_than_what_is_asked_for_are_a_wrong_set_up() {
     let world = World::with(|fake| fake.token_life(secs(8)), |engine| engine);
-    let response = ask(&world.layer().min_token_life(secs(9)), basic(JANE)).await;
+    let response = ask(&world.layer().min_token_lifetime(secs(9)), basic(JANE)).await;
     assert_eq!(code(&response), RejectionKind::Misconfigured.code());
     assert_eq!(
         ask(&world.layer(), basic(JANE)).await.status(),
@@ -243,7 +243,7 @@ async fn k2_what_clerk_cuts_off_its_times_is_not_taken_for_life() {
     for (layer_life, least) in [(None, Duration::from_millis(1_600)), (Some(secs(5)), secs(5))] {
         let world = World::with(|fake| fake.token_life(secs(8)), |engine| engine);
         let layer = match layer_life {
-            Some(life) => world.layer().min_token_life(life),
+            Some(life) => world.layer().min_token_lifetime(life),
             None => world.layer(),
         };
         for _ in 0..600 {
@@ -274,7 +274,7 @@ async fn s6_a_session_that_is_gone_and_the_sign_in_after_it_share_one_deadline()
 #[tokio::test(start_paused = true)]
 async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks_for_it() {
     let world = World::with(|fake| fake, |engine| engine.negative_ttl(secs(120)));
-    let greedy = world.layer().min_token_life(secs(70));
+    let greedy = world.layer().min_token_lifetime(secs(70));
     for _ in 0..10 {
         assert_eq!(code(&ask(&greedy, basic(JANE)).await), "misconfigured");
     }
