@@ -121,7 +121,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
 async fn confirm(enrollment: &mut Enrollment, terminal: &Terminal) -> Result<(), Box<dyn Error>> {
     let factor = choose(enrollment.factors(), terminal).await?;
     enrollment.send_code(&factor).await.map_err(|error| advice(&error))?;
-    if factor.is_sent() {
+    if factor.needs_code_sent() {
         eprintln!("Clerk has sent a code: {}.", shown(&factor));
     }
     for left in (0..TRIES).rev() {

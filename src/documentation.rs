@@ -1,15 +1,21 @@
 //! Pages about the crate as a whole: its rules, its design, the types of other crates in its API.
 
+/// The rules that the crate keeps, each with the tests that hold it.
+///
 #[doc = include_str!("../docs/rules.md")]
 pub mod rules {}
 
 // The links and the picture of the page are those of the repository. The first definition of a link counts, so these lead
 // to the pages here; the picture stands in the page itself.
+/// How tower-clerk works inside.
+///
 #[doc = include_str!("../docs/rustdoc-links.md")]
 #[doc = include_str!("../docs/house.svg")]
 #[doc = "\n"]
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+/// The types of other crates in the public API.
+///
 #[doc = include_str!("../docs/foreign-types.md")]
 pub mod foreign_types {}

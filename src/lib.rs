@@ -39,8 +39,8 @@
 //! 1. **Header.** Without Basic credentials, the answer is 401, or the request passes as [`Anonymous`] if the layer is
 //!    [`optional`](ClerkBasicAuthLayer::optional). Malformed credentials are answered 401 without a call to Clerk.
 //! 2. **Cached session.** The session is looked up by a keyed hash of the token in the header. If it is live and has a
-//!    token that lives long enough, the inner service is called at once: no lock is taken, no future is boxed, and
-//!    Clerk isn't called. A token or a proof that ends soon is renewed in the background.
+//!    token that lives long enough, the inner service is called at once: no future is boxed, and Clerk isn't
+//!    called. A token or a proof that ends soon is renewed in the background.
 //! 3. **Cached refusal.** If Clerk has refused the same credentials moments ago, the answer is the same again, without
 //!    a call to Clerk.
 //! 4. **Failed attempts.** After too many failures with an identifier, the answer is 429, before Clerk locks the
@@ -114,13 +114,11 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 //!
-//! # Layout
+//! # More
 //!
-//! `layer` and `testing` (HTTP, and tests of your own) → `engine` (the order in which things happen) → `provider` (the
-//! differences between the two APIs) → `sessions` (what is held in memory) and `store` (what outlives the process) →
-//! `clerk_api` (calls to Clerk) and `jwt` → `limits` (queues, failures, circuits) → values. Imports follow the arrows
-//! and never point back, which a test checks. `testing` re-exports `fake-clerk` and implements
-//! [`Transport`](transport::Transport) for it; `fake-clerk` shares no types with this crate.
+//! The pages of [`documentation`] go deeper: the [rules](documentation::rules) that the crate keeps, each with the tests
+//! that hold it; the [design](documentation::design) of its inside; and the [types of other
+//! crates](documentation::foreign_types) in its API.
 //!
 //! # Features
 //!
@@ -176,6 +174,7 @@ pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;
 pub use engine::{Clerk, ClerkBuilder, ConfigError};
+#[doc(inline)]
 pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};

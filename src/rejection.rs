@@ -167,7 +167,7 @@ impl Rejection {
         Self { kind, retry_after: None, detail: None, upstream_code: None }
     }
 
-    pub(crate) fn retry_after_at_least(mut self, wait: Duration) -> Self {
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait.max(Duration::from_secs(1)));
         self
     }
@@ -287,8 +287,7 @@ mod tests {
 
     #[test]
     fn a_retry_after_is_never_zero() {
-        let rejection =
-            Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(Duration::ZERO);
+        let rejection = Rejection::new(RejectionKind::UpstreamRateLimited).with_retry_after(Duration::ZERO);
         assert_eq!(rejection.retry_after(), Some(Duration::from_secs(1)));
     }
 }

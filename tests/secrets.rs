@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
 use common::{
-    BOB, CAROL, JANE, Log, Pair, ask, authorization, basic, code, settle, warm_up, with_authorization,
+    BOB, CAROL, JANE, Log, Pair, ask, authorization, basic, code, run_ready_tasks, warm_up,
+    with_authorization,
 };
 use http::{Request, Response};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
@@ -207,7 +208,7 @@ async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
         tokio::time::advance(Duration::from_secs(60)).await;
         fake.rotate_keys();
         ask_in_every_way(&clerk, &secrets, JANE).await;
-        settle().await;
+        run_ready_tasks().await;
     }
     fake.sessions().iter().for_each(|session| _ = fake.revoke_session(session.id()));
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -414,7 +415,7 @@ async fn c6_no_copy_of_a_password_is_left_in_memory_after_its_exchange() {
             assert_eq!(ask(&layer, with_authorization(&field)).await.status(), 200);
         }
     }
-    settle().await;
+    run_ready_tasks().await;
     assert!(!is_in_memory(&flipped), "a copy of the password is left");
     let found = std::hint::black_box(flipped.map(|byte| !byte).to_vec());
     assert!(is_in_memory(&flipped), "a copy would have been found");

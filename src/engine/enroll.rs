@@ -52,7 +52,7 @@ impl EnrollmentFactor {
 
     /// Whether the code must be [sent](Enrollment::send_code) by Clerk first.
     #[must_use]
-    pub fn is_sent(&self) -> bool {
+    pub fn needs_code_sent(&self) -> bool {
         matches!(self.strategy(), "email_code" | "phone_code")
     }
 }
@@ -106,13 +106,13 @@ impl Clerk {
         let now = sign_ins.clock.now();
         sign_ins.attempts.may_ask(identifier, now).map_err(|pause| match pause {
             Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
-            Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
+            Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),
         })?;
         let permit_request =
             PermitRequest { share: Share::Untrusted, identifier, source: None, renewal: None };
         let mut permit =
             sign_ins.sign_in_limiter.permit(permit_request).await.map_err(|NoPermit { earliest }| {
-                Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(earliest)
+                Rejection::new(RejectionKind::UpstreamRateLimited).with_retry_after(earliest)
             })?;
         permit.start();
         let mut time = self.time();
@@ -183,13 +183,13 @@ impl Enrollment {
     }
 
     /// Has Clerk send a code for this factor, by email or text message. Does nothing if the factor
-    /// [needs none](EnrollmentFactor::is_sent), or if the enrollment is done.
+    /// [needs none](EnrollmentFactor::needs_code_sent), or if the enrollment is done.
     ///
     /// # Errors
     ///
     /// Returns an error if Clerk cannot be called, or refuses to send a code.
     pub async fn send_code(&self, factor: &EnrollmentFactor) -> Result<(), Rejection> {
-        let (Some(open), true) = (&self.open, factor.is_sent()) else { return Ok(()) };
+        let (Some(open), true) = (&self.open, factor.needs_code_sent()) else { return Ok(()) };
         let sent = self.clerk.time().run(self.clerk.0.fapi.prepare(open, &factor.0)).await;
         sent.map_err(|error| from_api_error(&error))
     }

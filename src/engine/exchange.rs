@@ -20,10 +20,7 @@ use crate::provider::MintError;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, Proof, ProofState, TokenRefusal};
-
-const TOO_SHORT_LIVED: &str = "the lifetime of the tokens that Clerk issues is shorter than min_token_lifetime: lower \
-                               min_token_lifetime, or raise the token lifetime in Clerk's dashboard";
+use crate::sessions::{Proof, ProofState};
 
 impl Clerk {
     /// Exchanges credentials at Clerk for a session, and counts the outcome.
@@ -38,7 +35,8 @@ impl Clerk {
         let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone());
         // The outcome unless a sign-in or a denial changes it: with a live session, the request needs a token at most.
         let mut how = Outcome::Minted;
-        let result = self.exchange_for(&attempt, access, &mut how).await;
+        let span = tracing::debug_span!("exchange", api = self.0.sign_ins.provider.api().name());
+        let result = self.exchange_for(&attempt, access, &mut how).instrument(span).await;
         counted.outcome = match &result {
             Ok(_) => how,
             Err(_) if how == Outcome::Denied => Outcome::Denied,
@@ -184,7 +182,7 @@ impl Clerk {
                 }
             }
             Join::Full => Err(Rejection::new(RejectionKind::UpstreamRateLimited)
-                .retry_after_at_least(inner.settings.upstream_timeout)),
+                .with_retry_after(inner.settings.upstream_timeout)),
         }
     }
 }
@@ -205,97 +203,12 @@ impl Inner {
         }
     }
 
-    /// A good token of this holding, held or newly minted.
-    async fn token(
-        self: &Arc<Self>,
-        holding: &Arc<Holding>,
-        access: &Access,
-    ) -> Result<ClerkSession, MintError> {
-        let now = self.clock.now();
-        if let Some((session, due)) = holding.tokens.good(access, now, &self.sign_ins.revocations) {
-            if due {
-                Clerk(Arc::clone(self)).renew_token(holding, access, now);
-            }
-            return Ok(session);
-        }
-        let kind = &access.scope;
-        if let Some(refused) = holding.refused(kind, now) {
-            return Err(refused.into());
-        }
-        // A new token would have the same lifetime. The held one is recent enough to conclude that without another
-        // mint.
-        if let Some(held) = holding.tokens.held(access)
-            && held.freshness(access, now) == Freshness::NeverGood
-            && now.saturating_duration_since(held.minted_at()) < self.settings.negative_ttl
-        {
-            return Err(self.too_short_lived());
-        }
-        let good = || holding.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
-        let join = self.join_mint(holding, access, now, good);
-        let held = match join {
-            Join::Ready(held) => held?,
-            Join::Waiter(waiter, _) => {
-                waiter.outcome().await.unwrap_or_else(|_| Err(MintError::lost("mint_lost")))?
-            }
-            Join::Full => return Err(MintError::lost("mints_full")),
-        };
-        match held.freshness(access, self.clock.now()) {
-            Freshness::Good => Ok(held.session.clone()),
-            Freshness::NeverGood => Err(self.too_short_lived()),
-            // The answer took most of the token's lifetime.
-            Freshness::Stale => Err(MintError::lost("token_stale_on_arrival")),
-        }
-    }
-
-    fn too_short_lived(&self) -> MintError {
-        if self.sign_ins.warnings.is_due("min_token_lifetime", self.clock.now()) {
-            tracing::error!("{TOO_SHORT_LIVED}");
-        }
-        MintError::Misconfigured(TOO_SHORT_LIVED)
-    }
-
-    /// Joins the mint flight of this holding and scope, or starts one.
-    pub(super) fn join_mint(
-        self: &Arc<Self>,
-        holding: &Arc<Holding>,
-        access: &Access,
-        last_use: Instant,
-        already: impl FnOnce() -> Option<Result<Arc<HeldToken>, MintError>>,
-    ) -> Join<Result<Arc<HeldToken>, MintError>> {
-        let key = (HoldingKey(Arc::clone(holding)), access.scope.clone());
-        self.mint_flights.join(key, Priority::Request, already, |_| {
-            let (engine, holding, access) = (Arc::clone(self), Arc::clone(holding), access.clone());
-            let api = self.sign_ins.provider.api().name();
-            let span = tracing::debug_span!("mint", session_id = &*holding.session().id, api);
-            let mint = async move {
-                let minted = engine.sign_ins.minter.mint(&holding, &access).await;
-                match &minted {
-                    Ok(token) => engine.keep_warm(&holding, &access, token, last_use),
-                    Err(error) => engine.remember_refusal(&holding, &access, error),
-                }
-                minted
-            };
-            mint.instrument(span)
-        })
-    }
-
-    /// Remembers a refusal that another mint would only repeat, and logs it if the operator can act on it.
-    fn remember_refusal(&self, holding: &Holding, access: &Access, error: &MintError) {
-        let Some(refusal) = error.lasting() else { return };
-        match (refusal, error) {
-            (TokenRefusal::Misconfigured(advice), _) => tracing::error!("{advice}"),
-            (TokenRefusal::Unknown, MintError::Api(error)) => self.sign_ins.warn_of_unknown(error),
-            _ => {}
-        }
-        holding.refuse(access.scope.clone(), refusal, self.clock.now(), self.settings.negative_ttl);
-    }
-
     fn rejection_of(&self, error: &MintError) -> Rejection {
         let rejection = from_mint_error(error);
         match error {
             // The refusal is remembered for `negative_ttl`, so an earlier retry would get the same answer.
             MintError::Api(error) if error.class == ErrorClass::Unknown => {
-                rejection.retry_after_at_least(self.settings.negative_ttl)
+                rejection.with_retry_after(self.settings.negative_ttl)
             }
             _ => rejection,
         }

@@ -39,13 +39,13 @@ impl Clerk {
             ("tower_clerk_sessions", stats.sessions),
             ("tower_clerk_denials", stats.denials),
             ("tower_clerk_trusted_credentials", stats.trusted_credentials),
-            ("tower_clerk_failing_subjects", stats.attempts),
+            ("tower_clerk_failing_subjects", stats.failing_subjects),
             ("tower_clerk_sign_in_flights", stats.sign_in_flights as u64),
             ("tower_clerk_mint_flights", stats.mint_flights as u64),
             ("tower_clerk_sign_in_queue", stats.sign_in_queue as u64),
             ("tower_clerk_sessions_ending", stats.ending as u64),
-            ("tower_clerk_users_per_address", stats.users_per_address.unwrap_or(0)),
-            ("tower_clerk_active_users", stats.active_users.unwrap_or(0)),
+            ("tower_clerk_max_users_per_address", stats.max_users_per_address.unwrap_or(0)),
+            ("tower_clerk_max_active_users", stats.max_active_users.unwrap_or(0)),
         ];
         for (name, value) in gauges {
             gauge!(name).set(value as f64);
@@ -86,12 +86,12 @@ impl Clerk {
         describe_gauge!("tower_clerk_sign_in_queue", "Sign-ins that wait for a permit of the sign-in budget");
         describe_gauge!("tower_clerk_sessions_ending", "Sessions that wait to be ended at Clerk");
         describe_gauge!(
-            "tower_clerk_users_per_address",
+            "tower_clerk_max_users_per_address",
             "Users that one IP address can serve: sign-in budget times session_ttl, or times the lifetime of a Clerk \
              session with the Backend API; 0 without a budget"
         );
         describe_gauge!(
-            "tower_clerk_active_users",
+            "tower_clerk_max_active_users",
             "Users that can be active at a time on tokens of the Backend API: its budget times three quarters of the \
              token lifetime; 0 without the Backend API"
         );

@@ -11,6 +11,7 @@ mod mint;
 mod open_for;
 mod pending_proofs;
 mod preflight;
+mod rejection_log;
 mod rejections;
 mod revoke;
 mod session_reaper;
@@ -18,6 +19,7 @@ mod setup;
 mod shutdown;
 mod sign_in;
 mod stats;
+mod token;
 mod trusted_credentials;
 mod warm;
 
@@ -40,6 +42,7 @@ use crate::session::ClerkSession;
 use crate::sessions::{HeldToken, HoldingKey, Proof};
 use crate::settings::Settings;
 
+use self::rejection_log::RejectionLog;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
 
 pub use self::builder::{ClerkBuilder, ConfigError};
@@ -76,6 +79,7 @@ struct Inner {
     calls: Arc<Calls>,
     jwks: Arc<Jwks>,
     outcomes: Outcomes,
+    rejection_log: RejectionLog,
     backend_rate: Option<(u32, Duration)>,
     settings: Settings,
     clock: Clock,
@@ -157,8 +161,8 @@ impl Clerk {
         let life = sign_ins.provider.sign_in_life(inner.settings.session_ttl);
         let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
         let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
-        let users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
-        let active_users = inner
+        let max_users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
+        let max_active_users = inner
             .backend_rate
             .map(per_second)
             .map(|rate| (rate * 0.75 * sign_ins.provider.token_life().as_secs_f64()) as u64);
@@ -169,7 +173,7 @@ impl Clerk {
             sessions: sign_ins.sessions.len(),
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
-            attempts: sign_ins.attempts.len(),
+            failing_subjects: sign_ins.attempts.len(),
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
             sign_in_queue: sign_ins.sign_in_limiter.waiting() + sign_ins.provider.waiting(),
@@ -177,8 +181,8 @@ impl Clerk {
             not_ended: sign_ins.end_queue.dropped(),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
-            users_per_address,
-            active_users,
+            max_users_per_address,
+            max_active_users,
         }
     }
 }

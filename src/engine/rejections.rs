@@ -55,7 +55,7 @@ pub(crate) fn from_api_error(error: &ApiError) -> Rejection {
             .detail_of("HTTP Basic cannot carry a second factor: use an account without one"),
         ErrorClass::OrganizationForbidden => Rejection::new(RejectionKind::OrganizationForbidden),
         ErrorClass::RateLimited | ErrorClass::NoPermit => Rejection::new(RejectionKind::UpstreamRateLimited)
-            .retry_after_at_least(error.retry_after.unwrap_or(CLERK_WINDOW)),
+            .with_retry_after(error.retry_after.unwrap_or(CLERK_WINDOW)),
         ErrorClass::Misconfigured => Rejection::new(RejectionKind::Misconfigured),
         ErrorClass::SessionGone
         | ErrorClass::NotFound
@@ -64,7 +64,7 @@ pub(crate) fn from_api_error(error: &ApiError) -> Rejection {
         | ErrorClass::Unknown
         | ErrorClass::Untrusted
         | ErrorClass::Unavailable => Rejection::new(RejectionKind::UpstreamUnavailable)
-            .retry_after_at_least(error.retry_after.unwrap_or(RETRY_UNAVAILABLE)),
+            .with_retry_after(error.retry_after.unwrap_or(RETRY_UNAVAILABLE)),
     };
     rejection.upstream(code)
 }

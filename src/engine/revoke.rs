@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Clerk;
+use super::{Clerk, pending_proofs};
 use crate::clerk_api::{ApiError, TimeLeft};
 use crate::credentials::Credentials;
 use crate::engine::rejections::from_mint_error;
@@ -70,7 +70,11 @@ impl Clerk {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
-        sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
+        // Anything under way was proven later than that; what is stored is looked at in any case.
+        let longest_way = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
+        if now.saturating_duration_since(before) < longest_way {
+            sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
+        }
         sign_ins.users.expire_proofs(user_id, before);
     }
 
@@ -150,7 +154,7 @@ impl Clerk {
         let key = self.key_of_credentials(credentials);
         let mut sessions = Vec::new();
         // A loop, because a renewal may replace the proof until it sees that the session has ended.
-        while let Some(proof) = inner.sign_ins.sessions.get(&key, inner.clock.now()) {
+        while let Some(proof) = inner.sign_ins.sessions.find(&key, inner.clock.now()) {
             let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
             session.advance(SessionState::EndedElsewhere);
             // Invalidating all proofs of the holding queues the ends of its other sessions as well.

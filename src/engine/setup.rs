@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
+use super::rejection_log::RejectionLog;
 use super::session_reaper::SessionReaper;
 use super::sign_in::SignIns;
 use super::trusted_credentials::TrustedCredentials;
@@ -110,6 +111,7 @@ impl Clerk {
             calls,
             jwks,
             outcomes: Outcomes::default(),
+            rejection_log: RejectionLog::default(),
             backend_rate,
             settings,
             clock,

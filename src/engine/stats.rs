@@ -35,7 +35,7 @@ pub struct Stats {
     /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.
     pub trusted_credentials: u64,
     /// Identifiers and users with failed attempts.
-    pub attempts: u64,
+    pub failing_subjects: u64,
     /// Sign-ins in flight, including those that wait for a permit.
     pub sign_in_flights: usize,
     /// Mints of tokens in flight.
@@ -57,11 +57,11 @@ pub struct Stats {
     /// The number of users that one IP address can serve: the sign-in budget times
     /// [`session_ttl`](crate::ClerkBuilder::session_ttl), or with the Backend API, times the default lifetime of a
     /// Clerk session ([7 days](https://clerk.com/docs/guides/secure/session-options)). `None` without a budget.
-    pub users_per_address: Option<u64>,
+    pub max_users_per_address: Option<u64>,
     /// The number of users that can be active at a time if the Backend API mints all tokens: its budget times three
     /// quarters of the token lifetime ([60 s](https://clerk.com/docs/guides/sessions/session-tokens), unless
     /// [`token_lifetime`](crate::ClerkBuilder::token_lifetime) is set). `None` without the Backend API.
-    pub active_users: Option<u64>,
+    pub max_active_users: Option<u64>,
 }
 
 impl Stats {

@@ -1,13 +1,10 @@
 use std::fmt;
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::request::Parts;
 use tower_layer::Layer;
 
-use super::organization::RequestOrganization;
 use super::policy::{AuthorizationHeader, Policy};
 use super::reject::{EmptyBody, ProblemJson, challenge};
 use super::service::ClerkBasicAuth;
@@ -81,7 +78,7 @@ impl ClerkBasicAuthLayer {
 }
 
 impl<R> ClerkBasicAuthLayer<R> {
-    fn with(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(Arc::make_mut(&mut self.policy));
         self
     }
@@ -116,64 +113,6 @@ impl<R> ClerkBasicAuthLayer<R> {
             policy.access.scope.organization = Some(organization);
             policy.organization = None;
         }))
-    }
-
-    /// Reads the organization from each request: from its path, its host name or a header.
-    ///
-    /// The selector returns a [`RequestOrganization`], or an owned `Option` with an id or a slug, such as
-    /// `Option<String>`. With `None`, the request is answered 403
-    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden), so a selector that finds nothing lets no
-    /// request in; return [`RequestOrganization::Personal`] for the personal account. A name that has neither the form
-    /// of an id nor of a slug is answered 403 as well.
-    ///
-    /// Both rejections come before the password is verified. If the selector looks organizations up, it should return
-    /// an unknown name unchanged: with `None`, the 403 would reveal which names exist to a client without a valid
-    /// password.
-    ///
-    /// The selector sees the request as it reaches the layer. A nested router has shortened the path by then; axum
-    /// leaves the original URI in the extensions:
-    ///
-    /// ```
-    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use axum::extract::OriginalUri;
-    /// use tower_clerk::ClerkBasicAuthLayer;
-    ///
-    /// // In a router that is nested at `/orgs/{org}`.
-    /// let nested = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
-    ///     let uri = parts.extensions.get::<OriginalUri>()?;
-    ///     Some(uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
-    /// });
-    /// # Ok::<(), tower_clerk::ConfigError>(())
-    /// ```
-    ///
-    /// Without a nested router, read the path or a header directly:
-    ///
-    /// ```
-    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use tower_clerk::{ClerkBasicAuthLayer, RequestOrganization};
-    ///
-    /// // `/orgs/acme/…`.
-    /// let by_path = ClerkBasicAuthLayer::new(clerk.clone())
-    ///     .organization_from(|parts| Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned()));
-    ///
-    /// // `X-Organization: acme`; the personal account if there is no such field.
-    /// let by_header = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
-    ///     match parts.headers.get("x-organization") {
-    ///         Some(name) => name.to_str().ok().into(),
-    ///         None => RequestOrganization::Personal,
-    ///     }
-    /// });
-    /// # Ok::<(), tower_clerk::ConfigError>(())
-    /// ```
-    pub fn organization_from<F, T>(self, selector: F) -> Self
-    where
-        F: Fn(&Parts) -> T + Send + Sync + 'static,
-        T: Into<RequestOrganization>,
-    {
-        self.with(|policy| {
-            policy.access.scope.organization = None;
-            policy.organization = Some(Arc::new(move |parts| selector(parts).into()));
-        })
     }
 
     /// Hands on tokens of this JWT template instead of session tokens.
@@ -239,55 +178,6 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// then never reach the inner service. Use it if the inner service answers preflights itself.
     pub fn pass_preflight(self) -> Self {
         self.with(|policy| policy.pass_preflight = true)
-    }
-
-    /// Lets requests for which the predicate returns `true` pass as [`Anonymous`](crate::Anonymous), for health checks
-    /// for example.
-    ///
-    /// Credentials of such a request are not verified, and wrong ones do no harm. If the routes are known to your
-    /// router, it is safer to add the layer to the protected routes only.
-    ///
-    /// ```
-    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use tower_clerk::ClerkBasicAuthLayer;
-    ///
-    /// let layer = ClerkBasicAuthLayer::new(clerk).exempt(|parts| parts.uri.path() == "/healthz");
-    /// # Ok::<(), tower_clerk::ConfigError>(())
-    /// ```
-    pub fn exempt<F>(self, exempt: F) -> Self
-    where
-        F: Fn(&Parts) -> bool + Send + Sync + 'static,
-    {
-        self.with(|policy| policy.exempt = Some(Arc::new(exempt)))
-    }
-
-    /// Tells the layer which source a request comes from, so that permits of the sign-in budget are shared fairly
-    /// between sources.
-    ///
-    /// A client that guesses passwords then delays no client at another address. All requests for which the function
-    /// returns `None` count as one source, and so do all requests of a layer without this setting.
-    ///
-    /// The layer has no default and trusts no header: behind a proxy the peer's address is the proxy's, and a client
-    /// can send any `X-Forwarded-For` unless your proxy overwrites it.
-    ///
-    /// ```
-    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use std::net::SocketAddr;
-    /// use tower_clerk::ClerkBasicAuthLayer;
-    ///
-    /// // The server puts the peer's address into the extensions; axum does so as `ConnectInfo<SocketAddr>`.
-    /// let layer = ClerkBasicAuthLayer::new(clerk)
-    ///     .source_key(|parts| parts.extensions.get::<SocketAddr>().map(|peer| peer.ip()));
-    /// # Ok::<(), tower_clerk::ConfigError>(())
-    /// ```
-    pub fn source_key<F, K>(self, source: F) -> Self
-    where
-        F: Fn(&Parts) -> Option<K> + Send + Sync + 'static,
-        K: Hash,
-    {
-        let hasher = RandomState::new();
-        let source = move |parts: &Parts| source(parts).map(|key| hasher.hash_one(key));
-        self.with(|policy| policy.source = Some(Arc::new(source)))
     }
 
     /// Answers rejections with a body of type `application/problem+json`

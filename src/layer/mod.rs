@@ -82,11 +82,12 @@ mod layer;
 mod organization;
 mod policy;
 mod reject;
+mod selectors;
 mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::RequestOrganization;
 pub use self::policy::AuthorizationHeader;
-pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse};
+pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse, respond};
 pub use self::service::ClerkBasicAuth;

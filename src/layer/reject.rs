@@ -1,7 +1,7 @@
 //! Responses to rejected requests.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::engine::builder::ConfigError;
 use crate::rejection::Rejection;
@@ -9,9 +9,11 @@ use crate::rejection::Rejection;
 /// Builds the response to a rejected request.
 ///
 /// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`] and by [`ProblemJson`]; pass it
-/// to [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response). The layer sets the status,
-/// `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards and puts the [`Rejection`] into the response's
-/// extensions, so no implementation can turn a rejection into a success.
+/// to [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response).
+///
+/// The layer calls it through [`respond`], which sets `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards and
+/// puts the [`Rejection`] into the response's extensions. A response with a status of 4xx or 5xx keeps it; any other gets
+/// the status of the rejection, so no implementation can turn a rejection into a success.
 pub trait RejectionResponse<B>: Clone {
     /// Returns a response with the body, and with headers such as `Content-Type`.
     ///
@@ -37,8 +39,10 @@ where
 pub struct EmptyBody;
 
 impl<B: Default> RejectionResponse<B> for EmptyBody {
-    fn rejection_response(&self, _rejection: &Rejection) -> Response<B> {
-        Response::new(B::default())
+    fn rejection_response(&self, rejection: &Rejection) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = rejection.status();
+        response
     }
 }
 
@@ -55,6 +59,7 @@ impl<B: Default> RejectionResponse<B> for EmptyBody {
 ///
 /// let rejection = Rejection::new(RejectionKind::CredentialsMissing);
 /// let response: Response<String> = ProblemJson::default().rejection_response(&rejection);
+/// assert_eq!(response.status(), 401);
 /// assert_eq!(
 ///     response.body(),
 ///     r#"{"code":"credentials_missing","status":401,"title":"credentials are required"}"#
@@ -75,27 +80,43 @@ impl<B: From<String>> RejectionResponse<B> for ProblemJson {
             problem["detail"] = detail.into();
         }
         let mut response = Response::new(B::from(problem.to_string()));
+        *response.status_mut() = rejection.status();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
 }
 
-/// Sets the status and headers of a rejection, and adds it to the extensions for layers outside (rule A2).
-pub(super) fn finish<B>(
-    mut response: Response<B>,
-    rejection: Rejection,
-    challenge: &HeaderValue,
-) -> Response<B> {
-    tracing::debug!(
-        target: "tower_clerk::rejection",
-        code = rejection.code(),
-        upstream_code = rejection.upstream_code(),
-        "rejected"
-    );
-    *response.status_mut() = rejection.status();
+/// Builds the complete response to a rejection: the body of `renderer`, and the status and headers that a layer sends.
+///
+/// For a guard or a handler behind the layer that rejects a request in the layer's own form. `challenge` is sent with a 401;
+/// [`Anonymous::challenge`](crate::Anonymous::challenge) has that of the layer.
+///
+/// ```
+/// use http::{HeaderValue, Response};
+/// use tower_clerk::layer::{EmptyBody, respond};
+/// use tower_clerk::{Rejection, RejectionKind};
+///
+/// let challenge = HeaderValue::from_static(r#"Basic realm="api", charset="UTF-8""#);
+/// let rejection = Rejection::new(RejectionKind::Forbidden);
+/// let response: Response<String> = respond(rejection, &EmptyBody::default(), &challenge);
+/// assert_eq!(response.status(), 403);
+/// assert_eq!(response.headers()["cache-control"], "no-store");
+/// ```
+pub fn respond<B, R>(rejection: Rejection, renderer: &R, challenge: &HeaderValue) -> Response<B>
+where
+    R: RejectionResponse<B>,
+{
+    let mut response = renderer.rejection_response(&rejection);
+    let status = response.status();
+    // A custom body may choose another error, but not turn a rejection into a success or a redirect.
+    if !(status.is_client_error() || status.is_server_error()) {
+        *response.status_mut() = rejection.status();
+    }
+    let is_unauthorized = response.status() == StatusCode::UNAUTHORIZED;
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if rejection.kind().is_challenge() {
+    // RFC 9110, section 11.6.1: a 401 carries a challenge.
+    if is_unauthorized {
         headers.insert(WWW_AUTHENTICATE, challenge.clone());
     } else {
         headers.remove(WWW_AUTHENTICATE);
@@ -150,7 +171,7 @@ mod tests {
         };
         let challenge = challenge("r").unwrap();
         let rejection = Rejection::new(RejectionKind::Forbidden);
-        let response = finish(custom.rejection_response(&rejection), rejection, &challenge);
+        let response = respond(rejection, &custom, &challenge);
         assert_eq!(response.status(), 403);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
@@ -160,10 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn a2_a_custom_body_may_choose_another_error_and_no_success() {
+        let challenge = challenge("r").unwrap();
+        for (chosen, sent) in [(404, 404), (503, 503), (200, 401), (302, 401), (401, 401)] {
+            let rejection = Rejection::new(RejectionKind::CredentialsRejected);
+            let custom = move |_: &Rejection| Response::builder().status(chosen).body(()).unwrap();
+            let response = respond(rejection, &custom, &challenge);
+            let has_challenge = response.headers().contains_key(WWW_AUTHENTICATE);
+            assert_eq!((response.status().as_u16(), has_challenge), (sent, sent == 401), "{chosen}");
+        }
+    }
+
+    #[test]
     fn a_retry_after_is_rounded_up() {
         let rejection =
-            Rejection::new(RejectionKind::Throttled).retry_after_at_least(Duration::from_millis(1_001));
-        let response = finish(Response::new(()), rejection, &challenge("r").unwrap());
+            Rejection::new(RejectionKind::Throttled).with_retry_after(Duration::from_millis(1_001));
+        let response = respond::<(), _>(rejection, &EmptyBody, &challenge("r").unwrap());
         assert_eq!(response.headers()[RETRY_AFTER], "2");
     }
 }

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 use super::organization::RequestOrganization;
 use super::policy::{Policy, RequestPolicy};
-use super::reject::{RejectionResponse, finish};
+use super::reject::{RejectionResponse, respond};
 use crate::access::Access;
 use crate::counters::Outcome;
 use crate::credentials::{Credentials, MalformedCredentials, Presented, presented};
@@ -147,8 +147,8 @@ impl<S, R> ClerkBasicAuth<S, R> {
     where
         R: RejectionResponse<B>,
     {
-        let response = self.response.rejection_response(&rejection);
-        finish(response, rejection, &self.policy.challenge)
+        self.clerk.log_rejection(&rejection);
+        respond(rejection, &self.response, &self.policy.challenge)
     }
 
     /// Prepares the request for the inner service, or returns the response to its rejection.

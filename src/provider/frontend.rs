@@ -42,6 +42,8 @@ impl Frontend {
         permit: &mut SignInPermit,
         time: &mut TimeLeft,
     ) -> Result<ProvenPassword, ApiError> {
+        // Not when the session was looked up: an adopted one is looked up after Clerk has compared the password.
+        let at = self.clock.now();
         // The live session belongs to the known client, so a renewal uses a fresh one. The sign-in then either
         // completes, or stops at Device Trust, which also proves the password.
         let device = if check.renewal { None } else { self.devices.get(check.device_name) };
@@ -51,9 +53,9 @@ impl Frontend {
         };
         answer.map(|signed_in| ProvenPassword {
             user_id: signed_in.user_id.clone(),
-            at: signed_in.timing.left,
+            at,
             identifiers: signed_in.identifiers.clone(),
-            session: Some(OpenedSession::New(signed_in)),
+            session: Some(OpenedSession::New { signed_in, organization: None }),
         })
     }
 

@@ -96,7 +96,11 @@ pub(crate) struct ProvenPassword {
 /// An open session at Clerk.
 pub(crate) enum OpenedSession {
     /// From the sign-in just made.
-    New(SignedIn),
+    New {
+        signed_in: SignedIn,
+        /// The id of the organization that it is for, with the Backend API.
+        organization: Option<Box<str>>,
+    },
     /// From an earlier sign-in, found in the store.
     Stored(StoredSession),
 }

@@ -55,13 +55,13 @@ impl Backend {
             return Ok(OpenedSession::Stored(stored));
         }
         let signed_in = self.sign_in_by_ticket(user, id.as_deref(), &mut permit, time).await?;
-        // Stored for the organization only if Clerk has made it the active one, otherwise for the personal account.
-        let opened_for = id.as_deref().filter(|id| signed_in.active_organization.as_deref() == Some(*id));
-        self.open_sessions.put(&signed_in, opened_for).await;
+        // The organization that Clerk has made active: the secret key mints for no other.
+        let organization = id.and(signed_in.active_organization.clone());
+        self.open_sessions.put(&signed_in, organization.as_deref()).await;
         self.remove_if_revoked(&signed_in, since).await;
         // Not earlier: the user's next flight gets the permit and then looks for this session in the store.
         drop(permit);
-        Ok(OpenedSession::New(signed_in))
+        Ok(OpenedSession::New { signed_in, organization })
     }
 
     /// Returns the id of an organization that the user is a member of.

@@ -154,9 +154,9 @@ impl Sessions {
         }
     }
 
-    /// Gives up a holding that no proof has joined, and queues the end of its sessions. Returns whether it did.
-    pub(crate) fn abandon(&self, holding: &Arc<Holding>) -> bool {
-        holding.user.abandon(holding, EndPolicy::Always, &self.end_queue)
+    /// Gives up a holding that no proof has joined, and releases its sessions. Returns whether it did.
+    pub(crate) fn abandon(&self, holding: &Arc<Holding>, policy: EndPolicy) -> bool {
+        holding.user.abandon(holding, policy, &self.end_queue)
     }
 
     /// The session with this id, while it is in use here.
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!((holding.session().state(), bench.end_queue.outstanding()), (SessionState::Ending, 1));
         let late = bench.proof("c", &holding, MINUTE);
         assert!(insert(&bench.sessions, &late).is_err());
-        assert!(!bench.sessions.abandon(&holding), "the holding was given up before");
+        assert!(!bench.sessions.abandon(&holding, EndPolicy::Always), "the holding was given up before");
         assert_eq!((bench.sessions.len(), bench.end_queue.outstanding()), (0, 1));
     }
 

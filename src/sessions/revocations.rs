@@ -67,6 +67,10 @@ impl Revocations {
         }
     }
 
+    pub(crate) fn longest_flight(&self) -> Duration {
+        self.flight
+    }
+
     /// The generation that a flight starts in.
     pub(crate) fn now(&self) -> Generation {
         Generation(self.generation.load(Ordering::Acquire))
@@ -75,6 +79,15 @@ impl Revocations {
     /// Adds a tombstone. The caller removes stored sessions and tokens after that, not before.
     pub(crate) fn revoke(&self, target: Target, now: Instant) {
         let mut recent = lock(&self.recent);
+        if let Target::Proofs(user, before) = &target
+            && recent
+                .tombstones
+                .iter()
+                .any(|(_, _, it)| matches!(it, Target::Proofs(of, b) if of == user && b >= before))
+        {
+            // A flight that started after that one's tombstone has proven its password after this one's time.
+            return;
+        }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         if let Target::Organization(id) = &target {
             if recent.organizations.len() >= MAX_TOMBSTONES {

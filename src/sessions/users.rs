@@ -91,6 +91,14 @@ impl User {
         *lock(&self.memberships) = memberships;
     }
 
+    /// Clerk is asked again the next time that the organization is named so.
+    pub(crate) fn forget_membership(&self, organization: &OrganizationName) {
+        let mut memberships = lock(&self.memberships);
+        let known = std::mem::take(&mut *memberships).into_vec();
+        let is_other = |it: &Membership| Membership::find(std::slice::from_ref(it), organization).is_none();
+        *memberships = known.into_iter().filter(is_other).collect();
+    }
+
     pub(crate) fn revocations(&self) -> u64 {
         self.revoked.load(Ordering::Acquire)
     }

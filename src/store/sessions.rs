@@ -30,7 +30,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///   another session, but no request fails.
 /// - The engine sets no timeout, so a store on another machine must set its own.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Returns the session of a user that was opened for this organization, or for none.
+    /// Returns the session of a user that was opened for the organization with this id (`org_…`), or for none.
     fn get<'a>(
         &'a self,
         user_id: &'a str,
@@ -72,8 +72,8 @@ fn _object_safe(_: &dyn SessionStore) {}
 /// use tower_clerk::store::StoredSession;
 ///
 /// let in_a_week = SystemTime::now() + Duration::from_secs(7 * 24 * 3600);
-/// let session = StoredSession::new("user_1", Some("acme"), "sess_1", in_a_week);
-/// assert_eq!(session.organization(), Some("acme"));
+/// let session = StoredSession::new("user_1", Some("org_1"), "sess_1", in_a_week);
+/// assert_eq!(session.organization(), Some("org_1"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSession {
@@ -83,7 +83,7 @@ pub struct StoredSession {
 }
 
 impl StoredSession {
-    /// Creates a session. `organization` is the one that it was opened for, by id or by slug as the request named it.
+    /// Creates a session. `organization` is the id (`org_…`) of the one that it was opened for, or `None`.
     #[must_use]
     pub fn new(user_id: &str, organization: Option<&str>, session_id: &str, expire_at: SystemTime) -> Self {
         let text = Packed::new([Some(user_id), Some(session_id), organization]);
@@ -96,7 +96,7 @@ impl StoredSession {
         self.text.get(0).unwrap_or_default()
     }
 
-    /// The organization that the session was opened for, by id or by slug as the request named it.
+    /// The id (`org_…`) of the organization that the session was opened for. `None` is the personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {
         self.text.get(2)

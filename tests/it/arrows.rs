@@ -1,11 +1,11 @@
-//! The layout of `src/`: what each room may import (see `docs` of the crate's layout in `lib.rs`).
+//! Checks which modules of `src/` import which (see `docs/design.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A room imports from floors below its own, and from its own floor as long as no circle
-/// comes of it.
+/// The floors from the ground up. A module imports from the floors below its own, and from its own floor as long as no
+/// cycle comes of it.
 const FLOORS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
@@ -33,85 +33,91 @@ const FLOORS: &[&[&str]] = &[
     &["layer", "testing"],
 ];
 
-/// The rooms that each room imports, and a file that does.
+/// The modules that each module imports, each with a file that imports it.
 type Imports = BTreeMap<String, BTreeMap<String, PathBuf>>;
 
 #[test]
-fn imports_run_down_and_in_no_circle() {
+fn imports_point_down_and_form_no_cycle() {
     let imports = imports(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
-    let rooms: BTreeSet<&str> = FLOORS.iter().copied().flatten().copied().collect();
-    assert_eq!(imports.keys().map(String::as_str).collect::<BTreeSet<_>>(), rooms, "every room has a floor");
+    let modules: BTreeSet<&str> = FLOORS.iter().copied().flatten().copied().collect();
+    assert_eq!(
+        imports.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        modules,
+        "every module has a floor"
+    );
     assert!(imports["layer"].contains_key("engine"), "imports are found");
-    assert_eq!(faults(&imports), Vec::<String>::new());
+    assert_eq!(violations(&imports), Vec::<String>::new());
 }
 
 #[test]
-fn an_import_that_runs_up_and_a_circle_are_found() {
+fn an_upward_import_and_a_cycle_are_found() {
     let of = |pairs: &[(&str, &str)]| {
         let mut imports = Imports::new();
-        for (room, imported) in pairs {
-            let of_room = imports.entry((*room).to_owned()).or_default();
-            of_room.insert((*imported).to_owned(), PathBuf::from("a_file.rs"));
+        for (module, imported) in pairs {
+            let of_module = imports.entry((*module).to_owned()).or_default();
+            of_module.insert((*imported).to_owned(), PathBuf::from("a_file.rs"));
         }
         imports
     };
-    assert!(faults(&of(&[("engine", "sessions"), ("session", "claims"), ("session", "token")])).is_empty());
+    assert!(
+        violations(&of(&[("engine", "sessions"), ("session", "claims"), ("session", "token")])).is_empty()
+    );
     assert_eq!(
-        faults(&of(&[("sessions", "engine")])),
+        violations(&of(&[("sessions", "engine")])),
         ["sessions imports engine, which is above it: a_file.rs"]
     );
-    let circle = of(&[("session", "token"), ("token", "claims"), ("claims", "session")]);
-    assert_eq!(faults(&circle), ["a circle: claims, session, token"]);
+    let cycle = of(&[("session", "token"), ("token", "claims"), ("claims", "session")]);
+    assert_eq!(violations(&cycle), ["a cycle: claims, session, token"]);
 }
 
-fn faults(imports: &Imports) -> Vec<String> {
-    let floor = |room: &str| FLOORS.iter().position(|rooms| rooms.contains(&room)).unwrap();
-    let mut faults = Vec::new();
-    for (room, imported) in imports {
+fn violations(imports: &Imports) -> Vec<String> {
+    let floor = |module: &str| FLOORS.iter().position(|modules| modules.contains(&module)).unwrap();
+    let mut violations = Vec::new();
+    for (module, imported) in imports {
         for (other, file) in imported {
-            if floor(other) > floor(room) {
-                faults.push(format!("{room} imports {other}, which is above it: {}", file.display()));
+            if floor(other) > floor(module) {
+                violations.push(format!("{module} imports {other}, which is above it: {}", file.display()));
             }
         }
     }
-    // Of the imports within a floor, rooms that import nothing are taken away until only circles are left.
+    // Repeatedly removes modules that import nothing from their own floor, until only cycles are left.
     let mut level: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (room, imported) in imports {
-        let same = imported.keys().map(String::as_str).filter(|other| floor(other) == floor(room));
-        level.insert(room, same.collect());
+    for (module, imported) in imports {
+        let same = imported.keys().map(String::as_str).filter(|other| floor(other) == floor(module));
+        level.insert(module, same.collect());
     }
     loop {
         let open: BTreeSet<&str> =
-            level.iter().filter(|(_, to)| !to.is_empty()).map(|(room, _)| *room).collect();
+            level.iter().filter(|(_, to)| !to.is_empty()).map(|(module, _)| *module).collect();
         let before: usize = level.values().map(BTreeSet::len).sum();
         level.values_mut().for_each(|to| to.retain(|other| open.contains(other)));
         if level.values().map(BTreeSet::len).sum::<usize>() == before {
             if !open.is_empty() {
-                faults.push(format!("a circle: {}", open.into_iter().collect::<Vec<_>>().join(", ")));
+                violations.push(format!("a cycle: {}", open.into_iter().collect::<Vec<_>>().join(", ")));
             }
-            return faults;
+            return violations;
         }
     }
 }
 
-/// Reads the `crate::…` of all files, outside comments and tests.
+/// Collects the `crate::…` paths of all files, except in comments and tests.
 fn imports(src: &Path) -> Imports {
     let (mut imports, mut folders) = (Imports::new(), vec![src.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(src).unwrap().with_extension("");
-            let room = name.iter().next().unwrap().to_str().unwrap().to_owned();
+            let module = name.iter().next().unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if room != "lib"
-                && room != "documentation"
+            } else if module != "lib"
+                && module != "documentation"
                 && path.file_name().is_some_and(|file| file != "tests.rs")
             {
                 let text = fs::read_to_string(&path).unwrap();
-                let found = imports.entry(room.clone()).or_default();
+                let found = imports.entry(module.clone()).or_default();
                 for other in named(&text) {
-                    if other != room {
+                    if other != module {
                         found.insert(other, path.strip_prefix(src).unwrap().to_owned());
                     }
                 }
@@ -124,12 +130,12 @@ fn imports(src: &Path) -> Imports {
 fn named(text: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let code: String = code.lines().map(|line| line.split("//").next().unwrap().to_owned() + "\n").collect();
-    let is_room = |(_, rest): &(usize, &str)| rest.starts_with(char::is_lowercase);
+    let is_module = |(_, rest): &(usize, &str)| rest.starts_with(char::is_lowercase);
     let trees = code.match_indices("crate::{").map(|(at, tree)| (at, &code[at + tree.len()..]));
-    assert!(!trees.into_iter().any(|tree| is_room(&tree)), "each `use` names one room");
+    assert!(!trees.into_iter().any(|tree| is_module(&tree)), "each `use` names one module");
     let rest = code.split("crate::").skip(1);
     let names =
         rest.map(|it| it.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap().to_owned());
-    // What the crate's root exports is named there, as `crate::Clerk`.
+    // Upper-case names are re-exports of the crate root, such as `crate::Clerk`.
     names.filter(|name| name.starts_with(char::is_lowercase)).collect()
 }

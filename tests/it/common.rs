@@ -1,8 +1,8 @@
-//! What the behaviour tests share: a stand-in and an engine on one driven clock, requests, and answers to compare.
+//! Helpers of all tests: a stand-in and an engine on one paused clock, requests, and comparisons of answers.
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -23,13 +23,13 @@ pub(crate) const JANE: Pair = ("jane@example.com", "correct horse battery staple
 pub(crate) const BOB: Pair = ("bob@example.com", "hunter2hunter2");
 pub(crate) const CAROL: Pair = ("carol@example.com", "personal account only");
 
-/// A user whom Clerk lets in from known devices alone.
+/// A user that Clerk lets sign in only from known devices (Device Trust).
 pub(crate) const NEWDEVICE: Pair = ("newdevice@example.com", "trust me on a device");
 
-/// The same credential spelled in another way: Clerk takes it for the same user, the engine for another credential.
+/// `NEWDEVICE` in another spelling: the same user to Clerk, another credential to the engine.
 pub(crate) const NEWDEVICE_RESPELLED: Pair = ("NewDevice@example.com", NEWDEVICE.1);
 
-/// A stand-in and an engine that asks it in process, by the same clock.
+/// A stand-in and an engine that calls it in process, on the same clock.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -38,12 +38,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With Clerk's limits and the engine's defaults.
+    /// Uses the Frontend API, with Clerk's limits and the engine's defaults.
     pub(crate) fn new() -> Self {
         Self::with(|fake| fake, |engine| engine)
     }
 
-    /// Without any budget of sign-ins, on either side.
+    /// Uses the Frontend API without a sign-in limit in the stand-in or the engine.
     pub(crate) fn unlimited() -> Self {
         Self::with(FakeClerkBuilder::no_rate_limit, ClerkBuilder::unlimited_sign_ins)
     }
@@ -52,14 +52,14 @@ impl World {
         fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder,
         engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
     ) -> Self {
-        // Any time will do, if only it is after the API's version.
+        // Any time after the date in the API version will do.
         let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
         let fake = fake(FakeClerk::builder().clock(clock)).build();
         let clerk = engine(builder(&fake, clock)).build().unwrap();
         Self { clock, fake, clerk }
     }
 
-    /// On the Backend API's road, with Clerk's limits.
+    /// Uses the Backend API, with Clerk's limits and the engine's defaults.
     pub(crate) fn backend() -> Self {
         Self::backend_with(|fake| fake, |engine| engine)
     }
@@ -74,7 +74,8 @@ impl World {
         Self { clock, fake, clerk }
     }
 
-    /// The same instance, and an engine that knows nothing but what is given to it: a process that was started anew.
+    /// Returns the same instance with a new engine on the Backend API, like a restarted process: it knows only what its
+    /// settings (such as a session store) contain.
     pub(crate) fn restarted(&self, engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> Self {
         let clerk = engine(backend_builder(&self.fake, self.clock)).build().unwrap();
         Self { clock: self.clock, fake: self.fake.clone(), clerk }
@@ -84,17 +85,17 @@ impl World {
         ClerkBasicAuthLayer::new(self.clerk.clone())
     }
 
-    /// A request of this user through the plain layer.
+    /// Sends a request with these credentials through a layer with default settings.
     pub(crate) async fn get(&self, pair: Pair) -> Response<String> {
         ask(&self.layer(), basic(pair)).await
     }
 
-    /// The same for a user whose name is made up as it goes.
+    /// Like [`Self::get`], for credentials that are not `'static`.
     pub(crate) async fn get_as(&self, identifier: &str, password: &str) -> Response<String> {
         ask(&self.layer(), basic((identifier, password))).await
     }
 
-    /// A request of this user through a layer for this organization, from a function as in a path.
+    /// Sends a request with these credentials through a layer whose selector returns this organization.
     pub(crate) async fn get_for(&self, pair: Pair, organization: &str) -> Response<String> {
         let organization = organization.to_owned();
         let layer = self.layer().organization_from(move |_| Some(organization.clone()));
@@ -102,17 +103,17 @@ impl World {
     }
 }
 
-/// An engine in front of a stand-in, in process.
+/// Builds an engine that calls the stand-in in process.
 pub(crate) fn builder(fake: &FakeClerk, clock: Clock) -> ClerkBuilder {
     Clerk::builder(fake.fapi_url()).transport(fake.clone()).clock(clock).jitter_seed(7)
 }
 
-/// The same with the instance's secret key.
+/// Like [`builder`], with the instance's secret key.
 pub(crate) fn backend_builder(fake: &FakeClerk, clock: Clock) -> ClerkBuilder {
     builder(fake, clock).secret_key(fake.secret_key()).backend_url(fake.backend_url())
 }
 
-/// What was logged.
+/// A writer that collects the log.
 #[derive(Clone, Default)]
 pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<u8>>>);
 
@@ -127,10 +128,18 @@ impl io::Write for Log {
     }
 }
 
-/// What is logged meanwhile, at every level, by whatever runs in this thread.
+/// Returns the log of this thread, at every level, while `work` runs.
 pub(crate) async fn logged(work: impl Future<Output = ()>) -> String {
     use tracing_subscriber::util::SubscriberInitExt as _;
 
+    // With a single dispatcher in the process, a call site that another thread reaches first is disabled for good:
+    // https://github.com/tokio-rs/tracing/issues/2874. A second dispatcher prevents that.
+    static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| {
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
+        tracing::Dispatch::new(subscriber.with_writer(io::sink).finish())
+    });
+    LazyLock::force(&SECOND);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -157,14 +166,14 @@ pub(crate) fn with_authorization(field: &str) -> Request<()> {
     Request::get("/me").header(AUTHORIZATION, field).body(()).unwrap()
 }
 
-/// What the inner service saw of a request.
+/// The request as the inner service saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     pub(crate) is_anonymous: bool,
 }
 
-/// The inner service of most tests: says whom it saw, and leaves what it saw in the response.
+/// The inner service of most tests: answers with the user's id, and puts what it saw into the response's extensions.
 pub(crate) async fn me(request: Request<()>) -> Result<Response<String>, Infallible> {
     let session = request.extensions().get::<ClerkSession>().cloned();
     let mut response = Response::new(match &session {
@@ -186,31 +195,31 @@ where
     in_time(layer.layer(service_fn(me)).oneshot(request)).await.unwrap()
 }
 
-/// Turns what would hang into a failure: on a driven clock, ten minutes pass as soon as nobody has anything to do.
+/// Fails the test instead of hanging: on the paused clock, ten minutes pass as soon as no task can run.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(600), future).await.expect("an answer within ten minutes")
 }
 
-/// Makes the stand-in's key, which takes a moment that no deadline in real time should have to bear.
+/// Makes the stand-in generate its key now, since that is slow enough to exceed deadlines in real time.
 pub(crate) async fn warm_up(fake: &FakeClerk) {
     let keys = Request::get(fake.fapi_url() + "/.well-known/jwks.json").body(bytes::Bytes::new()).unwrap();
     assert_eq!(fake.send(keys).await.unwrap().status(), 200);
     fake.clear_log();
 }
 
-/// Makes the engine's device known to Clerk as that of a user of whom Clerk wants a code. A wrong code comes first, which
-/// enrolls nothing.
+/// Enrolls the engine's device for a user from whom Clerk requires a code. Tries a wrong code first, which enrolls
+/// nothing.
 pub(crate) async fn enroll(world: &World, pair: Pair) {
     enroll_as(world, pair, pair.0).await;
 }
 
-/// The same for an identifier that Clerk has in another spelling: `user` is how the stand-in knows it.
+/// Like [`enroll`], where the stand-in knows the identifier in another spelling, `user`.
 pub(crate) async fn enroll_as(world: &World, (identifier, password): Pair, user: &str) {
     let credentials = Credentials::new(identifier, password).unwrap();
     let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
-    assert!(!enrollment.is_done(), "a code is wanted");
+    assert!(!enrollment.is_done(), "Clerk requires a code");
     let factor = enrollment.factors()[0].clone();
-    assert!(factor.is_sent() && factor.sent_to().is_some_and(|to| to.contains('*')), "{factor:?}");
+    assert!(factor.needs_code_sent() && factor.sent_to().is_some_and(|to| to.contains('*')), "{factor:?}");
     assert!(!enrollment.has_second_factor());
     enrollment.send_code(&factor).await.unwrap();
     let wrong = enrollment.confirm(&factor, "000000").await.unwrap_err();
@@ -221,10 +230,10 @@ pub(crate) async fn enroll_as(world: &World, (identifier, password): Pair, user:
     assert!(enrollment.is_done(), "the device is enrolled");
 }
 
-/// After that, Clerk's budget of sign-ins is as it was before.
+/// Waits until Clerk's sign-in limit is fully available again.
 pub(crate) async fn rest() {
     tokio::time::sleep(Duration::from_secs(30)).await;
-    settle().await;
+    run_ready_tasks().await;
 }
 
 /// The session that the inner service saw.
@@ -240,7 +249,7 @@ pub(crate) fn rejection(response: &Response<String>) -> Option<&Rejection> {
     response.extensions().get::<Rejection>()
 }
 
-/// The code of a rejection; "" for an answer that is none.
+/// The rejection's code, or "" if the answer is not a rejection.
 pub(crate) fn code(response: &Response<String>) -> &'static str {
     rejection(response).map_or("", Rejection::code)
 }
@@ -251,7 +260,7 @@ pub(crate) fn organization_of(response: &Response<String>) -> Option<&str> {
     session(response).organization()?.slug()
 }
 
-/// All of a response that goes over the wire, to be compared.
+/// The parts of a response that go over the wire, for comparison.
 pub(crate) fn wire(response: &Response<String>) -> (u16, Vec<(String, String)>, String) {
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -261,8 +270,8 @@ pub(crate) fn wire(response: &Response<String>) -> (u16, Vec<(String, String)>, 
     (response.status().as_u16(), headers, response.body().clone())
 }
 
-/// Lets all tasks do what they can do without time passing.
-pub(crate) async fn settle() {
+/// Runs all tasks as far as they get without time passing.
+pub(crate) async fn run_ready_tasks() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }

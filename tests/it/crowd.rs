@@ -1,4 +1,4 @@
-//! Many users who come again and again, each at a pace of their own, on the driven clock.
+//! Many users that send requests repeatedly, each at its own pace, on the paused clock.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,10 @@ use tower_clerk::testing::{FakeClerk, FakeUser};
 
 use crate::common::{World, ask, basic};
 
-/// A number generator with a seed, so that a run can be had again.
-pub(crate) struct Dice(u64);
+/// A seeded random number generator, so that every run is the same.
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
@@ -26,24 +26,23 @@ impl Dice {
         self.0
     }
 
-    /// A duration from one to another.
+    /// Returns a duration between `least` and `most`, both inclusive.
     pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let span = u64::try_from((most - least).as_nanos()).unwrap();
         least + Duration::from_nanos(self.next() % (span + 1))
     }
 }
 
-/// Somebody with a password.
 #[derive(Clone, Debug)]
-pub(crate) struct Person {
+pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) password: String,
-    /// Whose requests are for an organization.
+    /// The organization of the layer that the user's requests pass.
     pub(crate) organization: Option<&'static str>,
 }
 
-/// Adds users to a stand-in, no two the same. Every third is a member of `acme`, and comes for it.
-pub(crate) fn people(fake: &FakeClerk, count: usize) -> Vec<Person> {
+/// Adds users to the stand-in. Every third is a member of `acme` and sends requests for it.
+pub(crate) fn add_users(fake: &FakeClerk, count: usize) -> Vec<User> {
     (0..count)
         .map(|at| {
             let (name, password) = (format!("user{at}@example.com"), format!("the password of {at}"));
@@ -52,40 +51,40 @@ pub(crate) fn people(fake: &FakeClerk, count: usize) -> Vec<Person> {
             if let Some(organization) = organization {
                 fake.add_member(&name, organization, "org:member");
             }
-            Person { name, password, organization }
+            User { name, password, organization }
         })
         .collect()
 }
 
-/// One request of one of them.
-pub(crate) async fn come(world: &World, person: &Person) -> Response<String> {
+/// Sends one request with the user's credentials, for the user's organization.
+pub(crate) async fn request_as(world: &World, user: &User) -> Response<String> {
     let mut layer = world.layer();
-    if let Some(organization) = person.organization {
+    if let Some(organization) = user.organization {
         layer = layer.organization(organization).unwrap();
     }
-    ask(&layer, basic((&person.name, &person.password))).await
+    ask(&layer, basic((&user.name, &user.password))).await
 }
 
-/// What one request was answered, and when.
+/// How and when one request was answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    #[expect(dead_code, reason = "shown where an assertion fails")]
-    pub(crate) person: usize,
+    #[expect(dead_code, reason = "shown when an assertion fails")]
+    pub(crate) user: usize,
     pub(crate) at: Instant,
     pub(crate) took: Duration,
     pub(crate) status: u16,
-    #[expect(dead_code, reason = "shown where an assertion fails")]
+    #[expect(dead_code, reason = "shown when an assertion fails")]
     pub(crate) code: &'static str,
-    /// After a 200 that this person had before.
+    /// Whether the user was answered 200 before.
     pub(crate) known: bool,
 }
 
-/// All answers, in the order they came.
+/// All answers, in the order in which they arrived.
 #[derive(Clone, Default)]
-pub(crate) struct Diary(Arc<Mutex<Vec<Answer>>>);
+pub(crate) struct AnswerLog(Arc<Mutex<Vec<Answer>>>);
 
-impl Diary {
-    pub(crate) fn write(&self, answer: Answer) {
+impl AnswerLog {
+    pub(crate) fn push(&self, answer: Answer) {
         self.0.lock().unwrap().push(answer);
     }
 
@@ -93,7 +92,7 @@ impl Diary {
         self.0.lock().unwrap().clone()
     }
 
-    /// How many there were of each status.
+    /// The number of answers by status.
     pub(crate) fn statuses(&self) -> BTreeMap<u16, usize> {
         let mut statuses = BTreeMap::new();
         self.all().iter().for_each(|answer| *statuses.entry(answer.status).or_default() += 1);
@@ -101,33 +100,33 @@ impl Diary {
     }
 }
 
-/// Lets people come until an instant, each after a pause from `pace.0` to `pace.1`. The first comes at once, the
-/// others a `spread` after each other. Whoever isn't let in the first time comes back as told.
-pub(crate) fn live(
+/// Sends requests as each of the users until `until`, with pauses between `pace.0` and `pace.1`. The first user starts
+/// at once, each further one `spread` later. Until its first 200, a user waits for the `Retry-After` of each answer.
+pub(crate) fn run_users(
     world: &World,
-    people: &[Person],
+    users: &[User],
     pace: (Duration, Duration),
     spread: Duration,
     until: Instant,
-    diary: &Diary,
+    log: &AnswerLog,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for (at, person) in people.iter().enumerate() {
-        let (world, person, diary) = (world.clone(), person.clone(), diary.clone());
+    for (at, user) in users.iter().enumerate() {
+        let (world, user, log) = (world.clone(), user.clone(), log.clone());
         tasks.spawn(async move {
-            let mut dice = Dice::new(at as u64 + 1);
+            let mut rng = Rng::new(at as u64 + 1);
             tokio::time::sleep(spread * u32::try_from(at).unwrap()).await;
             let mut known = false;
             while Instant::now() < until {
                 let start = Instant::now();
-                let response = come(&world, &person).await;
+                let response = request_as(&world, &user).await;
                 let (status, code) = (response.status().as_u16(), crate::common::code(&response));
-                diary.write(Answer { person: at, at: start, took: start.elapsed(), status, code, known });
+                log.push(Answer { user: at, at: start, took: start.elapsed(), status, code, known });
                 known |= status == 200;
-                let told = response.headers().get("retry-after").filter(|_| !known);
-                let pause = match told {
+                let retry_after = response.headers().get("retry-after").filter(|_| !known);
+                let pause = match retry_after {
                     Some(seconds) => Duration::from_secs(seconds.to_str().unwrap().parse().unwrap()),
-                    None => dice.between(pace.0, pace.1),
+                    None => rng.between(pace.0, pace.1),
                 };
                 tokio::time::sleep(pause).await;
             }

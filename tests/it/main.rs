@@ -1,6 +1,6 @@
-//! How the layer and its engine behave, against the stand-in: one binary, a folder per subject.
+//! Tests of the layer and its engine against the stand-in, in one binary with a folder per subject.
 //!
-//! Tests that need a subscriber of the whole process are binaries of their own, beside this folder.
+//! Tests that set a process-wide subscriber are binaries of their own, next to this folder.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,5 +17,6 @@ mod observe;
 mod rules;
 mod sessions;
 mod sign_in;
+mod sizes;
 mod testing;
 mod tokens;

@@ -1,4 +1,4 @@
-//! Stores that outlive the engines which use them, as a file does.
+//! Stores that outlive the engines that use them, as files do.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tower_clerk::store::{
     DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionStore, StoreFuture, StoredSession,
 };
 
-/// A store of devices that several engines use in turn, and a test can look into.
+/// A device store that several engines share and a test can inspect.
 #[derive(Clone, Default)]
 pub(crate) struct SharedDevices(Arc<MemoryDevices>);
 
@@ -32,22 +32,22 @@ impl DeviceStore for SharedDevices {
     }
 }
 
-/// A store of sessions that several engines use in turn. It runs a function before each look.
+/// A session store that several engines share. It calls a function before each `get`.
 #[derive(Clone)]
 pub(crate) struct SharedSessions {
-    kept: Arc<MemorySessions>,
-    look: Arc<dyn Fn() + Send + Sync>,
+    sessions: Arc<MemorySessions>,
+    before_get: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl SharedSessions {
-    pub(crate) fn before_each_look(look: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { kept: Arc::default(), look: Arc::new(look) }
+    pub(crate) fn before_each_get(before_get: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { sessions: Arc::default(), before_get: Arc::new(before_get) }
     }
 }
 
 impl Default for SharedSessions {
     fn default() -> Self {
-        Self::before_each_look(|| ())
+        Self::before_each_get(|| ())
     }
 }
 
@@ -57,35 +57,35 @@ impl SessionStore for SharedSessions {
         user_id: &'a str,
         organization: Option<&'a str>,
     ) -> StoreFuture<'a, Option<StoredSession>> {
-        (self.look)();
-        self.kept.get(user_id, organization)
+        (self.before_get)();
+        self.sessions.get(user_id, organization)
     }
 
     fn put(&self, session: StoredSession) -> StoreFuture<'_, ()> {
-        self.kept.put(session)
+        self.sessions.put(session)
     }
 
     fn remove<'a>(&'a self, user_id: &'a str, session_id: &'a str) -> StoreFuture<'a, ()> {
-        self.kept.remove(user_id, session_id)
+        self.sessions.remove(user_id, session_id)
     }
 
     fn take_user<'a>(&'a self, user_id: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
-        self.kept.take_user(user_id)
+        self.sessions.take_user(user_id)
     }
 
     fn take_session<'a>(&'a self, session_id: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
-        self.kept.take_session(session_id)
+        self.sessions.take_session(session_id)
     }
 
     fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
-        self.kept.take_all()
+        self.sessions.take_all()
     }
 }
 
-/// A store that finds nothing and keeps nothing.
-pub(crate) struct Nowhere;
+/// A store that stores nothing.
+pub(crate) struct EmptyStore;
 
-impl SessionStore for Nowhere {
+impl SessionStore for EmptyStore {
     fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
         Box::pin(async { None })
     }

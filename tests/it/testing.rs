@@ -1,4 +1,4 @@
-//! The helpers for tests of an app.
+//! The public helpers for tests of applications (`tower_clerk::testing`).
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use super::common::{ask, session};
 
 const PASSWORD: &str = "the same for all";
 
-/// Signs seven users in; how long that took.
+/// Signs in seven users, two more than Clerk accepts in ten seconds, and returns how long that took.
 async fn seven_sign_ins(fake: &FakeClerk, clerk: &Clerk) -> Duration {
     let layer = ClerkBasicAuthLayer::new(clerk.clone());
     let start = Instant::now();
@@ -33,14 +33,14 @@ async fn seven_users_sign_in_one_after_another_without_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_on_a_stand_in_lifts_the_limits_of_both() {
+async fn unlimited_builder_lifts_the_limits_of_the_engine_and_the_stand_in() {
     let fake = FakeClerk::builder().sign_in_limit(1, Duration::from_secs(3600)).build();
     let clerk = testing::unlimited_builder(&fake).build().unwrap();
     assert_eq!(seven_sign_ins(&fake, &clerk).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_backend_rate_lifts_the_budget_of_the_other_road() {
+async fn a_large_backend_rate_lifts_the_backend_apis_budget() {
     let fake = FakeClerk::new();
     let clerk = testing::unlimited_builder(&fake)
         .secret_key(fake.secret_key())
@@ -54,7 +54,7 @@ async fn a_large_backend_rate_lifts_the_budget_of_the_other_road() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_attempts_count_without_a_limit_of_sign_ins() {
+async fn failed_attempts_count_without_a_sign_in_limit() {
     let (_fake, clerk) = testing::unlimited();
     let layer = ClerkBasicAuthLayer::new(clerk);
     let get = async |password: String| {
@@ -68,7 +68,7 @@ async fn failed_attempts_count_without_a_limit_of_sign_ins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_on_a_stand_in_tells_the_time_by_its_clock() {
+async fn unlimited_builder_uses_the_clock_of_the_stand_in() {
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
     let fake = FakeClerk::builder().clock(clock).build();
     tokio::time::advance(Duration::from_secs(90)).await;
@@ -82,6 +82,6 @@ async fn an_engine_on_a_stand_in_tells_the_time_by_its_clock() {
 
 #[test]
 #[should_panic(expected = "a user with a colon")]
-fn a_user_with_a_colon_is_a_mistake_in_the_test() {
+fn basic_panics_if_the_user_has_a_colon() {
     let _ = testing::basic("jane:doe", PASSWORD);
 }

@@ -77,7 +77,7 @@ impl ClerkBuilder {
     ) -> Result<BackendSetup, ConfigError> {
         let key = SecretKey::parse(key).map_err(ConfigError::SecretKey)?;
         if instance.environment().is_some_and(|environment| environment != key.environment()) {
-            return Err(ConfigError::OtherInstance);
+            return Err(ConfigError::InstanceMismatch);
         }
         let url = self.backend_url.as_deref().unwrap_or(BACKEND_URL);
         if !url.contains("://") {
@@ -111,7 +111,7 @@ impl ClerkBuilder {
             ("dangerously_ignore_second_factors", self.backend.ignore_second_factor),
         ];
         match settings.into_iter().find(|(_, is_set)| *is_set) {
-            Some((name, _)) => Err(ConfigError::NoSecretKey { name }),
+            Some((name, _)) => Err(ConfigError::NeedsSecretKey { name }),
             None => Ok(()),
         }
     }

@@ -62,12 +62,12 @@ pub enum ConfigError {
     /// The secret key is malformed.
     SecretKey(SecretKeyError),
     /// The secret key and the publishable key are of different instances: one of production, one of development.
-    OtherInstance,
+    InstanceMismatch,
     /// The address of the Backend API is not a usable URL.
     BackendUrl(InstanceError),
     /// A setting of the Backend API has no effect, because there is no secret key.
     #[non_exhaustive]
-    NoSecretKey {
+    NeedsSecretKey {
         /// The setting's name.
         name: &'static str,
     },
@@ -97,7 +97,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
             }
             Self::SecretKey(error) => error.fmt(f),
-            Self::OtherInstance => f.write_str(
+            Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
                  for development (test)",
             ),
@@ -108,7 +108,7 @@ impl fmt::Display for ConfigError {
             Self::BackendUrl(_) => f.write_str(
                 "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
             ),
-            Self::NoSecretKey { name } => {
+            Self::NeedsSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
             Self::NoTls => f.write_str(

@@ -100,8 +100,8 @@ impl ClerkBuilder {
         self
     }
 
-    /// Sets how many credentials are held with their sessions: 10,000 by default, at least 1. Beyond that, the least
-    /// recently used one leaves the cache.
+    /// Sets how many credentials are held with their sessions: 10,000 by default, from 1 to 100,000,000. Beyond that,
+    /// the least recently used one leaves the cache.
     pub fn max_sessions(mut self, sessions: u64) -> Self {
         self.settings.max_sessions = sessions;
         self
@@ -110,7 +110,8 @@ impl ClerkBuilder {
     /// Sets how many sign-ins may start in any window of this length: 5 in 10 s by default, which is what Clerk allows
     /// one address (<https://clerk.com/docs/guides/how-clerk-works/system-limits>).
     ///
-    /// The budget is per process: replicas behind one address must divide it.
+    /// The budget is per process: replicas behind one address must divide it. It can be from 1 to 1,000,000 sign-ins in
+    /// a window of 1 s to 1 h.
     pub fn sign_in_rate(mut self, sign_ins: u32, window: Duration) -> Self {
         self.settings.sign_in_rate = Some((sign_ins, window));
         self
@@ -190,7 +191,8 @@ impl ClerkBuilder {
     /// The default is four fifths of what Clerk allows an instance
     /// (<https://clerk.com/docs/guides/how-clerk-works/system-limits>): 800 in 10 s with an `sk_live_…` key, 80 in 10 s
     /// with an `sk_test_…` key. The rest is for other programs that use the instance's Backend API. Replicas must
-    /// divide the rate. Calls are spread evenly over the window.
+    /// divide the rate. Calls are spread evenly over the window. It can be from 1 to 1,000,000 calls in a window of 1 s
+    /// to 1 h.
     pub fn backend_rate(mut self, calls: u32, window: Duration) -> Self {
         self.backend_rate = Some((calls, window));
         self

@@ -139,7 +139,7 @@ impl SignIns {
                 return rejections::unavailable("shut_down");
             }
             Rejection::new(RejectionKind::UpstreamRateLimited)
-                .retry_after_at_least(self.jitter.later(earliest, 0.1))
+                .with_retry_after(self.jitter.later(earliest, 0.1))
         })
     }
 
@@ -173,7 +173,7 @@ impl SignIns {
             (Trust::Trusted, _) => {}
             // Clerk has accepted this credential, so the client gets a 503 and not the 401 of a guess.
             (Trust::Resting(left), _) if self.attempts.is_paused(identifier, now) => {
-                return Err(Rejection::new(RejectionKind::UpstreamRateLimited).retry_after_at_least(left));
+                return Err(Rejection::new(RejectionKind::UpstreamRateLimited).with_retry_after(left));
             }
             (_, AskedFor::Renewal { .. }) if self.attempts.is_paused(identifier, now) => {
                 return Err(rejections::unavailable("paused"));
@@ -186,7 +186,7 @@ impl SignIns {
                     self.remember(attempt.key, &rejection, Repeats::Lengthen);
                     rejection
                 }
-                Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).retry_after_at_least(left),
+                Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),
             })?,
         }
         self.circuit.check(now).map_err(away)

@@ -30,7 +30,7 @@ impl SignIns {
             ErrorClass::Unknown => {
                 self.warn_of_unknown(error);
                 // An earlier retry would only get the remembered rejection.
-                let rejection = rejection.retry_after_at_least(self.settings.negative_ttl);
+                let rejection = rejection.with_retry_after(self.settings.negative_ttl);
                 self.remember(attempt.key, &rejection, Repeats::Same);
                 return rejection;
             }

@@ -20,7 +20,7 @@ impl SignIns {
 
     /// Ends the sessions of a holding that no proof has joined.
     pub(crate) fn end_unstored(&self, holding: &Arc<Holding>) {
-        if self.sessions.abandon(holding) {
+        if self.sessions.abandon(holding, EndPolicy::Always) {
             holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
     }

@@ -14,11 +14,11 @@ use crate::client_token::ClientSlot;
 use crate::engine::rejections;
 use crate::key::{device_name, normalize_identifier};
 use crate::limits::Repeats;
-use crate::membership::Membership;
 use crate::provider::OpenedSession;
 use crate::scope::OrganizationName;
 use crate::sessions::{
-    Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session, SessionState, Target, User,
+    EndPolicy, Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session, SessionState, Target,
+    User,
 };
 use crate::store::StoredSession;
 
@@ -74,7 +74,7 @@ impl SignIns {
         let result = match self.provider.session_for(&holding.user, organization, since, &mut time).await {
             Err(error) => Err(rejections::from_api_error(&error).into()),
             Ok(opened) => {
-                let session = self.session_of(&opened, organization);
+                let session = self.session_of(&opened);
                 // The new session is not part of the holding yet, so a revocation may name either.
                 let concerns = |target: &Target| {
                     holding.concerns(target) || matches!(target, Target::Session(id) if **id == *session.id)
@@ -159,9 +159,17 @@ impl SignIns {
             self.trusted.trust(proof.key, &session.user, self.clock.now());
             Some(proof)
         });
-        let Some(proof) = stored.flatten() else {
-            self.give_up(candidate);
-            return Err(SignInError::Superseded);
+        let proof = match stored {
+            Some(Some(proof)) => proof,
+            // Only the proof has expired: the next sign-in may go on with the session.
+            None if !self.is_revoked(holding, since) => {
+                self.sessions.abandon(holding, EndPolicy::UnlessStored);
+                return Err(SignInError::Superseded);
+            }
+            _ => {
+                self.give_up(candidate);
+                return Err(SignInError::Superseded);
+            }
         };
         // A store may write to disk, so this must not happen under the revocations lock. A revocation in between has
         // not found the device, so it is forgotten here.
@@ -177,6 +185,10 @@ impl SignIns {
         Ok(proof)
     }
 
+    fn is_revoked(&self, holding: &Holding, since: Generation) -> bool {
+        self.revocations.store_unless_revoked(since, |target| holding.concerns(target), || ()).is_none()
+    }
+
     async fn candidate(
         &self,
         attempt: &Attempt,
@@ -186,7 +198,7 @@ impl SignIns {
     ) -> Result<Candidate, SignInError> {
         self.reaper.start();
         let ProvenSession { opened, identifiers, at } = proven;
-        let session = self.session_of(&opened, attempt.organization.as_ref());
+        let session = self.session_of(&opened);
         // Only a guess: `Sessions::insert` decides which holding the proof joins.
         let in_use = session.user.holding_with(&session.id);
         let holding = in_use.unwrap_or_else(|| Holding::new(Arc::clone(&session)));
@@ -195,7 +207,7 @@ impl SignIns {
         let session = &candidate.session;
         self.clear_failures(attempt, &session.user, &identifiers);
         let signed_in = match opened {
-            OpenedSession::New(signed_in) => Some(signed_in),
+            OpenedSession::New { signed_in, .. } => Some(signed_in),
             OpenedSession::Stored(_) => None,
         };
         let pending = signed_in.as_ref().and_then(|signed_in| signed_in.pending.as_deref());
@@ -227,32 +239,29 @@ impl SignIns {
         }
     }
 
-    fn session_of(&self, opened: &OpenedSession, organization: Option<&OrganizationName>) -> Arc<Session> {
+    fn session_of(&self, opened: &OpenedSession) -> Arc<Session> {
         match opened {
-            OpenedSession::New(signed_in) => self.new_session(signed_in, organization),
+            OpenedSession::New { signed_in, organization } => {
+                self.new_session(signed_in, organization.clone())
+            }
             OpenedSession::Stored(stored) => self.stored_session(stored),
         }
     }
 
-    fn new_session(&self, signed_in: &SignedIn, organization: Option<&OrganizationName>) -> Arc<Session> {
+    fn new_session(&self, signed_in: &SignedIn, organization: Option<Box<str>>) -> Arc<Session> {
         let left = signed_in.timing.left;
         let choose_organization = signed_in.pending.as_ref().is_some_and(|tasks| {
             !tasks.is_empty() && tasks.iter().all(|task| &**task == "choose-organization")
         });
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.at(left));
         let end = signed_in.expire_at.and_then(|expire_at| Some(left + expire_at.duration_since(seen).ok()?));
-        // The session is for the requested organization only if Clerk has made that one active.
-        let active = signed_in.active_organization.as_deref();
-        let is_active = |asked: &OrganizationName| {
-            active == Some(asked.as_str()) || active == Membership::find(&signed_in.memberships, asked)
-        };
         let user = self.users.of(&signed_in.user_id);
         user.set_memberships(signed_in.memberships.clone());
         Session::new(NewSession {
             id: Arc::from(&*signed_in.session_id),
             user,
             client: Arc::clone(&signed_in.client),
-            organization: active.filter(|_| organization.is_some_and(is_active)).map(Into::into),
+            organization,
             end,
             choose_organization,
             active_organization: signed_in.active_organization.clone(),

@@ -69,10 +69,18 @@ impl Provider {
         request: MintRequest<'_>,
         verifier: &Verifier,
     ) -> Result<(NewToken, Arc<Session>), MintError> {
-        match self {
+        let (user, organization) = (&request.holding.user, request.access.scope.organization.as_ref());
+        let minted = match self {
             Self::Frontend(frontend) => frontend.mint(request, verifier).await,
             Self::Backend(backend) => backend.mint(request, verifier).await,
+        };
+        // The slug may have been given to another organization since it was looked up.
+        if matches!(minted, Err(MintError::Forbidden))
+            && let Some(slug) = organization
+        {
+            user.forget_membership(slug);
         }
+        minted
     }
 }
 

@@ -1,4 +1,4 @@
-//! Both roads from a password to a session answer alike, but where Clerk itself differs.
+//! Both providers answer alike, except where Clerk's two APIs differ.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ async fn both(pair: Pair) -> [Response<String>; 2] {
     [World::new().get(pair).await, World::backend().get(pair).await]
 }
 
-fn told(response: &Response<String>) -> (u16, &'static str) {
+fn summary(response: &Response<String>) -> (u16, &'static str) {
     (response.status().as_u16(), code(response))
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_every_demo_account_is_answered_alike_by_both_providers() {
+async fn s3_both_providers_answer_every_demo_account_alike() {
     for (pair, expected) in [
         (JANE, (200, "")),
         (("jane", JANE.1), (200, "")),
@@ -38,27 +38,27 @@ async fn s3_every_demo_account_is_answered_alike_by_both_providers() {
         (("expired@example.com", WRONG), (401, "credentials_rejected")),
     ] {
         let [frontend, backend] = both(pair).await;
-        assert_eq!(told(&frontend), expected, "{} on the frontend api", pair.0);
-        assert_eq!(told(&backend), expected, "{} on the backend api", pair.0);
+        assert_eq!(summary(&frontend), expected, "{} on the frontend api", pair.0);
+        assert_eq!(summary(&backend), expected, "{} on the backend api", pair.0);
         if expected.0 != 200 {
             assert_eq!(crate::common::wire(&frontend), crate::common::wire(&backend), "{}", pair.0);
         }
     }
 }
 
-/// The list of the README.
+/// The differences that the README lists.
 #[tokio::test(start_paused = true)]
 async fn s3_the_providers_differ_where_clerk_does() {
     let [frontend, backend] = both(("newdevice@example.com", "trust me on a device")).await;
-    assert_eq!(told(&frontend), (403, "account_action_required"));
-    assert_eq!(told(&backend), (200, ""), "Device Trust has no say where nobody signs in from a device");
+    assert_eq!(summary(&frontend), (403, "account_action_required"));
+    assert_eq!(summary(&backend), (200, ""), "Device Trust applies only to sign-ins from a device");
     let [frontend, backend] = both(("expired@example.com", "please choose a new one")).await;
-    assert_eq!(told(&frontend), (403, "account_action_required"));
-    assert_eq!(told(&backend), (200, ""), "verify_password doesn't tell that a new password is due");
+    assert_eq!(summary(&frontend), (403, "account_action_required"));
+    assert_eq!(summary(&backend), (200, ""), "verify_password does not report that the password has expired");
 }
 
 #[tokio::test(start_paused = true)]
-async fn o4_the_provider_is_seen_in_the_session_and_in_the_counts() {
+async fn o4_sessions_and_stats_name_the_provider() {
     for (world, api) in [(World::new(), ClerkApi::Frontend), (World::backend(), ClerkApi::Backend)] {
         let response = world.get(JANE).await;
         assert_eq!(session(&response).via(), api);
@@ -66,32 +66,32 @@ async fn o4_the_provider_is_seen_in_the_session_and_in_the_counts() {
         assert!(format!("{:?}", session(&response)).contains(&format!("{api:?}")));
     }
     let stats = World::new().clerk.stats();
-    assert_eq!((stats.users_per_address, stats.active_users), (Some(1_800), None));
+    assert_eq!((stats.max_users_per_address, stats.max_active_users), (Some(1_800), None));
     let stats = World::backend().clerk.stats();
-    // Five sign-ins in ten seconds for seven days; 8 calls a second (a development key) for three quarters of a minute.
-    assert_eq!((stats.users_per_address, stats.active_users), (Some(302_400), Some(360)));
+    // Five sign-ins per 10 s for seven days; eight calls per second (a development key) for 45 s.
+    assert_eq!((stats.max_users_per_address, stats.max_active_users), (Some(302_400), Some(360)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_guesses_are_stopped_alike_by_both_providers() {
-    let mut told_by = Vec::new();
+async fn p3_both_providers_throttle_guesses_alike() {
+    let mut all_answers = Vec::new();
     for world in [World::unlimited(), World::backend()] {
         let mut answers = Vec::new();
         for guess in 0..8 {
             let password = format!("guess {guess}");
             let pair = ("jane@example.com", password.as_str());
             let response = crate::common::ask(&world.layer(), crate::common::basic(pair)).await;
-            answers.push(told(&response));
+            answers.push(summary(&response));
         }
-        told_by.push(answers);
-        assert_eq!(world.clerk.stats().count(Outcome::Throttled), 4, "{told_by:?}");
+        all_answers.push(answers);
+        assert_eq!(world.clerk.stats().count(Outcome::Throttled), 4, "{all_answers:?}");
     }
-    assert_eq!(told_by[0], told_by[1]);
+    assert_eq!(all_answers[0], all_answers[1]);
 }
 
-/// Whoever guesses chooses the spelling.
+/// An attacker could otherwise get new attempts by respelling the number.
 #[tokio::test(start_paused = true)]
-async fn p3_a_number_is_one_identifier_however_it_is_spelt() {
+async fn p3_a_phone_number_is_one_identifier_in_every_spelling() {
     let world = World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| engine.unlimited_sign_ins());
     world.fake.add_user(tower_clerk::testing::FakeUser::new("+15555550123").password("right one"));
     for (guess, between) in
@@ -104,42 +104,46 @@ async fn p3_a_number_is_one_identifier_however_it_is_spelt() {
     }
     assert!(
         world.fake.count(Endpoint::VerifyPassword) <= 4,
-        "asked {}",
+        "{} calls",
         world.fake.count(Endpoint::VerifyPassword)
     );
 }
 
-/// Clerk locks users, not identifiers, and the look-up tells whose it is.
+/// Clerk locks users, not identifiers, and the look-up returns the user of an identifier.
 #[tokio::test(start_paused = true)]
-async fn p3_the_identifiers_of_a_user_are_counted_together_before_any_of_them_was_right() {
+async fn p3_failures_of_a_users_identifiers_count_together_before_any_success() {
     let world = World::backend_with(
         |fake| fake.no_rate_limit().verify_password_counts(true),
         |engine| engine.unlimited_sign_ins(),
     );
     let about = tower_clerk::testing::FakeUser::new("ada@example.com").username("ada").phone("+15555550123");
     world.fake.add_user(about.email("ada@example.org").password("right one"));
-    let mut told_by = Vec::new();
+    let mut all_answers = Vec::new();
     for identifier in ["ada@example.com", "ada", "+15555550123", "ada@example.org", "nobody@example.org"] {
         let mut answers = Vec::new();
         for guess in 0..6 {
             let password = format!("guess {guess}");
             let pair = (identifier, password.as_str());
-            answers.push(told(&crate::common::ask(&world.layer(), crate::common::basic(pair)).await));
+            answers.push(summary(&crate::common::ask(&world.layer(), crate::common::basic(pair)).await));
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
-        told_by.push(answers);
+        all_answers.push(answers);
     }
-    assert!(told_by.iter().all(|answers| *answers == told_by[0]), "{told_by:?}");
+    assert!(all_answers.iter().all(|answers| *answers == all_answers[0]), "{all_answers:?}");
     assert!(
         world.fake.count(Endpoint::VerifyPassword) <= 4,
-        "asked {}",
+        "{} calls",
         world.fake.count(Endpoint::VerifyPassword)
     );
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
-    assert_eq!(told(&world.get(("ada", "right one")).await), (200, ""), "Clerk has not locked the account");
+    assert_eq!(
+        summary(&world.get(("ada", "right one")).await),
+        (200, ""),
+        "Clerk has not locked the account"
+    );
 }
 
-/// Nobody knows whether this call feeds Clerk's lock: under both answers the account is never locked.
+/// Clerk does not document whether `verify_password` counts towards its lockout, so the test covers both cases.
 #[tokio::test(start_paused = true)]
 async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {
     for counts in [false, true] {
@@ -154,13 +158,16 @@ async fn p3_no_account_is_locked_whether_verify_password_counts_or_not() {
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
-        assert!(world.fake.count(Endpoint::VerifyPassword) < 10, "fewer than Clerk locks at");
+        assert!(
+            world.fake.count(Endpoint::VerifyPassword) < 10,
+            "stays below the threshold of Clerk's lockout"
+        );
         tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
-        assert_eq!(told(&world.get(("bob@example.com", BOB.1)).await), (200, ""), "counts: {counts}");
+        assert_eq!(summary(&world.get(("bob@example.com", BOB.1)).await), (200, ""), "counts: {counts}");
     }
 }
 
-/// Answers in a time that tells nothing of whether there is such an account: the distributions overlap.
+/// The response times do not reveal whether an account exists: their distributions overlap.
 #[tokio::test(start_paused = true)]
 async fn p3_an_unknown_identifier_takes_as_long_as_a_wrong_password() {
     let hashing = Duration::from_millis(180);

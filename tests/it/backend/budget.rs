@@ -19,9 +19,9 @@ async fn get(world: &World, user: usize) -> http::Response<String> {
     crate::common::ask(&world.layer(), basic((identifier.as_str(), "right"))).await
 }
 
-/// Everybody at once, on the stand-in's limits of a development key: nobody is refused by Clerk.
+/// All users send at once, with the limits of a development key, and the stand-in never answers 429.
 #[tokio::test(start_paused = true)]
-async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
+async fn p1_a_burst_of_users_stays_within_the_backend_budget() {
     let world = World::backend_with(FakeClerkBuilder::empty, tower_clerk::ClerkBuilder::unlimited_sign_ins);
     world.fake.reconfigure(|fake| fake.sign_in_limit(100_000, SECOND));
     users(&world, 100);
@@ -29,7 +29,7 @@ async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
         .map(|user| {
             let world = world.clone();
             tokio::spawn(async move {
-                // Who is told to come back does so.
+                // Retries as the `Retry-After` header says.
                 for tries in 1.. {
                     let response = get(&world, user).await;
                     if response.status() == 200 {
@@ -37,7 +37,7 @@ async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
                     }
                     assert_eq!(code(&response), "upstream_rate_limited");
                     let after = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-                    assert!(tries < 100, "in vain");
+                    assert!(tries < 100, "still not signed in after {tries} tries");
                     tokio::time::sleep(Duration::from_secs(after)).await;
                 }
                 0
@@ -50,17 +50,17 @@ async fn p1_a_crowd_keeps_to_the_budget_in_every_second() {
     assert_eq!(
         world.clerk.stats().sign_in_circuit,
         tower_clerk::stats::CircuitState::Closed,
-        "nobody was away"
+        "no call failed"
     );
     let limited = world.fake.requests().iter().filter(|it| it.status().is_some_and(|it| it == 429)).count();
-    assert_eq!(limited, 0, "Clerk never had to say so");
+    assert_eq!(limited, 0, "the stand-in never answered 429");
     assert!(world.fake.max_in_window(Endpoint::Backend, SECOND) <= 8);
     assert!(world.fake.max_in_window(Endpoint::Backend, 10 * SECOND) <= 80);
 }
 
-/// A flood of made-up identifiers costs calls, but leaves enough for tokens and for those who were there before.
+/// A flood of made-up identifiers uses calls, but leaves enough for tokens and for users with a session.
 #[tokio::test(start_paused = true)]
-async fn k13_a_flood_of_guesses_holds_up_nobody_who_was_let_in() {
+async fn k13_a_flood_of_guesses_does_not_delay_known_users() {
     let world = World::backend_with(FakeClerkBuilder::empty, |engine| {
         engine
             .unlimited_sign_ins()
@@ -98,7 +98,7 @@ async fn k13_a_flood_of_guesses_holds_up_nobody_who_was_let_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_rate_of_ones_own_is_kept_to() {
+async fn p1_a_configured_backend_rate_is_respected() {
     let world = World::backend_with(FakeClerkBuilder::empty, |engine| {
         engine.unlimited_sign_ins().backend_rate(5, 10 * SECOND)
     });
@@ -111,9 +111,9 @@ async fn p1_a_rate_of_ones_own_is_kept_to() {
     assert!(world.fake.max_in_window(Endpoint::Backend, 10 * SECOND) <= 5);
 }
 
-/// A cold start: sign-ins are few, and whoever waits for one has proven the password once.
+/// At a cold start sign-ins are scarce. A user that waits for one has its password verified only once.
 #[tokio::test(start_paused = true)]
-async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it() {
+async fn k13_a_verified_password_stays_proven_until_its_session_opens() {
     let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine);
     users(&world, 40);
     let start = world.clock.now();
@@ -139,13 +139,13 @@ async fn k13_a_password_that_was_proven_stands_until_there_is_a_session_for_it()
     let took = world.clock.now() - start;
     assert!(took < 110 * SECOND, "40 sign-ins at 5 in 10 s took {took:?}");
     assert_eq!(world.fake.count(Endpoint::SignIns), 40);
-    assert_eq!(world.fake.count(Endpoint::VerifyPassword), 40, "each password once");
+    assert_eq!(world.fake.count(Endpoint::VerifyPassword), 40, "each password is verified once");
     assert_eq!(world.clerk.stats().sign_in_circuit, tower_clerk::stats::CircuitState::Closed);
 }
 
-/// It stands for minutes, and for nobody who was revoked meanwhile.
+/// A pending proof lasts for minutes, unless its user is revoked.
 #[tokio::test(start_paused = true)]
-async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
+async fn k9_a_pending_proof_ends_on_revocation_and_on_expiry() {
     for (wait, revoked, proofs) in
         [(30, None, 1), (30, Some("user"), 2), (30, Some("all"), 2), (400, None, 2)]
     {
@@ -157,8 +157,8 @@ async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
         assert_eq!(code(&get(&world, 5).await), "upstream_rate_limited");
         let before = world.fake.count(Endpoint::VerifyPassword);
         assert_eq!(before, 6);
-        let asked = world.fake.requests_to(Endpoint::VerifyPassword);
-        let waiting = asked[5].path().split('/').nth(3).unwrap().to_owned();
+        let calls = world.fake.requests_to(Endpoint::VerifyPassword);
+        let waiting = calls[5].path().split('/').nth(3).unwrap().to_owned();
         match revoked {
             Some("user") => world.clerk.revoke_user(&waiting),
             Some(_) => world.clerk.revoke_all(),
@@ -167,7 +167,7 @@ async fn k9_a_standing_proof_ends_with_a_revocation_and_with_time() {
         tokio::time::sleep(wait * SECOND).await;
         assert_eq!(get(&world, 5).await.status(), 200);
         assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
-        assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on what was revoked");
+        assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on a revoked proof");
     }
 }
 
@@ -179,7 +179,7 @@ async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
     let limited = Fault::RateLimited { retry_after: RetryAfter::Seconds(30) };
     world.fake.script(Endpoint::Users, limited);
     assert_eq!(code(&world.get(BOB).await), "upstream_rate_limited");
-    let asked = world.fake.count(Endpoint::Backend);
+    let calls = world.fake.count(Endpoint::Backend);
     for _ in 0..25 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let response = world.get(CAROL).await;
@@ -187,7 +187,7 @@ async fn p2_a_429_of_the_backend_api_is_honoured_and_harms_no_live_session() {
         assert!(response.headers().contains_key("retry-after"));
         assert_eq!(world.get(JANE).await.status(), 200);
     }
-    assert_eq!(world.fake.count(Endpoint::Backend), asked, "nobody asks during the pause");
+    assert_eq!(world.fake.count(Endpoint::Backend), calls, "no call is sent during the pause");
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(world.get(CAROL).await.status(), 200);
     assert_eq!(world.get(BOB).await.status(), 200);

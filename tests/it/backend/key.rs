@@ -1,8 +1,8 @@
-//! The secret key, tickets and passwords on the Backend API's road: who gets to see them (rule C6).
+//! Where the secret key, tickets and passwords may appear with the Backend API (rule C6).
 
 use std::time::Duration;
 
-use crate::common::{JANE, World, backend_builder, basic, code, logged, settle};
+use crate::common::{JANE, World, backend_builder, basic, code, logged, run_ready_tasks};
 use tower_clerk::error::{InstanceError, SecretKeyError};
 use tower_clerk::preflight::FindingKind;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, Fault, GoneSession, RetryAfter};
@@ -12,8 +12,8 @@ const KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
 const PK_TEST: &str = "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk";
 const PK_LIVE: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
-/// Whatever the engine meets on this road.
-async fn everything(world: &World) {
+/// Exercises every endpoint of the Backend API, with successes, refusals and faults.
+async fn use_every_endpoint(world: &World) {
     for pair in [
         JANE,
         ("jane@example.com", "wrong horse"),
@@ -59,13 +59,13 @@ async fn everything(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c6_key_tickets_and_passwords_are_seen_in_no_log_and_no_debug() {
+async fn c6_logs_and_debug_output_show_no_key_ticket_or_password() {
     let fake = |fake: tower_clerk::testing::FakeClerkBuilder| {
         fake.secret_key(KEY).no_rate_limit().gone_session(GoneSession::AuthenticationInvalid)
     };
     let world = World::backend_with(fake, tower_clerk::ClerkBuilder::unlimited_sign_ins);
-    let mut log = logged(everything(&world)).await;
-    assert!(log.contains("api=\"backend\"") && log.contains("DEBUG"), "the log is one");
+    let mut log = logged(use_every_endpoint(&world)).await;
+    assert!(log.contains("api=\"backend\"") && log.contains("DEBUG"), "the log is not empty");
     log.push_str(&format!("{:?} {:?} {:?}", world.clerk, world.clerk.stats(), world.layer()));
     log.push_str(&format!("{:?}", backend_builder(&world.fake, world.clock)));
     let mut secrets = vec![KEY.to_owned(), KEY[8..].to_owned()];
@@ -76,7 +76,7 @@ async fn c6_key_tickets_and_passwords_are_seen_in_no_log_and_no_debug() {
         let client = request.header("authorization").filter(|value| !value.starts_with("Bearer"));
         secrets.extend(client.map(str::to_owned));
     }
-    assert!(secrets.iter().any(|secret| secret.starts_with("eyJ")), "tickets are among them");
+    assert!(secrets.iter().any(|secret| secret.starts_with("eyJ")), "the secrets include tickets");
     assert!(secrets.contains(&JANE.1.to_owned()));
     for secret in secrets.iter().filter(|secret| secret.len() > 3) {
         assert!(!log.contains(secret.as_str()), "the log shows {secret}");
@@ -84,7 +84,7 @@ async fn c6_key_tickets_and_passwords_are_seen_in_no_log_and_no_debug() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c6_the_key_goes_to_the_backend_apis_host_and_nowhere_else() {
+async fn c6_the_key_is_sent_only_to_the_backend_apis_host() {
     let world = World::backend_with(|fake| fake.secret_key(KEY), |engine| engine);
     world.get(JANE).await;
     world.get_for(JANE, "acme").await;
@@ -92,19 +92,19 @@ async fn c6_the_key_goes_to_the_backend_apis_host_and_nowhere_else() {
     world.fake.script(Endpoint::Users, Fault::Redirect);
     world.get(("bob", "hunter2hunter2")).await;
     world.clerk.revoke_all();
-    settle().await;
+    run_ready_tasks().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let (api, fapi) = (world.fake.backend_url(), world.fake.fapi_url());
     let (api, fapi) = (host(&api), host(&fapi));
     let requests = world.fake.requests();
     assert!(requests.iter().any(|request| request.host() == fapi));
     for request in &requests {
-        let carries_it = format!("{:?} {:?}", request.headers().get("authorization"), request.form_params())
+        let has_key = format!("{:?} {:?}", request.headers().get("authorization"), request.form_params())
             .contains(KEY)
             || request.header("authorization").is_some_and(|value| value.contains(KEY));
-        assert_eq!(carries_it, request.host() == api, "{request:?}");
+        assert_eq!(has_key, request.host() == api, "{request:?}");
         let password = request.form("password").or(request.json().and_then(|json| json["password"].as_str()));
-        assert!(password.is_none() || request.host() == api, "on this road passwords go there alone");
+        assert!(password.is_none() || request.host() == api, "passwords are sent only to the Backend API");
     }
 }
 
@@ -112,9 +112,9 @@ fn host(url: &str) -> &str {
     url.split("://").nth(1).unwrap_or(url)
 }
 
-/// The same over sockets, on two hosts, with a redirect from one to the other.
+/// Uses sockets on two hosts, with a redirect from one to the other.
 #[tokio::test]
-async fn c6_a_redirect_takes_the_key_nowhere() {
+async fn c6_a_redirect_does_not_forward_the_key() {
     let api = FakeClerk::builder().clock(Clock::system()).secret_key(KEY).build();
     crate::common::warm_up(&api).await;
     let (first, second) = (api.serve("127.0.0.1:0").await.unwrap(), api.serve("127.0.0.1:0").await.unwrap());
@@ -129,15 +129,15 @@ async fn c6_a_redirect_takes_the_key_nowhere() {
         "upstream_unavailable"
     );
     for request in api.requests() {
-        let carries_it = request.header("authorization").is_some_and(|value| value.contains(KEY));
-        assert_eq!(carries_it, request.host() == host(&api_url), "{request:?}");
+        let has_key = request.header("authorization").is_some_and(|value| value.contains(KEY));
+        assert_eq!(has_key, request.host() == host(&api_url), "{request:?}");
     }
     first.shutdown().await;
     second.shutdown().await;
 }
 
 #[test]
-fn c6_a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is_built() {
+fn c6_build_rejects_an_invalid_key_and_backend_settings_without_a_key() {
     let built = |clerk: tower_clerk::ClerkBuilder| clerk.build().map(drop).unwrap_err();
     let clerk = || Clerk::builder(PK_TEST);
     assert!(matches!(built(clerk().secret_key("")), ConfigError::SecretKey(SecretKeyError::Empty)));
@@ -145,8 +145,8 @@ fn c6_a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is
         built(clerk().secret_key(PK_TEST)),
         ConfigError::SecretKey(SecretKeyError::PublishableKey)
     ));
-    assert!(matches!(built(clerk().secret_key("sk_live_abc")), ConfigError::OtherInstance));
-    assert!(matches!(built(Clerk::builder(PK_LIVE).secret_key(KEY)), ConfigError::OtherInstance));
+    assert!(matches!(built(clerk().secret_key("sk_live_abc")), ConfigError::InstanceMismatch));
+    assert!(matches!(built(Clerk::builder(PK_LIVE).secret_key(KEY)), ConfigError::InstanceMismatch));
     let insecure = built(clerk().secret_key(KEY).backend_url("http://api.clerk.example"));
     assert!(matches!(&insecure, ConfigError::BackendUrl(InstanceError::PlainHttp { .. })), "{insecure}");
     let no_url = built(clerk().secret_key(KEY).backend_url(PK_TEST));
@@ -174,7 +174,7 @@ fn c6_a_key_that_is_none_and_settings_without_one_are_refused_when_the_engine_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced() {
+async fn o3_preflight_finds_a_key_of_another_instance_and_unenforced_settings() {
     let found = async |world: &World| -> Vec<FindingKind> {
         world.clerk.preflight().await.iter().map(tower_clerk::preflight::Finding::kind).collect()
     };
@@ -183,14 +183,14 @@ async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced()
     assert!(findings.contains(&FindingKind::NotEnforced), "{findings:?}");
     assert!(!findings.iter().any(|finding| finding.is_blocking()), "{findings:?}");
     let text = world.clerk.preflight().await.iter().map(ToString::to_string).collect::<String>();
-    for what in ["block lists", "compromised", "chosen anew", "Protect"] {
-        assert!(text.contains(what), "{what}: {text}");
+    for words in ["block lists", "compromised", "chosen anew", "Protect"] {
+        assert!(text.contains(words), "{words}: {text}");
     }
 
     let world = World::backend_with(|fake| fake, |engine| engine.secret_key("sk_test_wrong"));
     assert!(found(&world).await.contains(&FindingKind::SecretKeyRefused));
 
-    // Two instances behind one door: the engine's key is the other one's.
+    // Two instances behind one transport: the engine's key belongs to the other instance.
     let other = FakeClerk::builder().host("clerk.other.example").clock(world.clock).build();
     let clerk = Clerk::builder(world.fake.fapi_url())
         .transport(Both(world.fake.clone(), other.clone()))
@@ -202,7 +202,7 @@ async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced()
     let world = World { clerk, ..world };
     let findings = found(&world).await;
     assert!(findings.contains(&FindingKind::SecretKeyOfAnotherInstance), "{findings:?}");
-    // And nobody is let in by it: what the ticket opens, it doesn't open here.
+    // No user is let in: a ticket of the other instance opens no session in this one.
     assert_ne!(world.get(JANE).await.status(), 200);
 
     let world = World::backend();
@@ -210,7 +210,7 @@ async fn o3_preflight_finds_a_key_of_another_instance_and_what_is_not_enforced()
     assert!(found(&world).await.contains(&FindingKind::BackendUnreachable));
 }
 
-/// Two instances, told apart by host.
+/// Sends each request to one of two instances, by its host.
 struct Both(FakeClerk, FakeClerk);
 
 impl tower_clerk::transport::Transport for Both {

@@ -1,4 +1,4 @@
-//! The Backend API's side: the secret key verifies passwords.
+//! Exchanges through the Backend API, where the secret key verifies passwords.
 
 mod accounts;
 mod both_apis;

@@ -1,5 +1,6 @@
-//! Sessions of one user for several organizations, which are opened by ticket: one that is gone at Clerk voids the proof
-//! of the password (rule K4), since a change of the password may have been what ended it.
+//! A gone session voids the proof of the password, since a password change may have ended it (rule K4).
+//!
+//! This matters for a user's further sessions for organizations, which are opened by ticket, without the password.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use crate::stores::SharedSessions;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Longer than a token lives.
+/// Longer than the lifetime of a token.
 const TOKEN_LIFE: Duration = Duration::from_secs(61);
 
-/// A process that has Jane's sessions from a store: one for her personal account, and one for `acme`.
+/// A restarted process with two of Jane's sessions: one for her personal account, and one for `acme`.
 ///
-/// It was restarted, so that it doesn't have their clients, and each session serves one organization.
+/// The store holds no client tokens, so after the restart each session serves one organization.
 async fn world() -> World {
     let store = SharedSessions::default();
     let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
@@ -24,11 +25,11 @@ async fn world() -> World {
     let personal = process.get(JANE).await;
     let acme = process.get_for(JANE, "acme").await;
     assert_eq!(organization_of(&acme), Some("acme"));
-    assert_ne!(session(&personal).session_id(), session(&acme).session_id(), "each has a session of its own");
+    assert_ne!(session(&personal).session_id(), session(&acme).session_id(), "each has its own session");
     process
 }
 
-/// What happens when a user changes the password and signs out all other sessions.
+/// Changes Jane's password and signs out all her sessions, as a user would in Clerk's profile.
 fn sign_out_everywhere(world: &World, password: &str) {
     world.fake.set_password("jane", password);
     for session in world.fake.sessions() {
@@ -37,9 +38,9 @@ fn sign_out_everywhere(world: &World, password: &str) {
     assert_eq!(world.fake.live_sessions_of("jane"), 0);
 }
 
-/// A ticket needs no password, so the session for the organization is replaced only after a new proof.
+/// A ticket needs no password, so the organization's session is replaced only after a new proof.
 #[tokio::test(start_paused = true)]
-async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() {
+async fn k4_an_old_password_does_not_replace_a_gone_session() {
     let world = world().await;
     sign_out_everywhere(&world, "a new password");
     tokio::time::sleep(TOKEN_LIFE).await;
@@ -52,27 +53,27 @@ async fn k4_an_old_password_opens_no_session_in_the_place_of_one_that_is_gone() 
         response.status()
     );
     let new: Pair = (JANE.0, "a new password");
-    assert_eq!(world.get_for(new, "acme").await.status(), 200, "the new password does");
+    assert_eq!(world.get_for(new, "acme").await.status(), 200, "the new password opens a session");
 }
 
-/// A right password is verified anew as well, once, and the request at hand is served.
+/// A correct password is verified again, once, and the request is served.
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_of_an_organization_that_is_gone_is_replaced_by_the_password_once() {
+async fn k4_a_gone_organization_session_is_replaced_after_one_new_proof() {
     let world = world().await;
     let gone = session(&world.get_for(JANE, "acme").await).session_id().to_owned();
     assert!(world.fake.revoke_session(&gone), "the session was live");
     tokio::time::sleep(TOKEN_LIFE).await;
     let proofs = world.fake.count(Endpoint::VerifyPassword);
     let response = world.get_for(JANE, "acme").await;
-    assert_eq!(organization_of(&response), Some("acme"), "the request at hand is served");
+    assert_eq!(organization_of(&response), Some("acme"), "the request is served");
     assert_ne!(session(&response).session_id(), gone);
     let proofs = world.fake.count(Endpoint::VerifyPassword) - proofs;
-    assert!(proofs == 1, "a session that is gone was replaced without the password: asked {proofs} times");
+    assert!(proofs == 1, "a gone session was replaced after {proofs} password verifications");
 }
 
-/// Requests for an organization alone end the proof of an old password as well, long before the hour that it stands.
+/// Requests for an organization also end the proof of an old password, long before the proof expires after an hour.
 #[tokio::test(start_paused = true)]
-async fn k4_an_old_password_is_out_within_a_tokens_life_of_the_sessions() {
+async fn k4_an_old_password_is_rejected_within_a_token_life_of_the_sign_out() {
     let world = world().await;
     sign_out_everywhere(&world, "a new password");
     let start = world.clock.now();
@@ -83,5 +84,5 @@ async fn k4_an_old_password_is_out_within_a_tokens_life_of_the_sessions() {
         }
         tokio::time::sleep(MINUTE / 4).await;
     }
-    assert!(last <= TOKEN_LIFE, "an old password went on after all sessions were signed out: for {last:?}");
+    assert!(last <= TOKEN_LIFE, "an old password was accepted for {last:?} after the sign-out");
 }

@@ -1,4 +1,4 @@
-//! What the layer does to requests and responses (rules C2, A1-A3, A5-A7).
+//! How the layer changes requests and responses (rules C2, A1-A3, A5-A7).
 
 use std::convert::Infallible;
 
@@ -22,7 +22,7 @@ fn seen(response: &Response<String>) -> &Seen {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a1_the_realm_stands_quoted_in_the_challenge() {
+async fn a1_the_challenge_quotes_the_realm() {
     let world = World::new();
     let layer = world.layer().realm(r#"the "partner" API\v1"#).unwrap();
     let response = ask(&layer, Request::new(())).await;
@@ -34,7 +34,7 @@ async fn a1_the_realm_stands_quoted_in_the_challenge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a2_a_body_of_ones_own_has_no_say_in_status_and_headers() {
+async fn a2_a_custom_response_cannot_change_status_and_headers() {
     let world = World::new();
     let layer = world.layer().with_rejection_response(|rejection: &Rejection| {
         Response::builder()
@@ -70,9 +70,9 @@ async fn a3_no_request_turns_a_rejection_into_a_success() {
     }
 }
 
-/// Who sends Latin-1 for UTF-8 cannot tell it from a wrong password in any other way.
+/// A client that sends Latin-1 instead of UTF-8 could not otherwise tell the mistake from a wrong password.
 #[tokio::test(start_paused = true)]
-async fn c2_the_answer_to_malformed_credentials_says_what_is_wrong_with_them() {
+async fn c2_the_answer_to_malformed_credentials_states_the_reason() {
     let layer = World::new().layer().problem_json();
     for (pair, reason) in [
         (&b"jane:p\xe4ssword"[..], MalformedReason::NotUtf8),
@@ -82,8 +82,8 @@ async fn c2_the_answer_to_malformed_credentials_says_what_is_wrong_with_them() {
         let field = format!("Basic {}", BASE64_STANDARD.encode(pair));
         let response = ask(&layer, with_authorization(&field)).await;
         let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
-        let told = [&body["code"], &body["detail"]].map(|field| field.as_str().unwrap_or_default());
-        assert_eq!(told, ["credentials_malformed", reason.as_str()]);
+        let fields = [&body["code"], &body["detail"]].map(|field| field.as_str().unwrap_or_default());
+        assert_eq!(fields, ["credentials_malformed", reason.as_str()]);
     }
 }
 
@@ -92,7 +92,7 @@ async fn c2_the_answer_to_malformed_credentials_says_what_is_wrong_with_them() {
 struct Sealed(u16);
 
 #[tokio::test(start_paused = true)]
-async fn a3_any_body_will_do() {
+async fn a3_any_body_type_works() {
     let world = World::new();
     let full =
         service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
@@ -116,7 +116,7 @@ async fn a3_any_body_will_do() {
     assert_eq!(layer.layer(sealed).oneshot(request).await.unwrap().into_body(), Sealed(200));
 }
 
-/// A renderer of somebody's own.
+/// A custom implementation of the trait.
 #[derive(Clone)]
 struct Shouting;
 
@@ -127,14 +127,14 @@ impl RejectionResponse<String> for Shouting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a3_a_trait_makes_the_body_as_well_as_a_closure() {
+async fn a3_a_trait_implementation_renders_the_body_like_a_closure() {
     let world = World::new();
     let response = ask(&world.layer().with_rejection_response(Shouting), Request::new(())).await;
     assert_eq!((response.status().as_u16(), response.body().as_str()), (401, "CREDENTIALS_MISSING"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a5_the_field_is_stripped_kept_or_replaced_on_a_miss_and_on_a_hit() {
+async fn a5_the_authorization_header_is_stripped_kept_or_replaced_on_misses_and_hits() {
     let world = World::new();
     for _ in 0..2 {
         let response = ask(&world.layer(), basic(JANE)).await;
@@ -154,7 +154,7 @@ async fn a5_the_field_is_stripped_kept_or_replaced_on_a_miss_and_on_a_hit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a6_the_marker_of_a_request_without_a_session_carries_the_challenge_of_its_layer() {
+async fn a6_the_anonymous_extension_carries_the_challenge_of_its_layer() {
     let world = World::new();
     let challenge = service_fn(|request: Request<()>| async move {
         let challenge = request.extensions().get::<Anonymous>().unwrap().challenge().clone();
@@ -168,17 +168,17 @@ async fn a6_the_marker_of_a_request_without_a_session_carries_the_challenge_of_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
+async fn a5_a_session_already_in_the_extensions_is_removed() {
     let world = World::new();
     let bobs = session(&world.get(BOB).await).clone();
     let anonymous = {
-        // The marker can't be made outside of the crate, so one is taken from a request that passed.
-        let take = service_fn(|request: Request<()>| async move {
+        // `Anonymous` has no public constructor, so the test takes one from a request that passed.
+        let copy = service_fn(|request: Request<()>| async move {
             let mut response = Response::new(String::new());
             response.extensions_mut().insert(request.extensions().get::<Anonymous>().unwrap().clone());
             Ok::<_, Infallible>(response)
         });
-        let response = world.layer().optional().layer(take).oneshot(Request::new(())).await.unwrap();
+        let response = world.layer().optional().layer(copy).oneshot(Request::new(())).await.unwrap();
         response.extensions().get::<Anonymous>().unwrap().clone()
     };
     let stale = |mut request: Request<()>| {
@@ -188,7 +188,7 @@ async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
     };
     let optional = world.layer().optional();
     let response = ask(&optional, stale(Request::new(()))).await;
-    assert!(response.extensions().get::<ClerkSession>().is_none(), "somebody else's session");
+    assert!(response.extensions().get::<ClerkSession>().is_none(), "the session of another user");
     assert!(seen(&response).is_anonymous);
     for _ in 0..2 {
         let response = ask(&optional, stale(basic(JANE))).await;
@@ -200,7 +200,7 @@ async fn a5_a_session_that_was_in_the_extensions_before_is_removed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a6_optional_lets_nobody_pass_but_no_wrong_one() {
+async fn a6_optional_passes_missing_credentials_and_rejects_wrong_ones() {
     let world = World::new();
     let layer = world.layer().optional();
     let response = ask(&layer, Request::new(())).await;
@@ -212,7 +212,7 @@ async fn a6_optional_lets_nobody_pass_but_no_wrong_one() {
     let response = ask(&layer, basic(JANE)).await;
     assert_eq!(response.body(), session(&response).user_id());
     assert!(!seen(&response).is_anonymous);
-    // C5: another scheme is nobody, too, and its field is not ours to take, but never passes for our Bearer.
+    // Rule C5: another scheme is anonymous too. Its header is passed on, unless the layer itself sets `Bearer` tokens.
     let response = ask(&layer, with_authorization("Bearer a.b.c")).await;
     assert!(seen(&response).is_anonymous);
     assert!(seen(&response).headers[AUTHORIZATION].is_sensitive());
@@ -232,7 +232,7 @@ fn preflight(change: impl FnOnce(&mut Request<()>)) -> Request<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a7_a_preflight_passes_only_where_it_is_let_and_only_a_whole_one() {
+async fn a7_only_a_complete_preflight_passes_if_enabled() {
     let world = World::new();
     assert_eq!(ask(&world.layer(), preflight(|_| ())).await.status(), 401, "off by default");
     let layer = world.layer().pass_preflight();
@@ -250,7 +250,7 @@ async fn a7_a_preflight_passes_only_where_it_is_let_and_only_a_whole_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a7_what_is_exempt_passes_as_nobody_whatever_it_carries() {
+async fn a7_an_exempt_request_passes_as_anonymous_with_any_header() {
     let world = World::new();
     let layer = world.layer().exempt(|parts| parts.uri.path() == "/healthz");
     let health = |field: Option<&str>| {
@@ -263,8 +263,8 @@ async fn a7_what_is_exempt_passes_as_nobody_whatever_it_carries() {
     for field in [None, Some("Basic ???"), Some(authorization(JANE).as_str()), Some("Bearer x")] {
         let response = ask(&layer, health(field)).await;
         assert!(response.status() == 200 && seen(&response).is_anonymous, "{field:?}");
-        let left = seen(&response).headers.get(AUTHORIZATION);
-        assert!(left.is_none_or(|left| !left.to_str().unwrap().starts_with("Basic")), "{field:?}");
+        let passed_on = seen(&response).headers.get(AUTHORIZATION);
+        assert!(passed_on.is_none_or(|field| !field.to_str().unwrap().starts_with("Basic")), "{field:?}");
     }
     assert_eq!(ask(&layer, Request::new(())).await.status(), 401);
     assert_eq!(world.fake.count(Endpoint::Any), 0);

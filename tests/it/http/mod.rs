@@ -1,4 +1,4 @@
-//! What a tower service and its clients see.
+//! The behavior of the tower layer and of the HTTP client.
 
 mod layer;
 mod readiness;

@@ -1,4 +1,4 @@
-//! tower's contract of readiness, and that Clerk's slowness is nobody else's (rule A4).
+//! Tower's readiness contract, also while Clerk is slow (rule A4).
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::common::{BOB, JANE, World, basic, in_time, settle};
+use crate::common::{BOB, JANE, World, basic, in_time, run_ready_tasks};
 use http::{Request, Response};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_clerk::testing::{Endpoint, Fault};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
-/// An error that is neither `std::error::Error` nor `Debug` nor anything.
+/// An error without any trait, not even `Debug`.
 struct Bare(u8);
 
-/// Panics when it is called without having been polled ready, as the contract allows.
+/// A service that panics if it is called before `poll_ready` succeeded, as the contract of `Service` permits.
 struct Strict {
     ready: bool,
     polls: usize,
@@ -32,7 +32,7 @@ impl Strict {
 }
 
 impl Clone for Strict {
-    /// A clone is never ready, whatever its original is.
+    /// A clone is not ready, even if its original is.
     fn clone(&self) -> Self {
         self.clones.fetch_add(1, Ordering::SeqCst);
         let (clones, not_ready) = (Arc::clone(&self.clones), Arc::clone(&self.not_ready));
@@ -79,7 +79,7 @@ async fn a4_the_inner_service_is_never_called_unready_on_a_hit_a_miss_or_a_rejec
         };
         assert_eq!(response.status(), if number == 1 { 401 } else { 200 });
     }
-    // Called again and again without waiting for the answers, as tower allows.
+    // Calls the service repeatedly without waiting for the answers, as tower permits.
     let mut answers = Vec::new();
     for request in requests {
         answers.push(service.ready().await.ok().unwrap().call(request()));
@@ -98,31 +98,35 @@ async fn a4_a_hit_calls_the_service_that_was_polled_ready_without_a_clone() {
     let mut service = world.layer().layer(inner);
     for polls in 1..=10 {
         let response = service.ready().await.ok().unwrap().call(basic(JANE)).await.ok().unwrap();
-        // It counts the polls of this very instance.
+        // The body is the number of polls of this instance, which a clone would restart at 1.
         assert_eq!(response.body(), &polls.to_string());
     }
     assert_eq!(clones.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_after_an_exchange_a_fresh_clone_is_polled_ready_however_long_that_takes() {
+async fn a4_after_an_exchange_a_fresh_clone_is_polled_until_ready() {
     let world = World::new();
     let inner = Strict::new();
     let not_ready = Arc::clone(&inner.not_ready);
     let mut service = world.layer().layer(inner);
     let answer = service.ready().await.ok().unwrap().call(basic(JANE));
     not_ready.store(true, Ordering::SeqCst);
-    assert_eq!(answer.await.ok().unwrap().body(), "2", "polled twice: once it was not ready");
+    assert_eq!(
+        answer.await.ok().unwrap().body(),
+        "2",
+        "the clone was polled twice: it was not ready at first"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_the_inner_services_error_comes_through_as_it_is() {
+async fn a4_the_inner_services_error_passes_through_unchanged() {
     let world = World::new();
     let mut inner = Strict::new();
     inner.error = Some(7);
     let mut service = world.layer().layer(inner);
     assert!(matches!(service.ready().await, Err(Bare(7))));
-    // Of a clone that fails to become ready after an exchange.
+    // The inner service's call fails, first after an exchange and then on a hit.
     let failing = service_fn(|_: Request<()>| async { Err::<Response<String>, _>(Bare(9)) });
     for _ in 0..2 {
         assert!(matches!(world.layer().layer(failing).oneshot(basic(JANE)).await, Err(Bare(9))));
@@ -130,7 +134,7 @@ async fn a4_the_inner_services_error_comes_through_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_one_hanging_sign_in_takes_no_place_in_an_inner_concurrency_limit() {
+async fn a4_a_hanging_sign_in_holds_no_permit_of_an_inner_concurrency_limit() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     let service = ServiceBuilder::new()
@@ -140,12 +144,12 @@ async fn a4_one_hanging_sign_in_takes_no_place_in_an_inner_concurrency_limit() {
     world.fake.script(Endpoint::SignIns, Fault::Hang);
     let start = world.clock.now();
     let hanging = tokio::spawn(service.clone().oneshot(basic(BOB)));
-    settle().await;
+    run_ready_tasks().await;
     for _ in 0..10 {
         assert_eq!(in_time(service.clone().oneshot(basic(JANE))).await.unwrap().status(), 200);
-        // A rejection gives its place back as well, even from a service that is kept.
-        let mut kept = service.clone();
-        let rejected = kept.ready().await.unwrap().call(Request::new(()));
+        // A rejection also releases its permit, even while the service lives on.
+        let mut reused = service.clone();
+        let rejected = reused.ready().await.unwrap().call(Request::new(()));
         assert_eq!(in_time(service.clone().oneshot(basic(JANE))).await.unwrap().status(), 200);
         assert_eq!(rejected.await.unwrap().status(), 401);
     }
@@ -154,7 +158,7 @@ async fn a4_one_hanging_sign_in_takes_no_place_in_an_inner_concurrency_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_readiness_is_not_tied_to_clerks() {
+async fn a4_readiness_does_not_depend_on_clerk() {
     let world = World::new();
     world.fake.script_always(Endpoint::Any, Fault::Hang);
     let mut service = world.layer().layer(service_fn(crate::common::me));

@@ -1,4 +1,4 @@
-//! The HTTP client that the crate brings, on a real socket: what it sends, and what it does not do (rules S1, S5, S6).
+//! The built-in HTTP client on a real socket: the requests it sends, redirects, cookies and proxies (rules S1, S4, S5).
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,25 +35,25 @@ async fn s1_every_request_is_in_native_mode() {
     let requests = fake.requests();
     assert!(requests.len() >= 5, "a sign-in, the keys, two tokens and a touch");
     for request in &requests {
-        let what = format!("{request:?}");
+        let shown = format!("{request:?}");
         let has = |name: &str| request.headers().contains_key(name);
-        assert!(!has("origin") && !has("referer") && !has("cookie") && !has("accept-encoding"), "{what}");
-        assert_eq!(request.header("clerk-api-version"), Some("2025-11-10"), "{what}");
-        assert!(request.header("user-agent").unwrap().starts_with("tower-clerk/"), "{what}");
-        assert!(request.status().unwrap().is_success(), "{what}");
+        assert!(!has("origin") && !has("referer") && !has("cookie") && !has("accept-encoding"), "{shown}");
+        assert_eq!(request.header("clerk-api-version"), Some("2025-11-10"), "{shown}");
+        assert!(request.header("user-agent").unwrap().starts_with("tower-clerk/"), "{shown}");
+        assert!(request.status().unwrap().is_success(), "{shown}");
         if request.endpoint() == Endpoint::Jwks {
-            assert!(!has("authorization"), "{what}");
+            assert!(!has("authorization"), "{shown}");
             continue;
         }
-        assert_eq!(request.query("_is_native"), Some("1"), "{what}");
+        assert_eq!(request.query("_is_native"), Some("1"), "{shown}");
         if !request.form_params().is_empty() {
-            assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"), "{what}");
+            assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"), "{shown}");
         }
-        // A sign-in is from a client that Clerk has never seen; all else carries the token that it brought.
-        assert_eq!(has("authorization"), request.endpoint() != Endpoint::SignIns, "{what}");
+        // A sign-in comes from a client that Clerk does not know. All other requests carry its client token.
+        assert_eq!(has("authorization"), request.endpoint() != Endpoint::SignIns, "{shown}");
         assert!(
             !request.header("authorization").is_some_and(|token| token.starts_with("Bearer")),
-            "verbatim"
+            "the client token is sent verbatim, without a scheme"
         );
     }
     assert_eq!(fake.count(Endpoint::SignIns), 1);
@@ -78,24 +78,24 @@ async fn every_fault_on_the_wire_is_a_503_in_time_and_the_next_request_works() {
         Fault::NotJson,
         Fault::RateLimited { retry_after: RetryAfter::Seconds(1) },
     ] {
-        let what = format!("{fault:?}");
+        let name = format!("{fault:?}");
         fake.clear_log();
-        fake.add_user(tower_clerk::testing::FakeUser::new("fresh").password(what.as_str()));
+        fake.add_user(tower_clerk::testing::FakeUser::new("fresh").password(name.as_str()));
         fake.script(Endpoint::SignIns, fault);
         let start = Instant::now();
-        let response = ask(&layer, basic(("fresh", &what))).await;
-        assert_eq!(response.status(), 503, "{what}");
-        assert!(start.elapsed() < Duration::from_secs(4), "{what}");
-        assert_eq!(fake.count(Endpoint::SignIns), 1, "S5: {what} is repeated by nobody");
-        assert_eq!(ask(&layer, basic(("fresh", &what))).await.status(), 200, "{what}");
+        let response = ask(&layer, basic(("fresh", &name))).await;
+        assert_eq!(response.status(), 503, "{name}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{name}");
+        assert_eq!(fake.count(Endpoint::SignIns), 1, "rule S5: {name} is not retried");
+        assert_eq!(ask(&layer, basic(("fresh", &name))).await.status(), 200, "{name}");
         fake.delete_user("fresh");
     }
 }
 
 #[tokio::test]
-async fn s1_a_redirect_is_not_followed_wherever_it_leads() {
+async fn s1_redirects_are_not_followed() {
     let (fake, _server, layer) = on_a_socket(|engine| engine).await;
-    // A place that would take the password if it were brought there.
+    // A server that would receive the password if the client followed the redirect.
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let location = format!("http://{}/v1/client/sign_ins", elsewhere.local_addr().unwrap());
     let redirecting = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,7 +107,7 @@ async fn s1_a_redirect_is_not_followed_wherever_it_leads() {
                 "HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
-            // Closed only when the other side has, or what it sends last would reset the connection.
+            // Reads to the end before closing, since unread data would reset the connection.
             let mut rest = Vec::new();
             _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
         }
@@ -118,21 +118,21 @@ async fn s1_a_redirect_is_not_followed_wherever_it_leads() {
         let response = ask(&ClerkBasicAuthLayer::new(clerk.clone()), basic(JANE)).await;
         assert_eq!(code(&response), "upstream_unavailable");
     }
-    let came = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
-    assert!(came.is_err(), "somebody came to where the redirect led");
+    let connection = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
+    assert!(connection.is_err(), "the client followed the redirect");
     assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
     assert_eq!(fake.count(Endpoint::SignIns), 1);
 }
 
 #[tokio::test]
-async fn s1_cookies_are_neither_kept_nor_sent() {
+async fn s1_cookies_are_neither_stored_nor_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = tokio::spawn(async move {
         let mut requests = Vec::new();
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let answer = "HTTP/1.1 503 Service Unavailable\r\nset-cookie: __client=kept; Path=/\r\n\
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nset-cookie: __client=stored; Path=/\r\n\
                           content-length: 0\r\nconnection: close\r\n\r\n";
             stream.write_all(answer.as_bytes()).await.unwrap();
             let mut request = Vec::new();
@@ -153,7 +153,7 @@ async fn s1_cookies_are_neither_kept_nor_sent() {
 }
 
 #[tokio::test]
-async fn s4_a_clerk_that_is_not_there_is_a_503_and_its_return_is_noticed() {
+async fn s4_an_unreachable_clerk_is_a_503_until_it_is_back() {
     let (fake, server, layer) = on_a_socket(|engine| engine).await;
     let address = server.addr();
     server.shutdown().await;
@@ -166,9 +166,10 @@ async fn s4_a_clerk_that_is_not_there_is_a_503_and_its_return_is_noticed() {
 
 const CHILD: &str = "TOWER_CLERK_TEST_PROXY_CHILD";
 
-/// Runs itself again with the environment of a machine behind a proxy: it can't be set for this process alone.
+/// Runs itself again in a child process with proxy variables, since changing the environment of this process would
+/// affect other tests.
 #[tokio::test]
-async fn s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address() {
+async fn s1_a_proxy_from_the_environment_gets_no_password_for_a_plain_http_url() {
     if std::env::var_os(CHILD).is_some() {
         let (fake, _server, layer) = on_a_socket(|engine| engine).await;
         assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
@@ -179,7 +180,10 @@ async fn s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address() {
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
-        .args(["--exact", "http::socket::s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address"])
+        .args([
+            "--exact",
+            "http::socket::s1_a_proxy_from_the_environment_gets_no_password_for_a_plain_http_url",
+        ])
         .env(CHILD, "1");
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"] {
         child.env(name, &address);
@@ -187,11 +191,11 @@ async fn s1_a_proxy_of_the_environment_gets_no_password_for_a_plain_address() {
     child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
     let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap();
     let output = output.unwrap_or_else(|error| {
-        panic!("this test's program can't be run again, as it can't once it was rebuilt meanwhile: {error}")
+        panic!("cannot run the test binary again (was it rebuilt meanwhile?): {error}")
     });
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
     assert!(text.contains("1 passed"), "{text}");
-    let came = tokio::time::timeout(Duration::from_millis(50), proxy.accept()).await;
-    assert!(came.is_err(), "the proxy was asked");
+    let connection = tokio::time::timeout(Duration::from_millis(50), proxy.accept()).await;
+    assert!(connection.is_err(), "the client connected to the proxy");
 }

@@ -1,4 +1,4 @@
-//! The layer in the stacks that people have: axum, hyper on a socket, a bare `ServiceBuilder`.
+//! The layer in common stacks: axum, hyper on a socket, a plain `ServiceBuilder`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -65,9 +65,9 @@ async fn an_axum_router_with_a_policy_for_each_route_signs_in_once() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// A nested router cuts the path, so that a selector by the path finds nothing there.
+/// A nested router strips the prefix from the path, so a selector by the path finds no organization there.
 #[tokio::test(start_paused = true)]
-async fn a8_a_selector_that_finds_no_organization_lets_nobody_in_under_an_axum_nest() {
+async fn a8_a_selector_without_a_match_under_an_axum_nest_is_forbidden() {
     let world = World::new();
     let by_path =
         world.layer().organization_from(|parts| parts.uri.path().split('/').nth(2).map(str::to_owned));
@@ -82,7 +82,7 @@ async fn a8_a_selector_that_finds_no_organization_lets_nobody_in_under_an_axum_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn a8_the_whole_path_is_in_the_extensions_of_an_axum_nest() {
+async fn a8_original_uri_holds_the_whole_path_under_an_axum_nest() {
     let world = World::new();
     let by_path = world.layer().organization_from(|parts| {
         let whole = parts.extensions.get::<OriginalUri>()?;
@@ -97,7 +97,7 @@ async fn a8_the_whole_path_is_in_the_extensions_of_an_axum_nest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a8_the_personal_account_is_had_by_its_name_alone() {
+async fn a8_only_an_explicit_answer_selects_the_personal_account() {
     let world = World::new();
     let of = |answer: RequestOrganization| world.layer().organization_from(move |_| answer.clone());
     let response = ask(&of(RequestOrganization::Personal), basic(JANE)).await;
@@ -106,14 +106,14 @@ async fn a8_the_personal_account_is_had_by_its_name_alone() {
         organization_of(&ask(&of(RequestOrganization::named("acme")), basic(JANE)).await),
         Some("acme")
     );
-    // Its session is cached by now, and the answer is the same for someone who isn't known at all.
+    // Jane's session is cached by now. Her answer is the same as that for unknown credentials.
     for pair in [JANE, (JANE.0, "wrong")] {
         for absent in [RequestOrganization::Refused, None::<String>.into()] {
             assert_eq!(code(&ask(&of(absent), basic(pair)).await), "organization_forbidden");
         }
     }
     assert_eq!(code(&ask(&of(RequestOrganization::Refused), Request::new(())).await), "credentials_missing");
-    // Where the layer is optional, a request without credentials passes, without a session.
+    // If the layer is optional, a request without credentials passes without a session.
     let optional = of(RequestOrganization::Refused).optional();
     assert_eq!(ask(&optional, Request::new(())).await.body(), "nobody");
     assert_eq!(code(&ask(&optional, basic(JANE)).await), "organization_forbidden");
@@ -130,7 +130,7 @@ async fn a_layer_on_a_whole_axum_router_guards_unknown_paths_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn layers_inside_and_outside_see_what_they_should() {
+async fn inner_layers_see_sessions_and_outer_layers_see_rejections() {
     let world = World::new();
     let rejections = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&rejections);
@@ -151,7 +151,7 @@ async fn layers_inside_and_outside_see_what_they_should() {
     assert_eq!(rejections.load(Ordering::SeqCst), 2);
 }
 
-/// One request over a socket, as it stands.
+/// Sends the text of one request over a socket, and reads the whole response.
 async fn raw(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -171,7 +171,7 @@ async fn raw(stream: &mut TcpStream, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn hyper_on_a_socket_answers_over_one_kept_connection() {
+async fn hyper_on_a_socket_answers_over_one_keep_alive_connection() {
     let fake = tower_clerk::testing::FakeClerk::new();
     warm_up(&fake).await;
     let server = fake.serve("127.0.0.1:0").await.unwrap();
@@ -180,7 +180,7 @@ async fn hyper_on_a_socket_answers_over_one_kept_connection() {
         .layer(tower_clerk::ClerkBasicAuthLayer::new(clerk).problem_json())
         .service(service_fn(|request: Request<Incoming>| async move {
             let user = request.extensions().get::<ClerkSession>().unwrap().user_id().to_owned();
-            // A7: the body is whole, and nobody has polled it before the verdict.
+            // Rule A7: the layer does not read the body, so the service gets all of it.
             let body = request.into_body().collect().await.unwrap().to_bytes();
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(format!("{user} sent {}", body.len()))))
         }));
@@ -253,7 +253,7 @@ async fn a7_an_upgraded_connection_is_authenticated_once_at_its_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_with_a_body_of_bytes_is_passed_on_untouched() {
+async fn a_request_body_passes_through_unchanged() {
     let world = World::new();
     let app =
         Router::new().route("/", post(|body: Bytes| async move { body })).layer(world.layer().problem_json());

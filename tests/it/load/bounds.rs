@@ -1,4 +1,4 @@
-//! Whatever grows with traffic has a bound, and strangers push out nobody (rule K7).
+//! Caches are bounded, and made-up credentials evict no session (rules K4, K7).
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ async fn visit(world: &World, number: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k7_sessions_are_bounded_and_one_that_was_just_proven_is_never_the_one_thrown_out() {
+async fn k7_sessions_are_bounded_and_the_newest_is_never_evicted() {
     let world = crowd(100, 10);
     for number in 0..100 {
         visit(&world, number).await;
         visit(&world, number).await;
-        assert_eq!(world.fake.count(Endpoint::SignIns), number + 1, "user {number} was thrown out at once");
+        assert_eq!(world.fake.count(Endpoint::SignIns), number + 1, "user {number} was evicted at once");
     }
-    // The last ones are still there; the first ones are not.
+    // The newest sessions are still cached, and the oldest are not.
     for number in 95..100 {
         visit(&world, number).await;
     }
@@ -39,7 +39,7 @@ async fn k7_sessions_are_bounded_and_one_that_was_just_proven_is_never_the_one_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn k7_an_engine_for_one_session_works() {
+async fn k7_an_engine_with_room_for_one_session_works() {
     let world = crowd(3, 1);
     for number in [0, 1, 2, 0] {
         visit(&world, number).await;
@@ -49,7 +49,7 @@ async fn k7_an_engine_for_one_session_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k7_made_up_credentials_push_out_no_real_session() {
+async fn k7_made_up_credentials_evict_no_real_session() {
     let world = crowd(10, 10);
     for number in 0..10 {
         visit(&world, number).await;
@@ -67,15 +67,15 @@ async fn k7_made_up_credentials_push_out_no_real_session() {
     while let Some(stranger) = strangers.join_next().await {
         stranger.unwrap();
     }
-    let asked = world.fake.count(Endpoint::SignIns);
+    let sign_ins = world.fake.count(Endpoint::SignIns);
     for number in 0..10 {
         visit(&world, number).await;
     }
-    assert_eq!(world.fake.count(Endpoint::SignIns), asked);
+    assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_many_requests_that_find_a_session_gone_make_one_sign_in() {
+async fn k4_concurrent_requests_that_find_a_session_gone_share_one_sign_in() {
     let world = World::new();
     let first = world.get(JANE).await;
     for round in 1..=4 {

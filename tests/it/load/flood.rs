@@ -1,9 +1,9 @@
-//! A flood of made-up credentials hurts nobody who is signed in or was (rules P1, P2, K5, K7, K13).
+//! A flood of made-up credentials affects no user who has signed in before (rules P1, P2, K13).
 
 use std::time::Duration;
 
 use crate::common::{BOB, CAROL, JANE, World, ask, basic, builder, code};
-use crate::crowd::{Diary, come, live, people};
+use crate::crowd::{AnswerLog, add_users, request_as, run_users};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower_clerk::ClerkBuilder;
@@ -23,7 +23,7 @@ fn world(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> World {
     world
 }
 
-/// Ten new wrong identifiers a second, until an instant.
+/// Sends ten requests with new made-up credentials per second until `until`, and returns their number.
 fn flood(world: &World, until: Instant) -> tokio::task::JoinHandle<u32> {
     let world = world.clone();
     tokio::spawn(async move {
@@ -43,39 +43,40 @@ fn flood(world: &World, until: Instant) -> tokio::task::JoinHandle<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k13_a_flood_keeps_out_nobody_who_is_signed_in_or_was() {
+async fn k13_a_flood_does_not_lock_out_known_users() {
     let world = world(|engine| engine);
-    let everybody = people(&world.fake, 30);
-    let (steady, returning) = everybody.split_at(20);
-    // All come in before it begins, at a pace that the budget allows.
-    for person in &everybody {
-        assert_eq!(come(&world, person).await.status(), 200);
+    let users = add_users(&world.fake, 30);
+    let (steady, returning) = users.split_at(20);
+    // All users sign in before the flood, at a pace that the budget allows.
+    for user in &users {
+        assert_eq!(request_as(&world, user).await.status(), 200);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     world.fake.clear_log();
     let start = Instant::now();
     let end = start + 3 * TTL;
-    let diary = Diary::default();
+    let log = AnswerLog::default();
     let pace = (Duration::from_secs(10), Duration::from_secs(30));
-    let tasks = live(&world, steady, pace, Duration::from_millis(100), end, &diary);
+    let tasks = run_users(&world, steady, pace, Duration::from_millis(100), end, &log);
     let flood = flood(&world, end);
 
-    // They stay away until their proofs have ended, and come back in the middle of it: one by one, and then together.
+    // The returning users send no request until their proofs have expired, and return during the flood: first one by
+    // one, then together.
     tokio::time::sleep(TTL + MINUTE).await;
-    for person in returning {
-        let came = Instant::now();
-        assert_eq!(come(&world, person).await.status(), 200);
-        assert!(came.elapsed() <= WINDOW, "{} waited {:?}", person.name, came.elapsed());
+    for user in returning {
+        let start = Instant::now();
+        assert_eq!(request_as(&world, user).await.status(), 200);
+        assert!(start.elapsed() <= WINDOW, "{} waited {:?}", user.name, start.elapsed());
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
     tokio::time::sleep_until(start + 2 * TTL + 5 * MINUTE).await;
     let together: Vec<_> = returning[..3]
         .iter()
-        .map(|person| {
-            let (world, person) = (world.clone(), person.clone());
+        .map(|user| {
+            let (world, user) = (world.clone(), user.clone());
             tokio::spawn(async move {
-                let came = Instant::now();
-                (come(&world, &person).await.status().as_u16(), came.elapsed())
+                let start = Instant::now();
+                (request_as(&world, &user).await.status().as_u16(), start.elapsed())
             })
         })
         .collect();
@@ -88,24 +89,24 @@ async fn k13_a_flood_keeps_out_nobody_who_is_signed_in_or_was() {
     tokio::time::sleep(MINUTE).await;
 
     assert!(guesses > 17_000, "{guesses}");
-    assert_eq!(diary.statuses().keys().collect::<Vec<_>>(), [&200], "{:?}", diary.statuses());
-    let waited = diary.all().iter().filter(|answer| !answer.took.is_zero()).count();
-    // Their tokens of five minutes are renewed on use, and nothing of that waits for the flood.
-    assert_eq!(waited, 0, "steady users don't wait either");
+    assert_eq!(log.statuses().keys().collect::<Vec<_>>(), [&200], "{:?}", log.statuses());
+    let waited = log.all().iter().filter(|answer| !answer.took.is_zero()).count();
+    // Their five-minute tokens are renewed on use, and the flood does not delay the renewals.
+    assert_eq!(waited, 0, "steady users never wait");
     assert!(world.fake.max_in_window(Endpoint::SignIns, WINDOW) <= 5);
     let stats = world.clerk.stats();
     assert_eq!((stats.sign_in_flights, stats.sign_in_queue), (0, 0));
-    // The flood has what the proven leave of the budget, and not more.
+    // The flood gets the permits that trusted credentials leave, and no more.
     let unproven = stats.count(Outcome::Rejected);
     assert!(unproven <= 2 * 180 + 2, "{unproven} guesses reached Clerk");
     assert!(unproven >= 300, "{unproven} guesses reached Clerk");
 }
 
-/// Where the layer can tell sources apart, a flood from one leaves the others their turns.
+/// If the layer distinguishes sources, a flood from one source leaves permits for the others.
 #[tokio::test(start_paused = true)]
-async fn p1_a_flood_from_one_source_leaves_others_their_turns() {
+async fn p1_a_flood_from_one_source_leaves_permits_for_others() {
     let world = world(|engine| engine);
-    people(&world.fake, 12);
+    add_users(&world.fake, 12);
     let layer =
         world.layer().source_key(|parts| parts.headers.get("x-from").map(|from| from.as_bytes().to_vec()));
     let request = |from: &'static str, name: &str, password: &str| {
@@ -117,22 +118,22 @@ async fn p1_a_flood_from_one_source_leaves_others_their_turns() {
     for count in 0..600_u32 {
         tokio::spawn(request("attacker", &format!("nobody{count}@example.com"), "a guess"));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        // A newcomer each 12 s, one of whom Clerk knows nothing good yet.
+        // Every 12 s a user signs in for the first time, without a trusted credential.
         if count >= 120 && count % 120 == 0 {
             let at = count / 120;
-            let came = Instant::now();
+            let start = Instant::now();
             let response =
                 request("elsewhere", &format!("user{at}@example.com"), &format!("the password of {at}"))
                     .await;
             assert_eq!(response.status(), 200, "newcomer {at}: {}", code(&response));
-            assert!(came.elapsed() <= WINDOW + Duration::from_secs(1), "{:?}", came.elapsed());
+            assert!(start.elapsed() <= WINDOW + Duration::from_secs(1), "{:?}", start.elapsed());
         }
     }
     assert!(world.fake.max_in_window(Endpoint::SignIns, WINDOW) <= 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_after_a_429_nobody_signs_in_for_as_long_as_clerk_says() {
+async fn p2_a_429_pauses_sign_ins_for_its_retry_after() {
     let world = world(|engine| engine.sign_in_wait(Duration::from_secs(5)));
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
@@ -141,28 +142,28 @@ async fn p2_after_a_429_nobody_signs_in_for_as_long_as_clerk_says() {
     let response = world.get(BOB).await;
     assert_eq!((response.status().as_u16(), code(&response)), (503, "upstream_rate_limited"));
     let start = Instant::now();
-    let asked = world.fake.count(Endpoint::SignIns);
+    let sign_ins = world.fake.count(Endpoint::SignIns);
     while start.elapsed() < Duration::from_millis(6_900) {
-        assert_eq!(world.get(JANE).await.status(), 200, "who is held is unaffected");
+        assert_eq!(world.get(JANE).await.status(), 200, "a user with a session is unaffected");
         assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
         if start.elapsed() < Duration::from_secs(2) {
             let response = world.get(CAROL).await;
             assert_eq!((response.status().as_u16(), code(&response)), (503, "upstream_rate_limited"));
-            let told: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+            let retry_after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
             let left = 7.0 - start.elapsed().as_secs_f64();
-            assert!(told as f64 >= left && told <= 9, "{told} s where {left} are left");
+            assert!(retry_after as f64 >= left && retry_after <= 9, "{retry_after} s instead of {left} s");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(world.fake.count(Endpoint::SignIns), asked, "nobody departed");
+    assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins, "no sign-in started");
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(world.get(CAROL).await.status(), 200);
-    assert_eq!(world.get(BOB).await.status(), 200, "a 429 is held against nobody");
+    assert_eq!(world.get(BOB).await.status(), 200, "a 429 does not count as a failure of the user");
 }
 
-/// Who may wait longer than the pause lasts is not sent away.
+/// Requests wait through pauses of up to 2 s only, although the sign-in wait is 15 s.
 #[tokio::test(start_paused = true)]
-async fn p2_nobody_waits_through_a_pause_of_seven_seconds() {
+async fn p2_a_pause_of_seven_seconds_rejects_at_once() {
     let world = world(|engine| engine);
     world.fake.script(Endpoint::SignIns, Fault::RateLimited { retry_after: RetryAfter::Seconds(7) });
     assert_eq!(world.get(BOB).await.status(), 503);
@@ -174,28 +175,28 @@ async fn p2_nobody_waits_through_a_pause_of_seven_seconds() {
     assert_eq!(world.get(CAROL).await.status(), 200);
 }
 
-/// Two engines count apart, so two processes on one address have to divide Clerk's limit.
+/// Engines count separately, so processes that share an IP address have to divide Clerk's limit between them.
 #[tokio::test(start_paused = true)]
 async fn p1_each_engine_has_a_budget_of_its_own() {
     let world = World::with(FakeClerkBuilder::no_rate_limit, |engine| engine);
-    let everybody = people(&world.fake, 10);
+    let users = add_users(&world.fake, 10);
     let other = builder(&world.fake, world.clock).build().unwrap();
     let (start, other) = (Instant::now(), World { clerk: other, ..world.clone() });
-    let (ours, theirs) = everybody.split_at(5);
-    for (world, people) in [(&world, ours), (&other, theirs)] {
-        for person in people {
-            assert_eq!(come(world, person).await.status(), 200);
+    let (ours, theirs) = users.split_at(5);
+    for (world, users) in [(&world, ours), (&other, theirs)] {
+        for user in users {
+            assert_eq!(request_as(world, user).await.status(), 200);
         }
     }
     assert_eq!(start.elapsed(), Duration::ZERO, "neither engine waits for the other");
 }
 
-/// Whoever sends a request chooses its headers.
+/// A client chooses its headers, and could otherwise pose as many sources.
 #[tokio::test(start_paused = true)]
-async fn p1_no_header_is_taken_for_a_source_unless_the_layer_names_it() {
+async fn p1_no_header_is_a_source_unless_the_layer_names_it() {
     for is_named in [false, true] {
         let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, WINDOW).sign_in_wait(MINUTE));
-        people(&world.fake, 4);
+        add_users(&world.fake, 4);
         let mut layer = world.layer();
         if is_named {
             let name = "x-forwarded-for";
@@ -208,12 +209,12 @@ async fn p1_no_header_is_taken_for_a_source_unless_the_layer_names_it() {
             request.headers_mut().insert("x-forwarded-for", from.parse().unwrap());
             let layer = layer.clone();
             tasks.spawn(async move { ask(&layer, request).await });
-            crate::common::settle().await;
+            crate::common::run_ready_tasks().await;
         }
         assert!(tasks.join_all().await.iter().all(|response| response.status() == 200));
-        let asked = world.fake.requests_to(Endpoint::SignIns);
-        let order: Vec<_> = asked.iter().filter_map(|request| request.form("identifier")).collect();
-        let place = order.iter().position(|name| *name == "user3@example.com");
-        assert_eq!(place, Some(if is_named { 2 } else { 3 }), "named: {is_named}, {order:?}");
+        let sign_ins = world.fake.requests_to(Endpoint::SignIns);
+        let order: Vec<_> = sign_ins.iter().filter_map(|request| request.form("identifier")).collect();
+        let position = order.iter().position(|name| *name == "user3@example.com");
+        assert_eq!(position, Some(if is_named { 2 } else { 3 }), "named: {is_named}, {order:?}");
     }
 }

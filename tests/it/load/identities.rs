@@ -1,4 +1,4 @@
-//! Nobody gets what is another's, under load (rules K1, K8).
+//! No request gets the session of other credentials, under load (rules K1, K8).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ const USERS: usize = 100;
 const REQUESTS: usize = 100_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn k1_in_a_hundred_thousand_mixed_requests_each_answer_is_of_its_own_credentials() {
+async fn k1_each_of_a_hundred_thousand_mixed_requests_gets_its_own_session() {
     let fake = FakeClerk::builder().no_rate_limit().build();
     warm_up(&fake).await;
     for slug in ["red", "blue"] {
@@ -21,7 +21,7 @@ async fn k1_in_a_hundred_thousand_mixed_requests_each_answer_is_of_its_own_crede
     }
     let users: Vec<(String, String, String)> = (0..USERS)
         .map(|number| {
-            // Names and passwords that run into each other wherever a colon would be lost.
+            // Pairs of name and password that would be ambiguous without the colon between them.
             let (name, password) = (format!("user{number}"), format!("{number}user:{}", number % 7));
             let id = fake.add_user(FakeUser::new(&name).password(&password));
             for slug in ["red", "blue"] {
@@ -53,7 +53,7 @@ async fn k1_in_a_hundred_thousand_mixed_requests_each_answer_is_of_its_own_crede
                 if number >= REQUESTS {
                     return;
                 }
-                // A walk that mixes users and routes without a pattern, and is the same each time.
+                // A deterministic, irregular mix of users and organizations.
                 let mixed = number.wrapping_mul(2_654_435_761) >> 7;
                 let (name, password, id) = &users[mixed % USERS];
                 let (organization, layer) = &layers[mixed / USERS % 3];
@@ -62,7 +62,7 @@ async fn k1_in_a_hundred_thousand_mixed_requests_each_answer_is_of_its_own_crede
                 assert_eq!(session(&response).user_id(), id);
                 assert_eq!(organization_of(&response), *organization);
                 if number % 1_000 == 0 {
-                    // Somebody else's name with this password is nobody.
+                    // Another user's name with this password is rejected.
                     let (other, ..) = &users[(mixed + 7) % USERS];
                     assert_eq!(ask(layer, basic((other, password))).await.status(), 401);
                 }

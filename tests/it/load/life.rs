@@ -1,9 +1,9 @@
-//! A busy service lives with Clerk's limits, and nobody notices (rules P1, K3, K12).
+//! A busy service stays within Clerk's limits without delays for its users (rules P1, K3, K12).
 
 use std::time::Duration;
 
 use crate::common::World;
-use crate::crowd::{Diary, live, people};
+use crate::crowd::{AnswerLog, add_users, run_users};
 use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, Fault};
 
@@ -11,43 +11,44 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A way to live: how many, how often they come, and how long a token is good for.
-struct Life {
+/// The parameters of a long run.
+struct Workload {
     users: usize,
     hours: u32,
+    /// The shortest and the longest pause between two requests of a user.
     pace: (Duration, Duration),
     token_life: Duration,
     session_ttl: Duration,
 }
 
-impl Life {
-    /// Lives it, and holds it against what must be true of every such life.
-    async fn live(self) {
+impl Workload {
+    /// Runs the workload, and checks the invariants that hold for every workload.
+    async fn run(self) {
         let Self { users, hours, pace, token_life, session_ttl } = self;
         let world = World::with(
             |fake| fake.token_life(token_life),
             |engine| engine.session_ttl(session_ttl).jitter_seed(3),
         );
-        let people = people(&world.fake, users);
-        // Clerk takes its time, so that whoever waits for it is seen to.
+        let accounts = add_users(&world.fake, users);
+        // Clerk answers slowly, so that a request that waits for it is noticed below.
         world.fake.script_always(Endpoint::SignIns, Fault::Delay(Duration::from_millis(400)));
         world.fake.script_always(Endpoint::Tokens, Fault::Delay(Duration::from_millis(150)));
         let (start, real) = (world.clock.now(), std::time::Instant::now());
-        let (diary, end) = (Diary::default(), start + HOUR * hours);
-        let tasks = live(&world, &people, pace, Duration::from_millis(2_500), end, &diary);
+        let (log, end) = (AnswerLog::default(), start + HOUR * hours);
+        let tasks = run_users(&world, &accounts, pace, Duration::from_millis(2_500), end, &log);
 
-        // Once in a while somebody looks at the engine.
-        let settled = start + Duration::from_millis(2_500) * u32::try_from(users).unwrap() + MINUTE;
+        // Samples the engine's statistics every 61 s, once all users have signed in.
+        let all_signed_in = start + Duration::from_millis(2_500) * u32::try_from(users).unwrap() + MINUTE;
         let quiet_tasks = users + 4;
-        let mut look = settled;
-        while look < end {
-            tokio::time::sleep_until(look).await;
+        let mut sample = all_signed_in;
+        while sample < end {
+            tokio::time::sleep_until(sample).await;
             let stats = world.clerk.stats();
             assert_eq!(stats.sessions, users as u64, "one session each");
             assert!(stats.sign_in_flights + stats.sign_in_queue <= 10, "{stats:?}");
             assert!(stats.mint_flights <= 10, "{stats:?}");
             assert!(stats.ending <= 5, "{stats:?}");
-            assert_eq!((stats.denials, stats.attempts, stats.not_ended), (0, 0, 0), "{stats:?}");
+            assert_eq!((stats.denials, stats.failing_subjects, stats.not_ended), (0, 0, 0), "{stats:?}");
             assert_eq!(stats.trusted_credentials, users as u64);
             assert_eq!(
                 (stats.sign_in_circuit, stats.mint_circuit),
@@ -60,16 +61,16 @@ impl Life {
             );
             let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
             assert!(alive <= quiet_tasks + 20, "{alive} tasks");
-            look += Duration::from_secs(61);
+            sample += Duration::from_secs(61);
         }
         tasks.join_all().await;
 
-        let answers = diary.all();
+        let answers = log.all();
         let known: Vec<_> = answers.iter().filter(|answer| answer.known).collect();
         let waited: Vec<_> = known.iter().filter(|answer| !answer.took.is_zero()).collect();
-        assert!(known.iter().all(|answer| answer.status == 200), "{:?}", diary.statuses());
-        assert!(waited.is_empty(), "{} of {} have waited: {:?}", waited.len(), known.len(), waited.first());
-        assert!(!answers.iter().any(|answer| answer.status == 401), "{:?}", diary.statuses());
+        assert!(known.iter().all(|answer| answer.status == 200), "{:?}", log.statuses());
+        assert!(waited.is_empty(), "{} of {} waited: {:?}", waited.len(), known.len(), waited.first());
+        assert!(!answers.iter().any(|answer| answer.status == 401), "{:?}", log.statuses());
         assert_eq!(world.clerk.stats().total(), answers.len() as u64, "outcomes add up to requests");
 
         let sign_ins = world.fake.count(Endpoint::SignIns);
@@ -88,26 +89,27 @@ impl Life {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k3_a_hundred_users_live_for_two_hours_and_none_waits_after_the_first_request() {
-    let life = Life {
+async fn k3_a_hundred_users_wait_only_at_their_first_request_within_two_hours() {
+    let workload = Workload {
         users: 100,
         hours: 2,
         pace: (Duration::from_secs(20), Duration::from_secs(40)),
         token_life: 10 * MINUTE,
         session_ttl: HOUR,
     };
-    life.live().await;
+    workload.run().await;
 }
 
-/// Tokens of 60 s are renewed on use between the 40th and the 50th second: whoever comes every few seconds never waits.
+/// Tokens of 60 s are renewed on use between the 40th and the 50th second, so users that send a request every few
+/// seconds never wait for one.
 #[tokio::test(start_paused = true)]
-async fn k3_busy_users_never_wait_for_tokens_of_a_minute_either() {
-    let life = Life {
+async fn k3_busy_users_never_wait_for_one_minute_tokens() {
+    let workload = Workload {
         users: 15,
         hours: 1,
         pace: (Duration::from_secs(2), Duration::from_secs(4)),
         token_life: MINUTE,
         session_ttl: 15 * MINUTE,
     };
-    life.live().await;
+    workload.run().await;
 }

@@ -1,4 +1,4 @@
-//! The limits of mints, which are apart from those of sign-ins (rules P2, P4).
+//! The limits on mints, which are separate from those on sign-ins (rules P2, P4).
 
 use std::time::Duration;
 
@@ -6,37 +6,37 @@ use tokio::task::JoinSet;
 use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeOrganization, Fault, RetryAfter};
 
-use crate::common::{BOB, JANE, World, code, in_time, settle};
-use crate::crowd::{Person, come, people};
+use crate::common::{BOB, JANE, World, code, in_time, run_ready_tasks};
+use crate::crowd::{User, add_users, request_as};
 
-/// Longer than a token lives.
+/// Longer than the lifetime of a token.
 const TOKEN_LIFE: Duration = Duration::from_secs(61);
 
-/// So many users with a session each, whose tokens have ended.
-async fn with_stale_tokens(count: usize) -> (World, Vec<Person>) {
+/// Returns `count` users with one session each, whose tokens have expired.
+async fn with_stale_tokens(count: usize) -> (World, Vec<User>) {
     let world = World::unlimited();
-    let everybody = people(&world.fake, count);
-    for person in &everybody {
-        assert_eq!(come(&world, person).await.status(), 200);
+    let users = add_users(&world.fake, count);
+    for user in &users {
+        assert_eq!(request_as(&world, user).await.status(), 200);
     }
     tokio::time::sleep(TOKEN_LIFE).await;
     world.fake.clear_log();
-    (world, everybody)
+    (world, users)
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_at_most_thirty_two_mints_are_under_way() {
-    let (world, everybody) = with_stale_tokens(40).await;
+async fn p2_at_most_thirty_two_mints_are_in_flight() {
+    let (world, users) = with_stale_tokens(40).await;
     let hold = world.fake.hold(Endpoint::Tokens);
-    let requests: JoinSet<_> = everybody
+    let requests: JoinSet<_> = users
         .into_iter()
-        .map(|person| {
+        .map(|user| {
             let world = world.clone();
-            async move { come(&world, &person).await.status() }
+            async move { request_as(&world, &user).await.status() }
         })
         .collect();
     in_time(hold.arrived(32)).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 32);
     hold.release();
     assert!(requests.join_all().await.iter().all(|status| *status == 200));
@@ -55,20 +55,20 @@ async fn p2_a_429_of_a_touch_pauses_minting_as_well() {
         assert_eq!(response.headers()["retry-after"], "30");
     }
     assert_eq!((world.fake.count(Endpoint::Touch), world.fake.count(Endpoint::Tokens)), (1, 0));
-    assert_eq!(world.get(BOB).await.status(), 200, "a sign-in is another matter");
+    assert_eq!(world.get(BOB).await.status(), 200, "sign-ins are not paused");
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(world.get_for(JANE, "late").await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn p4_mints_have_a_circuit_of_their_own() {
-    let (world, everybody) = with_stale_tokens(6).await;
+    let (world, users) = with_stale_tokens(6).await;
     world.fake.script_always(Endpoint::Tokens, Fault::Status(503));
-    for person in &everybody {
-        assert_eq!(come(&world, person).await.status(), 503);
+    for user in &users {
+        assert_eq!(request_as(&world, user).await.status(), 503);
     }
     let stats = world.clerk.stats();
     assert_eq!((stats.mint_circuit, stats.sign_in_circuit), (CircuitState::Open, CircuitState::Closed));
-    assert_eq!(world.fake.count(Endpoint::Tokens), 5, "the sixth was not asked for");
-    assert_eq!(world.get(JANE).await.status(), 200, "sign-ins go on, with the tokens that they bring");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 5, "the open circuit stops the sixth mint");
+    assert_eq!(world.get(JANE).await.status(), 200, "sign-ins still work, and return a token themselves");
 }

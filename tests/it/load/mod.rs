@@ -1,4 +1,4 @@
-//! Many users, many strangers, long days.
+//! Behavior with many users, floods of requests, and over hours.
 
 mod bounds;
 mod flood;

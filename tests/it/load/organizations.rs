@@ -1,4 +1,4 @@
-//! As many users as an engine may hold, each with sessions for many organizations (rule K7).
+//! An engine filled with users, each with sessions for many organizations (rule K7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,14 @@ use crate::common::World;
 
 const USERS: usize = 250;
 
-/// With the one for no organization, as many sessions of one user as there can be.
+/// Together with the session for the personal account, the most sessions that an engine holds for one user.
 const ORGANIZATIONS: usize = 15;
 
-/// A store that has a session for whatever it is asked for, and counts how often it is.
+/// A store that returns a session for every user and organization, and counts its look-ups.
 #[derive(Clone, Default)]
-struct Everything(Arc<AtomicUsize>);
+struct FullStore(Arc<AtomicUsize>);
 
-impl SessionStore for Everything {
+impl SessionStore for FullStore {
     fn get<'a>(
         &'a self,
         user_id: &'a str,
@@ -53,11 +53,10 @@ impl SessionStore for Everything {
     }
 }
 
-/// An engine with that many users, and room for few more credentials.
+/// Returns an engine with room for [`USERS`] credentials and few more, and the credentials.
 ///
-/// The instance mints for none of the sessions. They are opened all the same, and nothing has to be signed, which would
-/// take longer than all the rest.
-fn world(store: Everything) -> (World, Vec<Credentials>) {
+/// The instance mints no tokens. The sessions are used nevertheless, and the test saves the time to sign tokens.
+fn world(store: FullStore) -> (World, Vec<Credentials>) {
     let engine = |engine: ClerkBuilder| {
         let engine = engine.max_sessions(USERS as u64 + 50).session_store(store);
         engine.backend_rate(1_000_000, Duration::from_secs(1))
@@ -74,26 +73,28 @@ fn world(store: Everything) -> (World, Vec<Credentials>) {
     (world, users)
 }
 
-/// A session for each organization counts as no credential, so none of them is let go for want of room.
+/// Sessions for organizations do not count towards the limit of credentials, so none of them is evicted.
 #[tokio::test(start_paused = true)]
-async fn k7_all_sessions_of_as_many_users_as_an_engine_may_hold_are_held() {
-    let store = Everything::default();
-    let looks = Arc::clone(&store.0);
+async fn k7_a_full_engine_holds_every_organization_session() {
+    let store = FullStore::default();
+    let lookups = Arc::clone(&store.0);
     let (world, users) = world(store);
     let organizations = (0..ORGANIZATIONS).map(|at| Access::new().organization(format!("org_{at}")));
-    let kinds: Vec<Access> = std::iter::once(Access::new()).chain(organizations).collect();
-    for kind in &kinds {
+    let accesses: Vec<Access> = std::iter::once(Access::new()).chain(organizations).collect();
+    for access in &accesses {
         for user in &users {
-            world.clerk.authenticate(user, kind).await.unwrap_err();
+            world.clerk.authenticate(user, access).await.unwrap_err();
         }
-        // So many organizations at once would be too many for a user.
+        // Spreads the organizations over time, since the number per user and time is limited.
         tokio::time::sleep(Duration::from_secs(20)).await;
     }
     assert_eq!(world.clerk.stats().sessions, USERS as u64, "all credentials are held");
-    let looked = looks.load(Ordering::Relaxed);
-    assert!(looked >= USERS * kinds.len(), "each session was looked for: {looked}");
-    for (kind, user) in kinds.iter().flat_map(|kind| [(kind, &users[0]), (kind, &users[USERS - 1])]) {
-        world.clerk.authenticate(user, kind).await.unwrap_err();
+    let looked_up = lookups.load(Ordering::Relaxed);
+    assert!(looked_up >= USERS * accesses.len(), "each session was looked up: {looked_up}");
+    for (access, user) in
+        accesses.iter().flat_map(|access| [(access, &users[0]), (access, &users[USERS - 1])])
+    {
+        world.clerk.authenticate(user, access).await.unwrap_err();
     }
-    assert_eq!(looks.load(Ordering::Relaxed), looked, "all sessions are held");
+    assert_eq!(lookups.load(Ordering::Relaxed), looked_up, "all sessions are held");
 }

@@ -1,4 +1,5 @@
-//! What can be seen from outside.
+//! Statistics, metrics and preflight findings.
 
+mod events;
 mod preflight;
 mod stats;

@@ -1,4 +1,4 @@
-//! What the look at an instance before the first request says (rule O3).
+//! The findings of `Clerk::preflight` (rule O3).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tower_clerk::testing::{Endpoint, FakeClerkBuilder, Fault};
 
 use crate::common::World;
 
-/// What stands in an instance's way, and words that its finding must say.
+/// Returns the preflight findings for an instance with this configuration.
 async fn found(change: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> Vec<Finding> {
     World::with(change, |engine| engine).clerk.preflight().await
 }
@@ -22,7 +22,7 @@ fn check(findings: &[Finding], kind: FindingKind, words: &[&str]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o3_preflight_says_in_words_what_is_set_up_wrong() {
+async fn o3_preflight_explains_each_misconfiguration() {
     let off = found(|fake| fake.native_api(false)).await;
     check(&off, FindingKind::NativeApiOff, &["Native API", "dashboard"]);
     let off = found(|fake| fake.passwords(false)).await;
@@ -41,11 +41,11 @@ async fn o3_preflight_says_what_to_do_about_device_trust_and_sign_in_emails() {
     let ways_out = ["Clerk::enroll", "secret key", "bypass_client_trust", "dashboard"];
     check(&findings, FindingKind::DeviceTrust, &ways_out);
     check(&findings, FindingKind::SignInEmails, &["mails", "session_ttl"]);
-    assert!(findings.iter().all(|finding| finding.kind().is_note()), "nothing is wrong: {findings:?}");
+    assert!(findings.iter().all(|finding| finding.kind().is_note()), "all findings are notes: {findings:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn o3_preflight_finds_an_instance_that_is_out_of_reach_and_one_without_keys() {
+async fn o3_preflight_finds_an_unreachable_instance_and_missing_keys() {
     let world = World::new();
     world.fake.script_always(Endpoint::Environment, Fault::Refused);
     let findings = world.clerk.preflight().await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, session, settle};
-use crate::crowd::{come, people};
+use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, run_ready_tasks, session};
+use crate::crowd::{add_users, request_as};
 use http::Response;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -32,8 +32,8 @@ async fn crowded(count: usize) -> World {
         |fake| fake.no_rate_limit().token_life(TTL),
         |engine| engine.unlimited_sign_ins().session_ttl(TTL),
     );
-    for person in people(&world.fake, count) {
-        assert_eq!(come(&world, &person).await.status(), 200);
+    for person in add_users(&world.fake, count) {
+        assert_eq!(request_as(&world, &person).await.status(), 200);
     }
     assert_eq!(world.fake.live_sessions(), count);
     world
@@ -181,14 +181,14 @@ async fn k10_a_sign_in_that_has_departed_is_ended_by_shutdown_too() {
 #[tokio::test(start_paused = true)]
 async fn k10_a_sign_in_that_waits_for_its_turn_never_departs_after_a_shutdown() {
     let world = world();
-    let tasks: Vec<_> = people(&world.fake, 9)
+    let tasks: Vec<_> = add_users(&world.fake, 9)
         .into_iter()
         .map(|person| {
             let world = world.clone();
-            tokio::spawn(async move { come(&world, &person).await.status().as_u16() })
+            tokio::spawn(async move { request_as(&world, &person).await.status().as_u16() })
         })
         .collect();
-    settle().await;
+    run_ready_tasks().await;
     let asked = world.fake.count(Endpoint::SignIns);
     let start = Instant::now();
     assert_eq!(world.clerk.shutdown(20 * SECOND).await, 0);
@@ -219,11 +219,11 @@ async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
             world.fake.script_always(Endpoint::Any, Fault::Hang);
             world.clerk.revoke_all();
             // One has departed, others wait for their turn.
-            let waiting: Vec<_> = people(&world.fake, 8)
+            let waiting: Vec<_> = add_users(&world.fake, 8)
                 .into_iter()
                 .map(|person| {
                     let world = world.clone();
-                    tokio::spawn(async move { come(&world, &person).await.status() })
+                    tokio::spawn(async move { request_as(&world, &person).await.status() })
                 })
                 .collect();
             tokio::time::sleep(SECOND).await;

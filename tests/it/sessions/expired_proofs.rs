@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tower_clerk::testing::Endpoint;
 
-use crate::common::{BOB, JANE, Pair, World, ask, basic, code, enroll, session, settle};
+use crate::common::{BOB, JANE, Pair, World, ask, basic, code, enroll, run_ready_tasks, session};
 
 const JANE_BY_NAME: Pair = ("jane", JANE.1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ async fn k9_a_renewal_from_before_the_change_makes_no_proof_of_it() {
     expire(&world, &jane);
     world.fake.set_password("jane", "a new password of jane");
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
 }
 

@@ -1,5 +1,6 @@
 //! How sessions end, and what meets on the way.
 
+mod changed_passwords;
 mod ending;
 mod expired_proofs;
 mod one_object;

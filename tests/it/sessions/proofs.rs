@@ -6,7 +6,7 @@ use http::Response;
 use tower_clerk::ClerkBuilder;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, Fault};
 
-use crate::common::{JANE, World, code, session, settle};
+use crate::common::{JANE, World, code, run_ready_tasks, session};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(15 * 60);
@@ -29,7 +29,7 @@ async fn k12_an_answer_that_proves_the_password_renews_the_proof_of_the_session_
     let (world, before) = due(|fake| fake, |engine| engine).await;
     world.fake.reconfigure(|fake| fake.device_trust(true));
     assert_eq!(world.get(JANE).await.status(), 200);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.fake.count(Endpoint::SignIns), 2, "the proof is renewed");
     tokio::time::advance(TTL.mul_f64(0.3)).await;
     let after = world.get(JANE).await;
@@ -43,7 +43,7 @@ async fn k12_a_password_that_must_be_chosen_anew_drops_the_proof_at_once() {
     let (world, _) = due(|fake| fake, |engine| engine).await;
     world.fake.require_new_password("jane", true);
     assert_eq!(world.get(JANE).await.status(), 200, "and the renewal departs");
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(code(&world.get(JANE).await), "account_action_required");
     assert_eq!(world.clerk.stats().sessions, 0);
 }
@@ -80,7 +80,7 @@ async fn k12_a_proof_is_not_renewed_where_that_is_turned_off() {
     for (renews, sign_ins) in [(true, 2), (false, 1)] {
         let (world, _) = due(|fake| fake, |engine| engine.proof_renewal(renews)).await;
         assert_eq!(world.get(JANE).await.status(), 200);
-        settle().await;
+        run_ready_tasks().await;
         assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins, "renews: {renews}");
         tokio::time::sleep(2 * MINUTE).await;
         assert_eq!(world.get(JANE).await.status(), 200);

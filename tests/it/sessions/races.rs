@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, in_time, session, settle};
+use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, in_time, run_ready_tasks, session};
 use http::Response;
 use tokio::task::JoinHandle;
 use tower_clerk::Credentials;
@@ -85,7 +85,7 @@ async fn k3_of_two_renewals_the_fresher_token_wins_whichever_lands_last() {
     tokio::time::advance(Duration::from_secs(3)).await;
     let fresh = world.get(JANE).await;
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(session(&world.get(JANE).await).token(), session(&fresh).token());
 }
 
@@ -101,7 +101,7 @@ async fn k4_a_session_gone_at_clerk_is_found_by_a_renewal_and_no_request_waits_i
     // The token ends while the renewal is under way: this request joins it.
     tokio::time::advance(Duration::from_secs(5)).await;
     let joined = spawn(&world, JANE);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 1);
     hold.release();
     let joined = joined.await.unwrap();
@@ -124,7 +124,7 @@ async fn k4_a_late_word_that_a_session_is_gone_leaves_its_successor_alone() {
     world.clerk.revoke_session(session(&old).session_id());
     let new = world.get(JANE).await;
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(session(&world.get(JANE).await).session_id(), session(&new).session_id());
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }
@@ -134,11 +134,11 @@ async fn k8_a_leader_that_goes_away_in_the_queue_leaves_its_turn_to_the_joiner()
     let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
     world.get(BOB).await;
     let leader = spawn(&world, JANE);
-    settle().await;
+    run_ready_tasks().await;
     let joiner = spawn(&world, JANE);
-    settle().await;
+    run_ready_tasks().await;
     leader.abort();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(joiner.await.unwrap().status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }
@@ -150,7 +150,7 @@ async fn k8_one_who_comes_as_the_last_one_goes_is_not_left_without_a_flight() {
         let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
         world.get(BOB).await;
         let leader = spawn(&world, JANE);
-        settle().await;
+        run_ready_tasks().await;
         leader.abort();
         for _ in 0..yields {
             tokio::task::yield_now().await;
@@ -193,7 +193,7 @@ async fn k12_a_proof_renewed_while_its_user_is_revoked_brings_nothing_back() {
     let renewed = world.fake.sessions().last().unwrap().id().to_owned();
     world.clerk.revoke_user(&user);
     let after = spawn(&world, JANE);
-    settle().await;
+    run_ready_tasks().await;
     hold.release();
     let after = after.await.unwrap();
     assert_eq!(after.status(), 200);
@@ -247,7 +247,7 @@ async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_behind() {
         hold.arrived(1).await;
         world.clerk.revoke_user(&user);
         hold.release_one();
-        settle().await;
+        run_ready_tasks().await;
     }
     assert_eq!(waiting.await.unwrap().status(), 503);
     drop(hold);

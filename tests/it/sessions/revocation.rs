@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, session, settle};
+use crate::common::{BOB, CAROL, JANE, Pair, World, ask, basic, code, run_ready_tasks, session};
 use http::Response;
 use tokio::task::JoinHandle;
 use tower_clerk::testing::Endpoint;
@@ -43,7 +43,7 @@ async fn k9_a_user_revoked_in_the_middle_of_a_sign_in_gets_a_session_of_after_it
     let world = world();
     let jane = session(&world.get(JANE).await).user_id().to_owned();
     world.clerk.revoke_user(&jane);
-    settle().await;
+    run_ready_tasks().await;
     let hold = world.fake.hold_answer(Endpoint::SignIns);
     let waiting: Vec<_> = (0..20).map(|_| spawn(&world, JANE)).collect();
     hold.arrived(1).await;
@@ -109,7 +109,7 @@ async fn k6_a_changed_password_works_at_once_and_the_old_one_until_the_proofs_en
         let start = world.clock.now();
         while world.clock.now() - start < TTL + MINUTE {
             tokio::time::advance(Duration::from_secs(5)).await;
-            settle().await;
+            run_ready_tasks().await;
             if world.get(JANE).await.status() == 200 {
                 last = world.clock.now() - start;
             }
@@ -129,7 +129,7 @@ async fn k12_a_user_given_a_second_factor_between_two_proofs_is_out_at_the_next(
     let start = world.clock.now();
     while out_after.is_none() && world.clock.now() - start < TTL {
         tokio::time::advance(Duration::from_secs(5)).await;
-        settle().await;
+        run_ready_tasks().await;
         let response = world.get(JANE).await;
         if response.status() != 200 {
             assert_eq!(code(&response), "second_factor_required");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, settle};
+use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, run_ready_tasks};
 use http::Response;
 use tokio::task::JoinSet;
 use tower_clerk::testing::{Endpoint, FakeUser, Fault, RetryAfter};
@@ -76,7 +76,7 @@ async fn p1_failed_sign_ins_are_counted_like_any_other() {
             async move { ask(&layer, basic((&format!("user-{number}"), "a wrong one"))).await }
         })
         .collect();
-    settle().await;
+    run_ready_tasks().await;
     let rest = spawn(&world, 4..20).join_all().await;
     assert!(rest.iter().all(|response| response.status() == 200));
     while let Some(response) = guesses.join_next().await {
@@ -121,7 +121,7 @@ async fn p1_a_full_queue_is_503_at_once() {
     hold.arrived(5).await;
     let start = world.clock.now();
     let mut waiting = spawn(&world, 5..1_100);
-    settle().await;
+    run_ready_tasks().await;
     let mut refused = 0;
     while let Some(response) = waiting.try_join_next() {
         let response = response.unwrap();
@@ -141,7 +141,7 @@ async fn p1_hits_and_mints_never_wait_for_the_budget() {
     let world = crowd(20, secs(60));
     assert_eq!(world.get(JANE).await.status(), 200);
     let waiting = spawn(&world, 0..20);
-    settle().await;
+    run_ready_tasks().await;
     let start = world.clock.now();
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);

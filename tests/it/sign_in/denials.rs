@@ -150,7 +150,7 @@ async fn k5_a_wrong_password_never_hurts_a_user_whose_right_one_is_cached() {
         let wrong = format!("guess number {guess}");
         let layer = world.layer();
         let guess = tokio::spawn(async move { ask(&layer, basic((JANE.0, &wrong))).await });
-        crate::common::settle().await;
+        crate::common::run_ready_tasks().await;
         let response = world.get(JANE).await;
         assert_eq!(session(&response).token(), session(&first).token());
         drop(guess);

@@ -92,7 +92,7 @@ async fn s4_a_fault_is_counted_as_no_failed_attempt() {
             tokio::time::sleep(Duration::from_secs(61)).await;
         }
         world.fake.clear_script(Endpoint::SignIns);
-        assert_eq!(world.clerk.stats().attempts, 0, "{what}");
+        assert_eq!(world.clerk.stats().failing_subjects, 0, "{what}");
     }
     assert_eq!(world.get(JANE).await.status(), 200);
 }

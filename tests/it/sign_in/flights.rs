@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::{
-    BOB, CAROL, JANE, World, ask, authorization, basic, code, session, settle, warm_up, with_authorization,
+    BOB, CAROL, JANE, World, ask, authorization, basic, code, run_ready_tasks, session, warm_up,
+    with_authorization,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,7 +30,7 @@ async fn k8_a_thousand_identical_cold_requests_make_one_sign_in() {
     let hold = world.fake.hold(Endpoint::SignIns);
     let tasks = spawn(&world, 1_000, &authorization(JANE));
     hold.arrived(1).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 1, "one is under way, and nobody else has left");
     hold.release();
     for response in tasks.join_all().await {
@@ -65,9 +66,9 @@ async fn k8_the_first_caller_going_away_after_ten_milliseconds_harms_no_other() 
     hold.arrived(1).await;
     tokio::time::advance(Duration::from_millis(10)).await;
     let others = spawn(&world, 999, &authorization(JANE));
-    settle().await;
+    run_ready_tasks().await;
     first.shutdown().await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 1, "the sign-in that has departed goes on");
     hold.release();
     assert!(others.join_all().await.iter().all(|response| response.status() == 200));
@@ -81,9 +82,9 @@ async fn k8_a_sign_in_that_has_departed_runs_to_its_end_for_the_next_caller() {
     let mut only = spawn(&world, 1, &authorization(JANE));
     hold.arrived(1).await;
     only.shutdown().await;
-    settle().await;
+    run_ready_tasks().await;
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
     assert_eq!(world.fake.live_sessions(), 1);
@@ -96,13 +97,13 @@ async fn k8_three_hundred_callers_cancelled_one_after_another_leave_one_sign_in_
     let hold = world.fake.hold(Endpoint::SignIns);
     for _ in 0..300 {
         let mut caller = spawn(&world, 1, &authorization(JANE));
-        settle().await;
+        run_ready_tasks().await;
         assert_eq!(hold.waiting(), 1);
         caller.shutdown().await;
     }
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 
@@ -123,7 +124,7 @@ async fn k8_callers_that_come_and_go_in_any_order_share_one_sign_in() {
     for at in (0..100).step_by(2) {
         callers[at].shutdown().await;
         callers[at] = spawn(&world, 1, &authorization(JANE));
-        settle().await;
+        run_ready_tasks().await;
     }
     hold.release();
     for caller in callers {
@@ -139,9 +140,9 @@ async fn p1_a_flight_nobody_waits_for_leaves_the_queue() {
     tokio::time::advance(Duration::from_secs(1)).await;
     // Bob waits for his turn, and goes away before it comes.
     let mut bob = spawn(&world, 1, &authorization(BOB));
-    settle().await;
+    run_ready_tasks().await;
     bob.shutdown().await;
-    settle().await;
+    run_ready_tasks().await;
     // Carol would be behind him; the turn is hers now, and he is never asked about.
     assert_eq!(world.get(CAROL).await.status(), 200);
     let asked: Vec<_> = world.fake.requests_to(Endpoint::SignIns);
@@ -158,9 +159,9 @@ async fn p1_who_joins_a_waiting_flight_keeps_it_in_the_queue_when_its_leader_goe
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(Duration::from_secs(1)).await;
     let mut leader = spawn(&world, 1, &authorization(BOB));
-    settle().await;
+    run_ready_tasks().await;
     let joiner = spawn(&world, 1, &authorization(BOB));
-    settle().await;
+    run_ready_tasks().await;
     leader.shutdown().await;
     assert!(joiner.join_all().await.iter().all(|response| response.status() == 200));
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
@@ -181,11 +182,11 @@ async fn k8_at_most_one_sign_in_per_identifier_is_under_way() {
     }
     let bob = spawn(&world, 1, &authorization(BOB));
     hold.arrived(2).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 2, "jane's and bob's, and none of the guesses");
     for _ in 0..5 {
         hold.release_one();
-        settle().await;
+        run_ready_tasks().await;
         let requests = world.fake.requests_to(Endpoint::SignIns);
         let under_way = requests.iter().filter(|request| {
             request.status().is_none()
@@ -211,7 +212,7 @@ async fn k8_one_token_flight_serves_all_requests_for_one_organization() {
         tasks.spawn(async move { (organization, ask(&layer, basic(JANE)).await) });
     }
     hold.arrived(2).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 2, "one for each organization");
     hold.release();
     for (organization, response) in tasks.join_all().await {
@@ -228,7 +229,7 @@ async fn k8_a_fault_is_told_to_all_joiners_and_the_next_request_asks_anew() {
     let hold = world.fake.hold(Endpoint::SignIns);
     let tasks = spawn(&world, 50, &authorization(JANE));
     hold.arrived(1).await;
-    settle().await;
+    run_ready_tasks().await;
     hold.release();
     assert!(tasks.join_all().await.iter().all(|response| response.status() == 503));
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
@@ -291,7 +292,7 @@ async fn k8_a_hanging_sign_in_of_one_user_holds_up_no_other() {
     world.fake.script(Endpoint::SignIns, Fault::Hang);
     let start = world.clock.now();
     let jane = spawn(&world, 10, &authorization(JANE));
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.get(BOB).await.status(), 200);
     assert_eq!(world.get(CAROL).await.status(), 200);
     assert_eq!(world.clock.now(), start, "neither has waited");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{World, code};
-use crate::crowd::{Diary, come, live, people};
+use crate::crowd::{AnswerLog, add_users, request_as, run_users};
 use tokio::time::Instant;
 use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeUser, Fault};
@@ -17,11 +17,11 @@ const USERS: usize = 40;
 async fn outage(fault: Fault, token_life: Duration) {
     let what = format!("{fault:?}");
     let world = World::with(|fake| fake.token_life(token_life), |engine| engine.session_ttl(TTL));
-    let people = people(&world.fake, USERS);
-    let (start, diary) = (Instant::now(), Diary::default());
+    let people = add_users(&world.fake, USERS);
+    let (start, diary) = (Instant::now(), AnswerLog::default());
     let end = start + 45 * MINUTE;
     let pace = (3 * SECOND, 6 * SECOND);
-    let tasks = live(&world, &people, pace, Duration::from_millis(2_200), end, &diary);
+    let tasks = run_users(&world, &people, pace, Duration::from_millis(2_200), end, &diary);
 
     let (from, to) = (start + 20 * MINUTE, start + 30 * MINUTE);
     tokio::time::sleep_until(from).await;
@@ -33,14 +33,14 @@ async fn outage(fault: Fault, token_life: Duration) {
     for at in 0..100 {
         let name = format!("newcomer{at}@example.com");
         world.fake.add_user(FakeUser::new(&name).password("the password of a newcomer"));
-        let person = crate::crowd::Person {
+        let person = crate::crowd::User {
             name,
             password: "the password of a newcomer".to_owned(),
             organization: None,
         };
         let world = world.clone();
         tokio::spawn(async move {
-            let response = come(&world, &person).await;
+            let response = request_as(&world, &person).await;
             assert_eq!(response.status(), 503, "{}", code(&response));
             assert!(response.headers().contains_key("retry-after"));
         });

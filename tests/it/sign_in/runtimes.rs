@@ -97,7 +97,7 @@ fn p1_a_runtime_ends_while_a_sign_in_joins_the_queue() {
 fn p1_a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
     let ended = ends(|runtime, point| {
         let point = Mutex::new(Some(point));
-        let store = SharedSessions::before_each_look(move || {
+        let store = SharedSessions::before_each_get(move || {
             if let Some(point) = point.lock().unwrap().take() {
                 point.pass();
             }

@@ -169,7 +169,7 @@ async fn s2_a_missing_field_that_is_needed_is_a_fault_and_no_refusal() {
         });
         let response = world.get(JANE).await;
         super::faults::check_fault(&response, &format!("{object}/{field}"));
-        assert_eq!(world.clerk.stats().attempts, 0);
+        assert_eq!(world.clerk.stats().failing_subjects, 0);
     }
 }
 

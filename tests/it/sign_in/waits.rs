@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::Response;
 
-use crate::common::{BOB, JANE, World, code, in_time, session, settle};
-use crate::crowd::{come, people};
+use crate::common::{BOB, JANE, World, code, in_time, run_ready_tasks, session};
+use crate::crowd::{add_users, request_as};
 use tower_clerk::testing::Endpoint;
 
 const SIGN_IN_WAIT: Duration = Duration::from_secs(15);
@@ -51,18 +51,22 @@ fn sign_ins_of_jane(world: &World) -> usize {
 /// Jane's session, when the renewal of its proof is the last of many that wait for their turns.
 async fn last_of_many() -> (World, Response<String>) {
     let world = world(Duration::from_secs(10));
-    let crowd = people(&world.fake, CROWD);
+    let crowd = add_users(&world.fake, CROWD);
     for person in &crowd {
-        assert_eq!(come(&world, person).await.status(), 200, "everybody is let in");
+        assert_eq!(request_as(&world, person).await.status(), 200, "everybody is let in");
     }
     assert_eq!(world.get(JANE).await.status(), 200, "Jane is let in");
     // All of the proofs are due by then, and none ends within the eight minutes that follow.
     tokio::time::sleep(TTL.mul_f64(0.9) + Duration::from_secs(10)).await;
     for person in &crowd {
-        assert_eq!(come(&world, person).await.status(), 200, "everybody is let in by the proof at hand");
+        assert_eq!(
+            request_as(&world, person).await.status(),
+            200,
+            "everybody is let in by the proof at hand"
+        );
     }
     let response = world.get(JANE).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.clerk.stats().sign_in_queue, CROWD, "all but the first renewal wait");
     (world, response)
 }
@@ -74,7 +78,7 @@ async fn without_budget() -> (World, Response<String>) {
     tokio::time::sleep(TTL.mul_f64(0.9) + Duration::from_secs(10)).await;
     assert_eq!(world.get(BOB).await.status(), 200, "Bob takes the permit");
     let response = world.get(JANE).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.clerk.stats().sign_in_queue, 1, "the renewal waits");
     (world, response)
 }
@@ -144,7 +148,7 @@ async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
     let (world, before) = last_of_many().await;
     let (queue, sign_ins) = (world.clerk.stats().sign_in_queue, sign_ins_of_jane(&world));
     world.clerk.revoke_user(session(&before).user_id());
-    settle().await;
+    run_ready_tasks().await;
     let left = queue - world.clerk.stats().sign_in_queue;
     tokio::time::sleep(Duration::from_secs(400)).await;
     let departed = sign_ins_of_jane(&world) - sign_ins;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, settle};
+use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, run_ready_tasks};
 use bytes::Bytes;
 use http::{Request, Response};
 use tower_clerk::Clerk;
@@ -51,12 +51,12 @@ async fn s9_keys_are_refetched_in_the_background_each_five_minutes_of_use() {
     for minute in 1..=11 {
         tokio::time::advance(TOKEN_LIFE).await;
         assert_eq!(world.get(JANE).await.status(), 200);
-        settle().await;
+        run_ready_tasks().await;
         assert_eq!(world.fake.count(Endpoint::Jwks), 1 + minute / 5, "minute {minute}");
     }
     // Without use there is nothing to fetch for.
     tokio::time::advance(Duration::from_secs(1_800)).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.fake.count(Endpoint::Jwks), 3);
 }
 
@@ -68,7 +68,7 @@ async fn s9_held_keys_survive_an_outage_of_a_day_and_no_longer() {
     for _ in 0..20 {
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!(world.get(JANE).await.status(), 200);
-        settle().await;
+        run_ready_tasks().await;
     }
     tokio::time::advance(Duration::from_secs(4 * 3600 + 1)).await;
     assert_eq!(code(&world.get(BOB).await), "upstream_unavailable");
@@ -100,7 +100,7 @@ async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
         assert_eq!(world.get(pair).await.status(), 200);
     }
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.clock.now(), start, "nobody has waited");
     assert_eq!(world.fake.count(Endpoint::Jwks), 2, "and the set was asked for");
 
@@ -110,7 +110,7 @@ async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
         let layer = world.layer().organization("globex").unwrap();
         async move { ask(&layer, basic(JANE)).await }
     });
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.get(BOB).await.status(), 200);
     assert_eq!(world.clock.now(), start);
     assert_eq!(code(&waiting.await.unwrap()), "upstream_unavailable");

@@ -10,7 +10,7 @@ use tower_clerk::testing::{Clock, Endpoint, FakeClerk};
 use tower_clerk::transport::{Transport, TransportFuture};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
-use crate::common::{BOB, JANE, World, ask, basic, builder, logged, session, settle};
+use crate::common::{BOB, JANE, World, ask, basic, builder, logged, run_ready_tasks, session};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,11 +22,11 @@ async fn k2_no_token_is_held_longer_than_a_day_whatever_it_says() {
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(16 * HOUR).await;
     assert_eq!(world.get(JANE).await.status(), 200);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.fake.count(Endpoint::Tokens), 0, "it is not due yet");
     tokio::time::advance(2 * HOUR + Duration::from_secs(1)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(world.fake.count(Endpoint::Tokens), 1, "three quarters of a day have gone");
 }
 
@@ -106,15 +106,15 @@ async fn k3_a_token_is_renewed_once_however_many_requests_find_it_due() {
             assert_eq!(session(&response).token(), session(&first).token());
         }
         assert_eq!(world.clock.now(), start, "none of them waits");
-        settle().await;
+        run_ready_tasks().await;
         assert_eq!(hold.waiting(), 1, "one renewal for all of them");
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 2, "an organization's token is renewed beside it");
     hold.release();
-    settle().await;
+    run_ready_tasks().await;
     assert_ne!(session(&world.get(JANE).await).token(), session(&first).token());
     assert_eq!(world.fake.count(Endpoint::Tokens), minted + 2);
 }

@@ -6,4 +6,5 @@ mod lives;
 mod organizations;
 mod renewal;
 mod shared_sessions;
+mod slugs;
 mod templates;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::common::{
-    BOB, CAROL, JANE, World, ask, basic, code, logged, organization_of, session, settle, wire,
+    BOB, CAROL, JANE, World, ask, basic, code, logged, organization_of, run_ready_tasks, session, wire,
 };
 use tokio::task::JoinSet;
 use tower_clerk::RequestOrganization;
@@ -267,7 +267,7 @@ async fn s7_routes_for_different_organizations_never_mix_while_their_calls_are_u
             });
             tasks.spawn(async move { (organization, ask(&layer, basic(JANE)).await) });
         }
-        settle().await;
+        run_ready_tasks().await;
         if round % 2 == 0 {
             holds.iter().for_each(|hold| while hold.release_one() {});
         }

@@ -10,7 +10,7 @@ use tower_clerk::ClerkBasicAuthLayer;
 use tower_clerk::testing::Endpoint;
 
 use crate::common::{
-    NEWDEVICE, NEWDEVICE_RESPELLED, Pair, World, ask, basic, enroll, in_time, rest, session, settle,
+    NEWDEVICE, NEWDEVICE_RESPELLED, Pair, World, ask, basic, enroll, in_time, rest, run_ready_tasks, session,
 };
 
 /// A layer, and the credentials that are shown to it.
@@ -72,7 +72,7 @@ async fn two_at_once(ways: fn(&World) -> (Way, Way)) {
     // The session is touched for acme, and the mint that follows is under way.
     in_time(hold.arrived(1)).await;
     let globex = ask_for(&ways.1, Some("globex"));
-    settle().await;
+    run_ready_tasks().await;
     hold.release();
     let (acme, globex) = (acme.await.unwrap(), globex.await.unwrap());
     let got = partner(&acme);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, JANE, World, ask, basic, code, organization_of, session, settle};
+use crate::common::{BOB, JANE, World, ask, basic, code, organization_of, run_ready_tasks, session};
 use http::Response;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
@@ -95,7 +95,7 @@ async fn s8_touch_and_mint_are_one_critical_section() {
             tasks.spawn(async move { (slug, ask(&layer, basic(JANE)).await) });
         }
         for _ in 0..20 {
-            settle().await;
+            run_ready_tasks().await;
             assert!(
                 holds.iter().map(tower_clerk::testing::Hold::waiting).sum::<usize>() <= 1,
                 "one at a time"
@@ -150,7 +150,7 @@ async fn k8_one_token_flight_serves_all_requests_for_one_template() {
         })
         .collect();
     crate::common::in_time(hold.arrived(1)).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 1, "all of them wait for one");
     let start = tokio::time::Instant::now();
     assert_eq!(world.get(JANE).await.status(), 200);

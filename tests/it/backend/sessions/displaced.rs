@@ -1,9 +1,9 @@
-//! Sessions whose place in a user's set is taken by another one.
+//! Sessions that another session has replaced in the user's set.
 
 use std::time::Duration;
 
 use crate::common::{BOB, JANE, Pair, World, session};
-use crate::stores::{Nowhere, SharedSessions};
+use crate::stores::{EmptyStore, SharedSessions};
 use tower_clerk::ClerkBuilder;
 use tower_clerk::store::MemorySessions;
 use tower_clerk::testing::FakeOrganization;
@@ -11,8 +11,8 @@ use tower_clerk::testing::FakeOrganization;
 /// Jane's username.
 const JANE_BY_NAME: Pair = ("jane", JANE.1);
 
-/// The store has lost Jane's first session when another of her credentials opens a second one. Returns the first.
-async fn replaced(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> (World, String) {
+/// Opens a second session for Jane after the store has lost her first one. Returns the id of the first.
+async fn with_replaced_session(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> (World, String) {
     let world = World::backend_with(|fake| fake, engine);
     let first = session(&world.get(JANE).await).session_id().to_owned();
     world.get(BOB).await;
@@ -23,8 +23,9 @@ async fn replaced(engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder) -> (World, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_session_that_is_replaced_is_ended_and_none_of_its_tokens_is_served() {
-    let (world, first) = replaced(|engine| engine.session_store(MemorySessions::with_limit(1))).await;
+async fn k10_a_replaced_session_is_ended_and_its_tokens_are_not_served() {
+    let (world, first) =
+        with_replaced_session(|engine| engine.session_store(MemorySessions::with_limit(1))).await;
     for pair in [JANE, JANE_BY_NAME] {
         assert_ne!(session(&world.get(pair).await).session_id(), first);
         assert_ne!(session(&world.get_for(pair, "acme").await).session_id(), first);
@@ -35,10 +36,10 @@ async fn k10_a_session_that_is_replaced_is_ended_and_none_of_its_tokens_is_serve
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_revoking_a_user_ends_every_session_also_of_a_store_that_loses_some() {
-    for nowhere in [false, true] {
-        let (world, _) = replaced(|engine| match nowhere {
-            true => engine.session_store(Nowhere),
+async fn k9_revoking_a_user_ends_sessions_that_the_store_has_lost() {
+    for is_empty in [false, true] {
+        let (world, _) = with_replaced_session(|engine| match is_empty {
+            true => engine.session_store(EmptyStore),
             false => engine.session_store(MemorySessions::with_limit(1)),
         })
         .await;
@@ -50,13 +51,13 @@ async fn k9_revoking_a_user_ends_every_session_also_of_a_store_that_loses_some()
 
 #[tokio::test(start_paused = true)]
 async fn k10_a_shutdown_ends_sessions_in_use_that_the_store_has_lost() {
-    let (world, _) = replaced(|engine| engine.session_store(Nowhere)).await;
+    let (world, _) = with_replaced_session(|engine| engine.session_store(EmptyStore)).await;
     assert_eq!(world.clerk.shutdown(Duration::from_secs(10)).await, 0);
     assert_eq!(world.fake.live_sessions(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_that_was_pushed_out_by_others_is_found_by_a_revocation() {
+async fn k9_a_revocation_finds_a_session_that_others_displaced() {
     let store = SharedSessions::default();
     let first = World::backend_with(
         |fake| fake.no_rate_limit().backend_limit(100_000, Duration::from_secs(10)),
@@ -68,7 +69,7 @@ async fn k9_a_session_that_was_pushed_out_by_others_is_found_by_a_revocation() {
         first.fake.add_member("jane", name, "org:member");
     }
     first.get(JANE).await;
-    // Without the sessions' clients, each organization's token is of a session of its own.
+    // Without the stored sessions' client tokens, each organization needs a session of its own.
     let world = first.restarted(|engine| engine.session_store(store.clone()).unlimited_sign_ins());
     world.get(JANE).await;
     let id = session(&world.get_for(JANE, &names[0]).await).session_id().to_owned();

@@ -1,4 +1,4 @@
-//! Which sessions are ended at Clerk, and which go on (rule K10).
+//! Which sessions are ended at Clerk and which stay open (rule K10).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
 use crate::stores::SharedSessions;
 use tower_clerk::transport::Transport as _;
 
-/// Signs in as a browser would, past the engine.
+/// Signs in like a browser, without the engine.
 async fn browser_session(world: &World, (identifier, password): Pair) -> String {
     let form = form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("strategy", "password"), ("identifier", identifier), ("password", password)])
@@ -16,24 +16,24 @@ async fn browser_session(world: &World, (identifier, password): Pair) -> String 
         .header("content-type", "application/x-www-form-urlencoded")
         .body(bytes::Bytes::from(form))
         .unwrap();
-    let answer = world.fake.send(request).await.unwrap();
-    let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-    answer["response"]["created_session_id"].as_str().unwrap().to_owned()
+    let response = world.fake.send(request).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    body["response"]["created_session_id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_only_sessions_that_were_opened_here_are_used_and_ended() {
+async fn k10_only_sessions_opened_by_the_engine_are_used_and_ended() {
     let world = World::backend();
     let browser = browser_session(&world, JANE).await;
     let response = world.get(JANE).await;
     assert_ne!(session(&response).session_id(), browser);
     world.clerk.revoke_user(session(&response).user_id());
     assert_eq!(ended(&world).await, 1);
-    assert_eq!(world.fake.live_sessions_of("jane"), 1, "the browser's is the browser's");
+    assert_eq!(world.fake.live_sessions_of("jane"), 1, "the browser's session stays open");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_expiry_eviction_and_shutdown_end_nothing_that_a_store_keeps() {
+async fn k10_expiry_eviction_and_shutdown_end_no_stored_session() {
     let store = SharedSessions::default();
     let first = World::backend_with(
         |fake| fake,
@@ -49,7 +49,7 @@ async fn k10_expiry_eviction_and_shutdown_end_nothing_that_a_store_keeps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_what_only_memory_keeps_is_ended_at_shutdown() {
+async fn k10_shutdown_ends_sessions_held_only_in_memory() {
     let world = World::backend();
     for pair in [JANE, BOB] {
         assert_eq!(world.get(pair).await.status(), 200);
@@ -59,7 +59,7 @@ async fn k10_what_only_memory_keeps_is_ended_at_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_session_whose_organization_was_taken_from_it_is_ended_with_the_one_it_stands_beside() {
+async fn k10_a_session_that_lost_its_organization_is_ended_with_its_entry() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
@@ -73,5 +73,5 @@ async fn k10_a_session_whose_organization_was_taken_from_it_is_ended_with_the_on
     tokio::time::sleep(3 * HOUR).await;
     assert_eq!((ended(&process).await, process.fake.live_sessions()), (1, 1));
     assert_eq!(process.get(JANE).await.status(), 200);
-    assert_eq!(sign_ins(&process), 2, "what is kept serves on");
+    assert_eq!(sign_ins(&process), 2, "the stored session stays in use");
 }

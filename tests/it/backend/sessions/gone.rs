@@ -1,4 +1,4 @@
-//! Sessions that are over at Clerk, or about to be, are replaced (rule K4).
+//! Sessions that have ended at Clerk, or are about to end, are replaced (rules K2, K4).
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::common::{JANE, World, rejection, session};
 use crate::stores::SharedSessions;
 use tower_clerk::testing::GoneSession;
 
-/// Clerk doesn't say how it answers for a session that is over: each of its ways is understood.
+/// Clerk does not document how it answers for a session that has ended, so the test covers each likely answer.
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_that_is_gone_is_replaced_once_whatever_clerk_calls_it() {
+async fn k4_a_gone_session_is_replaced_once_for_every_error_code() {
     for gone in [GoneSession::NotFound, GoneSession::AuthenticationInvalid, GoneSession::InvalidAction] {
         let store = SharedSessions::default();
         let first =
@@ -27,7 +27,7 @@ async fn k4_a_session_that_is_gone_is_replaced_once_whatever_clerk_calls_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_that_was_over_before_the_restart_is_replaced() {
+async fn k4_a_session_that_ended_before_a_restart_is_replaced() {
     let store = SharedSessions::default();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();
@@ -35,19 +35,19 @@ async fn k4_a_session_that_was_over_before_the_restart_is_replaced() {
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     assert_ne!(session(&again.get(JANE).await).session_id(), id);
     assert_eq!(sign_ins(&again), 2);
-    // And the end of its life is known without asking.
+    // The engine knows when the session expires, and replaces it without a failed call.
     tokio::time::sleep(8 * 24 * HOUR).await;
     assert_eq!(again.get(JANE).await.status(), 200);
     assert_eq!(sign_ins(&again), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_a_session_that_is_about_to_end_is_replaced_before_it_does() {
+async fn k2_a_session_is_replaced_shortly_before_it_ends() {
     let store = SharedSessions::default();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();
     tokio::time::sleep(7 * 24 * HOUR - Duration::from_secs(30)).await;
-    assert_eq!(first.fake.live_sessions(), 1, "it is there yet");
+    assert_eq!(first.fake.live_sessions(), 1, "the session is still open");
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     let next = session(&again.get(JANE).await).session_id().to_owned();
     assert_ne!(next, id);

@@ -1,25 +1,25 @@
-//! The Backend API's road: sessions that outlive their entries, and the tokens made for them.
+//! The Backend API: sessions that outlive their cache entries, and the tokens minted for them.
 
 mod displaced;
 mod ends;
 mod gone;
-mod kept;
 mod organizations;
 mod refusals;
 mod remote;
 mod revocations;
+mod stored;
 mod tokens;
 
 use std::time::Duration;
 
-use crate::common::{World, settle};
+use crate::common::{World, run_ready_tasks};
 use crate::stores::SharedSessions;
 use tower_clerk::testing::Endpoint;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A revocation by the id of a user or the id of a session, whichever it is about.
+/// A revocation, called with a user id and a session id.
 type Revoke = fn(&World, &str, &str);
 
 const REVOCATIONS: [(&str, Revoke); 3] = [
@@ -36,8 +36,9 @@ fn sign_ins(world: &World) -> usize {
     world.fake.count(Endpoint::SignIns)
 }
 
+/// Waits for queued ends, and returns how many sessions the engine has ended.
 async fn ended(world: &World) -> usize {
-    settle().await;
+    run_ready_tasks().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.fake.count(Endpoint::RevokeSession)
 }

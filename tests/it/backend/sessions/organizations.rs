@@ -1,4 +1,4 @@
-//! Which sessions serve which organizations of a user.
+//! Which of a user's sessions serves which organization.
 
 use std::collections::HashSet;
 
@@ -6,24 +6,24 @@ use tokio::task::JoinSet;
 use tower_clerk::testing::Endpoint;
 
 use super::{HOUR, MINUTE, sign_ins, world};
-use crate::common::{BOB, JANE, World, code, in_time, organization_of, session, settle};
+use crate::common::{BOB, JANE, World, code, in_time, organization_of, run_ready_tasks, session};
 use crate::stores::SharedSessions;
 
 #[tokio::test(start_paused = true)]
-async fn k10_an_organization_of_the_layer_is_there_after_a_restart_without_a_sign_in() {
+async fn k10_an_organization_session_survives_a_restart_without_a_sign_in() {
     let store = SharedSessions::default();
     let first = world(&store);
     for organization in ["acme", "acme"] {
         assert_eq!(organization_of(&first.get_for(JANE, organization).await), Some("acme"));
     }
-    assert_eq!(sign_ins(&first), 1, "the session was opened for it");
+    assert_eq!(sign_ins(&first), 1, "one session serves both requests");
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     first.fake.clear_log();
     let response = again.get_for(JANE, "acme").await;
     assert_eq!(organization_of(&response), Some("acme"));
     assert!(session(&response).has_role("org:admin"));
     assert_eq!(sign_ins(&again), 0);
-    // Another one, and none, are sessions of their own from there on: once, and never again.
+    // Another organization and the personal account each need a further session, which later processes use again.
     for _ in 0..2 {
         let process = first.restarted(|engine| engine.session_store(store.clone()));
         for organization in ["acme", "globex"] {
@@ -36,7 +36,7 @@ async fn k10_an_organization_of_the_layer_is_there_after_a_restart_without_a_sig
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_one_sign_in_serves_all_organizations_while_its_client_is_known() {
+async fn s7_one_sign_in_serves_all_organizations_while_its_client_token_is_known() {
     let world = World::backend();
     for organization in ["acme", "globex", "acme"] {
         assert_eq!(organization_of(&world.get_for(JANE, organization).await), Some(organization));
@@ -45,7 +45,7 @@ async fn s7_one_sign_in_serves_all_organizations_while_its_client_is_known() {
     assert_eq!(sign_ins(&world), 1);
 }
 
-/// Whatever entry it is used by: another identifier's, or one that was made when the first had run out.
+/// This includes entries of other identifiers, and entries created after the first one expired.
 #[tokio::test(start_paused = true)]
 async fn s7_one_sign_in_serves_all_identifiers_and_organizations_of_a_user_in_a_process() {
     let world = World::backend();
@@ -60,7 +60,7 @@ async fn s7_one_sign_in_serves_all_identifiers_and_organizations_of_a_user_in_a_
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_an_organization_that_is_not_the_users_costs_no_sign_in() {
+async fn s7_a_forbidden_organization_costs_no_sign_in() {
     let store = SharedSessions::default();
     let first = world(&store);
     for organization in ["globex", "nowhere", "org_2pqaQ9F4o9MNRSlx8VeMRn5hZug"] {
@@ -78,7 +78,7 @@ async fn s7_an_organization_that_is_not_the_users_costs_no_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
+async fn s7_a_removed_member_is_rejected_and_a_returning_member_is_served() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get_for(BOB, "acme").await.status(), 200);
@@ -87,21 +87,20 @@ async fn s7_a_member_who_was_removed_is_out_and_one_who_comes_back_is_in() {
     again.fake.remove_member("bob", "acme");
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(code(&again.get_for(BOB, "acme").await), "organization_forbidden");
-    assert_eq!(again.get(BOB).await.status(), 200, "the personal account goes on");
+    assert_eq!(again.get(BOB).await.status(), 200, "the personal account is still served");
     again.fake.add_member("bob", "acme", "org:admin");
     tokio::time::sleep(2 * MINUTE).await;
     let response = again.get_for(BOB, "acme").await;
     assert!(session(&response).has_role("org:admin"));
 }
 
-/// An organization by its id and by its slug is one organization.
 #[tokio::test(start_paused = true)]
 async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
     let store = SharedSessions::default();
     let first = world(&store);
     let by_slug = first.get_for(JANE, "acme").await;
     let id = session(&by_slug).organization().unwrap().id().to_owned();
-    // Without the session's client, each organization's token is of a session of its own.
+    // Without the stored session's client token, each organization needs a session of its own.
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     let by_id = again.get_for(JANE, &id).await;
     for name in ["acme", &*id, "acme"] {
@@ -112,11 +111,11 @@ async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_one_opening_serves_all_requests_of_a_user_for_an_organization() {
+async fn k8_concurrent_requests_for_an_organization_share_one_sign_in() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
-    // Without the session's client, each organization's token is of a session of its own.
+    // Without the stored session's client token, each organization needs a session of its own.
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     assert_eq!(again.get(JANE).await.status(), 200);
     let hold = again.fake.hold(Endpoint::SignIns);
@@ -127,7 +126,7 @@ async fn k8_one_opening_serves_all_requests_of_a_user_for_an_organization() {
         })
         .collect();
     in_time(hold.arrived(1)).await;
-    settle().await;
+    run_ready_tasks().await;
     assert_eq!(hold.waiting(), 1);
     hold.release();
     let ids: HashSet<_> =

@@ -3,55 +3,55 @@
 use std::time::Duration;
 
 use super::{REVOCATIONS, ended, world};
-use crate::common::{JANE, Pair, World, ask, basic, in_time, session, settle};
+use crate::common::{JANE, Pair, World, ask, basic, in_time, run_ready_tasks, session};
 use crate::stores::SharedSessions;
 use tower_clerk::store::SessionStore as _;
 use tower_clerk::testing::Endpoint;
 
-/// The stand-in's ids are the same at every start.
+/// Jane's user id, which is the same in every stand-in.
 const JANE_ID: &str = "user_2pqaQ9F4o9MNRSlx8VeMRn5hZug";
 
 #[tokio::test(start_paused = true)]
-async fn k9_revocations_end_what_is_kept_and_the_next_request_proves_itself() {
-    for (what, revoke) in REVOCATIONS {
+async fn k9_revocations_end_stored_sessions_and_the_next_request_verifies_the_password() {
+    for (name, revoke) in REVOCATIONS {
         for restarted in [false, true] {
             let store = SharedSessions::default();
             let first = world(&store);
             let response = first.get(JANE).await;
             let (user, id) =
                 (session(&response).user_id().to_owned(), session(&response).session_id().to_owned());
-            // A process that has the id from the store alone can end it, too.
-            let by = if restarted {
+            // A restarted process knows the session only from the store.
+            let process = if restarted {
                 first.restarted(|engine| engine.session_store(store.clone()))
             } else {
                 first.clone()
             };
-            revoke(&by, &user, &id);
-            assert_eq!(ended(&by).await, 1, "{what}");
-            assert_eq!(by.fake.live_sessions(), 0, "{what}");
-            let proofs = by.fake.count(Endpoint::VerifyPassword);
-            let response = by.get(JANE).await;
-            assert_ne!(session(&response).session_id(), id, "{what}");
-            assert_eq!(by.fake.count(Endpoint::VerifyPassword), proofs + 1, "{what}");
+            revoke(&process, &user, &id);
+            assert_eq!(ended(&process).await, 1, "{name}");
+            assert_eq!(process.fake.live_sessions(), 0, "{name}");
+            let proofs = process.fake.count(Endpoint::VerifyPassword);
+            let response = process.get(JANE).await;
+            assert_ne!(session(&response).session_id(), id, "{name}");
+            assert_eq!(process.fake.count(Endpoint::VerifyPassword), proofs + 1, "{name}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_opened_for_another_organization_is_revoked_like_any_other() {
+async fn k9_an_organization_session_is_revoked_like_any_other() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
     let process = first.restarted(|engine| engine.session_store(store.clone()));
     assert_eq!(process.get(JANE).await.status(), 200);
     let response = process.get_for(JANE, "acme").await;
-    let beside = session(&response).session_id().to_owned();
-    assert_ne!(session(&process.get(JANE).await).session_id(), beside);
-    process.clerk.revoke_session(&beside);
+    let acme = session(&response).session_id().to_owned();
+    assert_ne!(session(&process.get(JANE).await).session_id(), acme);
+    process.clerk.revoke_session(&acme);
     assert_eq!(ended(&process).await, 1);
     let response = process.get_for(JANE, "acme").await;
     assert_eq!(response.status(), 200);
-    assert_ne!(session(&response).session_id(), beside, "no token of a revoked session is served");
+    assert_ne!(session(&response).session_id(), acme, "no token of a revoked session is served");
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,51 +60,51 @@ async fn k9_a_revocation_during_a_sign_in_leaves_no_session_behind() {
         let store = SharedSessions::default();
         let world = world(&store);
         let hold = world.fake.hold_answer(endpoint);
-        let asking = {
+        let request = {
             let world = world.clone();
             tokio::spawn(async move { world.get(JANE).await.status() })
         };
         while hold.waiting() == 0 {
-            settle().await;
+            run_ready_tasks().await;
         }
         world.clerk.revoke_user(JANE_ID);
         hold.release();
-        assert_eq!(asking.await.unwrap(), 200, "it is asked once more");
-        settle().await;
+        assert_eq!(request.await.unwrap(), 200, "the sign-in is retried");
+        run_ready_tasks().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(world.fake.live_sessions(), 1, "{endpoint:?}");
         let live = world.fake.sessions().into_iter().find(|it| it.is_live()).unwrap();
-        let kept = store.get(JANE_ID, None).await.unwrap();
-        assert_eq!(kept.session_id(), live.id(), "{endpoint:?}");
+        let stored = store.get(JANE_ID, None).await.unwrap();
+        assert_eq!(stored.session_id(), live.id(), "{endpoint:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_revocation_while_a_session_is_opened_beside_another_leaves_none_behind() {
+async fn k9_a_revocation_during_an_organization_sign_in_leaves_no_session_behind() {
     let store = SharedSessions::default();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
     let process = first.restarted(|engine| engine.session_store(store.clone()));
     assert_eq!(process.get(JANE).await.status(), 200);
     let hold = process.fake.hold_answer(Endpoint::SignIns);
-    let asking = {
+    let request = {
         let process = process.clone();
         tokio::spawn(async move { process.get_for(JANE, "acme").await })
     };
     while hold.waiting() == 0 {
-        settle().await;
+        run_ready_tasks().await;
     }
     process.clerk.revoke_user(JANE_ID);
     hold.release();
-    assert_ne!(asking.await.unwrap().status(), 200);
+    assert_ne!(request.await.unwrap().status(), 200);
     assert_eq!(ended(&process).await, 2);
     assert_eq!(process.fake.live_sessions(), 0);
     assert!(store.take_user(JANE_ID).await.is_empty());
 }
 
-/// The flight that has opened it can't be found by the revocation; the next one must not find its session in the store.
+/// The revocation cannot reach the flight that opened the session, and the next flight must not find it in the store.
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_that_was_opened_before_a_revocation_is_not_kept_after_it() {
+async fn k9_a_session_opened_before_a_revocation_is_not_stored_after_it() {
     let world = World::backend();
     let (keys, hold) = (world.fake.hold(Endpoint::Jwks), world.fake.hold_answer(Endpoint::SignIns));
     let spawn = |pair: Pair| {
@@ -116,7 +116,7 @@ async fn k9_a_session_that_was_opened_before_a_revocation_is_not_kept_after_it()
     let old = world.fake.sessions().last().unwrap().id().to_owned();
     world.clerk.revoke_user(JANE_ID);
     let after = spawn(("jane", JANE.1));
-    settle().await;
+    run_ready_tasks().await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     hold.release();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -130,7 +130,7 @@ async fn k9_a_session_that_was_opened_before_a_revocation_is_not_kept_after_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_request_from_after_a_revocation_joins_no_opening_from_before_it() {
+async fn k9_a_request_after_a_revocation_joins_no_sign_in_from_before_it() {
     let store = SharedSessions::default();
     let first = world(&store);
     let claims = serde_json::Map::new();
@@ -139,16 +139,16 @@ async fn k9_a_request_from_after_a_revocation_joins_no_opening_from_before_it() 
     let world = first.restarted(|engine| engine.session_store(store.clone()));
     assert_eq!(world.get(JANE).await.status(), 200);
     let hold = world.fake.hold(Endpoint::UserMemberships);
-    let go = || {
+    let send = || {
         let layer = world.layer().template("partner").unwrap().organization("acme").unwrap();
         tokio::spawn(async move { ask(&layer, basic(JANE)).await })
     };
-    let before = go();
+    let before = send();
     in_time(hold.arrived(1)).await;
     world.clerk.revoke_user(JANE_ID);
     assert_eq!(world.get(JANE).await.status(), 200);
-    let after = go();
-    settle().await;
+    let after = send();
+    run_ready_tasks().await;
     hold.release();
     before.await.unwrap();
     assert_eq!(after.await.unwrap().status(), 200);

@@ -1,4 +1,4 @@
-//! Tokens, which the Frontend API mints while it takes part, and otherwise the key.
+//! Tokens, which the Frontend API mints while it is available, and otherwise the Backend API.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::stores::SharedSessions;
 use tower_clerk::testing::{Endpoint, Fault};
 
 #[tokio::test(start_paused = true)]
-async fn p2_tokens_come_from_the_frontend_api_while_it_takes_part_and_otherwise_by_the_key() {
+async fn p2_tokens_come_from_the_frontend_api_while_it_works_and_otherwise_from_the_backend_api() {
     let world = World::backend_with(|fake| fake.mint_limit(2, MINUTE), |engine| engine);
     for _ in 0..10 {
         assert_eq!(world.get(JANE).await.status(), 200);
@@ -17,11 +17,11 @@ async fn p2_tokens_come_from_the_frontend_api_while_it_takes_part_and_otherwise_
     }
     let limited = world.fake.requests_to(Endpoint::Tokens);
     let limited = limited.iter().filter(|it| it.status().is_some_and(|status| status == 429)).count();
-    assert!((1..5).contains(&limited), "asked {limited} times too often");
+    assert!((1..5).contains(&limited), "{limited} calls were answered 429");
     assert!(world.fake.count(Endpoint::BackendTokens) > 0);
     assert!(world.fake.count(Endpoint::Tokens) > limited);
 
-    // The same where it is away altogether.
+    // The Frontend API fails altogether.
     let world = World::backend();
     assert_eq!(world.get(JANE).await.status(), 200);
     for fault in [Fault::Status(503), Fault::Hang, Fault::Reset] {
@@ -33,7 +33,7 @@ async fn p2_tokens_come_from_the_frontend_api_while_it_takes_part_and_otherwise_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p4_a_frontend_api_that_is_away_is_left_alone_for_a_while() {
+async fn p4_an_unavailable_frontend_api_is_not_called_for_a_while() {
     let world = World::backend();
     for pair in [JANE, BOB, CAROL] {
         assert_eq!(world.get(pair).await.status(), 200);
@@ -47,7 +47,7 @@ async fn p4_a_frontend_api_that_is_away_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_tokens_live_as_long_as_was_asked_for() {
+async fn k2_tokens_live_for_the_configured_lifetime() {
     let world = World::backend_with(|fake| fake, |engine| engine.token_lifetime(Duration::from_secs(600)));
     let response = world.get(JANE).await;
     tokio::time::sleep(2 * MINUTE).await;
@@ -59,13 +59,13 @@ async fn k2_tokens_live_as_long_as_was_asked_for() {
         };
     let claims = session(&response).claims();
     assert_eq!(claims.expires_at() - claims.issued_at(), 600);
-    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "the Frontend API knows no such wish");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "the Frontend API cannot set a lifetime");
     assert_eq!(organization_of(&world.get_for(JANE, "acme").await), Some("acme"));
-    assert_eq!(world.clerk.stats().active_users, Some(3_600));
+    assert_eq!(world.clerk.stats().max_active_users, Some(3_600));
 }
 
 #[tokio::test(start_paused = true)]
-async fn s8_templates_are_minted_by_the_key_for_the_organization_asked_for() {
+async fn s8_the_backend_api_mints_templates_for_the_requested_organization() {
     let store = SharedSessions::default();
     let first = world(&store);
     let claims = serde_json::json!({ "org": "{{org.slug}}", "who": "{{user.username}}" });

@@ -70,7 +70,7 @@ async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() 
     let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
     assert!(enrollment.has_second_factor());
     let factor = enrollment.factors().iter().find(|factor| factor.strategy() == "totp").cloned().unwrap();
-    assert!(!factor.is_sent());
+    assert!(!factor.needs_code_sent());
     enrollment.send_code(&factor).await.unwrap();
     let totp = world.fake.totp_code("mfa@example.com").unwrap();
     enrollment.confirm(&factor, &totp).await.unwrap();

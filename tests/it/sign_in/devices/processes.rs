@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{killed, world};
-use crate::common::{NEWDEVICE, World, builder, enroll, rejection, rest, session, settle};
+use crate::common::{NEWDEVICE, World, builder, enroll, rejection, rest, run_ready_tasks, session};
 use crate::stores::SharedDevices;
 use tower_clerk::store::{DeviceFile, StoreErrorKind};
 use tower_clerk::testing::Endpoint;
@@ -65,7 +65,7 @@ async fn s10_two_processes_on_one_device_file_never_end_each_others_sessions() {
     assert_eq!(first.fake.live_sessions(), 2);
     // The first is killed, and started again: the file is free, and has its device.
     drop(first.clerk);
-    settle().await;
+    run_ready_tasks().await;
     let again =
         builder(&second.fake, second.clock).device_store(DeviceFile::open(&path).unwrap()).build().unwrap();
     let again = World { clerk: again, ..second.clone() };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{killed, world};
-use crate::common::{NEWDEVICE, NEWDEVICE_RESPELLED, World, code, enroll, rest, session, settle};
+use crate::common::{NEWDEVICE, NEWDEVICE_RESPELLED, World, code, enroll, rest, run_ready_tasks, session};
 use crate::stores::SharedDevices;
 use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, Fault};
@@ -20,7 +20,7 @@ async fn s10_a_wrong_password_ends_nothing_and_gets_nobody_in() {
     for world in [first.clone(), killed(&first, &devices)] {
         rest().await;
         assert_eq!(code(&world.get(wrong).await), "credentials_rejected");
-        settle().await;
+        run_ready_tasks().await;
         assert_eq!(first.fake.live_sessions(), 1);
     }
     assert_eq!(first.get(NEWDEVICE).await.status(), 200);

@@ -1,4 +1,4 @@
-//! Sessions that a store keeps over restarts.
+//! Sessions in a store that survives restarts.
 
 use super::{HOUR, sign_ins, world};
 use crate::common::{BOB, CAROL, JANE, World, session};
@@ -6,14 +6,14 @@ use crate::stores::SharedSessions;
 use tower_clerk::testing::{Clock, Endpoint};
 
 #[tokio::test(start_paused = true)]
-async fn k10_after_a_restart_a_proof_and_a_mint_suffice() {
+async fn k10_a_restart_costs_each_user_one_proof_and_one_mint() {
     let store = SharedSessions::default();
     let first = world(&store);
     for pair in [JANE, BOB, CAROL] {
         assert_eq!(first.get(pair).await.status(), 200);
     }
     let ids: Vec<_> = first.fake.sessions().iter().map(|it| it.id().to_owned()).collect();
-    // Killed: nothing is ended, and the store is all that is left.
+    // The process is killed: it ends no session, and only the store survives.
     let again = first.restarted(|engine| engine.session_store(store.clone()));
     first.fake.clear_log();
     for (pair, id) in [JANE, BOB, CAROL].into_iter().zip(&ids) {
@@ -25,9 +25,9 @@ async fn k10_after_a_restart_a_proof_and_a_mint_suffice() {
     assert_eq!(again.fake.live_sessions(), 3);
 }
 
-/// The engine goes by Clerk's clock as soon as an answer of Clerk's has told it.
+/// The engine corrects its clock by Clerk's as soon as Clerk has answered a call.
 #[tokio::test(start_paused = true)]
-async fn k2_a_wall_clock_that_is_wrong_at_the_start_throws_no_kept_session_away() {
+async fn k2_a_wrong_wall_clock_at_startup_drops_no_stored_session() {
     let store = SharedSessions::default();
     let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
     let id = session(&first.get(JANE).await).session_id().to_owned();
@@ -40,7 +40,7 @@ async fn k2_a_wall_clock_that_is_wrong_at_the_start_throws_no_kept_session_away(
         assert_eq!(session(&response).session_id(), id, "ahead: {is_ahead}");
         assert_eq!(again.fake.count(Endpoint::SignIns), 1, "ahead: {is_ahead}");
     }
-    // The session's end is Clerk's, seven days from its start, whatever this machine takes the time to be.
+    // The session ends seven days after its start by Clerk's clock, not by the clock of this machine.
     let behind = World { clock: Clock::starting_at(first.clock.wall() - 10 * 24 * HOUR), ..first.clone() };
     let again = behind.restarted(|engine| engine.session_store(store.clone()));
     tokio::time::sleep(7 * 24 * HOUR + HOUR).await;
