@@ -196,7 +196,7 @@ fn lower_case(identifier: &str) -> String {
 ///
 /// Unlike the spelling for failure counts, it must belong to one user. A user name that looks like a number is not that
 /// number, and only ASCII letters are lower-cased. Clerk may distinguish two identifiers that a wider folding makes
-/// equal, and then one user would continue the other's session. A device that is not found only costs an enrolment.
+/// equal, and then one user would continue the other's session. A device that is not found only costs an enrollment.
 pub(crate) fn device_name(identifier: &str) -> Zeroizing<String> {
     let identifier = Zeroizing::new(identifier.trim().to_ascii_lowercase());
     match international(&identifier) {

@@ -180,7 +180,7 @@ pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
 
-/// Enrolment of this server as a known device of an account, for Clerk's Device Trust.
+/// Enrollment of this server as a known device of an account, for Clerk's Device Trust.
 ///
 /// [`Clerk::enroll`] starts one. With the Backend API, no account needs it.
 pub mod enroll {

@@ -1,4 +1,4 @@
-//! Nothing that is printed, logged or debugged shows a password, a token or a key (rule C6).
+//! No log line, error or `Debug` output contains a password, a token or a key (rule C6).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,11 +22,11 @@ use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, 
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 use tower_clerk::{Access, AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials};
 
-/// All that was logged by this program, at every level.
+/// Everything that this process logs, at every level.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let writer = log.clone();
-    // Spans, too, and what libraries below log by the `log` crate.
+    // This includes spans, and the records of dependencies that use the `log` crate.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
@@ -40,15 +40,15 @@ const SLUGS: [&str; 5] = ["reset", "truncated", "redirect", "oversized", "hang"]
 
 const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 
-/// What must not be seen.
+/// The secrets that no output may contain.
 #[derive(Clone, Default)]
 struct Secrets {
     exact: Arc<Mutex<Vec<String>>>,
-    /// Beginnings of the payloads and signatures of all JWTs: there are thousands.
+    /// Beginnings of the payloads and signatures of all JWTs. There are thousands, so they are hashed.
     tokens: Arc<Mutex<HashSet<String>>>,
 }
 
-/// So much of a token shows that it is one.
+/// The length of such a beginning, which is enough to identify a token.
 const BEGINNING: usize = 20;
 
 impl Secrets {
@@ -56,7 +56,7 @@ impl Secrets {
         self.exact.lock().unwrap().push(secret.into());
     }
 
-    /// A credential in all the forms that it takes on its way.
+    /// Adds a credential in all the encodings in which it is sent.
     fn add_pair(&self, (identifier, password): (&str, &str)) {
         self.add(password);
         self.add(format!("{:?}", password.as_bytes()).trim_matches(['[', ']']));
@@ -66,7 +66,7 @@ impl Secrets {
         self.add(password.replace(' ', "%20"));
     }
 
-    /// All JWTs in a text. Their headers are all the same and no secret.
+    /// Adds all JWTs in a text, without their headers, which are all the same and not secret.
     fn add_jwts(&self, text: &str) {
         for word in text.split(|c| !is_token(c) && c != '.').filter(|word| word.starts_with("eyJ")) {
             let parts = word.split('.').skip(1).filter_map(|part| part.get(..BEGINNING));
@@ -105,13 +105,14 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-/// Notes the tokens in everything that goes to and fro.
+/// Records the tokens of all responses, and checks the headers of all requests as they are printed.
 struct Recording(FakeClerk, Secrets);
 
 impl Transport for Recording {
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
         Box::pin(async move {
-            // Clerk wants an expired token in the query, so the URI is what no transport may print.
+            // Clerk wants an expired token in the query, so a transport must not print the URI, and it is not checked
+            // here.
             self.1.check(&format!("{:?}", request.headers()), "a request to Clerk");
             let response = self.0.send(request).await?;
             for value in response.headers().get_all("authorization") {
@@ -138,7 +139,7 @@ fn pairs() -> Vec<Pair> {
     ]
 }
 
-/// Asks through layers of every kind, and holds all that can be printed of what comes back against the secrets.
+/// Sends requests through layers of every kind, and checks everything that can be printed of the responses.
 async fn ask_in_every_way(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
     let plain = || ClerkBasicAuthLayer::new(clerk.clone());
     let layers = [
@@ -194,7 +195,7 @@ fn secrets() -> Secrets {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
+async fn c6_no_log_line_and_no_debug_output_of_any_flow_contains_a_secret() {
     LazyLock::force(&LOG);
     let (clock, secrets) = (Clock::system(), secrets());
     let fake = FakeClerk::builder().clock(clock).no_rate_limit().session_minter(true).build();
@@ -203,7 +204,7 @@ async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
     for pair in pairs() {
         ask_in_every_way(&clerk, &secrets, pair).await;
     }
-    // Renewals, with the last token in the query; a rotation; a session that is gone; an end.
+    // Renewals with the last token in the query, a key rotation, a session that is gone, and a sign-out.
     for _ in 0..3 {
         tokio::time::advance(Duration::from_secs(60)).await;
         fake.rotate_keys();
@@ -215,7 +216,7 @@ async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
     ask_in_every_way(&clerk, &secrets, JANE).await;
     clerk.sign_out(&Credentials::new(JANE.0, JANE.1).unwrap()).await.unwrap();
 
-    // Faults, each with a cold engine: of the sign-in, then of what follows it.
+    // Each fault, at each endpoint, hits a cold engine.
     let faults = [
         Fault::Hang,
         Fault::Refused,
@@ -249,14 +250,14 @@ async fn c6_no_log_line_and_no_debug_output_of_any_flow_holds_a_secret() {
     let log = secrets.check_log();
     assert!(
         log.contains(fake.sessions()[0].user_id()),
-        "O1: user ids at debug; and something is captured at all"
+        "the log was captured, with user ids at debug level (rule O1)"
     );
     assert!(secrets.tokens.lock().unwrap().len() > 200, "the tokens were collected");
     secrets.check(&format!("{fake:?} {:?}", fake.requests()), "the stand-in");
 }
 
 #[tokio::test]
-async fn c6_nor_does_what_the_libraries_below_log_of_a_real_socket() {
+async fn c6_no_log_of_a_dependency_contains_a_secret_on_a_real_socket() {
     LazyLock::force(&LOG);
     let secrets = secrets();
     let fake = FakeClerk::builder().no_rate_limit().session_minter(true).build();
@@ -277,7 +278,7 @@ async fn c6_nor_does_what_the_libraries_below_log_of_a_real_socket() {
     for pair in pairs() {
         see(&secrets, &ask(&layer, basic(pair)).await);
     }
-    // Clerk wants to see the token before, in the query, so it is in the URL of what fails here.
+    // Clerk wants the previous token in the query, so it is in the URL of each call that fails here.
     for (fault, slug) in faults.into_iter().zip(SLUGS) {
         let layer = layer.clone().organization(slug).unwrap();
         fake.script(Endpoint::Tokens, Fault::StatusWithCode(422, "missing_expired_token".to_owned()));
@@ -296,11 +297,11 @@ async fn c6_nor_does_what_the_libraries_below_log_of_a_real_socket() {
     server.shutdown().await;
     assert_eq!(code(&ask(&layer, basic(CAROL)).await), "upstream_unavailable");
     let log = secrets.check_log();
-    assert!(log.contains("127.0.0.1"), "what the HTTP client logs is captured, too");
+    assert!(log.contains("127.0.0.1"), "the log of the HTTP client is captured too");
 }
 
 #[test]
-fn c6_errors_do_not_quote_what_was_given_by_mistake() {
+fn c6_errors_do_not_quote_misplaced_secrets() {
     let secrets = Secrets::default();
     let key = "sk_live_abcdefghijklmnopqrstuvwxyz0123456789ABCD";
     secrets.add(key);
@@ -330,7 +331,7 @@ fn c6_errors_do_not_quote_what_was_given_by_mistake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c6_malformed_credentials_are_not_shown_either() {
+async fn c6_malformed_credentials_are_never_shown() {
     LazyLock::force(&LOG);
     let (clock, secrets) = (Clock::system(), Secrets::default());
     let fake = FakeClerk::builder().clock(clock).build();
@@ -350,8 +351,9 @@ async fn c6_malformed_credentials_are_not_shown_either() {
     secrets.check_log();
 }
 
-/// A password that stands in clear nowhere in this program: its encoded beginning, and the part that it repeats, encoded and
-/// with all bits flipped. It is long, so that a buffer which was given back without being wiped still has some of it.
+/// A password that is nowhere in this program in plain text: its encoded beginning, and the part that it repeats,
+/// encoded and with all bits flipped. It is long, so that a buffer that is freed without being wiped still contains
+/// some of it.
 #[cfg(target_os = "linux")]
 const SEALED: (&str, &str, [u8; 21]) = (
     "amFuZUBleGFtcGxlLmNvbTp4",
@@ -359,7 +361,8 @@ const SEALED: (&str, &str, [u8; 21]) = (
     *b"\xb3\x8e\xc8\x89\xa7\x88\xcd\xad\x8b\xa5\xc6\x92\xb4\x8f\xcb\x8c\xc7\xb5\x9b\xcc\xae",
 );
 
-/// Whether the password is anywhere in this process's memory. The reader's own buffer is flipped as soon as it is read.
+/// Returns whether the password is anywhere in this process's memory. The buffer of the search is flipped as soon as it
+/// is read, so that the search does not find itself.
 #[cfg(target_os = "linux")]
 fn is_in_memory(flipped: &[u8]) -> bool {
     use std::os::unix::fs::FileExt as _;
@@ -372,13 +375,13 @@ fn is_in_memory(flipped: &[u8]) -> bool {
         let [mut at, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
         while at < end {
             let most = part.len().min(usize::try_from(end - at).unwrap());
-            // Another test may have given the memory back meanwhile.
+            // Another test may have unmapped this memory in the meantime.
             let Ok(read @ 1..) = memory.read_at(&mut part[..most], at) else { break };
             part[..read].iter_mut().for_each(|byte| *byte = !*byte);
             if part[..read].windows(flipped.len()).any(|window| window == flipped) {
                 return true;
             }
-            // What lies across the end of this part is at the start of the next one.
+            // A match across the end of this part is found at the start of the next one.
             let next = if read == most && most == part.len() { read - flipped.len() } else { read };
             at += next as u64;
         }
@@ -386,7 +389,7 @@ fn is_in_memory(flipped: &[u8]) -> bool {
     false
 }
 
-/// Shows the stand-in another password, which it has in its memory.
+/// Sends the stand-in another password, whose copies it may keep in memory.
 #[cfg(target_os = "linux")]
 struct Swapping(FakeClerk);
 

@@ -81,7 +81,7 @@ impl Clerk {
                     .instrument(span)
             },
         );
-        // A renewal reopens the gate when it has ended. Without one of its own, this proof would never be renewed.
+        // A renewal reopens the gate at its end. If this call has started none, the gate must be reopened here.
         if !matches!(join, Join::Waiter(_, true)) {
             proof.renewal.open_at(self.0.clock.now() + PROOF_RENEWAL_PAUSE);
         }

@@ -173,7 +173,7 @@ impl Clerk {
             sessions: sign_ins.sessions.len(),
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
-            failing_subjects: sign_ins.attempts.len(),
+            failing_subjects: sign_ins.failures.len(),
             sign_in_flights: inner.sign_in_flights.len(),
             mint_flights: inner.mint_flights.len(),
             sign_in_queue: sign_ins.sign_in_limiter.waiting() + sign_ins.provider.waiting(),

@@ -70,7 +70,7 @@ impl Clerk {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
-        // Anything under way was proven later than that; what is stored is looked at in any case.
+        // If `before` is older than any flight in progress, no tombstone is needed; stored proofs are checked either way.
         let longest_way = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
         if now.saturating_duration_since(before) < longest_way {
             sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);

@@ -21,7 +21,7 @@ use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{Attempts, Budget, CallLimiter, Denials, SignInLimiter, WarnThrottle};
+use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, SignInLimiter, WarnThrottle};
 use crate::provider::{
     Backend, BackendOptions, Devices, Frontend, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
 };
@@ -187,7 +187,7 @@ impl Shared {
             sign_in_limiter,
             circuit: Arc::default(),
             denials: Denials::new(settings.negative_ttl),
-            attempts: Attempts::new(),
+            failures: FailureCounts::new(),
             trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
             pending_proofs: PendingProofs::new(settings.session_ttl),
             sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),
@@ -208,6 +208,6 @@ impl Shared {
 /// The part of the Backend API's budget that password checks may take: a quarter, at two calls each, so that half of it
 /// is always left to tokens.
 fn password_checks((calls, window): (u32, Duration)) -> (u32, Duration) {
-    // Spread as evenly as the calls themselves: a crowd that is let in at once would wait for its calls instead.
+    // Password checks are spread like the calls: a burst admitted at once would only wait for permits of calls.
     if calls >= 40 { (calls / 40, window / 10) } else { ((calls / 4).max(1), window) }
 }

@@ -4,22 +4,22 @@
 //! These modules are policy alone, and take the time as an argument. They don't know the calls, their answers or the
 //! cache; callers translate an answer into the terms of these modules.
 
-mod attempts;
 mod backoff;
 mod calls;
 mod circuit;
 mod denials;
+mod failure_counts;
 mod limiter;
 mod policy;
 mod sign_ins;
 mod warn_throttle;
 
-pub(crate) use self::attempts::{Attempts, Failure, Pause};
 pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, RENEWAL_PAUSE, SharedBackoff};
 pub(crate) use self::calls::{CallLimiter, Urgency};
 pub use self::circuit::CircuitState;
 pub(crate) use self::circuit::{Circuit, Pass};
 pub(crate) use self::denials::{Denials, Repeats};
+pub(crate) use self::failure_counts::{Failure, FailureCounts, Pause};
 pub(crate) use self::limiter::NoPermit;
 pub(crate) use self::sign_ins::{Budget, PermitRequest, Share, SignInLimiter, SignInPermit};
 pub(crate) use self::warn_throttle::WarnThrottle;

@@ -89,7 +89,7 @@ impl Devices {
         let known = self.store.get(identifier)?;
         let age = self.time.now().duration_since(known.seen_at()).unwrap_or_default();
         // A machine that starts with a wrong clock must not forget its devices, so the age counts only by Clerk's time.
-        // The device also stays in the store, since a date may turn out to be wrong, and only the user can enrol it
+        // The device also stays in the store, since a date may turn out to be wrong, and only the user can enroll it
         // again.
         if age >= DEVICE_LIFE && self.time.is_told() {
             return None;
@@ -203,7 +203,7 @@ mod tests {
         client.rotate(&first, "second");
         assert_eq!(stored().as_deref(), Some("second"));
 
-        // A sign-in of another process, or an enrolment, has replaced the device.
+        // A sign-in of another process, or an enrollment, has replaced the device.
         store.put("ada", KnownDevice::new("user_1", "enrolled", clock.wall()));
         let second = client.current().unwrap();
         client.rotate(&second, "third");

@@ -39,7 +39,7 @@ use crate::clerk_api::{ApiError, TimeLeft};
 use crate::client_token::ClientSlot;
 use crate::credentials::Credentials;
 use crate::key::IdentifierKey;
-use crate::limits::{Attempts, PermitRequest, SignInLimiter, SignInPermit};
+use crate::limits::{FailureCounts, PermitRequest, SignInLimiter, SignInPermit};
 use crate::scope::OrganizationName;
 use crate::session::ClerkApi;
 use crate::sessions::{EndRequest, Generation, Session, Sharing, User};
@@ -70,7 +70,7 @@ pub(crate) struct PasswordCheck<'a> {
     /// The credential of a request is not trusted, so the failures of the user's other identifiers pause it, too (rule
     /// P3).
     pub(crate) untrusted: bool,
-    pub(crate) attempts: &'a Attempts,
+    pub(crate) failures: &'a FailureCounts,
     /// A live session is to keep serving, and only its proof is renewed.
     pub(crate) renewal: bool,
     /// This sign-in was caused by an earlier answer, so it must not cause another one (rule S5).

@@ -49,7 +49,7 @@ impl Passwords {
         // Only now the user is known, and with it the failures of the user's other identifiers.
         let is_paused = found.as_ref().is_some_and(|account| {
             let user = self.secret.user(&account.id);
-            check.attempts.is_of(key, user, self.clock.now()) && check.untrusted
+            check.failures.is_of(key, user, self.clock.now()) && check.untrusted
         });
         let verified = match self.verified(found, is_paused, password, time).await {
             // The user was deleted between the two calls. Another user may have the identifier now.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A module imports from the floors below its own, and from its own floor as long as no
+/// The levels from the ground up. A module imports from the levels below its own, and from its own level as long as no
 /// cycle comes of it.
-const FLOORS: &[&[&str]] = &[
+const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
         "access",
@@ -39,11 +39,11 @@ type Imports = BTreeMap<String, BTreeMap<String, PathBuf>>;
 #[test]
 fn imports_point_down_and_form_no_cycle() {
     let imports = imports(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
-    let modules: BTreeSet<&str> = FLOORS.iter().copied().flatten().copied().collect();
+    let modules: BTreeSet<&str> = LEVELS.iter().copied().flatten().copied().collect();
     assert_eq!(
         imports.keys().map(String::as_str).collect::<BTreeSet<_>>(),
         modules,
-        "every module has a floor"
+        "every module has a level"
     );
     assert!(imports["layer"].contains_key("engine"), "imports are found");
     assert_eq!(violations(&imports), Vec::<String>::new());
@@ -71,27 +71,27 @@ fn an_upward_import_and_a_cycle_are_found() {
 }
 
 fn violations(imports: &Imports) -> Vec<String> {
-    let floor = |module: &str| FLOORS.iter().position(|modules| modules.contains(&module)).unwrap();
+    let level = |module: &str| LEVELS.iter().position(|modules| modules.contains(&module)).unwrap();
     let mut violations = Vec::new();
     for (module, imported) in imports {
         for (other, file) in imported {
-            if floor(other) > floor(module) {
+            if level(other) > level(module) {
                 violations.push(format!("{module} imports {other}, which is above it: {}", file.display()));
             }
         }
     }
-    // Repeatedly removes modules that import nothing from their own floor, until only cycles are left.
-    let mut level: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // Repeatedly removes modules that import nothing from their own level, until only cycles are left.
+    let mut same_level: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (module, imported) in imports {
-        let same = imported.keys().map(String::as_str).filter(|other| floor(other) == floor(module));
-        level.insert(module, same.collect());
+        let same = imported.keys().map(String::as_str).filter(|other| level(other) == level(module));
+        same_level.insert(module, same.collect());
     }
     loop {
         let open: BTreeSet<&str> =
-            level.iter().filter(|(_, to)| !to.is_empty()).map(|(module, _)| *module).collect();
-        let before: usize = level.values().map(BTreeSet::len).sum();
-        level.values_mut().for_each(|to| to.retain(|other| open.contains(other)));
-        if level.values().map(BTreeSet::len).sum::<usize>() == before {
+            same_level.iter().filter(|(_, to)| !to.is_empty()).map(|(module, _)| *module).collect();
+        let before: usize = same_level.values().map(BTreeSet::len).sum();
+        same_level.values_mut().for_each(|to| to.retain(|other| open.contains(other)));
+        if same_level.values().map(BTreeSet::len).sum::<usize>() == before {
             if !open.is_empty() {
                 violations.push(format!("a cycle: {}", open.into_iter().collect::<Vec<_>>().join(", ")));
             }

@@ -113,8 +113,8 @@ fn broken_promises(clerk: &Clerk, fake: &FakeClerk, seen: &Seen, peaks: &Peaks) 
         peaks.tasks,
     );
     let mut broken = Vec::new();
-    let mut promise = |kept: bool, what: &str| {
-        if !kept {
+    let mut promise = |holds: bool, what: &str| {
+        if !holds {
             broken.push(what.to_owned());
         }
     };

@@ -210,7 +210,7 @@ impl ClerkBuilder {
     /// Sets how long tokens that the Backend API mints live: the instance's setting by default (60 s), or from 30 s to
     /// 24 h. Needs a [`secret_key`](Self::secret_key).
     ///
-    /// **A longer life is a later revocation.** A service that verifies such a token without asking this engine lets
+    /// **Tokens that live longer take longer to revoke.** A service that verifies such a token without asking this engine lets
     /// its user in until the token ends, even if the session was revoked, the user was banned, or the membership was
     /// taken away meanwhile. This engine itself notices such a change when it renews the token, or at once by
     /// [`revoke_user`](crate::Clerk::revoke_user) and the other revocations. With a life set, the Backend API mints all

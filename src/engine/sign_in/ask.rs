@@ -31,7 +31,7 @@ impl SignIns {
     /// | renewal   | resting   | trusted   | 503                                | none                   |
     /// | renewal   | untrusted | untrusted | 503                                | none                   |
     ///
-    /// A renewal finds out only after the permit that its bypass is resting. All six are checked for a shutdown, for a
+    /// A renewal learns that its bypass is resting only once it has a permit. All six rows are checked for a shutdown, for a
     /// remembered denial and for an open circuit, both on entry and after the permit. A refusal counts as a failure in
     /// the untrusted share only.
     pub(super) async fn ask(
@@ -66,7 +66,7 @@ impl SignIns {
             device_name: &device_name(attempt.credentials.identifier()),
             identifier,
             untrusted: trust == Trust::Untrusted && asked_for == AskedFor::Request,
-            attempts: &self.attempts,
+            failures: &self.failures,
             renewal: matches!(asked_for, AskedFor::Renewal { .. }),
             follows: attempt.follows,
             followed: &attempt.followed,
@@ -120,7 +120,7 @@ impl SignIns {
         };
         // One sign-in at a time for all identifiers of a user, so that its failure is counted before the next one
         // starts.
-        let identifier = self.attempts.subject(identifier);
+        let identifier = self.failures.subject(identifier);
         PermitRequest { share, identifier, source: attempt.source, renewal }
     }
 
@@ -147,10 +147,10 @@ impl SignIns {
     fn count_failure(&self, identifier: IdentifierKey, error: &ApiError) {
         let ErrorClass::Refused(refusal) = error.class else { return };
         if error.code.as_deref() == Some(PAUSED) {
-            self.attempts.refused_unasked(identifier, self.clock.now());
+            self.failures.refused_unasked(identifier, self.clock.now());
         } else {
             let failure = rejections::failure_of(refusal);
-            self.attempts.failed(identifier, failure, error.lockout_warning, self.clock.now());
+            self.failures.failed(identifier, failure, error.lockout_warning, self.clock.now());
         }
     }
 
@@ -172,13 +172,13 @@ impl SignIns {
         match (trust, asked_for) {
             (Trust::Trusted, _) => {}
             // Clerk has accepted this credential, so the client gets a 503 and not the 401 of a guess.
-            (Trust::Resting(left), _) if self.attempts.is_paused(identifier, now) => {
+            (Trust::Resting(left), _) if self.failures.is_paused(identifier, now) => {
                 return Err(Rejection::new(RejectionKind::UpstreamRateLimited).with_retry_after(left));
             }
-            (_, AskedFor::Renewal { .. }) if self.attempts.is_paused(identifier, now) => {
+            (_, AskedFor::Renewal { .. }) if self.failures.is_paused(identifier, now) => {
                 return Err(rejections::unavailable("paused"));
             }
-            _ => self.attempts.may_ask(identifier, now).map_err(|pause| match pause {
+            _ => self.failures.may_ask(identifier, now).map_err(|pause| match pause {
                 Pause::Rejected => {
                     // Remembered like Clerk's own refusal. Otherwise a repeated request would show which of the two it
                     // was.

@@ -27,7 +27,7 @@ use crate::engine::trusted_credentials::TrustedCredentials;
 use crate::flight::Start;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
-use crate::limits::{Attempts, Circuit, Denials, Pass, SignInLimiter, WarnThrottle};
+use crate::limits::{Circuit, Denials, FailureCounts, Pass, SignInLimiter, WarnThrottle};
 use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
@@ -109,7 +109,7 @@ pub(crate) struct SignIns {
     pub(crate) sign_in_limiter: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
-    pub(crate) attempts: Attempts,
+    pub(crate) failures: FailureCounts,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,
     pub(crate) sessions: Arc<Sessions>,

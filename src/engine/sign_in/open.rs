@@ -287,7 +287,7 @@ impl SignIns {
     pub(super) fn clear_failures(&self, attempt: &Attempt, user: &User, identifiers: &[String]) {
         let key = |identifier: &str| self.secret.identifier(&normalize_identifier(identifier));
         let others = identifiers.iter().map(|identifier| key(identifier));
-        self.attempts.succeeded(key(attempt.credentials.identifier()), self.secret.user(&user.id), others);
+        self.failures.succeeded(key(attempt.credentials.identifier()), self.secret.user(&user.id), others);
     }
 
     pub(super) fn proof_life(&self, from: Instant) -> ProofLife {

@@ -1,4 +1,4 @@
-//! No session is left behind at Clerk, and no task here (rule K10).
+//! The engine leaves no session open at Clerk and no task running (rule K10).
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ fn alive() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-/// An engine without a budget, in which so many are signed in.
+/// An engine without a sign-in budget, with `count` users signed in.
 async fn crowded(count: usize) -> World {
     let world = World::with(
         |fake| fake.no_rate_limit().token_life(TTL),
         |engine| engine.unlimited_sign_ins().session_ttl(TTL),
     );
-    for person in add_users(&world.fake, count) {
-        assert_eq!(request_as(&world, &person).await.status(), 200);
+    for user in add_users(&world.fake, count) {
+        assert_eq!(request_as(&world, &user).await.status(), 200);
     }
     assert_eq!(world.fake.live_sessions(), count);
     world
@@ -49,25 +49,25 @@ async fn k10_a_proof_that_ends_on_an_idle_server_ends_its_session_on_time() {
     assert_eq!((world.fake.live_sessions_of("jane"), world.fake.live_sessions_of("bob")), (0, 1));
     tokio::time::sleep(MINUTE).await;
     assert_eq!((world.fake.live_sessions(), world.clerk.stats().sessions), (0, 0));
-    assert_eq!(world.fake.count(Endpoint::End), 2, "each once");
+    assert_eq!(world.fake.count(Endpoint::End), 2, "each session is ended once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_who_is_pushed_out_is_ended_at_once_also_on_an_idle_server() {
+async fn k10_an_evicted_session_is_ended_at_once_on_an_idle_server() {
     let world = World::with(|fake| fake, |engine| engine.max_sessions(2));
     world.get(JANE).await;
     world.get(BOB).await;
     world.get(JANE).await;
     let carol = world.get(CAROL).await;
-    assert_eq!(carol.status(), 200, "who was just proven is never the one that goes");
+    assert_eq!(carol.status(), 200, "the newest session is never evicted");
     tokio::time::sleep(SECOND).await;
     let live = ["jane", "bob", "carol@example.com"].map(|user| world.fake.live_sessions_of(user));
-    assert_eq!(live, [1, 0, 1], "the least recently used went");
+    assert_eq!(live, [1, 0, 1], "the least recently used session was evicted");
     assert_eq!(session(&world.get(CAROL).await).session_id(), session(&carol).session_id());
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_session_in_whose_place_another_comes_is_ended() {
+async fn k10_a_replaced_session_is_ended() {
     let world = world();
     let first = world.get(JANE).await;
     tokio::time::sleep(TTL.mul_f64(0.905)).await;
@@ -76,7 +76,7 @@ async fn k10_a_session_in_whose_place_another_comes_is_ended() {
     let second = world.get(JANE).await;
     assert_ne!(session(&first).session_id(), session(&second).session_id());
     assert_eq!(world.fake.live_sessions(), 1);
-    // The first one's end doesn't end the second.
+    // Ending the first session must not end its replacement.
     tokio::time::sleep(TTL.mul_f64(0.1)).await;
     assert_eq!(session(&world.get(JANE).await).session_id(), session(&second).session_id());
     assert_eq!(world.fake.count(Endpoint::End), 1);
@@ -95,7 +95,7 @@ async fn k10_sessions_are_ended_at_a_bounded_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_clerk_that_hangs_has_eight_ends_at_a_time_and_holds_up_no_request() {
+async fn k10_at_most_eight_ends_hang_at_once_and_delay_no_request() {
     let world = crowded(40).await;
     let hold = world.fake.hold(Endpoint::End);
     world.clerk.revoke_all();
@@ -123,7 +123,7 @@ async fn k10_a_429_for_an_end_pauses_the_ends_that_follow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_shutdown_ends_all_and_lets_nobody_in_any_more() {
+async fn k10_shutdown_ends_all_sessions_and_rejects_later_requests() {
     let world = crowded(200).await;
     let start = Instant::now();
     assert_eq!(world.clerk.shutdown(10 * SECOND).await, 0);
@@ -132,12 +132,12 @@ async fn k10_shutdown_ends_all_and_lets_nobody_in_any_more() {
     let response = world.get(JANE).await;
     assert_eq!((response.status().as_u16(), code(&response)), (503, "upstream_unavailable"));
     assert_eq!(world.fake.live_sessions(), 0);
-    // Once more is harmless.
+    // A second shutdown is harmless.
     assert_eq!(world.clerk.shutdown(SECOND).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_shutdown_waits_for_ends_that_are_on_their_way_out_already() {
+async fn k10_shutdown_waits_for_ends_in_flight() {
     let world = crowded(60).await;
     world.clerk.revoke_all();
     assert_eq!(world.clerk.shutdown(10 * SECOND).await, 0);
@@ -145,23 +145,23 @@ async fn k10_shutdown_waits_for_ends_that_are_on_their_way_out_already() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_hanging_clerk_holds_shutdown_no_longer_than_its_deadline() {
-    for on_their_way in [false, true] {
+async fn k10_shutdown_meets_its_deadline_when_clerk_hangs() {
+    for in_flight in [false, true] {
         let world = crowded(100).await;
         world.fake.script_always(Endpoint::End, Fault::Hang);
-        if on_their_way {
+        if in_flight {
             world.clerk.revoke_all();
         }
         let start = Instant::now();
         let left = world.clerk.shutdown(3 * SECOND).await;
         assert_eq!(start.elapsed(), 3 * SECOND);
-        assert_eq!(left, 100, "none was ended, and that is said");
+        assert_eq!(left, 100, "shutdown returns the number of sessions that it did not end");
         assert_eq!(world.fake.live_sessions(), 100);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_sign_in_that_has_departed_is_ended_by_shutdown_too() {
+async fn k10_shutdown_ends_the_session_of_a_sign_in_in_flight() {
     let world = world();
     let hold = world.fake.hold_answer(Endpoint::SignIns);
     let (jane, bob) = (spawn(&world, JANE), spawn(&world, BOB));
@@ -170,29 +170,29 @@ async fn k10_a_sign_in_that_has_departed_is_ended_by_shutdown_too() {
     let clerk = world.clerk.clone();
     let shutdown = tokio::spawn(async move { clerk.shutdown(10 * SECOND).await });
     tokio::time::sleep(SECOND).await;
-    assert!(!shutdown.is_finished(), "it waits for what is under way");
+    assert!(!shutdown.is_finished(), "shutdown waits for sign-ins in flight");
     hold.release();
     assert_eq!(shutdown.await.unwrap(), 0);
     assert_eq!(world.fake.live_sessions(), 0);
     assert_eq!(jane.await.unwrap().status(), 503);
-    assert_eq!(world.fake.count(Endpoint::SignIns), 2, "nobody signs in again after it");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 2, "no sign-in starts after shutdown");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_a_sign_in_that_waits_for_its_turn_never_departs_after_a_shutdown() {
+async fn k10_a_queued_sign_in_never_starts_after_a_shutdown() {
     let world = world();
     let tasks: Vec<_> = add_users(&world.fake, 9)
         .into_iter()
-        .map(|person| {
+        .map(|user| {
             let world = world.clone();
-            tokio::spawn(async move { request_as(&world, &person).await.status().as_u16() })
+            tokio::spawn(async move { request_as(&world, &user).await.status().as_u16() })
         })
         .collect();
     run_ready_tasks().await;
     let asked = world.fake.count(Endpoint::SignIns);
     let start = Instant::now();
     assert_eq!(world.clerk.shutdown(20 * SECOND).await, 0);
-    assert!(start.elapsed() <= SECOND, "it doesn't wait for turns that nobody takes: {:?}", start.elapsed());
+    assert!(start.elapsed() <= SECOND, "shutdown does not wait for unused permits: {:?}", start.elapsed());
     let mut statuses = Vec::new();
     for task in tasks {
         statuses.push(task.await.unwrap());
@@ -205,7 +205,7 @@ async fn k10_a_sign_in_that_waits_for_its_turn_never_departs_after_a_shutdown() 
 #[tokio::test(start_paused = true)]
 async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
     let before = alive();
-    for trouble in [false, true] {
+    for clerk_hangs in [false, true] {
         let world = World::with(
             |fake| fake.no_rate_limit(),
             |engine| engine.session_ttl(TTL).sign_in_rate(5, 10 * SECOND).keep_warm(10 * MINUTE),
@@ -215,15 +215,15 @@ async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
         }
         world.clerk.revoke_all();
         assert_eq!(world.get(JANE).await.status(), 200);
-        if trouble {
+        if clerk_hangs {
             world.fake.script_always(Endpoint::Any, Fault::Hang);
             world.clerk.revoke_all();
-            // One has departed, others wait for their turn.
+            // One sign-in has started; the others wait for permits.
             let waiting: Vec<_> = add_users(&world.fake, 8)
                 .into_iter()
-                .map(|person| {
+                .map(|user| {
                     let world = world.clone();
-                    tokio::spawn(async move { request_as(&world, &person).await.status() })
+                    tokio::spawn(async move { request_as(&world, &user).await.status() })
                 })
                 .collect();
             tokio::time::sleep(SECOND).await;
@@ -231,15 +231,15 @@ async fn k10_an_engine_dropped_without_a_shutdown_leaves_no_task_behind() {
         }
         assert!(alive() > before);
         drop(world);
-        // What has departed runs to its deadline.
+        // Calls in flight run to their deadline.
         tokio::time::sleep(MINUTE).await;
-        assert_eq!(alive(), before, "trouble: {trouble}");
+        assert_eq!(alive(), before, "clerk_hangs: {clerk_hangs}");
     }
 }
 
-/// Either way the caller has been told that the session is over.
+/// `sign_out` has told the caller that the session is over, so the renewal must not leave another one open.
 #[tokio::test(start_paused = true)]
-async fn k10_a_renewal_that_is_under_way_when_its_session_is_ended_leaves_none_in_its_place() {
+async fn k10_a_proof_renewal_in_flight_during_a_sign_out_leaves_no_session() {
     let world = World::with(|fake| fake, |engine| engine.session_ttl(TTL));
     world.get(JANE).await;
     tokio::time::advance(TTL.mul_f64(0.905)).await;

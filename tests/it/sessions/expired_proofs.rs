@@ -1,4 +1,4 @@
-//! Passwords that have to be proven again, though no session is over (rule K9).
+//! `Clerk::expire_proofs`: passwords are verified again while their sessions stay open (rule K9).
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ fn expire(world: &World, user: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_an_expired_proof_lets_nobody_in_and_ends_no_session() {
+async fn k9_expiring_a_proof_rejects_the_old_password_and_ends_no_session() {
     let world = World::unlimited();
     let jane = user_of(&world, JANE).await;
     world.get(BOB).await;
@@ -30,22 +30,18 @@ async fn k9_an_expired_proof_lets_nobody_in_and_ends_no_session() {
     tokio::time::sleep(MINUTE).await;
     expire(&world, &jane);
     tokio::time::sleep(MINUTE).await;
-    assert_eq!(world.fake.live_sessions(), 2, "nothing is ended by it");
+    assert_eq!(world.fake.live_sessions(), 2, "expiring a proof ends no session");
     assert_eq!(world.get(BOB).await.status(), 200);
-    assert_eq!(sign_ins(&world), 2, "other users are not asked");
+    assert_eq!(sign_ins(&world), 2, "no other user's password is verified again");
     assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
     assert_eq!(sign_ins(&world), 3);
     tokio::time::sleep(MINUTE).await;
-    assert_eq!(
-        world.fake.live_sessions_of("jane"),
-        0,
-        "the session of a credential that is refused is ended"
-    );
+    assert_eq!(world.fake.live_sessions_of("jane"), 0, "the session of a refused credential is ended");
     assert_eq!(world.get_as("jane", "a new password of jane").await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_password_that_is_right_still_is_proven_again_once() {
+async fn k9_a_password_that_is_still_right_is_verified_once_more() {
     for world in [World::unlimited(), World::backend()] {
         let jane = user_of(&world, JANE).await;
         let asked = |world: &World| sign_ins(world) + world.fake.count(Endpoint::VerifyPassword);
@@ -64,7 +60,7 @@ async fn k9_a_password_that_is_right_still_is_proven_again_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_proof_of_after_the_change_stands() {
+async fn k9_a_proof_from_after_the_change_stays_valid() {
     let world = World::unlimited();
     let jane = user_of(&world, JANE).await;
     tokio::time::sleep(MINUTE).await;
@@ -75,8 +71,8 @@ async fn k9_a_proof_of_after_the_change_stands() {
     world.get(JANE_BY_NAME).await;
     assert_eq!(sign_ins(&world), 2);
     world.get(JANE).await;
-    assert_eq!(sign_ins(&world), 3, "the older one is asked about");
-    // A time that nothing can be older than, and one that is yet to come.
+    assert_eq!(sign_ins(&world), 3, "the older proof has expired");
+    // No proof is older than the epoch, and every proof is older than a time in the future.
     world.clerk.expire_proofs(&jane, SystemTime::UNIX_EPOCH);
     world.get(JANE).await;
     assert_eq!(sign_ins(&world), 3);
@@ -87,9 +83,9 @@ async fn k9_a_proof_of_after_the_change_stands() {
     assert_eq!(sign_ins(&world), 4);
 }
 
-/// The password was shown before the change, and accepted after it was told here.
+/// Clerk accepts the old password before the change, and its answer arrives after `expire_proofs`.
 #[tokio::test(start_paused = true)]
-async fn k9_a_sign_in_from_before_the_change_is_asked_again() {
+async fn k9_a_sign_in_from_before_the_change_is_repeated() {
     let world = World::unlimited();
     let jane = user_of(&world, JANE).await;
     let hold = world.fake.hold_answer(Endpoint::SignIns);
@@ -104,13 +100,13 @@ async fn k9_a_sign_in_from_before_the_change_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_renewal_from_before_the_change_makes_no_proof_of_it() {
+async fn k9_a_renewal_from_before_the_change_renews_no_proof() {
     let ttl = Duration::from_secs(15 * 60);
     let world = World::with(|fake| fake, |engine| engine.session_ttl(ttl).unlimited_sign_ins());
     let jane = user_of(&world, JANE).await;
     tokio::time::sleep(ttl.mul_f64(0.92)).await;
     let hold = world.fake.hold_answer(Endpoint::SignIns);
-    assert_eq!(world.get(JANE).await.status(), 200, "and the renewal departs");
+    assert_eq!(world.get(JANE).await.status(), 200, "this request starts the renewal");
     hold.arrived(1).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     expire(&world, &jane);
@@ -120,9 +116,9 @@ async fn k9_a_renewal_from_before_the_change_makes_no_proof_of_it() {
     assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
 }
 
-/// Clerk's Device Trust lets nobody in but from the known device, and the session on that one serves on.
+/// With Device Trust only the known device may sign in, and its open session continues to serve.
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_is_adopted_again_where_a_new_one_would_take_a_trusted_device() {
+async fn k9_a_session_is_adopted_again_when_a_new_one_needs_a_known_device() {
     let world = World::with(|fake| fake.device_trust(true), |engine| engine.unlimited_sign_ins());
     enroll(&world, JANE).await;
     let first = world.get(JANE).await;

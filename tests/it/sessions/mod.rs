@@ -1,4 +1,4 @@
-//! How sessions end, and what meets on the way.
+//! How sessions end, and races with their end.
 
 mod changed_passwords;
 mod ending;

@@ -1,4 +1,4 @@
-//! There is one live object per Clerk session, also where two credentials find the session in one moment.
+//! The engine has one live object per Clerk session, even when two credentials find the session at the same time.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ fn spawn(world: &World, pair: Pair) -> JoinHandle<Response<String>> {
     tokio::spawn(async move { world.get(pair).await })
 }
 
-/// Both have opened or found the session, and wait for Clerk's keys, when the first of them is stored.
+/// Signs both credentials in at once: each has opened or found the session, and waits for the key set, before either is
+/// stored.
 async fn meet(world: &World, one: Pair, other: Pair) -> String {
     let hold = world.fake.hold(Endpoint::Jwks);
     let one = spawn(world, one);
@@ -33,7 +34,7 @@ async fn meet(world: &World, one: Pair, other: Pair) -> String {
     session(&one).session_id().to_owned()
 }
 
-/// By the Frontend API, two spellings after a restart find the session that was left on a known device.
+/// A restarted engine on the Frontend API, whose known device still has a session open at Clerk.
 async fn restarted() -> World {
     let devices = SharedDevices::default();
     let first = World::with(
@@ -49,7 +50,7 @@ async fn restarted() -> World {
     first.get(NEWDEVICE).await;
     let engine = builder(&first.fake, first.clock).unlimited_sign_ins().device_store(devices);
     let world = World { clock: first.clock, fake: first.fake.clone(), clerk: engine.build().unwrap() };
-    // As a process that is killed: it ends nothing.
+    // Like a killed process, which ends no session.
     std::mem::forget(first);
     world
 }
@@ -61,7 +62,7 @@ async fn is_served_by_another(world: &World, pairs: [Pair; 2], id: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_revoking_a_session_that_two_credentials_have_found_at_once_takes_it_from_both() {
+async fn k9_revoking_a_session_found_by_two_credentials_at_once_takes_it_from_both() {
     let world = World::backend();
     let id = meet(&world, JANE, JANE_BY_NAME).await;
     world.clerk.revoke_session(&id);
@@ -74,14 +75,14 @@ async fn k9_revoking_a_session_that_two_credentials_have_found_at_once_takes_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn k10_ending_a_session_that_two_credentials_have_found_at_once_takes_it_from_both() {
+async fn k10_ending_a_session_found_by_two_credentials_at_once_takes_it_from_both() {
     let world = World::backend();
     let id = meet(&world, JANE, JANE_BY_NAME).await;
     world.clerk.sign_out(&Credentials::new(JANE_BY_NAME.0, JANE_BY_NAME.1).unwrap()).await.unwrap();
     is_served_by_another(&world, [JANE, JANE_BY_NAME], &id).await;
 }
 
-/// A touch and the mint that follows are one critical section of the Clerk session, whichever credential asks.
+/// A touch and the mint after it are one critical section per Clerk session, shared by all its credentials.
 #[tokio::test(start_paused = true)]
 async fn s8_two_credentials_on_one_session_never_mint_for_each_others_organization() {
     let world = restarted().await;

@@ -1,4 +1,4 @@
-//! The renewal of a proof, and what ends it (rules K6, K12).
+//! Proof renewal, and how it ends a proof (rules K6, K12).
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::common::{JANE, World, code, run_ready_tasks, session};
 const MINUTE: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(15 * 60);
 
-/// Jane's session, when the renewal of its proof is due and her token is fresh. The next request begins the renewal.
+/// Signs Jane in, and advances to when the renewal of her proof is due and her token is fresh. The next request starts
+/// the renewal.
 async fn due(
     fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder,
     engine: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
@@ -23,9 +24,9 @@ async fn due(
     (world, response)
 }
 
-/// Clerk has come to ask for a device that it knows, and says that the password is right all the same.
+/// Device Trust is turned on after the sign-in. Clerk's answer to the renewal still proves the password.
 #[tokio::test(start_paused = true)]
-async fn k12_an_answer_that_proves_the_password_renews_the_proof_of_the_session_at_hand() {
+async fn k12_an_answer_that_proves_the_password_renews_the_proof_of_the_open_session() {
     let (world, before) = due(|fake| fake, |engine| engine).await;
     world.fake.reconfigure(|fake| fake.device_trust(true));
     assert_eq!(world.get(JANE).await.status(), 200);
@@ -33,23 +34,23 @@ async fn k12_an_answer_that_proves_the_password_renews_the_proof_of_the_session_
     assert_eq!(world.fake.count(Endpoint::SignIns), 2, "the proof is renewed");
     tokio::time::advance(TTL.mul_f64(0.3)).await;
     let after = world.get(JANE).await;
-    assert_eq!(after.status(), 200, "the first proof has ended by now: {}", code(&after));
+    assert_eq!(after.status(), 200, "the first proof would have ended: {}", code(&after));
     assert_eq!(session(&after).session_id(), session(&before).session_id());
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_password_that_must_be_chosen_anew_drops_the_proof_at_once() {
+async fn k12_a_password_that_must_be_reset_ends_the_proof_at_once() {
     let (world, _) = due(|fake| fake, |engine| engine).await;
     world.fake.require_new_password("jane", true);
-    assert_eq!(world.get(JANE).await.status(), 200, "and the renewal departs");
+    assert_eq!(world.get(JANE).await.status(), 200, "this request starts the renewal");
     run_ready_tasks().await;
     assert_eq!(code(&world.get(JANE).await), "account_action_required");
     assert_eq!(world.clerk.stats().sessions, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_session_serves_to_the_end_of_its_proof_where_a_renewal_finds_no_clerk() {
+async fn k12_a_session_serves_to_the_end_of_its_proof_when_clerk_is_down() {
     let (world, before) = due(|fake| fake, |engine| engine).await;
     world.fake.script_always(Endpoint::SignIns, Fault::Status(503));
     for _ in 0..6 {
@@ -63,7 +64,7 @@ async fn k12_a_session_serves_to_the_end_of_its_proof_where_a_renewal_finds_no_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_session_serves_to_the_end_of_its_proof_where_a_renewal_finds_no_room() {
+async fn k12_a_session_serves_to_the_end_of_its_proof_without_a_permit() {
     let (world, before) = due(|fake| fake, |engine| engine.sign_in_rate(1, 4 * TTL)).await;
     for _ in 0..6 {
         let response = world.get(JANE).await;
@@ -76,7 +77,7 @@ async fn k12_a_session_serves_to_the_end_of_its_proof_where_a_renewal_finds_no_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_proof_is_not_renewed_where_that_is_turned_off() {
+async fn k12_no_proof_is_renewed_when_proof_renewal_is_off() {
     for (renews, sign_ins) in [(true, 2), (false, 1)] {
         let (world, _) = due(|fake| fake, |engine| engine.proof_renewal(renews)).await;
         assert_eq!(world.get(JANE).await.status(), 200);
@@ -88,9 +89,9 @@ async fn k12_a_proof_is_not_renewed_where_that_is_turned_off() {
     }
 }
 
-/// The password is new, so Clerk has never accepted it, and nobody here can tell it from a guess.
+/// Clerk has never accepted the new password, so the engine cannot tell it from a guess.
 #[tokio::test(start_paused = true)]
-async fn k6_a_new_password_waits_for_the_pause_of_its_identifier() {
+async fn k6_a_new_password_waits_out_the_back_off_of_its_identifier() {
     let world = World::unlimited();
     for guess in 0..4 {
         assert_eq!(code(&world.get_as(JANE.0, &format!("guess {guess}")).await), "credentials_rejected");
@@ -98,7 +99,7 @@ async fn k6_a_new_password_waits_for_the_pause_of_its_identifier() {
     world.fake.set_password("jane", "a new password");
     let asked = world.fake.count(Endpoint::SignIns);
     assert_eq!(code(&world.get_as(JANE.0, "a new password").await), "throttled");
-    assert_eq!(world.fake.count(Endpoint::SignIns), asked, "Clerk is not asked");
+    assert_eq!(world.fake.count(Endpoint::SignIns), asked, "no call is made");
     tokio::time::advance(10 * MINUTE).await;
     assert_eq!(world.get_as(JANE.0, "a new password").await.status(), 200);
 }

@@ -1,4 +1,5 @@
-//! Two things at once, in every order that matters, by script (rules K3, K4, K8, K9, K12).
+//! Races between renewals, revocations, evictions and requests, each in a scripted order (rules K3, K4, K8, K9, K10,
+//! K12).
 
 use std::time::Duration;
 
@@ -19,21 +20,21 @@ fn spawn(world: &World, pair: Pair) -> JoinHandle<Response<String>> {
     tokio::spawn(async move { ask(&layer, basic(pair)).await })
 }
 
-/// Lets what goes on in the background come to its end: sessions are ended at Clerk one after another.
-async fn a_while() {
+/// Gives background tasks time to end sessions at Clerk.
+async fn finish_background() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-/// When Jane's proof is due to be renewed and her token is fresh; who she is.
+/// Signs Jane in, and advances to when the renewal of her proof is due. Returns her user id.
 async fn proof_due(world: &World) -> String {
     let user = session(&world.get(JANE).await).user_id().to_owned();
     tokio::time::advance(TTL.mul_f64(0.905)).await;
-    // The token's time is over, which is another matter: this mints one, and begins the proof's renewal next.
+    // Her token has expired too: the next request mints one, and the request after it starts the proof renewal.
     user
 }
 
 #[tokio::test(start_paused = true)]
-async fn k3_a_renewal_that_lands_after_a_revocation_brings_nothing_back() {
+async fn k3_a_renewal_that_finishes_after_a_revocation_restores_nothing() {
     let world = world();
     let before = world.get(JANE).await;
     tokio::time::advance(Duration::from_secs(46)).await;
@@ -43,14 +44,14 @@ async fn k3_a_renewal_that_lands_after_a_revocation_brings_nothing_back() {
     world.clerk.revoke_user(session(&before).user_id());
     let after = world.get(JANE).await;
     hold.release();
-    a_while().await;
+    finish_background().await;
     assert_ne!(session(&after).session_id(), session(&before).session_id());
     assert_eq!(session(&world.get(JANE).await).session_id(), session(&after).session_id());
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k3_a_renewal_that_lands_after_an_eviction_brings_nothing_back() {
+async fn k3_a_renewal_that_finishes_after_an_eviction_restores_nothing() {
     let world = World::with(|fake| fake, |engine| engine.max_sessions(1));
     world.get(JANE).await;
     tokio::time::advance(Duration::from_secs(46)).await;
@@ -59,28 +60,28 @@ async fn k3_a_renewal_that_lands_after_an_eviction_brings_nothing_back() {
     hold.arrived(1).await;
     assert_eq!(world.get(BOB).await.status(), 200);
     hold.release();
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.clerk.stats().sessions, 1);
     assert_eq!((world.fake.live_sessions_of("jane"), world.fake.live_sessions_of("bob")), (0, 1));
     let sign_ins = world.fake.count(Endpoint::SignIns);
     assert_eq!(world.get(BOB).await.status(), 200);
-    assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins, "he was held all along");
+    assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins, "Bob's session was cached all along");
 }
 
-/// A request for a life that the token at hand doesn't have mints at once, and overtakes the renewal.
+/// The late renewal belongs to a session that was replaced in the meantime.
 #[tokio::test(start_paused = true)]
-async fn k3_of_two_renewals_the_fresher_token_wins_whichever_lands_last() {
+async fn k3_a_renewal_that_finishes_late_replaces_no_fresher_token() {
     let world = world();
     world.get(JANE).await;
-    // Organizations by id and by slug are two kinds of token, and so are two mints of one organization.
+    // Cache more than one token, for the organization by slug and by id.
     let acme = world.get_for(JANE, "acme").await;
     let by_id = session(&acme).organization().unwrap().id().to_owned();
     world.get_for(JANE, &by_id).await;
     tokio::time::advance(Duration::from_secs(46)).await;
     let hold = world.fake.hold_answer(Endpoint::Tokens);
-    assert_eq!(world.get(JANE).await.status(), 200, "begins a renewal, which is held");
+    assert_eq!(world.get(JANE).await.status(), 200, "this request starts a renewal, which is held");
     hold.arrived(1).await;
-    // The session is replaced meanwhile, and its successor's token is the fresher one.
+    // The session is replaced in the meantime, and its successor's token is fresher.
     world.clerk.revoke_session(session(&world.get(JANE).await).session_id());
     tokio::time::advance(Duration::from_secs(3)).await;
     let fresh = world.get(JANE).await;
@@ -90,7 +91,7 @@ async fn k3_of_two_renewals_the_fresher_token_wins_whichever_lands_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_gone_at_clerk_is_found_by_a_renewal_and_no_request_waits_in_vain() {
+async fn k4_a_renewal_that_finds_its_session_gone_fails_no_waiting_request() {
     let world = world();
     let old = world.get(JANE).await;
     tokio::time::advance(Duration::from_secs(46)).await;
@@ -98,7 +99,7 @@ async fn k4_a_session_gone_at_clerk_is_found_by_a_renewal_and_no_request_waits_i
     assert_eq!(world.get(JANE).await.status(), 200);
     hold.arrived(1).await;
     world.fake.revoke_session(session(&old).session_id());
-    // The token ends while the renewal is under way: this request joins it.
+    // The token expires while the renewal is in flight, so this request joins the renewal.
     tokio::time::advance(Duration::from_secs(5)).await;
     let joined = spawn(&world, JANE);
     run_ready_tasks().await;
@@ -108,12 +109,12 @@ async fn k4_a_session_gone_at_clerk_is_found_by_a_renewal_and_no_request_waits_i
     assert_ne!(session(&joined).session_id(), session(&old).session_id());
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
     assert_eq!(session(&world.get(JANE).await).session_id(), session(&joined).session_id());
-    assert_eq!(world.fake.count(Endpoint::End), 0, "there is nothing to end");
+    assert_eq!(world.fake.count(Endpoint::End), 0, "a session that is gone is not ended");
 }
 
-/// A session that is gone takes nothing with it that has come in its place.
+/// Dropping a session that is gone must not drop its replacement.
 #[tokio::test(start_paused = true)]
-async fn k4_a_late_word_that_a_session_is_gone_leaves_its_successor_alone() {
+async fn k4_a_late_answer_that_a_session_is_gone_leaves_its_successor_alone() {
     let world = world();
     let old = world.get(JANE).await;
     tokio::time::advance(Duration::from_secs(46)).await;
@@ -130,7 +131,7 @@ async fn k4_a_late_word_that_a_session_is_gone_leaves_its_successor_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_leader_that_goes_away_in_the_queue_leaves_its_turn_to_the_joiner() {
+async fn k8_a_leader_cancelled_in_the_queue_leaves_its_permit_to_the_joiner() {
     let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
     world.get(BOB).await;
     let leader = spawn(&world, JANE);
@@ -143,9 +144,9 @@ async fn k8_a_leader_that_goes_away_in_the_queue_leaves_its_turn_to_the_joiner()
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }
 
-/// The last one goes at the very moment at which the next one comes.
+/// The last waiter leaves at the moment when the next request arrives.
 #[tokio::test(start_paused = true)]
-async fn k8_one_who_comes_as_the_last_one_goes_is_not_left_without_a_flight() {
+async fn k8_a_request_that_arrives_as_the_last_waiter_leaves_gets_a_flight() {
     for yields in 0..8 {
         let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(5)));
         world.get(BOB).await;
@@ -168,7 +169,7 @@ async fn k10_a_hit_at_the_very_end_of_a_proof_is_served_or_signs_in_but_never_fa
     let mut sessions = std::collections::HashSet::new();
     let start = world.clock.now();
     while world.clock.now() - start < TTL + Duration::from_secs(30) {
-        // Some of these instants are the janitor's, too: it wakes after, before or between the requests.
+        // The sweeper may run before, between or after these requests.
         let (one, other) = (spawn(&world, JANE), spawn(&world, JANE));
         tokio::time::sleep(Duration::from_millis(900)).await;
         for response in [one.await.unwrap(), other.await.unwrap()] {
@@ -178,12 +179,12 @@ async fn k10_a_hit_at_the_very_end_of_a_proof_is_served_or_signs_in_but_never_fa
     }
     assert_eq!(sessions.len(), 2);
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_proof_renewed_while_its_user_is_revoked_brings_nothing_back() {
+async fn k12_a_proof_renewed_while_its_user_is_revoked_restores_nothing() {
     let world = world();
     let user = proof_due(&world).await;
     world.get(JANE).await;
@@ -198,14 +199,14 @@ async fn k12_a_proof_renewed_while_its_user_is_revoked_brings_nothing_back() {
     let after = after.await.unwrap();
     assert_eq!(after.status(), 200);
     assert_ne!(session(&after).session_id(), renewed);
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 1);
     assert_eq!(session(&world.get(JANE).await).session_id(), session(&after).session_id());
 }
 
-/// The tokens of a renewed session may take their time; a revocation of meanwhile counts all the same.
+/// A revocation must hold even if minting the renewed session's tokens takes long after it.
 #[tokio::test(start_paused = true)]
-async fn k12_a_revocation_counts_however_long_the_renewal_of_a_proof_takes() {
+async fn k12_a_revocation_holds_however_long_a_proof_renewal_takes() {
     let world = World::with(|fake| fake.token_life(TTL), |engine| engine.session_ttl(TTL));
     world.get(JANE).await;
     for at in 0..12 {
@@ -225,19 +226,19 @@ async fn k12_a_revocation_counts_however_long_the_renewal_of_a_proof_takes() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     world.clerk.revoke_user(&user);
     let renewed = world.fake.sessions().last().unwrap().id().to_owned();
-    // Revocations of others push the tombstone out once it is older than a flight can be.
+    // Revocations of other users evict the tombstone once it is older than any flight can be.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        world.clerk.revoke_user("user_of_nobody");
+        world.clerk.revoke_user("user_unknown");
     }
-    a_while().await;
+    finish_background().await;
     let live = world.fake.sessions();
     assert!(!live.iter().any(|session| session.id() == renewed && session.is_live()), "{live:?}");
     assert_eq!(world.clerk.stats().sessions, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_behind() {
+async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_open() {
     let world = World::unlimited();
     let user = session(&world.get(CAROL).await).user_id().to_owned();
     world.clerk.revoke_user(&user);
@@ -251,15 +252,15 @@ async fn k8_a_flight_superseded_twice_is_503_and_leaves_no_session_behind() {
     }
     assert_eq!(waiting.await.unwrap().status(), 503);
     drop(hold);
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 0);
     assert_eq!(world.clerk.stats().sign_in_flights, 0);
 }
 
-/// A second credential of the user goes on with the session that the first one has opened on the known client. The
-/// revocation comes when Clerk has answered which session that is.
+/// A second credential of the user adopts the session that the first one opened on the known client. The revocation
+/// comes after Clerk has answered which session that is.
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_that_is_adopted_while_its_user_is_revoked_is_neither_stored_nor_served() {
+async fn k9_a_session_adopted_while_its_user_is_revoked_is_neither_stored_nor_served() {
     const USER: Pair = ("newdevice@example.com", "trust me on a device");
     let world = World::unlimited();
     let credentials = Credentials::new(USER.0, USER.1).unwrap();
@@ -283,9 +284,5 @@ async fn k9_a_session_that_is_adopted_while_its_user_is_revoked_is_neither_store
     // The device is forgotten with the user, so Clerk asks for a code again.
     assert_eq!(code(&world.get(USER).await), "account_action_required");
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(
-        (world.clerk.stats().sessions, world.fake.live_sessions()),
-        (0, 0),
-        "and the session is ended"
-    );
+    assert_eq!((world.clerk.stats().sessions, world.fake.live_sessions()), (0, 0), "the session is ended");
 }

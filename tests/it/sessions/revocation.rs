@@ -1,4 +1,4 @@
-//! What is revoked is over at once, also where it was only just under way (rule K9).
+//! Revocations take effect at once, even for sign-ins and mints in flight (rule K9).
 
 use std::time::Duration;
 
@@ -28,18 +28,18 @@ fn id(response: &Response<String>) -> String {
     session(response).session_id().to_owned()
 }
 
-/// Lets what goes on in the background come to its end: sessions are ended at Clerk one after another.
-async fn a_while() {
+/// Gives background tasks time to end sessions at Clerk.
+async fn finish_background() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-/// Whether a session is live at Clerk.
+/// Returns whether a session is live at Clerk.
 fn is_live(world: &World, id: &str) -> bool {
     world.fake.sessions().iter().find(|session| session.id() == id).is_some_and(|it| it.is_live())
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_user_revoked_in_the_middle_of_a_sign_in_gets_a_session_of_after_it() {
+async fn k9_a_user_revoked_during_a_sign_in_gets_a_newer_session() {
     let world = world();
     let jane = session(&world.get(JANE).await).user_id().to_owned();
     world.clerk.revoke_user(&jane);
@@ -47,44 +47,44 @@ async fn k9_a_user_revoked_in_the_middle_of_a_sign_in_gets_a_session_of_after_it
     let hold = world.fake.hold_answer(Endpoint::SignIns);
     let waiting: Vec<_> = (0..20).map(|_| spawn(&world, JANE)).collect();
     hold.arrived(1).await;
-    // The session is there at Clerk, and the answer under way.
+    // Clerk has opened the session, and its answer is held.
     let old = world.fake.sessions().last().unwrap().id().to_owned();
     world.clerk.revoke_user(&jane);
     hold.release();
     for response in waiting {
         let response = response.await.unwrap();
         assert_eq!(response.status(), 200);
-        assert_ne!(id(&response), old, "nobody is let in by what was revoked");
+        assert_ne!(id(&response), old, "the revoked session serves no request");
     }
-    a_while().await;
-    assert!(!is_live(&world, &old), "it is ended at Clerk");
+    finish_background().await;
+    assert!(!is_live(&world, &old), "the revoked session is ended at Clerk");
     assert_eq!(world.fake.live_sessions(), 1);
-    assert_eq!(world.fake.count(Endpoint::SignIns), 3, "one for all who waited");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 3, "one sign-in for all waiters");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_user_revoked_is_asked_about_again_and_others_are_not() {
+async fn k9_revoking_a_user_verifies_only_that_users_password_again() {
     let world = world();
     let jane = world.get(JANE).await;
     world.get(BOB).await;
     world.clerk.revoke_user(session(&jane).user_id());
-    a_while().await;
+    finish_background().await;
     assert!(!is_live(&world, session(&jane).session_id()));
     world.fake.set_password("jane", "a new password");
-    assert_eq!(world.get(JANE).await.status(), 401, "who is revoked must prove the password anew");
+    assert_eq!(world.get(JANE).await.status(), 401, "the password of a revoked user is verified again");
     assert_eq!(world.get(BOB).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 3);
 }
 
-/// Two credentials of one user, by two of the identifiers.
+/// Two credentials of one user, with two of the user's identifiers.
 #[tokio::test(start_paused = true)]
-async fn k9_revoking_a_user_takes_all_of_the_users_sessions() {
+async fn k9_revoking_a_user_ends_all_of_the_users_sessions() {
     let world = world();
     let one = world.get(JANE).await;
     let other = world.get(("jane", JANE.1)).await;
     assert_ne!(id(&one), id(&other));
     world.clerk.revoke_user(session(&one).user_id());
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 0);
     assert_eq!(world.clerk.stats().sessions, 0);
 }
@@ -97,14 +97,14 @@ async fn k6_a_changed_password_works_at_once_and_the_old_one_until_the_proofs_en
         world.fake.set_password("jane", "a new password");
         let new = (JANE.0, "a new password");
         assert_eq!(world.get(new).await.status(), 200);
-        assert_eq!(world.get(JANE).await.status(), 200, "the proof of the old one stands yet");
+        assert_eq!(world.get(JANE).await.status(), 200, "the proof of the old password is still valid");
         if revoke {
             world.clerk.revoke_user(&jane);
             assert_eq!(world.get(JANE).await.status(), 401);
             assert_eq!(world.get(new).await.status(), 200);
             continue;
         }
-        // Used all the time, so that its proof is renewed ahead of its end, in vain.
+        // Constant use starts the renewal of the proof before its end, and Clerk refuses the old password.
         let mut last = Duration::ZERO;
         let start = world.clock.now();
         while world.clock.now() - start < TTL + MINUTE {
@@ -121,7 +121,7 @@ async fn k6_a_changed_password_works_at_once_and_the_old_one_until_the_proofs_en
 }
 
 #[tokio::test(start_paused = true)]
-async fn k12_a_user_given_a_second_factor_between_two_proofs_is_out_at_the_next() {
+async fn k12_a_second_factor_added_between_two_proofs_is_required_at_the_next() {
     let world = world();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.require_second_factor("jane", true);
@@ -138,39 +138,39 @@ async fn k12_a_user_given_a_second_factor_between_two_proofs_is_out_at_the_next(
     }
     let out_after = out_after.expect("the proof was renewed ahead of its end");
     assert!(out_after >= TTL.mul_f64(0.8) && out_after <= TTL.mul_f64(0.9) + Duration::from_secs(10));
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 0, "the session is ended");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_session_revoked_is_ended_and_its_credential_stays_good() {
+async fn k9_a_revoked_session_is_ended_and_its_credential_still_works() {
     let world = world();
     let (jane, bob) = (id(&world.get(JANE).await), id(&world.get(BOB).await));
     world.clerk.revoke_session(&jane);
-    a_while().await;
+    finish_background().await;
     assert!(!is_live(&world, &jane));
     let again = world.get(JANE).await;
     assert_eq!(again.status(), 200);
     assert_ne!(id(&again), jane);
     assert_eq!(id(&world.get(BOB).await), bob);
-    world.clerk.revoke_session("sess_of_nobody");
+    world.clerk.revoke_session("sess_unknown");
     assert_eq!(id(&world.get(BOB).await), bob);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_an_organization_revoked_is_asked_about_again_and_others_are_not() {
+async fn k9_revoking_an_organization_mints_only_its_tokens_again() {
     let world = world();
     for organization in ["acme", "globex"] {
         assert_eq!(world.get_for(JANE, organization).await.status(), 200);
     }
     let acme = session(&world.get_for(JANE, "acme").await).organization().unwrap().id().to_owned();
     world.fake.remove_member("jane", "acme");
-    assert_eq!(world.get_for(JANE, "acme").await.status(), 200, "the token stands yet");
+    assert_eq!(world.get_for(JANE, "acme").await.status(), 200, "the token is still valid");
     let mints = world.fake.count(Endpoint::Tokens);
     world.clerk.revoke_organization(&acme);
     assert_eq!(world.get_for(JANE, "globex").await.status(), 200);
     assert_eq!(world.get(JANE).await.status(), 200);
-    assert_eq!(world.fake.count(Endpoint::Tokens), mints, "neither is asked about again");
+    assert_eq!(world.fake.count(Endpoint::Tokens), mints, "no other token is minted again");
     let response = world.get_for(JANE, "acme").await;
     assert_eq!((response.status().as_u16(), code(&response)), (403, "organization_forbidden"));
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
@@ -178,7 +178,7 @@ async fn k9_an_organization_revoked_is_asked_about_again_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_an_organization_revoked_in_the_middle_of_a_mint_is_asked_about_once_more() {
+async fn k9_an_organization_revoked_during_a_mint_is_minted_for_again() {
     let world = world();
     assert_eq!(world.get(JANE).await.status(), 200);
     let hold = world.fake.hold_answer(Endpoint::Tokens);
@@ -193,13 +193,13 @@ async fn k9_an_organization_revoked_in_the_middle_of_a_mint_is_asked_about_once_
     hold.release();
     let acme = acme.await.unwrap();
     assert_eq!(code(&acme), "organization_forbidden", "{:?}", acme.status());
-    assert_eq!(globex.await.unwrap().status(), 200, "the other organization's mint is none of it");
+    assert_eq!(globex.await.unwrap().status(), 200, "the mint for the other organization is not affected");
     assert_eq!(world.fake.live_sessions_of("jane"), 1);
 }
 
-/// The token of a template names no organization, and the session is taken for a member's all the same.
+/// A template token names no organization, but still depends on the membership in the one that was requested.
 #[tokio::test(start_paused = true)]
-async fn k9_an_organization_revoked_is_asked_about_again_for_templates_too() {
+async fn k9_revoking_an_organization_mints_its_template_tokens_again() {
     let world = world();
     world.fake.add_template("partner", Duration::from_secs(60), serde_json::Map::new());
     let layer = world.layer().organization("acme").unwrap().template("partner").unwrap();
@@ -211,7 +211,7 @@ async fn k9_an_organization_revoked_is_asked_about_again_for_templates_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s8_who_leaves_an_organization_gets_no_more_tokens_of_templates_for_it() {
+async fn s8_a_former_member_gets_no_template_tokens_for_the_organization() {
     let world = world();
     world.fake.add_template("partner", Duration::from_secs(60), serde_json::Map::new());
     let layer = world.layer().organization("acme").unwrap().template("partner").unwrap();
@@ -222,7 +222,7 @@ async fn s8_who_leaves_an_organization_gets_no_more_tokens_of_templates_for_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_all_revoked_are_asked_about_again() {
+async fn k9_revoke_all_verifies_every_password_again() {
     let world = world();
     for pair in [JANE, BOB, CAROL] {
         assert_eq!(world.get(pair).await.status(), 200);
@@ -233,15 +233,15 @@ async fn k9_all_revoked_are_asked_about_again() {
     world.clerk.revoke_all();
     hold.release();
     assert_eq!(late.await.unwrap().status(), 200);
-    a_while().await;
-    assert_eq!(world.fake.live_sessions(), 1, "only the one of after it");
+    finish_background().await;
+    assert_eq!(world.fake.live_sessions(), 1, "only the session from after the revocation");
     assert_eq!(world.fake.sessions().len(), 5);
     assert_eq!((world.clerk.stats().sessions, world.clerk.stats().trusted_credentials), (1, 1));
 }
 
-/// As many as fit the tombstones, and many more: nobody is let in by what was revoked, whichever came first.
+/// There are far more revocations than tombstones, and the first one must still take effect.
 #[tokio::test(start_paused = true)]
-async fn k9_a_storm_of_revocations_hides_none_of_them() {
+async fn k9_many_revocations_never_hide_an_earlier_one() {
     let world = world();
     let jane = session(&world.get(JANE).await).user_id().to_owned();
     world.clerk.revoke_user(&jane);
@@ -253,6 +253,6 @@ async fn k9_a_storm_of_revocations_hides_none_of_them() {
     (0..5_000).for_each(|at| world.clerk.revoke_user(&format!("user_{at}")));
     hold.release();
     assert_ne!(id(&waiting.await.unwrap()), old);
-    a_while().await;
+    finish_background().await;
     assert_eq!(world.fake.live_sessions(), 1);
 }

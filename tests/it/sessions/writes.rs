@@ -1,5 +1,5 @@
-//! A store of devices that takes its time to write, as a disk does: a sign-in hands its device over outside the lock that
-//! mints, revocations and some hits take.
+//! A slow device store, such as one on a disk. A sign-in writes its device without holding the lock that mints,
+//! revocations and some hits take.
 
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tower_clerk::store::{DeviceStore, KnownDevice, MemoryDevices};
 use crate::common::{BOB, CAROL, JANE, World, session, warm_up};
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
-/// How long something may wait for a write that is none of its own, in real time.
+/// The longest that unrelated work may take during a write, in real time.
 const LONG: Duration = Duration::from_secs(2);
 
-/// No write is held longer, so that a test which fails ends nevertheless.
+/// The longest that a write is held, so that a failing test still ends.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Holds writes until it is opened.
@@ -75,17 +75,17 @@ impl DeviceStore for Slow {
     }
 }
 
-/// Opens the gate also where a test panics: its runtime ends with the last of its threads.
-struct Opened(Arc<Gate>);
+/// Opens the gate even if the test panics. Otherwise the runtime would wait for the blocked write when it is dropped.
+struct OpenOnDrop(Arc<Gate>);
 
-impl Drop for Opened {
+impl Drop for OpenOnDrop {
     fn drop(&mut self) {
         self.0.open();
     }
 }
 
-/// Jane and Bob are signed in, she for `acme`. Returns the gate of the store.
-async fn world() -> (World, Opened) {
+/// Signs in Jane, with a token for `acme` too, and Bob. Returns the gate of the store as well.
+async fn world() -> (World, OpenOnDrop) {
     let gate = Arc::<Gate>::default();
     let store = Slow { known: MemoryDevices::default(), gate: Arc::clone(&gate) };
     let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().device_store(store);
@@ -94,13 +94,14 @@ async fn world() -> (World, Opened) {
     for response in [world.get(JANE).await, world.get_for(JANE, "acme").await, world.get(BOB).await] {
         assert_eq!(response.status(), 200, "both are signed in");
     }
-    (world, Opened(gate))
+    (world, OpenOnDrop(gate))
 }
 
-/// Whether this comes to its end while the store writes what Carol's sign-in has brought.
+/// Runs `work` while the store writes the device of Carol's sign-in. Returns whether `work` finished during the write,
+/// and its output.
 async fn ends_meanwhile<T: Send + 'static>(
     world: &World,
-    Opened(gate): &Opened,
+    OpenOnDrop(gate): &OpenOnDrop,
     work: impl Future<Output = T> + Send + 'static,
 ) -> (bool, T) {
     let arrived = gate.shut();
@@ -120,9 +121,9 @@ async fn ends_meanwhile<T: Send + 'static>(
     (in_time, outcome.unwrap())
 }
 
-/// A token is stored under that lock.
+/// A mint stores its token under that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s10_a_write_of_the_device_store_holds_up_no_mint() {
+async fn s10_a_device_store_write_delays_no_mint() {
     let (world, gate) = world().await;
     let minting = world.clone();
     let mint = async move { minting.get_for(JANE, "globex").await.status() };
@@ -131,9 +132,9 @@ async fn s10_a_write_of_the_device_store_holds_up_no_mint() {
     assert_eq!(status, 200);
 }
 
-/// A revocation is made under that lock.
+/// A revocation takes that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
+async fn k9_a_device_store_write_delays_no_revocation() {
     let (world, gate) = world().await;
     let bob = session(&world.get(BOB).await).session_id().to_owned();
     let clerk = world.clerk.clone();
@@ -142,16 +143,16 @@ async fn k9_a_write_of_the_device_store_holds_up_no_revocation() {
     assert!(in_time, "a revocation waited for a write of the device store");
 }
 
-/// A hit for an organization looks under that lock, once any organization was revoked.
+/// A hit for an organization takes that lock once any organization has been revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s10_a_write_of_the_device_store_holds_up_no_hit() {
+async fn s10_a_device_store_write_delays_no_hit() {
     let (world, gate) = world().await;
     world.clerk.revoke_organization("org_that_is_not_asked_for");
     let calls = world.fake.count(Endpoint::Any);
     let hitting = world.clone();
     let hit = async move { hitting.get_for(JANE, "acme").await.status() };
     let (in_time, status) = ends_meanwhile(&world, &gate, hit).await;
-    // The other one is Carol's sign-in.
+    // The one extra call is Carol's sign-in.
     assert_eq!((status.as_u16(), world.fake.count(Endpoint::Any)), (200, calls + 1), "it is a hit");
     assert!(in_time, "a hit waited for a write of the device store");
 }

@@ -1,4 +1,4 @@
-//! What each account of the demonstration table is answered, and that an answer tells a guesser nothing.
+//! The answers to the demo accounts, none of which helps a guesser.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const BANNED: Pair = ("banned@example.com", "banned for good");
 const EXPIRED: Pair = ("expired@example.com", "please choose a new one");
 const SSO: Pair = ("sso@example.com", "whatever it may be");
 
-/// Whose sign-ins may wait for their turn as long as it takes.
+/// An engine whose sign-ins wait up to 60 s for a permit.
 fn patient(fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> World {
     World::with(fake, |engine| engine.sign_in_wait(Duration::from_secs(60)))
 }
@@ -27,7 +27,7 @@ async fn problem(world: &World, pair: Pair) -> Response<String> {
     ask(&world.layer().problem_json(), basic(pair)).await
 }
 
-/// Holds an answer against a line of the table.
+/// Checks a response of `problem_json` against the expected rejection.
 #[track_caller]
 fn check(response: &Response<String>, status: u16, expected: &str, retry_after: bool) {
     assert_eq!(response.status(), status);
@@ -42,11 +42,11 @@ fn check(response: &Response<String>, status: u16, expected: &str, retry_after: 
     assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()));
     let rejection = rejection(response).expect("a typed rejection in the response's extensions (A2)");
     assert_eq!((rejection.code(), rejection.status().as_u16()), (expected, status));
-    assert!(response.extensions().get::<crate::common::Seen>().is_none(), "the inner service never saw it");
+    assert!(response.extensions().get::<crate::common::Seen>().is_none(), "the inner service is not called");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_password_opens_one_session_per_user_by_any_identifier() {
+async fn a_right_password_opens_a_session_with_any_identifier() {
     let world = World::new();
     for (identifier, password, user) in [
         (JANE.0, JANE.1, "jane"),
@@ -66,14 +66,14 @@ async fn a_right_password_opens_one_session_per_user_by_any_identifier() {
         assert!(session.organization().is_none(), "no organization was asked for (S7)");
         assert!(
             !response.headers().contains_key("cache-control"),
-            "an answer of the inner service stays as it is"
+            "a response of the inner service is not changed"
         );
         assert!(rejection(&response).is_none());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_account_of_the_table_gives_its_answer() {
+async fn every_demo_account_gets_its_answer() {
     let world = patient(|fake| fake);
     for (pair, status, expected) in [
         (MFA, 403, "second_factor_required"),
@@ -86,7 +86,7 @@ async fn every_account_of_the_table_gives_its_answer() {
         (("nobody@example.com", "whatever"), 401, "credentials_rejected"),
     ] {
         check(&problem(&world, pair).await, status, expected, false);
-        // K11: and again, out of what is remembered.
+        // The second answer comes from memory (rule K11).
         let calls = world.fake.count(Endpoint::Any);
         check(&problem(&world, pair).await, status, expected, false);
         assert_eq!(world.fake.count(Endpoint::Any), calls, "{}", pair.0);
@@ -95,7 +95,7 @@ async fn every_account_of_the_table_gives_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c5_no_credentials_is_its_own_answer_and_costs_no_call() {
+async fn c5_missing_credentials_have_their_own_answer_and_cost_no_call() {
     let world = World::new();
     let layer = world.layer().problem_json();
     let none = Request::get("/me").body(()).unwrap();
@@ -106,7 +106,7 @@ async fn c5_no_credentials_is_its_own_answer_and_costs_no_call() {
     assert_eq!(world.fake.count(Endpoint::Any), 0);
 }
 
-/// One and the same answer, in status, headers and body, whichever body the layer makes.
+/// Status, headers and body are the same, with either kind of body.
 #[tokio::test(start_paused = true)]
 async fn wrong_password_unknown_user_locked_banned_and_sso_are_indistinguishable() {
     for enumeration_protection in [false, true] {
@@ -125,7 +125,7 @@ async fn wrong_password_unknown_user_locked_banned_and_sso_are_indistinguishable
             SSO,
         ];
         let (empty, json) = (world.layer(), world.layer().problem_json());
-        let of_ones_own = world.layer().with_rejection_response(|rejection: &Rejection| {
+        let custom = world.layer().with_rejection_response(|rejection: &Rejection| {
             Response::new(format!("{rejection} {:?} {:?}", rejection.kind(), rejection.detail()))
         });
         let expected = (wire(&ask(&empty, basic(alike[0])).await), wire(&ask(&json, basic(alike[0])).await));
@@ -137,14 +137,14 @@ async fn wrong_password_unknown_user_locked_banned_and_sso_are_indistinguishable
                 assert_eq!(wire(&ask(&json, basic(pair)).await), expected.1, "{}", pair.0);
                 assert_eq!(wire(&ask(&empty, basic(pair)).await), expected.0, "{}", pair.0);
             }
-            let response = ask(&of_ones_own, basic(pair)).await;
+            let response = ask(&custom, basic(pair)).await;
             assert_eq!(response.status(), 401);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a2_what_the_response_hides_the_typed_rejection_tells_to_layers_outside() {
+async fn a2_the_typed_rejection_tells_outer_layers_what_the_response_hides() {
     let world = World::new();
     let upstream = |response: &Response<String>| {
         let rejection = rejection(response).unwrap();
@@ -160,7 +160,7 @@ async fn a2_what_the_response_hides_the_typed_rejection_tells_to_layers_outside(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_is_not_right_never_learns_what_a_right_one_would_meet() {
+async fn a_wrong_password_never_reveals_the_state_of_the_account() {
     let world = World::new();
     let plain = wire(&problem(&world, (JANE.0, "wrong")).await);
     for pair in [MFA, NEW_DEVICE, EXPIRED] {
@@ -169,14 +169,14 @@ async fn a_password_that_is_not_right_never_learns_what_a_right_one_would_meet()
 }
 
 #[tokio::test(start_paused = true)]
-async fn device_trust_shown_in_its_legacy_form_is_the_same_answer() {
+async fn device_trust_in_its_legacy_form_gets_the_same_answer() {
     let world = World::with(|fake| fake.legacy_device_trust(true), |engine| engine);
     check(&problem(&world, NEW_DEVICE).await, 403, "account_action_required", false);
     check(&problem(&world, MFA).await, 403, "second_factor_required", false);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k11_an_instance_that_cannot_work_is_misconfigured_for_everybody_for_ten_seconds() {
+async fn k11_a_misconfigured_instance_is_remembered_for_all_users_for_ten_seconds() {
     let world = World::with(|fake| fake.native_api(false), |engine| engine);
     check(&problem(&world, JANE).await, 500, "misconfigured", false);
     let calls = world.fake.count(Endpoint::Any);
@@ -191,7 +191,7 @@ async fn k11_an_instance_that_cannot_work_is_misconfigured_for_everybody_for_ten
 }
 
 #[tokio::test(start_paused = true)]
-async fn k11_an_account_put_right_is_let_in_once_its_refusal_is_forgotten() {
+async fn k11_a_repaired_account_gets_in_once_its_denial_expires() {
     let world = patient(|fake| fake);
     for pair in [MFA, EXPIRED, BANNED, LOCKED] {
         assert_ne!(world.get(pair).await.status(), 200);
@@ -205,7 +205,7 @@ async fn k11_an_account_put_right_is_let_in_once_its_refusal_is_forgotten() {
         let response = world.get(pair).await;
         assert_eq!((response.status().as_u16(), code(&response)), (200, ""), "{}", pair.0);
     }
-    // P3: of a locked account Clerk isn't asked again before its lock can be over.
+    // No call is made for a locked account before its lock can be over (rule P3).
     assert_eq!(world.get(LOCKED).await.status(), 401);
     tokio::time::advance(Duration::from_secs(3600)).await;
     assert_eq!(world.get(LOCKED).await.status(), 200);

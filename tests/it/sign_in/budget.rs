@@ -1,4 +1,4 @@
-//! The sign-in budget: never more than Clerk allows in any window, and what those get who find no turn (rules P1, P2).
+//! The sign-in budget, and the answers to requests that get no permit in time (rules P1, P2).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A world with this many users of the name `user-N`, and an engine with Clerk's budget.
+/// A world with users named `user-0`, `user-1` and so on, and an engine with the default budget.
 fn crowd(users: usize, wait: Duration) -> World {
     let world = World::with(|fake| fake, |engine| engine.sign_in_wait(wait));
     for number in 0..users {
@@ -36,9 +36,9 @@ fn retry_after(response: &Response<String>) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_at_most_five_in_any_ten_seconds_however_they_come() {
+async fn p1_at_most_five_sign_ins_start_in_any_ten_seconds() {
     let world = crowd(14, secs(60));
-    // Clerk takes its time, so departures and answers lie apart.
+    // Clerk is slow, so that sign-ins start and finish at different times.
     world.fake.script_always(Endpoint::SignIns, Fault::Delay(Duration::from_millis(700)));
     let mut tasks = spawn(&world, 0..7);
     tokio::time::sleep(secs(3)).await;
@@ -55,9 +55,9 @@ async fn p1_at_most_five_in_any_ten_seconds_however_they_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_refill_is_not_let_through_together_with_a_burst() {
+async fn p1_a_burst_gets_no_refill_on_top() {
     let world = crowd(20, secs(60));
-    // Nobody asked for a while: a token bucket would be full, and refill while the burst goes.
+    // After an idle time a token bucket would be full, and would refill during the burst.
     tokio::time::sleep(secs(100)).await;
     let responses = spawn(&world, 0..20).join_all().await;
     assert!(responses.iter().all(|response| response.status() == 200));
@@ -65,7 +65,7 @@ async fn p1_a_refill_is_not_let_through_together_with_a_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_failed_sign_ins_are_counted_like_any_other() {
+async fn p1_failed_sign_ins_use_permits_like_any_other() {
     let world = crowd(20, secs(60));
     world.fake.script(Endpoint::SignIns, Fault::Status(500));
     world.fake.script(Endpoint::SignIns, Fault::Hang);
@@ -86,7 +86,7 @@ async fn p1_failed_sign_ins_are_counted_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_one_whose_turn_is_too_late_is_503_at_once_with_that_turn() {
+async fn p1_a_request_whose_permit_is_too_late_is_503_at_once() {
     let world = crowd(20, secs(5));
     assert!(spawn(&world, 0..5).join_all().await.iter().all(|response| response.status() == 200));
     tokio::time::sleep(secs(2)).await;
@@ -96,7 +96,7 @@ async fn p1_one_whose_turn_is_too_late_is_503_at_once_with_that_turn() {
     for response in responses {
         assert_eq!(code(&response), "upstream_rate_limited");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        // Eight seconds, and the jitter that keeps those who wait from coming back together.
+        // Eight seconds and the jitter that keeps clients from retrying at the same time.
         assert!((8..=9).contains(&retry_after(&response)), "{}", retry_after(&response));
         tokio::time::sleep(secs(retry_after(&response))).await;
     }
@@ -104,7 +104,7 @@ async fn p1_one_whose_turn_is_too_late_is_503_at_once_with_that_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_request_waits_for_its_turn_as_long_as_it_may() {
+async fn p1_a_request_waits_for_a_permit_up_to_sign_in_wait() {
     let world = crowd(20, secs(8));
     assert!(spawn(&world, 0..5).join_all().await.iter().all(|response| response.status() == 200));
     tokio::time::sleep(secs(3)).await;
@@ -117,23 +117,23 @@ async fn p1_a_request_waits_for_its_turn_as_long_as_it_may() {
 async fn p1_a_full_queue_is_503_at_once() {
     let world = crowd(1_100, secs(60));
     let hold = world.fake.hold(Endpoint::SignIns);
-    let under_way = spawn(&world, 0..5);
+    let in_flight = spawn(&world, 0..5);
     hold.arrived(5).await;
     let start = world.clock.now();
     let mut waiting = spawn(&world, 5..1_100);
     run_ready_tasks().await;
-    let mut refused = 0;
+    let mut rejected = 0;
     while let Some(response) = waiting.try_join_next() {
         let response = response.unwrap();
         assert_eq!(code(&response), "upstream_rate_limited");
         assert!(retry_after(&response) > 1);
-        refused += 1;
+        rejected += 1;
     }
     assert_eq!(world.clock.now(), start);
-    assert!(refused >= 1_095 - 1_024, "{refused} of 1,095 were turned away");
+    assert!(rejected >= 1_095 - 1_024, "{rejected} of 1,095 were rejected");
     waiting.shutdown().await;
     hold.release();
-    assert!(under_way.join_all().await.iter().all(|response| response.status() == 200));
+    assert!(in_flight.join_all().await.iter().all(|response| response.status() == 200));
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ async fn p1_hits_and_mints_never_wait_for_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_waiting_for_a_turn_is_outside_the_deadline_of_the_exchange() {
+async fn p1_waiting_for_a_permit_is_outside_the_deadline_of_the_exchange() {
     let world = crowd(20, secs(60));
     assert!(spawn(&world, 0..5).join_all().await.iter().all(|response| response.status() == 200));
     world.fake.script(Endpoint::SignIns, Fault::Delay(secs(4)));
@@ -160,7 +160,7 @@ async fn p1_waiting_for_a_turn_is_outside_the_deadline_of_the_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_a_429_of_clerks_pauses_sign_ins_for_everybody() {
+async fn p2_a_429_pauses_sign_ins_for_all_users() {
     for (retry_after_of_clerk, pause) in [
         (RetryAfter::Seconds(30), 30),
         (RetryAfter::Date(secs(30)), 30),
@@ -176,13 +176,13 @@ async fn p2_a_429_of_clerks_pauses_sign_ins_for_everybody() {
         assert_eq!(code(&response), "upstream_rate_limited", "{what}");
         assert_eq!(retry_after(&response), pause, "{what}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 2);
-        assert_eq!(world.get(CAROL).await.status(), 200, "hits go on");
+        assert_eq!(world.get(CAROL).await.status(), 200, "hits are still served");
         if pause > 10 {
             tokio::time::sleep(secs(pause) - secs(15)).await;
             let response = world.get(BOB).await;
             assert_eq!(code(&response), "upstream_rate_limited", "{what}");
             assert!((15..=17).contains(&retry_after(&response)), "{what}: {}", retry_after(&response));
-            assert_eq!(world.fake.count(Endpoint::SignIns), 2, "{what}: nobody asked");
+            assert_eq!(world.fake.count(Endpoint::SignIns), 2, "{what}: no sign-in starts during the pause");
             tokio::time::sleep(secs(15)).await;
         } else {
             tokio::time::sleep(secs(pause)).await;
@@ -192,7 +192,7 @@ async fn p2_a_429_of_clerks_pauses_sign_ins_for_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_a_short_pause_is_waited_through() {
+async fn p2_a_request_waits_out_a_short_pause() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::RateLimited { retry_after: RetryAfter::Seconds(2) });
     assert_eq!(code(&world.get(JANE).await), "upstream_rate_limited");
@@ -206,12 +206,12 @@ async fn s4_a_429_is_not_remembered_as_a_refusal() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::RateLimited { retry_after: RetryAfter::Seconds(1) });
     assert_eq!(code(&world.get(JANE).await), "upstream_rate_limited");
-    assert_eq!(world.get(JANE).await.status(), 200, "it waits for the second that the pause lasts");
+    assert_eq!(world.get(JANE).await.status(), 200, "the request waits out the pause of one second");
 }
 
-/// Waiting for ten seconds and then being turned away is the worst of both.
+/// A request must not wait for ten seconds only to be rejected.
 #[tokio::test(start_paused = true)]
-async fn p1_a_turn_that_comes_at_the_very_end_of_the_wait_is_taken() {
+async fn p1_a_permit_at_the_very_end_of_the_wait_is_taken() {
     let world = crowd(6, WINDOW);
     assert!(spawn(&world, 0..5).join_all().await.iter().all(|response| response.status() == 200));
     let start = world.clock.now();
@@ -222,22 +222,22 @@ async fn p1_a_turn_that_comes_at_the_very_end_of_the_wait_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p2_a_429_of_a_mint_pauses_minting_for_everybody_and_nothing_else() {
+async fn p2_a_429_for_a_mint_pauses_mints_for_all_users_and_nothing_else() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.script(Endpoint::Tokens, Fault::RateLimited { retry_after: RetryAfter::Seconds(30) });
     assert_eq!(code(&world.get_for(JANE, "acme").await), "upstream_rate_limited");
     let response = world.get_for(JANE, "globex").await;
     assert_eq!((code(&response), retry_after(&response)), ("upstream_rate_limited", 30));
-    assert_eq!(world.fake.count(Endpoint::Tokens), 1, "nobody asked during the pause");
-    assert_eq!(world.get(BOB).await.status(), 200, "a sign-in is another matter");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 1, "no mint starts during the pause");
+    assert_eq!(world.get(BOB).await.status(), 200, "sign-ins are not paused");
     tokio::time::advance(secs(30)).await;
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
 }
 
-/// The turn of the sixth is ten seconds and the length of an answer away.
+/// The sixth user's permit is free ten seconds and the duration of an answer later.
 #[tokio::test(start_paused = true)]
-async fn p1_an_idle_server_lets_eight_users_in_as_fast_as_one_can_type() {
+async fn p1_an_idle_server_signs_in_eight_users_in_a_row() {
     let world = World::new();
     for number in 0..8 {
         world.fake.add_user(FakeUser::new(format!("user-{number}")).password("one for all of them"));
@@ -251,7 +251,7 @@ async fn p1_an_idle_server_lets_eight_users_in_as_fast_as_one_can_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_an_idle_server_lets_a_burst_of_twice_the_budget_in() {
+async fn p1_an_idle_server_accepts_a_burst_of_twice_the_budget() {
     let world = World::new();
     for number in 0..11 {
         world.fake.add_user(FakeUser::new(format!("user-{number}")).password("one for all of them"));
@@ -263,6 +263,10 @@ async fn p1_an_idle_server_lets_a_burst_of_twice_the_budget_in() {
     while let Some(response) = tasks.join_next().await {
         statuses.push(response.unwrap().status().as_u16());
     }
-    assert_eq!(statuses, [503, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200], "the 11th at once");
+    assert_eq!(
+        statuses,
+        [503, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200],
+        "the 11th is rejected at once"
+    );
     assert!(world.clock.now() - start < secs(11));
 }

@@ -1,4 +1,4 @@
-//! A proxy on the way whose clock is wrong (rules S9, K2).
+//! A proxy in front of Clerk whose clock is wrong (rules S9, K2).
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -16,10 +16,10 @@ const NEWDEVICE: Pair = ("newdevice@example.com", "trust me on a device");
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What becomes of the answer to a POST.
+/// How the proxy changes the answer to a POST.
 #[derive(Clone, Copy)]
 enum Change {
-    /// The proxy's own error page, by its own clock.
+    /// The proxy's own error page in its place, dated by the proxy's clock.
     ErrorPage(SystemTime),
     /// The answer, with another date.
     Date(SystemTime),
@@ -30,9 +30,9 @@ enum Change {
 #[derive(Clone)]
 struct Proxy {
     fake: FakeClerk,
-    /// For one answer.
+    /// The change of the next answer only.
     next: Arc<Mutex<Option<Change>>>,
-    /// For all others.
+    /// The change of all other answers.
     always: Arc<Mutex<Option<Change>>>,
 }
 
@@ -71,7 +71,7 @@ fn world(engine: impl FnOnce(ClerkBuilder, &FakeClerk) -> ClerkBuilder) -> (Worl
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_one_wrong_date_costs_no_enrolment() {
+async fn k2_one_wrong_date_costs_no_enrollment() {
     for is_error_page in [false, true] {
         let (world, proxy) = world(|engine, _| engine);
         let credentials = Credentials::new(NEWDEVICE.0, NEWDEVICE.1).unwrap();
@@ -84,24 +84,24 @@ async fn k2_one_wrong_date_costs_no_enrolment() {
         let ahead = world.clock.wall() + 31 * DAY;
         *proxy.next.lock().unwrap() =
             Some(if is_error_page { Change::ErrorPage(ahead) } else { Change::Date(ahead) });
-        // A token that is dated a month before the answer that brings it is refused; that is all.
+        // A token dated a month before its answer is rejected, which is the only effect.
         assert_ne!(world.get(BOB).await.status(), 401);
         assert_eq!(world.get(NEWDEVICE).await.status(), 200, "error page: {is_error_page}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_the_date_of_an_error_page_is_not_what_tokens_are_checked_by() {
+async fn s9_tokens_are_not_checked_against_the_date_of_an_error_page() {
     let (world, proxy) = world(|engine, _| engine);
     *proxy.always.lock().unwrap() = Some(Change::NoDate);
-    assert_eq!(world.get(BOB).await.status(), 200, "by the wall clock");
+    assert_eq!(world.get(BOB).await.status(), 200, "the wall clock is used without a date");
     *proxy.next.lock().unwrap() = Some(Change::ErrorPage(world.clock.wall() + DAY / 12));
     assert_eq!(code(&world.get_as("nobody@example.com", "a guess").await), "upstream_unavailable");
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_one_wrong_date_throws_no_kept_session_away() {
+async fn k2_one_wrong_date_drops_no_stored_session() {
     let (world, proxy) = world(|engine, fake| {
         let engine = engine.secret_key(fake.secret_key()).backend_url(fake.backend_url());
         engine.session_ttl(Duration::from_secs(600)).proof_renewal(false)
@@ -114,8 +114,8 @@ async fn k2_one_wrong_date_throws_no_kept_session_away() {
     assert_eq!((world.fake.live_sessions(), world.fake.count(Endpoint::SignIns)), (1, 1));
 }
 
-/// A token of now is judged by the `Date` of its answer, give or take five seconds, and by the wall clock, give or take a
-/// minute, where there is no such field.
+/// The times of a token are checked against the `Date` of its answer within five seconds or, without that field,
+/// against the wall clock within a minute.
 #[tokio::test(start_paused = true)]
 async fn s9_a_token_may_be_five_seconds_off_by_clerks_date_and_sixty_by_the_wall_clock() {
     for (behind, status) in [(5, 200), (6, 503)] {

@@ -1,4 +1,4 @@
-//! What is refused without asking, for how long, and whom it must not hurt (rules C1-C5, K5, K6, K11).
+//! Malformed credentials and remembered denials, and whom they must not affect (rules C1-C5, K5, K6, K11).
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn malformed() -> Vec<String> {
         "Basic ".to_owned(),
         "Basic =".to_owned(),
         "Basic !!!!".to_owned(),
-        // Not a multiple of four with it, too many, in the middle.
+        // Padding to a length that is no multiple of four, too much padding, padding in the middle.
         format!("{right}="),
         format!("{right}=="),
         format!("{right}==="),
@@ -47,7 +47,7 @@ fn malformed() -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c1_what_is_malformed_costs_no_call_on_a_miss_nor_on_a_hit() {
+async fn c1_malformed_credentials_cost_no_call_on_a_miss_or_a_hit() {
     let world = World::new();
     for is_hit in [false, true] {
         if is_hit {
@@ -70,14 +70,14 @@ async fn c1_what_is_malformed_costs_no_call_on_a_miss_nor_on_a_hit() {
         assert_eq!(
             code(&ask(&world.layer(), twice).await),
             "credentials_malformed",
-            "two fields are one too many"
+            "two fields are malformed"
         );
         assert_eq!(world.fake.count(Endpoint::Any), calls);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn c1_all_spellings_of_one_credential_are_one_key() {
+async fn c1_all_spellings_of_one_credential_share_one_key() {
     let world = World::new();
     let token = BASE64_STANDARD.encode(format!("{}:{}", JANE.0, JANE.1));
     let bare = token.trim_end_matches('=');
@@ -93,7 +93,7 @@ async fn c1_all_spellings_of_one_credential_are_one_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c3_a_password_may_hold_colons_and_any_text() {
+async fn c3_a_password_may_contain_colons_and_any_text() {
     let world = World::with(|fake| fake, |engine| engine.sign_in_wait(secs(60)));
     for (name, password) in [
         ("colons", "a:b::c"),
@@ -111,16 +111,20 @@ async fn c3_a_password_may_hold_colons_and_any_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c4_form_decoding_is_for_the_layer_that_opts_in_and_shares_no_key_with_others() {
+async fn c4_form_decoding_is_opt_in_per_layer_and_shares_no_key_with_others() {
     let world = World::new();
     world.fake.add_user(FakeUser::new("user+tag@example.com").password("50%25 off+tax"));
     let pair = ("user+tag@example.com", "50%25 off+tax");
-    assert_eq!(world.get(pair).await.status(), 200, "as it stands");
+    assert_eq!(world.get(pair).await.status(), 200, "without decoding");
     let form = world.layer().form_encoded_credentials();
-    assert_eq!(code(&ask(&form, basic(pair)).await), "credentials_rejected", "decoded, it is somebody else");
+    assert_eq!(
+        code(&ask(&form, basic(pair)).await),
+        "credentials_rejected",
+        "decoding makes another credential of it"
+    );
     let encoded = ("user%2Btag%40example.com", "50%2525+off%2Btax");
     assert_eq!(ask(&form, basic(encoded)).await.status(), 200);
-    // Malformed once it is decoded: a colon in the name, a control character, no text, no escape.
+    // Malformed after decoding: a colon in the identifier, control characters, invalid UTF-8, an invalid escape.
     for (identifier, password) in [("a%3Ab", "c"), ("a", "%00"), ("a", "%ff"), ("a", "%zz"), ("a", "%0a")] {
         let response = ask(&form, basic((identifier, password))).await;
         assert_eq!(code(&response), "credentials_malformed", "{identifier}:{password}");
@@ -129,7 +133,7 @@ async fn c4_form_decoding_is_for_the_layer_that_opts_in_and_shares_no_key_with_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn c5_another_scheme_is_no_basic_whatever_its_size() {
+async fn c5_another_scheme_is_missing_credentials_at_any_size() {
     let world = World::new();
     let long = format!("Negotiate {}", "x".repeat(20_000));
     for field in ["Bearer a.b.c", "Digest username=\"a\", realm=\"b\"", "BasicX YTpi", &long] {
@@ -142,7 +146,7 @@ async fn c5_another_scheme_is_no_basic_whatever_its_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k5_a_wrong_password_never_hurts_a_user_whose_right_one_is_cached() {
+async fn k5_a_wrong_password_never_affects_a_cached_user() {
     let world = World::new();
     let first = world.get(JANE).await;
     let start = world.clock.now();
@@ -155,64 +159,64 @@ async fn k5_a_wrong_password_never_hurts_a_user_whose_right_one_is_cached() {
         assert_eq!(session(&response).token(), session(&first).token());
         drop(guess);
     }
-    assert_eq!(world.clock.now(), start, "and never keeps them waiting");
-    // Not even when the token must be renewed, and Clerk has locked the account by then.
+    assert_eq!(world.clock.now(), start, "no hit has waited for a guess");
+    // This holds even if the token must be renewed when Clerk has locked the account.
     world.fake.lock("jane");
     tokio::time::advance(secs(60)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k6_after_a_change_the_new_password_works_at_once_and_the_old_one_to_the_proofs_end() {
+async fn k6_after_a_change_the_new_password_works_at_once_and_the_old_one_until_its_proof_ends() {
     let world = World::with(|fake| fake, |engine| engine.session_ttl(secs(300)));
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.get((JANE.0, "not yet set")).await.status(), 401);
     world.fake.set_password("jane", "the new one");
     assert_eq!(world.get((JANE.0, "the new one")).await.status(), 200);
-    assert_eq!(world.get(JANE).await.status(), 200, "proven not long ago");
+    assert_eq!(world.get(JANE).await.status(), 200, "its proof is still valid");
     tokio::time::advance(secs(300)).await;
     assert_eq!(world.get(JANE).await.status(), 401);
     assert_eq!(world.get((JANE.0, "the new one")).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k11_a_credential_refused_again_and_again_is_asked_about_ever_more_seldom() {
+async fn k11_each_further_refusal_of_a_credential_is_remembered_for_longer() {
     let world = World::new();
     let mut asked = 0;
-    for rest in [10, 60, 600, 3_600, 3_600] {
+    for life in [10, 60, 600, 3_600, 3_600] {
         let response = world.get((JANE.0, "wrong")).await;
         asked += 1;
-        assert_eq!(world.fake.count(Endpoint::SignIns), asked, "before the rest of {rest} s");
-        // P3: it may be 429 once the allowance of attempts is spent.
+        assert_eq!(world.fake.count(Endpoint::SignIns), asked, "before the denial of {life} s");
+        // The answer may be 429 once the free attempts are used up (rule P3).
         assert!([401, 429].contains(&response.status().as_u16()));
         assert!(asked > 3 || code(&response) == "credentials_rejected");
-        for share in [1, rest - 2] {
+        for share in [1, life - 2] {
             tokio::time::advance(secs(share)).await;
             assert_ne!(world.get((JANE.0, "wrong")).await.status(), 200);
-            assert_eq!(world.fake.count(Endpoint::SignIns), asked, "within the rest of {rest} s");
+            assert_eq!(world.fake.count(Endpoint::SignIns), asked, "within the denial of {life} s");
         }
         tokio::time::advance(secs(1)).await;
     }
-    // Another password is another credential, and the right one is the right one.
+    // Denials are per credential, so the right password still gets in.
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k11_negative_ttl_is_the_first_rest() {
+async fn k11_negative_ttl_is_the_life_of_the_first_denial() {
     let world = World::with(|fake| fake, |engine| engine.negative_ttl(secs(120)));
     let wrong = (JANE.0, "wrong");
     assert_eq!(world.get(wrong).await.status(), 401);
     tokio::time::advance(secs(119)).await;
     assert_eq!(world.get(wrong).await.status(), 401);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
-    // The password has been set meanwhile: found out after the rest, not before.
+    // The engine notices the new password only after the denial expires.
     world.fake.set_password("jane", "wrong");
     tokio::time::advance(secs(1)).await;
     assert_eq!(world.get(wrong).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_an_answer_nobody_knows_is_503_remembered_for_negative_ttl_for_this_credential_alone() {
+async fn s3_an_unknown_answer_is_503_and_remembered_for_negative_ttl_per_credential() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::StatusWithCode(422, "a_code_of_tomorrow".to_owned()));
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! Whatever goes wrong at Clerk: a 5xx within the deadline, never a 401, and the next request works (rules S4, S5, S6,
-//! S9).
+//! A fault of Clerk is answered with a 503 within the deadline and never with a 401, and the next request works (rules
+//! S4, S5, S6, S9).
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tower_clerk::testing::{Endpoint, Fault, RetryAfter, TokenFlaw};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Faults that keep an answer from being of any use, at whatever endpoint.
+/// Faults that make an answer useless at any endpoint.
 fn faults() -> Vec<Fault> {
     let statuses = [408, 418, 425, 500, 502, 503, 504, 521];
     let mut faults: Vec<Fault> = statuses.into_iter().map(Fault::Status).collect();
     faults.extend([200, 401, 403, 404, 502].map(Fault::Html));
-    // What only Clerk can say with a 4xx is nothing to go by when a 5xx says it.
+    // Error codes of Clerk mean something in a 4xx only, so in a 5xx they are ignored.
     faults.extend(
         ["form_password_incorrect", "user_locked", "signed_out", "organization_not_found_or_unauthorized"]
             .map(|code| Fault::StatusWithCode(500, code.to_owned())),
@@ -41,7 +41,7 @@ fn faults() -> Vec<Fault> {
     faults
 }
 
-/// Holds an answer against what every fault must be answered with.
+/// Checks that a response is the answer to a fault.
 #[track_caller]
 pub(super) fn check_fault(response: &Response<String>, what: &str) {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{what}: {:?}", rejection(response));
@@ -52,14 +52,14 @@ pub(super) fn check_fault(response: &Response<String>, what: &str) {
     assert!(!response.headers().contains_key("www-authenticate"), "{what}");
 }
 
-/// Waits as long as an answer asks to, and a little more.
+/// Waits for the time in `Retry-After`.
 async fn wait_as_told(response: &Response<String>) {
     let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     tokio::time::sleep(Duration::from_secs(wait)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_every_fault_of_a_sign_in_is_a_503_in_time_and_over_with_the_next_request() {
+async fn s4_every_fault_of_a_sign_in_is_503_in_time_and_the_next_request_works() {
     for fault in faults() {
         let world = World::new();
         let what = format!("{fault:?}");
@@ -69,7 +69,7 @@ async fn s4_every_fault_of_a_sign_in_is_a_503_in_time_and_over_with_the_next_req
         check_fault(&response, &what);
         assert!(world.clock.now() - start <= DEADLINE, "{what}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 1, "S5: a sign-in is never repeated: {what}");
-        // What nobody knows is remembered for `negative_ttl` (S3), everything else not at all.
+        // Unknown answers are remembered for `negative_ttl` (rule S3), and other errors are not remembered.
         let is_unknown = what.contains("a_code_of_tomorrow") || what.contains("418");
         if is_unknown {
             tokio::time::sleep(Duration::from_secs(10)).await;
@@ -81,12 +81,12 @@ async fn s4_every_fault_of_a_sign_in_is_a_503_in_time_and_over_with_the_next_req
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_a_fault_is_counted_as_no_failed_attempt() {
+async fn s4_a_fault_is_not_counted_as_a_failure() {
     let world = World::unlimited();
     for fault in faults() {
         let what = format!("{fault:?}");
         world.fake.script_always(Endpoint::SignIns, fault);
-        // Clerk itself has no failure to count, or it would lock the account.
+        // The password is right, so Clerk counts no failure either and does not lock the account.
         for _ in 0..4 {
             check_fault(&world.get(JANE).await, &what);
             tokio::time::sleep(Duration::from_secs(61)).await;
@@ -98,7 +98,7 @@ async fn s4_a_fault_is_counted_as_no_failed_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_every_fault_of_a_mint_is_a_503_in_time_and_leaves_the_session_alone() {
+async fn s4_every_fault_of_a_mint_is_503_in_time_and_leaves_the_session_alone() {
     for (endpoint, organization) in
         [(Endpoint::Tokens, "acme"), (Endpoint::Touch, "late"), (Endpoint::TemplateTokens, "")]
     {
@@ -127,7 +127,7 @@ async fn s4_every_fault_of_a_mint_is_a_503_in_time_and_leaves_the_session_alone(
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_every_fault_of_a_renewal_is_a_503_at_the_tokens_end_and_never_a_new_sign_in() {
+async fn k4_every_fault_of_a_renewal_is_503_at_the_tokens_end_and_never_a_new_sign_in() {
     for fault in faults() {
         let what = format!("{fault:?}");
         let world = World::new();
@@ -143,11 +143,11 @@ async fn k4_every_fault_of_a_renewal_is_a_503_at_the_tokens_end_and_never_a_new_
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_every_fault_of_the_key_set_is_a_503_in_time_and_over_with_the_next_request() {
+async fn s9_every_fault_of_the_key_set_is_503_in_time_and_the_next_request_works() {
     for fault in faults() {
         let world = World::new();
         let what = format!("{fault:?}");
-        // Both the sign-in's token and the one minted in its place ask for the keys.
+        // The keys are needed for the sign-in's token, and again for the token that is minted to replace it.
         world.fake.script_times(Endpoint::Jwks, 2, fault);
         let start = world.clock.now();
         let response = world.get(JANE).await;
@@ -160,7 +160,7 @@ async fn s9_every_fault_of_the_key_set_is_a_503_in_time_and_over_with_the_next_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_token_with_a_flaw_is_never_handed_on() {
+async fn s9_a_flawed_token_is_never_passed_on() {
     use TokenFlaw::{
         AbsurdExp, AlgHs256, AlgNone, BadSignature, Expired, NoExp, NotYetValid, Pending, UnknownKid,
         WrongIssuer, WrongSession, WrongSub,
@@ -180,7 +180,7 @@ async fn s9_a_token_with_a_flaw_is_never_handed_on() {
         WrongSub,
     ] {
         let world = World::new();
-        // The token that comes with the sign-in is replaced by one that is minted; that one has the flaw, too.
+        // The sign-in's flawed token is replaced by a minted one, which has the flaw too.
         world.fake.script(Endpoint::SignIns, Fault::TokenWith(flaw));
         world.fake.script(Endpoint::Tokens, Fault::TokenWith(flaw));
         let response = world.get(JANE).await;
@@ -188,7 +188,7 @@ async fn s9_a_token_with_a_flaw_is_never_handed_on() {
         assert_eq!(world.get(JANE).await.status(), 200, "{flaw:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 1, "{flaw:?}");
 
-        // A flawed token of the sign-in alone costs nothing but a mint.
+        // A flaw in the sign-in's token alone costs one mint.
         world.fake.script(Endpoint::SignIns, Fault::TokenWith(flaw));
         assert_eq!(world.get(BOB).await.status(), 200, "{flaw:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 2, "{flaw:?}");
@@ -196,7 +196,7 @@ async fn s9_a_token_with_a_flaw_is_never_handed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s2_the_session_is_the_one_named_wherever_it_stands() {
+async fn s2_the_created_session_is_found_at_any_position() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::OtherSessionFirst);
     let response = world.get(JANE).await;
@@ -214,7 +214,7 @@ async fn s2_the_session_is_the_one_named_wherever_it_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s6_one_deadline_for_the_whole_exchange_however_many_calls_it_takes() {
+async fn s6_one_deadline_covers_all_calls_of_an_exchange() {
     let world = World::new();
     let slow = Duration::from_millis(3_000);
     for endpoint in [Endpoint::SignIns, Endpoint::Tokens, Endpoint::Jwks] {

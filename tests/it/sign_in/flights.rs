@@ -1,4 +1,4 @@
-//! One sign-in for all who wait for it, whoever goes away meanwhile (rule K8).
+//! Requests with one credential share one sign-in, even if some of them are cancelled (rules K8, P1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ async fn k8_a_thousand_identical_cold_requests_make_one_sign_in() {
     let tasks = spawn(&world, 1_000, &authorization(JANE));
     hold.arrived(1).await;
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 1, "one is under way, and nobody else has left");
+    assert_eq!(hold.waiting(), 1, "one sign-in is in flight, and no other has started");
     hold.release();
     for response in tasks.join_all().await {
         assert_eq!(response.status(), 200);
@@ -39,7 +39,7 @@ async fn k8_a_thousand_identical_cold_requests_make_one_sign_in() {
     }
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
     assert_eq!(world.fake.live_sessions(), 1);
-    // The sign-in brought a token along that all of them could use.
+    // The sign-in's own token serves all of them.
     assert_eq!(world.fake.count(Endpoint::Tokens), 0);
 }
 
@@ -59,7 +59,7 @@ async fn k8_a_thousand_identical_cold_requests_make_one_sign_in_in_real_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_the_first_caller_going_away_after_ten_milliseconds_harms_no_other() {
+async fn k8_cancelling_the_first_caller_affects_no_other() {
     let world = World::new();
     let hold = world.fake.hold(Endpoint::SignIns);
     let mut first = spawn(&world, 1, &authorization(JANE));
@@ -69,14 +69,14 @@ async fn k8_the_first_caller_going_away_after_ten_milliseconds_harms_no_other() 
     run_ready_tasks().await;
     first.shutdown().await;
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 1, "the sign-in that has departed goes on");
+    assert_eq!(hold.waiting(), 1, "the started sign-in continues");
     hold.release();
     assert!(others.join_all().await.iter().all(|response| response.status() == 200));
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_sign_in_that_has_departed_runs_to_its_end_for_the_next_caller() {
+async fn k8_a_started_sign_in_finishes_for_the_next_caller() {
     let world = World::new();
     let hold = world.fake.hold(Endpoint::SignIns);
     let mut only = spawn(&world, 1, &authorization(JANE));
@@ -90,7 +90,7 @@ async fn k8_a_sign_in_that_has_departed_runs_to_its_end_for_the_next_caller() {
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
-/// moka's own loading panics after 200 cancelled leaders in a row, and signs in anew for each.
+/// moka's own request coalescing panics after 200 cancelled leaders in a row, and would start a sign-in for each.
 #[tokio::test(start_paused = true)]
 async fn k8_three_hundred_callers_cancelled_one_after_another_leave_one_sign_in_and_no_flight() {
     let world = World::new();
@@ -107,7 +107,7 @@ async fn k8_three_hundred_callers_cancelled_one_after_another_leave_one_sign_in_
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 
-    // Had a flight been left behind, this one would join it and never be answered.
+    // If a flight had been left behind, this request would join it and never be answered.
     world.fake.revoke_session(world.fake.sessions()[0].id());
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
@@ -120,7 +120,7 @@ async fn k8_callers_that_come_and_go_in_any_order_share_one_sign_in() {
     let hold = world.fake.hold(Endpoint::SignIns);
     let mut callers: Vec<_> = (0..100).map(|_| spawn(&world, 1, &authorization(JANE))).collect();
     hold.arrived(1).await;
-    // Every second one goes away; as many come anew.
+    // Every second caller is cancelled and replaced by a new one.
     for at in (0..100).step_by(2) {
         callers[at].shutdown().await;
         callers[at] = spawn(&world, 1, &authorization(JANE));
@@ -134,27 +134,27 @@ async fn k8_callers_that_come_and_go_in_any_order_share_one_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_a_flight_nobody_waits_for_leaves_the_queue() {
+async fn p1_a_flight_without_waiters_leaves_the_queue() {
     let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(10)));
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(Duration::from_secs(1)).await;
-    // Bob waits for his turn, and goes away before it comes.
+    // Bob's request waits for a permit, and is cancelled before it gets one.
     let mut bob = spawn(&world, 1, &authorization(BOB));
     run_ready_tasks().await;
     bob.shutdown().await;
     run_ready_tasks().await;
-    // Carol would be behind him; the turn is hers now, and he is never asked about.
+    // Carol's request would have been next in the queue. It gets the permit, and Bob's sign-in never starts.
     assert_eq!(world.get(CAROL).await.status(), 200);
     let asked: Vec<_> = world.fake.requests_to(Endpoint::SignIns);
     let asked: Vec<_> = asked.iter().filter_map(|request| request.form("identifier")).collect();
     assert_eq!(asked, [JANE.0, CAROL.0]);
-    // And the flight he left can be started again.
+    // The next request of Bob's starts a new flight.
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(world.get(BOB).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p1_who_joins_a_waiting_flight_keeps_it_in_the_queue_when_its_leader_goes() {
+async fn p1_a_queued_flight_stays_for_its_joiner_when_its_leader_leaves() {
     let world = World::with(|fake| fake, |engine| engine.sign_in_rate(1, Duration::from_secs(10)));
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -168,12 +168,12 @@ async fn p1_who_joins_a_waiting_flight_keeps_it_in_the_queue_when_its_leader_goe
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_at_most_one_sign_in_per_identifier_is_under_way() {
+async fn k8_at_most_one_sign_in_per_identifier_is_in_flight() {
     let world = World::unlimited();
     let hold = world.fake.hold(Endpoint::SignIns);
     let mut tasks = spawn(&world, 1, &authorization(JANE));
     hold.arrived(1).await;
-    // Guesses at the same account, in whatever case, and one at another account.
+    // Guesses at the same account in different spellings, and a sign-in to another account.
     for (identifier, password) in
         [("jane@example.com", "guess 1"), ("JANE@example.com", "guess 2"), (" jane@example.com", "guess 3")]
     {
@@ -183,16 +183,16 @@ async fn k8_at_most_one_sign_in_per_identifier_is_under_way() {
     let bob = spawn(&world, 1, &authorization(BOB));
     hold.arrived(2).await;
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 2, "jane's and bob's, and none of the guesses");
+    assert_eq!(hold.waiting(), 2, "Jane's and Bob's, and none of the guesses");
     for _ in 0..5 {
         hold.release_one();
         run_ready_tasks().await;
         let requests = world.fake.requests_to(Endpoint::SignIns);
-        let under_way = requests.iter().filter(|request| {
+        let in_flight = requests.iter().filter(|request| {
             request.status().is_none()
                 && request.form("identifier").is_some_and(|it| it.to_lowercase().contains("jane"))
         });
-        assert!(under_way.count() <= 1);
+        assert!(in_flight.count() <= 1);
     }
     assert!(bob.join_all().await.iter().all(|response| response.status() == 200));
     let statuses: Vec<_> = tasks.join_all().await.iter().map(|response| response.status().as_u16()).collect();
@@ -213,7 +213,7 @@ async fn k8_one_token_flight_serves_all_requests_for_one_organization() {
     }
     hold.arrived(2).await;
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 2, "one for each organization");
+    assert_eq!(hold.waiting(), 2, "one mint for each organization");
     hold.release();
     for (organization, response) in tasks.join_all().await {
         assert_eq!(crate::common::organization_of(&response), Some(organization));
@@ -223,7 +223,7 @@ async fn k8_one_token_flight_serves_all_requests_for_one_organization() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_fault_is_told_to_all_joiners_and_the_next_request_asks_anew() {
+async fn k8_a_fault_answers_all_joiners_and_the_next_request_tries_again() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::Status(500));
     let hold = world.fake.hold(Endpoint::SignIns);
@@ -236,7 +236,7 @@ async fn k8_a_fault_is_told_to_all_joiners_and_the_next_request_asks_anew() {
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
-/// Panics on the requests whose number, from 0, is in the list.
+/// Panics on the first request to `endpoint`.
 struct Panics {
     fake: FakeClerk,
     endpoint: &'static str,
@@ -256,7 +256,7 @@ impl Transport for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_panic_in_a_flight_is_503_for_all_joiners_and_leaves_nothing_behind() {
+async fn k8_a_panic_in_a_flight_is_503_for_all_joiners_and_leaves_no_flight() {
     for endpoint in ["/sign_ins", "/tokens", "/jwks.json"] {
         let world = World::new();
         let transport = Panics { fake: world.fake.clone(), endpoint, sent: Arc::default() };
@@ -286,7 +286,7 @@ async fn k8_a_panic_in_a_flight_is_503_for_all_joiners_and_leaves_nothing_behind
 }
 
 #[tokio::test(start_paused = true)]
-async fn k8_a_hanging_sign_in_of_one_user_holds_up_no_other() {
+async fn k8_a_hanging_sign_in_delays_no_other_user() {
     let world = World::new();
     assert_eq!(world.get(CAROL).await.status(), 200);
     world.fake.script(Endpoint::SignIns, Fault::Hang);
@@ -295,7 +295,7 @@ async fn k8_a_hanging_sign_in_of_one_user_holds_up_no_other() {
     run_ready_tasks().await;
     assert_eq!(world.get(BOB).await.status(), 200);
     assert_eq!(world.get(CAROL).await.status(), 200);
-    assert_eq!(world.clock.now(), start, "neither has waited");
+    assert_eq!(world.clock.now(), start, "no other request has waited");
     assert!(jane.join_all().await.iter().all(|response| code(response) == "upstream_unavailable"));
     assert_eq!(world.clock.now() - start, Duration::from_secs(5));
 }

@@ -1,4 +1,4 @@
-//! Guessing at an account neither locks it at Clerk nor keeps its user out (rules P3, K5, K13).
+//! Guesses at an account neither lock it at Clerk nor keep its user from signing in (rules P3, K5, K13).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tower_clerk::testing::{Endpoint, FakeUser, Fault};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// The failures at Clerk between two successes, at most; and how many times it said that the account is locked.
+/// Returns the most failures at Clerk between two successes, and how often Clerk answered that the account is locked.
 fn failures(world: &World) -> (usize, usize) {
     let (mut most, mut since, mut locked) = (0, 0, 0);
     for request in world.fake.requests_to(Endpoint::SignIns) {
@@ -25,7 +25,7 @@ fn failures(world: &World) -> (usize, usize) {
     (most, locked)
 }
 
-/// Guesses at an identifier, one after another, for so long.
+/// Sends guesses at an identifier until `until`, with a pause of `pace` after each.
 fn guess(
     world: &World,
     identifier: &'static str,
@@ -45,9 +45,10 @@ fn guess(
     })
 }
 
-/// The user comes each few minutes; whenever the proof or the session has ended, the password goes to Clerk again.
+/// The user sends a request every few minutes. Once the proof or the session has ended, the password goes to Clerk
+/// again.
 #[tokio::test(start_paused = true)]
-async fn p3_two_guessers_at_two_identifiers_for_a_day_neither_lock_the_user_nor_keep_it_out() {
+async fn p3_a_day_of_guesses_at_two_identifiers_neither_locks_nor_rejects_the_user() {
     let world = World::with(|fake| fake, |engine| engine.session_ttl(HOUR));
     assert_eq!(world.get(JANE).await.status(), 200);
     let end = Instant::now() + 24 * HOUR;
@@ -59,7 +60,7 @@ async fn p3_two_guessers_at_two_identifiers_for_a_day_neither_lock_the_user_nor_
         let response = world.get(JANE).await;
         assert_eq!(response.status(), 200, "after {} min: {}", at * 7, code(&response));
         at += 1;
-        // Now and then Clerk ends the session, and the user comes back after it.
+        // From time to time Clerk ends the session, and the user signs in again.
         if at % 20 == 0 {
             world.fake.sessions().iter().for_each(|session| _ = world.fake.revoke_session(session.id()));
         }
@@ -72,9 +73,9 @@ async fn p3_two_guessers_at_two_identifiers_for_a_day_neither_lock_the_user_nor_
     println!("{guesses} guesses in a day: {most} failures at Clerk between two successes at most");
 }
 
-/// The user stays away for a day and comes back: the password was proven once, so it passes.
+/// The user is idle for a day. Its credential has been trusted since the first sign-in.
 #[tokio::test(start_paused = true)]
-async fn k13_a_user_who_was_proven_is_let_in_after_a_day_of_guesses() {
+async fn k13_a_trusted_credential_gets_in_after_a_day_of_guesses() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     let end = Instant::now() + 24 * HOUR;
@@ -87,9 +88,9 @@ async fn k13_a_user_who_was_proven_is_let_in_after_a_day_of_guesses() {
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
-/// All pauses run out at one instant, and guesses by all identifiers wait for it.
+/// All back-offs end at the same instant, and guesses at all identifiers wait for it.
 #[tokio::test(start_paused = true)]
-async fn p3_guesses_by_all_identifiers_at_the_very_end_of_a_pause_are_still_one_at_a_time() {
+async fn p3_guesses_at_all_identifiers_as_a_back_off_ends_run_one_at_a_time() {
     let world = World::unlimited();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.script_always(Endpoint::SignIns, Fault::Delay(Duration::from_secs(1)));
@@ -108,12 +109,12 @@ async fn p3_guesses_by_all_identifiers_at_the_very_end_of_a_pause_are_still_one_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p3_a_thousand_guesses_at_once_make_no_more_calls_than_one_after_another() {
+async fn p3_a_thousand_guesses_at_once_make_no_more_calls_than_in_sequence() {
     let mut calls = Vec::new();
     for at_once in [false, true] {
-        for proven in [false, true] {
+        for trusted in [false, true] {
             let world = World::new();
-            if proven {
+            if trusted {
                 assert_eq!(world.get(JANE).await.status(), 200);
                 world.fake.clear_log();
             }
@@ -133,7 +134,7 @@ async fn p3_a_thousand_guesses_at_once_make_no_more_calls_than_one_after_another
             tasks.join_all().await;
             run_ready_tasks().await;
             calls.push(world.fake.count(Endpoint::SignIns));
-            assert!(!proven || world.get(JANE).await.status() == 200);
+            assert!(!trusted || world.get(JANE).await.status() == 200);
         }
     }
     let (one_by_one, at_once) = calls.split_at(2);
@@ -141,20 +142,20 @@ async fn p3_a_thousand_guesses_at_once_make_no_more_calls_than_one_after_another
     assert!(one_by_one.iter().all(|calls| *calls <= 4), "{calls:?}");
 }
 
-/// An attack and an outage together: the mark of the right password isn't used up by what never reached Clerk.
+/// Calls that never reach Clerk during an outage do not use up the trust of the right password.
 #[tokio::test(start_paused = true)]
-async fn k13_an_outage_under_attack_makes_no_right_password_wrong() {
+async fn k13_an_outage_under_attack_never_rejects_the_right_password() {
     let ttl = 15 * MINUTE;
     let world = World::with(|fake| fake, |engine| engine.session_ttl(ttl));
     assert_eq!(world.get(JANE).await.status(), 200);
     for at in 0..8 {
         ask(&world.layer(), basic((JANE.0, &format!("guess {at}")))).await;
     }
-    // The proof is due while Clerk is away, and ends.
+    // The proof is due for renewal, and ends, while Clerk is down.
     tokio::time::sleep(ttl.mul_f64(0.8)).await;
     world.fake.script_always(Endpoint::SignIns, Fault::Status(503));
-    let away = Instant::now();
-    while away.elapsed() < 5 * MINUTE {
+    let outage = Instant::now();
+    while outage.elapsed() < 5 * MINUTE {
         let response = world.get(JANE).await;
         assert!(
             [200, 503].contains(&response.status().as_u16()),
@@ -169,9 +170,9 @@ async fn k13_an_outage_under_attack_makes_no_right_password_wrong() {
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
-/// The session goes at Clerk twice within a minute, under attack: that is no reason to call the password wrong.
+/// The session is revoked twice within a minute, under attack. That is no reason to reject the password.
 #[tokio::test(start_paused = true)]
-async fn k13_a_proven_password_that_has_to_rest_is_503_and_not_401() {
+async fn k13_a_trusted_credential_in_back_off_is_503_and_not_401() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     for at in 0..8 {
@@ -196,9 +197,10 @@ async fn k13_a_proven_password_that_has_to_rest_is_503_and_not_401() {
     assert_eq!(world.get(JANE).await.status(), 200);
 }
 
-/// `\u{130}`, a capital I with a dot, is `i` to Clerk, which is written in Go; Rust makes two characters of it.
+/// `\u{130}` is a capital I with a dot. Clerk, which is written in Go, lowercases it to `i`; Rust lowercases it to two
+/// characters.
 #[tokio::test(start_paused = true)]
-async fn p3_a_letter_that_rust_and_clerk_lower_differently_opens_no_second_count() {
+async fn p3_a_letter_that_rust_and_clerk_lowercase_differently_starts_no_second_count() {
     let world = World::unlimited();
     for spelling in
         ["\u{130}nci@example.com", "inci@example.com", "\u{130}NC\u{130}@example.com", "INCI@EXAMPLE.COM"]
@@ -211,9 +213,9 @@ async fn p3_a_letter_that_rust_and_clerk_lower_differently_opens_no_second_count
     }
 }
 
-/// A user name may hold hyphens, so it can be spelled like somebody's phone number.
+/// A username may contain hyphens, so it can look like another user's phone number.
 #[tokio::test(start_paused = true)]
-async fn p3_the_owner_of_a_user_name_that_looks_like_a_number_clears_no_count_of_that_number() {
+async fn p3_a_username_like_a_phone_number_clears_no_failures_of_that_number() {
     let world = World::unlimited();
     let (phone, name) = ("+4917012345678", "49-17012345678");
     world.fake.add_user(FakeUser::new("victim@example.com").phone(phone).password("the right one"));
@@ -230,7 +232,7 @@ async fn p3_the_owner_of_a_user_name_that_looks_like_a_number_clears_no_count_of
     assert!(most <= 4 && locked == 0, "{most} guesses reached Clerk, which locked the user {locked} times");
 }
 
-/// The failures of one identifier at Clerk, and how many times it said that the account is locked.
+/// Returns the failures of one identifier at Clerk, and how often Clerk answered that the account is locked.
 fn failures_of(world: &World, identifier: &str) -> (usize, usize) {
     let sign_ins = world.fake.requests_to(Endpoint::SignIns);
     let of = sign_ins.iter().filter(|request| request.form("identifier") == Some(identifier));
@@ -239,9 +241,9 @@ fn failures_of(world: &World, identifier: &str) -> (usize, usize) {
     (count(422), count(403))
 }
 
-/// An answer that is neither yes nor no takes nothing from a credential that was proven.
+/// An answer that neither accepts nor refuses a trusted credential leaves it trusted.
 #[tokio::test(start_paused = true)]
-async fn k13_an_answer_that_is_no_judgement_leaves_the_mark_of_a_proven_credential() {
+async fn k13_an_inconclusive_answer_leaves_the_credential_trusted() {
     for fault in [Fault::Status(503), Fault::StatusWithCode(401, "requires_captcha".to_owned())] {
         let world = World::unlimited();
         let id = session(&world.get(JANE).await).session_id().to_owned();
@@ -257,9 +259,9 @@ async fn k13_an_answer_that_is_no_judgement_leaves_the_mark_of_a_proven_credenti
     }
 }
 
-/// The password was right once and is not any more. That is no guess, so all of the guesses that are free are left.
+/// An outdated password is not a guess, so none of the free guesses is used up.
 #[tokio::test(start_paused = true)]
-async fn k13_the_refusal_of_a_trusted_credential_is_counted_as_no_failure() {
+async fn k13_the_refusal_of_a_trusted_credential_is_not_counted_as_a_failure() {
     let world = World::unlimited();
     let id = session(&world.get(JANE).await).session_id().to_owned();
     world.fake.set_password("jane", "a new password");

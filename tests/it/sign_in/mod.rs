@@ -1,4 +1,4 @@
-//! From a password to a session, by the Frontend API where nothing else is said.
+//! Sign-ins, with the Frontend API unless a test says otherwise.
 
 mod accounts;
 mod budget;

@@ -1,8 +1,8 @@
-//! A runtime that is dropped while one of its tasks is in the middle of a step.
+//! A runtime is dropped while one of its tasks is being polled.
 //!
-//! From the moment that a runtime closes, a task that is spawned on it is dropped at once, inside the spawning call. A step
-//! that began before goes on to its end. A step which spawns under a lock drops the new task under that lock, so the queues
-//! spawn under none.
+//! Once a runtime shuts down, spawning a task on it drops the task inside the spawning call, while a poll that has
+//! begun runs to its end. A poll that spawns while it holds a lock would drop the new task under that lock and could
+//! deadlock, so the queues spawn without holding one.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -15,27 +15,27 @@ use tower_clerk::{Access, Clerk, Credentials};
 use crate::common::{BOB, JANE, Pair, backend_builder, builder};
 use crate::stores::SharedSessions;
 
-/// How long the end of a runtime may take, in real time. It takes some milliseconds.
+/// The longest that a runtime may take to shut down, in real time. It usually takes some milliseconds.
 const LONG: Duration = Duration::from_secs(3);
 
-/// How long it may take to get so far. Nothing waits for that long but on a machine that is very busy.
+/// The longest that the setup may take. Only a very busy machine comes close to it.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The point in a step at which its runtime is closed.
+/// The point in a poll at which the runtime is shut down.
 struct Point {
     reached: mpsc::Sender<()>,
     closed: mpsc::Receiver<()>,
 }
 
 impl Point {
-    /// Keeps the step at this point until its runtime takes no more tasks.
+    /// Blocks the poll until the runtime accepts no more tasks.
     fn pass(&self) {
         self.reached.send(()).unwrap();
-        self.closed.recv_timeout(LONGEST).expect("the runtime is closed");
+        self.closed.recv_timeout(LONGEST).expect("the runtime shuts down");
     }
 }
 
-/// Tells of the closing: a runtime drops the tasks that it has after it has begun to take no more.
+/// Reports the shutdown when it is dropped: a runtime stops accepting tasks before it drops those that it has.
 struct Closing(mpsc::Sender<()>);
 
 impl Drop for Closing {
@@ -44,13 +44,12 @@ impl Drop for Closing {
     }
 }
 
-/// Drops a runtime in the middle of a step of what was started on it. Whether that came to an end: the thread is
-/// left behind where it doesn't.
+/// Drops a runtime in the middle of a poll. Returns whether the drop finished. If it did not, its thread is leaked.
 fn ends(start: impl FnOnce(&Runtime, Point) + Send + 'static) -> bool {
-    let (ended, has_ended) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
     let (begun, has_begun) = mpsc::channel();
     thread::spawn(move || {
-        // One worker for the step, and one to close the runtime meanwhile.
+        // One worker for the poll, and one to shut the runtime down.
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (reached, is_reached) = mpsc::channel();
@@ -63,17 +62,17 @@ fn ends(start: impl FnOnce(&Runtime, Point) + Send + 'static) -> bool {
         start(&runtime, Point { reached, closed });
         begun.send(is_reached.recv_timeout(LONGEST).is_ok()).unwrap();
         drop(runtime);
-        ended.send(()).unwrap();
+        done.send(()).unwrap();
     });
-    assert_eq!(has_begun.recv_timeout(2 * LONGEST), Ok(true), "the step is under way");
-    has_ended.recv_timeout(LONG).is_ok()
+    assert_eq!(has_begun.recv_timeout(2 * LONGEST), Ok(true), "the poll has begun");
+    is_done.recv_timeout(LONG).is_ok()
 }
 
 fn credentials((identifier, password): Pair) -> Credentials {
     Credentials::new(identifier, password).unwrap()
 }
 
-/// The first that waits for a turn to sign in starts the task that gives turns.
+/// The first sign-in that waits for a permit starts the task that grants permits.
 #[test]
 fn p1_a_runtime_ends_while_a_sign_in_joins_the_queue() {
     let ended = ends(|runtime, point| {
@@ -82,17 +81,17 @@ fn p1_a_runtime_ends_while_a_sign_in_joins_the_queue() {
         let engine = builder(&fake, clock).sign_in_rate(1, LONGEST).sign_in_wait(2 * LONGEST);
         let clerk = engine.build().unwrap();
         let first = runtime.block_on(clerk.enroll(&credentials(JANE)));
-        assert!(first.expect("the first has its turn at once").is_done());
+        assert!(first.expect("the first sign-in gets a permit at once").is_done());
         runtime.spawn(async move {
             point.pass();
-            // An enrolment joins the queue in the step that it begins in.
+            // An enrollment joins the queue in its first poll.
             clerk.enroll(&credentials(BOB)).await
         });
     });
     assert!(ended, "a runtime that was dropped while a sign-in joined the queue never ended");
 }
 
-/// The first that waits for a call to the Backend API starts the task that gives these turns.
+/// The first Backend API call that waits for a permit starts the task that grants those permits.
 #[test]
 fn p1_a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
     let ended = ends(|runtime, point| {
@@ -104,7 +103,7 @@ fn p1_a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
         });
         let clock = Clock::system();
         let fake = FakeClerk::builder().clock(clock).build();
-        // Between the look at the store and the session there are more calls than one, so that one of them waits.
+        // Opening a session after the store look-up takes more than one call, so that one of them waits.
         let engine =
             backend_builder(&fake, clock).backend_rate(1, Duration::from_secs(1)).session_store(store);
         let clerk: Arc<Clerk> = Arc::new(engine.build().unwrap());

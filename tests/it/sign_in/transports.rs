@@ -1,4 +1,4 @@
-//! Transports that fail, or bring too much (rules S1, S5, S6).
+//! Transports that fail, or that return a foreign client token or too large a body (rules S1, S5, S6).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
 use tower_clerk::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer};
 
-/// Refuses to connect, or breaks off, a number of times.
+/// Fails the first `times` requests, either before or after the connection is made.
 struct Unreachable {
     fake: FakeClerk,
     times: AtomicUsize,
@@ -37,7 +37,7 @@ impl Transport for Unreachable {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s5_only_what_did_not_reach_clerk_is_tried_again_and_only_once() {
+async fn s5_only_a_failed_connection_is_retried_and_only_once() {
     for (times, connect, status, tries) in [(1, true, 200, 2), (2, true, 503, 2), (1, false, 503, 1)] {
         let world = World::new();
         let tried = Arc::new(AtomicUsize::new(0));
@@ -48,13 +48,13 @@ async fn s5_only_what_did_not_reach_clerk_is_tried_again_and_only_once() {
         let layer = ClerkBasicAuthLayer::new(clerk);
         let response = ask(&layer, basic(JANE)).await;
         assert_eq!(response.status(), status, "{times} {connect}");
-        // The key set is fetched as well where the sign-in went well.
+        // A successful sign-in is followed by a fetch of the key set.
         assert_eq!(tried.load(Ordering::SeqCst), tries + usize::from(status == 200), "{times} {connect}");
         assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
     }
 }
 
-/// Puts a client token into each answer that is an error.
+/// Adds another client's token to each error response.
 struct ForeignToken(FakeClerk);
 
 const FOREIGN: &str = "the token of another client";
@@ -72,7 +72,7 @@ impl Transport for ForeignToken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s1_the_client_token_of_an_error_answer_is_dropped() {
+async fn s1_the_client_token_of_an_error_response_is_ignored() {
     let world = World::new();
     let clerk = Clerk::builder(world.fake.fapi_url())
         .transport(ForeignToken(world.fake.clone()))
@@ -96,7 +96,7 @@ async fn s1_the_client_token_of_an_error_answer_is_dropped() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// A transport that doesn't keep to the bound.
+/// A transport that ignores `MAX_BODY`.
 struct Large(FakeClerk);
 
 impl Transport for Large {
@@ -109,7 +109,7 @@ impl Transport for Large {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s6_a_body_over_a_mebibyte_is_refused_whoever_brings_it() {
+async fn s6_a_body_over_one_mebibyte_is_an_upstream_error_with_any_transport() {
     let world = World::new();
     let clerk =
         Clerk::builder(world.fake.fapi_url()).transport(Large(world.fake.clone())).clock(world.clock).build();

@@ -1,4 +1,4 @@
-//! Answers that mean nothing to this version, and other refusals that are no failure of Clerk's (rules S2, S3, P4).
+//! Answers that this version does not know, and errors that open no circuit (rules S2, S3, P4).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,14 @@ use tower_clerk::stats::CircuitState;
 use tower_clerk::testing::{Endpoint, FakeClerk, Fault};
 use tower_clerk::transport::{Transport, TransportFuture};
 
-/// Answers sign-ins with a status that nobody knows, as long as it is told to.
+/// Answers sign-ins with an unknown status while `on` is set.
 #[derive(Clone)]
-struct OfTomorrow {
+struct UnknownStatus {
     fake: FakeClerk,
     on: Arc<AtomicBool>,
 }
 
-impl Transport for OfTomorrow {
+impl Transport for UnknownStatus {
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
         Box::pin(async move {
             let is_sign_in = request.uri().path() == "/v1/client/sign_ins";
@@ -36,12 +36,12 @@ impl Transport for OfTomorrow {
     }
 }
 
-/// Such an answer is remembered for the credential, opens no circuit, and counts as no failure.
+/// An unknown answer is remembered for its credential, opens no circuit, and is not counted as a failure.
 #[tokio::test(start_paused = true)]
-async fn s3_what_nobody_knows_is_the_credentials_own_trouble() {
+async fn s3_an_unknown_answer_affects_only_its_credential() {
     for what in ["a status", "requires_captcha", "captcha_invalid", "a_code_of_tomorrow"] {
         let world = World::unlimited();
-        let transport = OfTomorrow { fake: world.fake.clone(), on: Arc::default() };
+        let transport = UnknownStatus { fake: world.fake.clone(), on: Arc::default() };
         let clerk = Clerk::builder(world.fake.fapi_url())
             .transport(transport.clone())
             .clock(world.clock)
@@ -70,7 +70,7 @@ async fn s3_what_nobody_knows_is_the_credentials_own_trouble() {
             }
         })
         .await;
-        // 55 s: a warning at the start, and none before a minute is over.
+        // The loop takes 55 s, and the warning is logged at most once a minute.
         assert_eq!(log.matches("WARN").count(), 1, "{what}: {log}");
         assert_eq!(world.clerk.stats().sign_in_circuit, CircuitState::Closed, "{what}");
         transport.on.store(false, Ordering::SeqCst);
@@ -81,9 +81,9 @@ async fn s3_what_nobody_knows_is_the_credentials_own_trouble() {
     }
 }
 
-/// A proof is due while Clerk answers what nobody knows: the session at hand serves on to the end of its proof.
+/// If Clerk's answer to a renewal is unknown, the open session serves to the end of its proof.
 #[tokio::test(start_paused = true)]
-async fn s3_what_nobody_knows_ends_no_session_whose_proof_is_due() {
+async fn s3_an_unknown_answer_to_a_renewal_ends_no_session() {
     let ttl = Duration::from_secs(900);
     let world = World::with(|fake| fake, |engine| engine.session_ttl(ttl));
     assert_eq!(world.get(JANE).await.status(), 200);
@@ -93,11 +93,11 @@ async fn s3_what_nobody_knows_ends_no_session_whose_proof_is_due() {
         assert_eq!(world.get(JANE).await.status(), 200);
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
-    assert!(world.fake.count(Endpoint::SignIns) > 1, "the proof was to be renewed");
+    assert!(world.fake.count(Endpoint::SignIns) > 1, "a renewal was tried");
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
-/// Changes the bodies of answers.
+/// Passes the body of each response through `change`.
 struct Changed<F> {
     fake: FakeClerk,
     change: F,
@@ -122,12 +122,12 @@ fn changed(change: impl Fn(&str, &mut Value) + Send + Sync + 'static) -> World {
     World { clerk: clerk.unlimited_sign_ins().build().unwrap(), ..world }
 }
 
-/// Gives each object a field that nobody knows, and each field of these names a value that nobody knows.
-fn of_tomorrow(value: &mut Value) {
+/// Adds an unknown field to each object, and sets the named fields to an unknown value.
+fn make_unknown(value: &mut Value) {
     match value {
-        Value::Array(values) => values.iter_mut().for_each(of_tomorrow),
+        Value::Array(values) => values.iter_mut().for_each(make_unknown),
         Value::Object(fields) => {
-            fields.values_mut().for_each(of_tomorrow);
+            fields.values_mut().for_each(make_unknown);
             for name in ["object", "strategy", "role", "client_trust_state"] {
                 if let Some(field) = fields.get_mut(name) {
                     *field = "of_tomorrow".into();
@@ -141,7 +141,7 @@ fn of_tomorrow(value: &mut Value) {
 
 #[tokio::test(start_paused = true)]
 async fn s2_unknown_fields_and_values_are_tolerated() {
-    let world = changed(|_, body| of_tomorrow(body));
+    let world = changed(|_, body| make_unknown(body));
     for organization in ["acme", "globex"] {
         assert_eq!(world.get_for(JANE, organization).await.status(), 200);
     }
@@ -149,7 +149,7 @@ async fn s2_unknown_fields_and_values_are_tolerated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s2_a_missing_field_that_is_needed_is_a_fault_and_no_refusal() {
+async fn s2_a_missing_required_field_is_an_upstream_error_and_not_a_refusal() {
     for (object, field) in [
         ("", "response"),
         ("/response", "status"),

@@ -1,7 +1,7 @@
-//! What requests wait for, and how long.
+//! How long requests wait.
 //!
-//! A request waits for its turn at most `sign_in_wait` (rule P1), and once it has departed, or without a departure, at
-//! most `upstream_timeout` (rule S6). Both hold whatever it joins (rule K8).
+//! A request waits for a permit for at most `sign_in_wait` (rule P1), and for its upstream calls for at most
+//! `upstream_timeout` (rule S6). Both limits hold whatever flight it joins (rule K8).
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that any request may take.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Proofs end at this age or a twentieth of it earlier, and are renewed from 0.8 to 0.9 of it on.
+/// Proofs end at this age or up to a twentieth of it earlier, and their renewal is due between 0.8 and 0.9 of it.
 const TTL: Duration = Duration::from_secs(4 * 3600);
 
 /// Longer than a token lives.
 const TOKEN_LIFE: Duration = Duration::from_secs(61);
 
-/// How many renewals wait before Jane's: the last of these has its turn two hundred seconds later.
+/// The number of renewals queued before Jane's. The last of them gets its permit 200 s later.
 const CROWD: usize = 20;
 
 fn world(window: Duration) -> World {
@@ -36,7 +36,7 @@ fn world(window: Duration) -> World {
     )
 }
 
-/// What a request of Jane's is answered, and how long that takes.
+/// Sends a request with Jane's credentials. Returns the response, and how long it took.
 async fn timed(world: &World) -> (Response<String>, Duration) {
     let start = world.clock.now();
     let response = world.get(JANE).await;
@@ -48,22 +48,18 @@ fn sign_ins_of_jane(world: &World) -> usize {
     sign_ins.iter().filter(|request| request.form("identifier") == Some(JANE.0)).count()
 }
 
-/// Jane's session, when the renewal of its proof is the last of many that wait for their turns.
+/// Signs Jane in, with the renewal of her proof the last of many in the queue. Returns her latest response as well.
 async fn last_of_many() -> (World, Response<String>) {
     let world = world(Duration::from_secs(10));
     let crowd = add_users(&world.fake, CROWD);
-    for person in &crowd {
-        assert_eq!(request_as(&world, person).await.status(), 200, "everybody is let in");
+    for user in &crowd {
+        assert_eq!(request_as(&world, user).await.status(), 200, "every user signs in");
     }
-    assert_eq!(world.get(JANE).await.status(), 200, "Jane is let in");
-    // All of the proofs are due by then, and none ends within the eight minutes that follow.
+    assert_eq!(world.get(JANE).await.status(), 200, "Jane signs in");
+    // The renewal of every proof is due by then, and no proof ends within the next eight minutes.
     tokio::time::sleep(TTL.mul_f64(0.9) + Duration::from_secs(10)).await;
-    for person in &crowd {
-        assert_eq!(
-            request_as(&world, person).await.status(),
-            200,
-            "everybody is let in by the proof at hand"
-        );
+    for user in &crowd {
+        assert_eq!(request_as(&world, user).await.status(), 200, "every proof is still valid");
     }
     let response = world.get(JANE).await;
     run_ready_tasks().await;
@@ -71,10 +67,11 @@ async fn last_of_many() -> (World, Response<String>) {
     (world, response)
 }
 
-/// Jane's session, when the renewal of its proof waits for the only permit, which is out for five minutes.
+/// Signs Jane in, with the renewal of her proof waiting for the only permit, which is taken for five minutes. Returns
+/// her latest response as well.
 async fn without_budget() -> (World, Response<String>) {
     let world = world(Duration::from_secs(300));
-    assert_eq!(world.get(JANE).await.status(), 200, "Jane is let in");
+    assert_eq!(world.get(JANE).await.status(), 200, "Jane signs in");
     tokio::time::sleep(TTL.mul_f64(0.9) + Duration::from_secs(10)).await;
     assert_eq!(world.get(BOB).await.status(), 200, "Bob takes the permit");
     let response = world.get(JANE).await;
@@ -83,9 +80,9 @@ async fn without_budget() -> (World, Response<String>) {
     (world, response)
 }
 
-/// A renewal may wait far longer than a request may, so a request doesn't wait with it.
+/// A renewal may wait far longer than a request may, so the request must not wait with it.
 #[tokio::test(start_paused = true)]
-async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() {
+async fn k8_a_request_whose_session_is_gone_takes_over_a_queued_renewal() {
     let (world, before) = last_of_many().await;
     world.fake.revoke_session(session(&before).session_id());
     tokio::time::sleep(TOKEN_LIFE).await;
@@ -98,9 +95,9 @@ async fn k8_a_request_whose_session_is_gone_takes_a_renewal_in_the_queue_over() 
     assert_ne!(session(&response).session_id(), session(&before).session_id());
 }
 
-/// After a revocation of its session, a request departs in the turn of requests, not in that of the renewal.
+/// After its session is revoked, a request gets a permit ahead of the queued renewals.
 #[tokio::test(start_paused = true)]
-async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_over() {
+async fn k8_a_request_whose_session_was_revoked_takes_over_a_queued_renewal() {
     let (world, before) = last_of_many().await;
     world.clerk.revoke_session(session(&before).session_id());
     let (response, took) = timed(&world).await;
@@ -112,23 +109,23 @@ async fn k8_a_request_whose_session_was_revoked_takes_a_renewal_in_the_queue_ove
     assert_ne!(session(&response).session_id(), session(&before).session_id());
 }
 
-/// The answer comes at once also where a renewal waits for that turn.
+/// The answer comes at once even though a renewal is queued.
 #[tokio::test(start_paused = true)]
-async fn p1_a_request_whose_session_is_gone_is_told_at_once_that_there_is_no_turn() {
+async fn p1_a_request_whose_session_is_gone_is_rejected_at_once_without_a_permit() {
     let (world, before) = without_budget().await;
     world.fake.revoke_session(session(&before).session_id());
     tokio::time::sleep(TOKEN_LIFE).await;
     let (response, took) = timed(&world).await;
     assert!(
         took <= UPSTREAM_TIMEOUT,
-        "without a turn in time, a request whose session was gone waited for {took:?}"
+        "without a permit in time, a request whose session was gone waited for {took:?}"
     );
     assert_eq!(code(&response), "upstream_rate_limited");
 }
 
-/// The answer says when that turn is.
+/// `Retry-After` says when the next permit is free.
 #[tokio::test(start_paused = true)]
-async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is() {
+async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_to_retry() {
     let (world, before) = without_budget().await;
     world.clerk.revoke_session(session(&before).session_id());
     let (response, took) = timed(&world).await;
@@ -136,31 +133,31 @@ async fn p1_a_request_whose_session_was_revoked_is_told_at_once_when_its_turn_is
     let retry_after = Duration::from_secs(retry_after.unwrap_or_default());
     assert!(
         took <= UPSTREAM_TIMEOUT && retry_after >= Duration::from_secs(290),
-        "without a turn in time, a request whose session was revoked waited for {took:?}, and was told to come \
+        "without a permit in time, a request whose session was revoked waited for {took:?}, and was told to come \
          back after {retry_after:?}"
     );
     assert_eq!(code(&response), "upstream_rate_limited");
 }
 
-/// A revocation takes the renewal out of the queue, so that the password goes nowhere.
+/// A revocation takes the renewal out of the queue, so that the password is not sent to Clerk.
 #[tokio::test(start_paused = true)]
-async fn k9_the_renewal_of_a_user_who_is_revoked_leaves_the_queue() {
+async fn k9_the_renewal_of_a_revoked_user_leaves_the_queue() {
     let (world, before) = last_of_many().await;
     let (queue, sign_ins) = (world.clerk.stats().sign_in_queue, sign_ins_of_jane(&world));
     world.clerk.revoke_user(session(&before).user_id());
     run_ready_tasks().await;
     let left = queue - world.clerk.stats().sign_in_queue;
     tokio::time::sleep(Duration::from_secs(400)).await;
-    let departed = sign_ins_of_jane(&world) - sign_ins;
+    let started = sign_ins_of_jane(&world) - sign_ins;
     assert!(
-        left == 1 && departed == 0,
-        "the renewal of a user who was revoked kept its turn: {left} left the queue, {departed} departed"
+        left == 1 && started == 0,
+        "the renewal of a revoked user stayed in the queue: {left} left the queue, {started} started"
     );
 }
 
-/// The departure of the first sign-in starts no clock of the second one.
+/// The start of the first sign-in does not start the deadline of the second.
 #[tokio::test(start_paused = true)]
-async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_departure() {
+async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_start() {
     let world = world(Duration::from_secs(10));
     let hold = world.fake.hold_answer(Endpoint::SignIns);
     let waiting = {
@@ -170,12 +167,12 @@ async fn s6_the_deadline_of_a_second_sign_in_runs_from_its_own_departure() {
     in_time(hold.arrived(1)).await;
     world.clerk.revoke_all();
     hold.release();
-    // Its next turn comes in ten seconds, which is less than it may wait.
+    // The next permit is free in ten seconds, which is less than the request may wait.
     let (response, took) = waiting.await.unwrap();
     let status = response.status();
     assert!(
         status == 200 && took <= BOUND,
-        "a request that waited for its second turn was given up after {took:?}: {status}"
+        "a request that waited for its second permit was rejected after {took:?}: {status}"
     );
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 }

@@ -1,4 +1,4 @@
-//! The instance's keys: rotation, outages, and that nobody waits for a slow key set who needn't (rule S9).
+//! The instance's keys: rotation, outages, and slow answers (rules S4, S9).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_rotated_key_is_fetched_when_its_first_token_comes() {
+async fn s9_a_rotated_key_is_fetched_when_its_first_token_arrives() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::Jwks), 1);
@@ -28,7 +28,7 @@ async fn s9_a_rotated_key_is_fetched_when_its_first_token_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_an_unknown_key_fetches_at_most_once_in_thirty_seconds() {
+async fn s9_an_unknown_key_causes_at_most_one_fetch_in_thirty_seconds() {
     let world = World::unlimited();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.script_always(Endpoint::Tokens, Fault::TokenWith(TokenFlaw::UnknownKid));
@@ -45,7 +45,7 @@ async fn s9_an_unknown_key_fetches_at_most_once_in_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_keys_are_refetched_in_the_background_each_five_minutes_of_use() {
+async fn s9_keys_are_refetched_in_the_background_every_five_minutes_of_use() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     for minute in 1..=11 {
@@ -54,14 +54,14 @@ async fn s9_keys_are_refetched_in_the_background_each_five_minutes_of_use() {
         run_ready_tasks().await;
         assert_eq!(world.fake.count(Endpoint::Jwks), 1 + minute / 5, "minute {minute}");
     }
-    // Without use there is nothing to fetch for.
+    // An idle engine fetches no keys.
     tokio::time::advance(Duration::from_secs(1_800)).await;
     run_ready_tasks().await;
     assert_eq!(world.fake.count(Endpoint::Jwks), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_held_keys_survive_an_outage_of_a_day_and_no_longer() {
+async fn s9_cached_keys_survive_an_outage_of_a_day_and_no_longer() {
     let world = World::with(|fake| fake, |engine| engine.session_ttl(Duration::from_secs(24 * 3600)));
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.script_always(Endpoint::Jwks, Fault::Status(503));
@@ -88,11 +88,11 @@ async fn s9_a_key_that_is_gone_from_the_set_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
+async fn s9_a_slow_key_set_never_delays_a_hit_or_a_mint_whose_key_is_cached() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.get(BOB).await.status(), 200);
-    // The keys are old enough to be fetched anew, in the background.
+    // The keys are old enough to be fetched again in the background.
     tokio::time::advance(Duration::from_secs(300)).await;
     world.fake.script_always(Endpoint::Jwks, Fault::Hang);
     let start = world.clock.now();
@@ -101,10 +101,10 @@ async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
     }
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
     run_ready_tasks().await;
-    assert_eq!(world.clock.now(), start, "nobody has waited");
-    assert_eq!(world.fake.count(Endpoint::Jwks), 2, "and the set was asked for");
+    assert_eq!(world.clock.now(), start, "no request has waited");
+    assert_eq!(world.fake.count(Endpoint::Jwks), 2, "the key set is fetched in the background");
 
-    // A new key is another matter: its tokens wait, and hits still don't.
+    // Tokens signed by a new key wait for the key set, and hits still don't.
     world.fake.rotate_keys();
     let waiting = tokio::spawn({
         let layer = world.layer().organization("globex").unwrap();
@@ -117,7 +117,7 @@ async fn s9_a_slow_key_set_never_delays_a_hit_nor_a_mint_whose_key_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s4_no_code_of_the_key_set_is_a_refusal_or_the_end_of_a_session() {
+async fn s4_no_error_of_the_key_set_is_a_refusal_or_ends_a_session() {
     for fault in [
         Fault::Status(401),
         Fault::Status(403),
@@ -135,9 +135,9 @@ async fn s4_no_code_of_the_key_set_is_a_refusal_or_the_end_of_a_session() {
     }
 }
 
-/// The session is there, at Clerk; dropping it spends another sign-in and leaves one behind that nobody ends.
+/// The session is open at Clerk. Dropping it would cost another sign-in, and would leave a session that is never ended.
 #[tokio::test(start_paused = true)]
-async fn s9_a_hanging_key_set_does_not_cost_the_session_that_was_opened() {
+async fn s9_a_hanging_key_set_does_not_lose_the_opened_session() {
     let world = World::new();
     world.fake.script(Endpoint::Jwks, Fault::Hang);
     assert_eq!(code(&world.get(JANE).await), "upstream_unavailable");
@@ -146,11 +146,11 @@ async fn s9_a_hanging_key_set_does_not_cost_the_session_that_was_opened() {
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
-/// Keeps the first answer to a mint back, and gives it in place of another one when it is told to.
+/// Withholds the first answer to a mint, and replays it for later mints while `on` is set.
 #[derive(Clone)]
 struct Replay {
     fake: FakeClerk,
-    kept: Arc<Mutex<Option<Response<Bytes>>>>,
+    withheld: Arc<Mutex<Option<Response<Bytes>>>>,
     on: Arc<AtomicBool>,
 }
 
@@ -159,34 +159,34 @@ impl Transport for Replay {
         Box::pin(async move {
             let is_mint = request.uri().path().ends_with("/tokens");
             if is_mint && self.on.load(Ordering::SeqCst) {
-                return Ok(self.kept.lock().unwrap().clone().unwrap());
+                return Ok(self.withheld.lock().unwrap().clone().unwrap());
             }
             let response = self.fake.send(request).await?;
-            let mut kept = self.kept.lock().unwrap();
-            if !is_mint || kept.is_some() {
+            let mut withheld = self.withheld.lock().unwrap();
+            if !is_mint || withheld.is_some() {
                 return Ok(response);
             }
-            *kept = Some(response);
-            Err(TransportError::broken("kept back"))
+            *withheld = Some(response);
+            Err(TransportError::broken("withheld"))
         })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_token_of_a_key_that_was_dropped_is_refused() {
+async fn s9_a_token_signed_by_a_dropped_key_is_rejected() {
     for (is_dropped, status) in [(false, 200), (true, 503)] {
         let world = World::new();
-        let replay = Replay { fake: world.fake.clone(), kept: Arc::default(), on: Arc::default() };
+        let replay = Replay { fake: world.fake.clone(), withheld: Arc::default(), on: Arc::default() };
         let clerk = Clerk::builder(world.fake.fapi_url()).transport(replay.clone()).clock(world.clock);
         let world = World { clerk: clerk.build().unwrap(), ..world };
         assert_eq!(world.get(JANE).await.status(), 200);
-        assert_eq!(world.get_for(JANE, "acme").await.status(), 503, "its answer is kept back");
+        assert_eq!(world.get_for(JANE, "acme").await.status(), 503, "the answer is withheld");
         world.fake.rotate_keys();
         if is_dropped {
             world.fake.retire_old_keys();
         }
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(world.get_for(JANE, "globex").await.status(), 200, "it brings the new key set");
+        assert_eq!(world.get_for(JANE, "globex").await.status(), 200, "this mint fetches the new key set");
         replay.on.store(true, Ordering::SeqCst);
         assert_eq!(world.get_for(JANE, "acme").await.status(), status, "dropped: {is_dropped}");
     }

@@ -1,4 +1,4 @@
-//! How long a token is held, and by whose clock (rules K2, K3).
+//! How long a token is cached, and by which clock (rules K2, K3).
 
 use std::time::{Duration, SystemTime};
 
@@ -15,23 +15,23 @@ use crate::common::{BOB, JANE, World, ask, basic, builder, logged, run_ready_tas
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Three quarters of a day, or a tenth of that earlier, is when a token of a day is renewed.
+/// A token that lives for a day is renewed after three quarters of it, or up to a tenth of that earlier.
 #[tokio::test(start_paused = true)]
-async fn k2_no_token_is_held_longer_than_a_day_whatever_it_says() {
+async fn k2_no_token_is_cached_longer_than_a_day() {
     let world = World::with(|fake| fake.token_life(7 * DAY), |engine| engine.session_ttl(DAY));
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(16 * HOUR).await;
     assert_eq!(world.get(JANE).await.status(), 200);
     run_ready_tasks().await;
-    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "it is not due yet");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "no renewal is due yet");
     tokio::time::advance(2 * HOUR + Duration::from_secs(1)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
     run_ready_tasks().await;
-    assert_eq!(world.fake.count(Endpoint::Tokens), 1, "three quarters of a day have gone");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 1, "three quarters of a day have passed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_a_wrong_wall_clock_of_ours_is_warned_of_once() {
+async fn k2_a_wrong_wall_clock_is_warned_about_once() {
     for (off, warnings) in [(Duration::ZERO, 0), (HOUR, 1)] {
         let world = World::new();
         let clerk = builder(&world.fake, Clock::starting_at(world.clock.wall() - off)).build().unwrap();
@@ -48,7 +48,7 @@ async fn k2_a_wrong_wall_clock_of_ours_is_warned_of_once() {
     }
 }
 
-/// Dates the answers to GETs a day ahead, and takes the date off all others.
+/// Dates the answers to GETs a day ahead, and removes the date of all others.
 #[derive(Clone)]
 struct Cached {
     fake: FakeClerk,
@@ -71,9 +71,9 @@ impl Transport for Cached {
     }
 }
 
-/// The key set may come from a cache, with the date of another day. A token that was dated by it would be over.
+/// The key set may come from a cache, with the date of another day. By that date the token would have expired.
 #[tokio::test(start_paused = true)]
-async fn k2_the_date_of_an_answer_to_a_get_is_not_taken_for_the_time() {
+async fn k2_the_date_of_an_answer_to_a_get_is_not_taken_as_the_time() {
     let world = World::new();
     let transport = Cached { fake: world.fake.clone(), ahead: world.clock.wall() + DAY };
     let clerk =
@@ -85,7 +85,7 @@ async fn k2_the_date_of_an_answer_to_a_get_is_not_taken_for_the_time() {
     assert!(world.fake.count(Endpoint::Jwks) > 0, "a GET was answered before the tokens were verified");
 }
 
-/// The old token serves all of them while the next one is on its way.
+/// The old token serves all requests while the renewal is in flight.
 #[tokio::test(start_paused = true)]
 async fn k3_a_token_is_renewed_once_however_many_requests_find_it_due() {
     let world = World::new();
@@ -112,7 +112,7 @@ async fn k3_a_token_is_renewed_once_however_many_requests_find_it_due() {
     }
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 2, "an organization's token is renewed beside it");
+    assert_eq!(hold.waiting(), 2, "an organization's token has a renewal of its own");
     hold.release();
     run_ready_tasks().await;
     assert_ne!(session(&world.get(JANE).await).token(), session(&first).token());

@@ -1,4 +1,4 @@
-//! What is minted for a session.
+//! The tokens that are minted for a session.
 
 mod keep_warm;
 mod keys;

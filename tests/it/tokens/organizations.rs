@@ -1,4 +1,4 @@
-//! One sign-in serves any number of organizations, and what one route asks never changes what another gets
+//! One sign-in serves any number of organizations, and routes for different organizations never affect each other
 //! (rules S7, S8).
 
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::task::JoinSet;
 use tower_clerk::RequestOrganization;
 use tower_clerk::testing::{Endpoint, FakeOrganization, Fault, TokenFlaw, TokenVersion};
 
-/// The ids are the same at every start, so another instance can tell them.
+/// Returns an organization's id, which is the same in every fake.
 async fn id_of(slug: &str) -> String {
     let response = World::new().get_for(JANE, slug).await;
     session(&response).organization().unwrap().id().to_owned()
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_one_sign_in_brings_jane_a_token_for_each_of_her_organizations() {
+async fn s7_one_sign_in_serves_all_organizations_of_a_user() {
     for version in [TokenVersion::V1, TokenVersion::V2] {
         let world = World::with(|fake| fake.token_version(version), |engine| engine);
         let acme = world.get_for(JANE, "acme").await;
@@ -35,7 +35,7 @@ async fn s7_one_sign_in_brings_jane_a_token_for_each_of_her_organizations() {
         assert_ne!(session(&acme).token(), session(&globex).token());
         assert_eq!(world.fake.count(Endpoint::SignIns), 1);
         assert_eq!(world.fake.count(Endpoint::Tokens) + world.fake.count(Endpoint::Touch), 2);
-        // From here on nothing is asked.
+        // The tokens are cached, so no more calls are made.
         let calls = world.fake.count(Endpoint::Any);
         for organization in ["acme", "globex"] {
             assert_eq!(organization_of(&world.get_for(JANE, organization).await), Some(organization));
@@ -58,9 +58,9 @@ async fn s7_an_organization_can_be_named_by_id_or_by_slug() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// Clerk resolves only what the sign-in has not listed.
+/// Only a slug that the sign-in has not listed is resolved by Clerk.
 #[tokio::test(start_paused = true)]
-async fn s7_a_slug_that_the_sign_in_has_listed_takes_no_touch() {
+async fn s7_a_slug_listed_by_the_sign_in_needs_no_touch() {
     let world = World::new();
     for slug in ["acme", "globex"] {
         assert_eq!(organization_of(&world.get_for(JANE, slug).await), Some(slug));
@@ -73,7 +73,7 @@ async fn s7_a_slug_that_the_sign_in_has_listed_takes_no_touch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_not_a_member_is_403_and_leaves_the_session_alone() {
+async fn s7_a_non_member_is_403_and_the_session_stays_open() {
     let world = World::new();
     let refused = world.get_for(BOB, "globex").await;
     assert_eq!((refused.status().as_u16(), code(&refused)), (403, "organization_forbidden"));
@@ -85,7 +85,7 @@ async fn s7_not_a_member_is_403_and_leaves_the_session_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_an_organization_that_does_not_exist_is_answered_as_somebody_elses() {
+async fn s7_an_unknown_organization_is_answered_like_a_foreign_one() {
     let world = World::new();
     let foreign_id = id_of("globex").await;
     let foreign = wire(&world.get_for(BOB, "globex").await);
@@ -106,11 +106,11 @@ async fn k11_a_refused_organization_is_remembered_per_session_for_a_while() {
     assert_eq!(world.fake.count(Endpoint::Any), calls);
     world.fake.add_member("bob", "globex", "org:member");
     tokio::time::advance(Duration::from_secs(11)).await;
-    // S7: gained after the sign-in, so its slug stands in no list, and a touch finds it.
+    // The membership is newer than the sign-in, so the slug is not listed, and a touch resolves it (rule S7).
     assert_eq!(organization_of(&world.get_for(BOB, "globex").await), Some("globex"));
     assert_eq!(world.fake.count(Endpoint::Touch), 2);
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
-    // What that touch made active is nobody else's business.
+    // The organization that the touch made active does not affect other requests.
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(organization_of(&world.get(BOB).await), None);
     assert_eq!(organization_of(&world.get_for(BOB, "acme").await), Some("acme"));
@@ -128,7 +128,7 @@ async fn s7_a_membership_that_ended_serves_to_the_end_of_its_token_and_no_longer
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_what_no_organization_can_be_called_is_403_and_is_never_asked_about() {
+async fn s7_an_invalid_organization_name_is_403_and_costs_no_call() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     let calls = world.fake.count(Endpoint::Any);
@@ -143,7 +143,10 @@ async fn s7_what_no_organization_can_be_called_is_403_and_is_never_asked_about()
         );
     }
     assert_eq!(world.fake.count(Endpoint::Any), calls);
-    assert!(world.layer().organization("Not One").is_err(), "a fixed one is refused when the layer is built");
+    assert!(
+        world.layer().organization("Not One").is_err(),
+        "a fixed name is checked when the layer is built"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +166,7 @@ async fn s7_a_token_that_names_another_organization_is_never_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_with_none_asked_the_parameter_is_sent_empty() {
+async fn s7_without_an_organization_the_parameter_is_sent_empty() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -173,12 +176,12 @@ async fn s7_with_none_asked_the_parameter_is_sent_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_an_instance_that_forces_an_organization_is_403_where_none_is_asked_for() {
+async fn s7_an_instance_that_forces_an_organization_is_403_without_one() {
     let world = World::with(|fake| fake.force_organization_selection(true), |engine| engine);
     assert_eq!(world.get(JANE).await.status(), 403);
     assert_eq!(organization_of(&world.get_for(JANE, "acme").await), Some("acme"));
     assert_eq!(organization_of(&world.get_for(JANE, "globex").await), Some("globex"));
-    // By now the session is active, in some organization, and Clerk has no other to give.
+    // By now the session is active in some organization, and Clerk mints no token without one.
     tokio::time::advance(Duration::from_secs(10)).await;
     let response = world.get(JANE).await;
     assert_eq!((response.status().as_u16(), code(&response)), (403, "organization_forbidden"));
@@ -187,7 +190,7 @@ async fn s7_an_instance_that_forces_an_organization_is_403_where_none_is_asked_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_token_for_an_organization_where_none_was_asked_for_is_explained_in_the_log() {
+async fn s7_a_forced_organization_is_explained_in_the_log() {
     let world = World::with(|fake| fake.force_organization_selection(true), |engine| engine);
     assert_eq!(world.get_for(JANE, "acme").await.status(), 200);
     let log = logged(async {
@@ -198,7 +201,7 @@ async fn s7_a_token_for_an_organization_where_none_was_asked_for_is_explained_in
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_session_that_waits_for_its_organization_is_told_it_by_a_touch() {
+async fn s7_a_touch_sets_the_organization_of_a_pending_session() {
     let world = World::new();
     world.fake.pending_task("jane", "choose-organization");
     let response = world.get_for(JANE, "acme").await;
@@ -211,7 +214,7 @@ async fn s7_a_session_that_waits_for_its_organization_is_told_it_by_a_touch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_a_pending_session_stays_so_for_an_organization_that_is_not_the_users() {
+async fn s7_a_pending_session_stays_pending_for_a_foreign_organization() {
     let world = World::new();
     world.fake.pending_task("bob", "choose-organization");
     assert_eq!(code(&world.get_for(BOB, "globex").await), "organization_forbidden");
@@ -220,7 +223,7 @@ async fn s7_a_pending_session_stays_so_for_an_organization_that_is_not_the_users
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_other_tasks_are_the_users_to_do() {
+async fn s7_other_session_tasks_are_left_to_the_user() {
     for tasks in [&["setup-mfa"][..], &["reset-password"], &["choose-organization", "setup-mfa"]] {
         let world = World::new();
         tasks.iter().for_each(|task| world.fake.pending_task("jane", *task));
@@ -231,7 +234,7 @@ async fn s7_other_tasks_are_the_users_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k7_the_least_recently_used_of_many_organization_tokens_goes_first() {
+async fn k7_the_least_recently_used_organization_token_is_evicted_first() {
     let world = World::new();
     let names: Vec<String> = (0..17).map(|number| format!("org-{number}")).collect();
     for name in &names {
@@ -241,7 +244,7 @@ async fn k7_the_least_recently_used_of_many_organization_tokens_goes_first() {
     for name in &names[..16] {
         assert_eq!(organization_of(&world.get_for(JANE, name).await), Some(name.as_str()));
     }
-    // The first is used again, so the second is the one to go when the seventeenth comes.
+    // The first token is used again, so the seventeenth evicts the second.
     assert_eq!(world.get_for(JANE, &names[0]).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::Tokens), 16);
     assert_eq!(organization_of(&world.get_for(JANE, &names[16]).await), Some("org-16"));
@@ -254,7 +257,7 @@ async fn k7_the_least_recently_used_of_many_organization_tokens_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_routes_for_different_organizations_never_mix_while_their_calls_are_under_way() {
+async fn s7_routes_for_different_organizations_never_mix_their_calls_in_flight() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     for round in 0..5 {
@@ -287,7 +290,7 @@ async fn s7_a_user_in_no_organization_is_403_for_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s7_what_no_organization_can_be_called_costs_no_sign_in_either() {
+async fn s7_an_invalid_organization_name_costs_no_sign_in() {
     let world = World::new();
     for name in ["Acme", "acme inc", "../acme"] {
         assert_eq!(code(&world.get_for(JANE, name).await), "organization_forbidden", "{name:?}");
@@ -295,7 +298,7 @@ async fn s7_what_no_organization_can_be_called_costs_no_sign_in_either() {
     assert_eq!(world.fake.count(Endpoint::Any), 0);
 }
 
-/// Each name that Clerk has no organization of costs a call, so few are asked for at once.
+/// Each unknown name costs a call, so the requests are spread over time.
 #[tokio::test(start_paused = true)]
 async fn k11_sixty_four_refused_organizations_are_remembered_per_session() {
     let world = World::with(|fake| fake, |engine| engine.negative_ttl(Duration::from_secs(600)));

@@ -1,4 +1,4 @@
-//! The life of a token: renewed without a sign-in, never handed on near its end, by Clerk's clock and not ours
+//! Tokens are renewed without a sign-in, and are never passed on near their end, by Clerk's clock and not the local one
 //! (rules K2, K4, S9).
 
 use std::time::{Duration, SystemTime};
@@ -14,13 +14,13 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How long the token that the handler saw is still good for, by this clock.
+/// Returns the remaining life of the token that the handler saw, by this clock.
 #[track_caller]
 fn left(response: &Response<String>, clerks: Clock) -> Duration {
     session(response).expires_at().duration_since(clerks.wall()).unwrap_or_default()
 }
 
-/// Requests each second for a minute; every token must have at least `least` left.
+/// Sends a request every second for a minute. Every token must have at least `least` left.
 async fn a_minute(world: &World, layer: &ClerkBasicAuthLayer, least: Duration) {
     for _ in 0..60 {
         let response = ask(layer, basic(JANE)).await;
@@ -34,7 +34,7 @@ async fn a_minute(world: &World, layer: &ClerkBasicAuthLayer, least: Duration) {
 #[tokio::test(start_paused = true)]
 async fn k2_a_minute_of_requests_on_tokens_of_eight_seconds_takes_one_sign_in() {
     let world = World::with(|fake| fake.token_life(secs(8)), |engine| engine);
-    // A fifth of the token's life, where that is less than ten seconds.
+    // At least a fifth of the token's life is left, as that is less than ten seconds.
     a_minute(&world, &world.layer(), Duration::from_millis(1_600)).await;
     let renewals = world.fake.count(Endpoint::Tokens);
     assert!(
@@ -45,7 +45,7 @@ async fn k2_a_minute_of_requests_on_tokens_of_eight_seconds_takes_one_sign_in() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_a_route_may_ask_for_more_life_than_another() {
+async fn k2_a_route_may_require_a_longer_token_life_than_another() {
     let world = World::new();
     a_minute(&world, &world.layer().min_token_lifetime(secs(40)), secs(40)).await;
     let renewals = world.fake.count(Endpoint::Tokens);
@@ -54,15 +54,11 @@ async fn k2_a_route_may_ask_for_more_life_than_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_tokens_shorter_than_what_is_asked_for_are_a_wrong_set_up() {
+async fn k2_tokens_shorter_than_min_token_lifetime_are_misconfigured() {
     let world = World::with(|fake| fake.token_life(secs(8)), |engine| engine);
     let response = ask(&world.layer().min_token_lifetime(secs(9)), basic(JANE)).await;
     assert_eq!(code(&response), RejectionKind::Misconfigured.code());
-    assert_eq!(
-        ask(&world.layer(), basic(JANE)).await.status(),
-        200,
-        "another route is none the worse for it"
-    );
+    assert_eq!(ask(&world.layer(), basic(JANE)).await.status(), 200, "other routes are not affected");
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
@@ -75,32 +71,32 @@ async fn k2_no_entry_outlives_session_ttl() {
         );
         assert_eq!(world.get(JANE).await.status(), 200);
         world.fake.set_password("jane", "a new one since then");
-        // At least nine tenths of it, and never more than the whole.
+        // The entry lives for at least nine tenths of `session_ttl`, and never for longer than the whole.
         tokio::time::advance(secs(539)).await;
         assert_eq!(world.fake.count(Endpoint::SignIns), 1);
         tokio::time::advance(secs(61)).await;
         assert_eq!(world.get(JANE).await.status(), 401, "seed {jitter}");
-        // K6: the new one works at once.
+        // The new password works at once (rule K6).
         assert_eq!(world.get((JANE.0, "a new one since then")).await.status(), 200);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_no_entry_outlives_clerks_own_end_of_the_session() {
+async fn k2_no_entry_outlives_its_session_at_clerk() {
     let world = World::with(|fake| fake.session_life(secs(100)), |engine| engine);
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(secs(100)).await;
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
-    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "and it is known without asking");
+    assert_eq!(world.fake.count(Endpoint::Tokens), 0, "the end of the session is known without a call");
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_revoked_at_clerk_is_followed_by_one_sign_in_of_the_same_request() {
+async fn k4_a_request_whose_session_was_revoked_at_clerk_signs_in_once() {
     let world = World::new();
     let first = world.get(JANE).await;
     assert!(world.fake.revoke_session(session(&first).session_id()));
-    // The token is good to its end: nobody can take a JWT back.
+    // The token is valid to its end, because a JWT cannot be revoked.
     assert_eq!(world.get(JANE).await.status(), 200);
     tokio::time::advance(secs(60)).await;
     let again = world.get(JANE).await;
@@ -110,7 +106,7 @@ async fn k4_a_session_revoked_at_clerk_is_followed_by_one_sign_in_of_the_same_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_session_that_is_gone_is_noticed_by_whichever_route_asks_first() {
+async fn k4_a_session_that_is_gone_is_noticed_by_any_route() {
     for organization in ["acme", "globex", "late"] {
         let world = World::new();
         let first = world.get(JANE).await;
@@ -120,13 +116,13 @@ async fn k4_a_session_that_is_gone_is_noticed_by_whichever_route_asks_first() {
         let response = world.get_for(JANE, organization).await;
         assert_eq!(organization_of(&response), Some(organization));
         assert_eq!(world.fake.count(Endpoint::SignIns), 2);
-        // The old session's plain token went with it.
+        // The old session's personal token was dropped with it.
         assert_eq!(session(&world.get(JANE).await).session_id(), session(&response).session_id());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_the_sign_in_that_follows_happens_once_and_its_refusal_stands() {
+async fn k4_the_sign_in_that_follows_runs_once_and_its_refusal_is_final() {
     let world = World::new();
     let first = world.get(JANE).await;
     world.fake.set_password("jane", "a new one since then");
@@ -135,7 +131,7 @@ async fn k4_the_sign_in_that_follows_happens_once_and_its_refusal_stands() {
     assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
     assert_eq!(world.fake.count(Endpoint::SignIns), 2);
 
-    // Sessions that are gone as soon as they are there: Clerk's trouble, and no loop.
+    // Sessions that are gone as soon as they are opened are an upstream error, and not a reason for a loop.
     let world = World::new();
     world
         .fake
@@ -145,7 +141,7 @@ async fn k4_the_sign_in_that_follows_happens_once_and_its_refusal_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_banned_user_is_out_at_the_tokens_end() {
+async fn k4_a_banned_user_is_rejected_at_the_tokens_end() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.ban("jane");
@@ -155,7 +151,7 @@ async fn k4_a_banned_user_is_out_at_the_tokens_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
+async fn s3_the_expired_token_is_sent_to_an_instance_that_requires_it() {
     let world = World::with(|fake| fake.session_minter(true), |engine| engine);
     let first = world.get(JANE).await;
     tokio::time::advance(secs(60)).await;
@@ -167,7 +163,7 @@ async fn s3_an_instance_that_wants_to_see_the_expired_token_is_shown_it() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// An engine whose wall clock is off by so many seconds from Clerk's.
+/// A layer whose wall clock is off by so many seconds from Clerk's.
 fn off_by(
     fake: &FakeClerk,
     off: i64,
@@ -180,21 +176,21 @@ fn off_by(
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_a_wrong_wall_clock_of_ours_neither_shortens_nor_stretches_a_life() {
+async fn k2_a_wrong_wall_clock_neither_shortens_nor_extends_a_life() {
     for off in [-86_400, -3_600, -59, 0, 59, 3_600, 86_400 * 400] {
         let world = World::with(|fake| fake.session_life(secs(600)), |engine| engine);
         let layer = off_by(&world.fake, off, |engine| engine);
         for second in 0..60 {
             let response = ask(&layer, basic(JANE)).await;
             assert!(left(&response, world.clock) >= secs(10), "{off}: {second}");
-            // Renewed in its last quarter at the earliest.
+            // The token is renewed in its last quarter at the earliest.
             let renewals = world.fake.count(Endpoint::Tokens);
             assert_eq!(renewals.min(1), renewals, "{off}");
             assert!(second > 44 - 5 || renewals == 0, "{off}: renewed after {second} s");
             tokio::time::advance(secs(1)).await;
         }
         assert_eq!(world.fake.count(Endpoint::SignIns), 1, "{off}");
-        // Nor the session's.
+        // The life of the session is not changed either.
         tokio::time::advance(secs(540)).await;
         assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
         assert_eq!(world.fake.count(Endpoint::SignIns), 2, "{off}");
@@ -202,18 +198,18 @@ async fn k2_a_wrong_wall_clock_of_ours_neither_shortens_nor_stretches_a_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_time_that_an_answer_takes_is_taken_off_the_tokens_life() {
+async fn k2_the_duration_of_a_call_is_subtracted_from_the_tokens_life() {
     let world = World::new();
     world.fake.script(Endpoint::SignIns, Fault::DelayAnswer(secs(4)));
     let response = world.get(JANE).await;
     assert_eq!(response.status(), 200);
-    // 46 s later, 50 s after it was minted, it has 10 s left; a moment later it is not handed on any more.
+    // 46 s later, 50 s after the mint, the token has 10 s left. A moment later it is no longer passed on.
     tokio::time::advance(secs(46) + Duration::from_millis(1)).await;
     assert!(left(&world.get(JANE).await, world.clock) >= secs(10));
 }
 
 #[tokio::test(start_paused = true)]
-async fn k2_nor_does_a_clock_of_clerks_that_is_an_hour_off() {
+async fn k2_a_wrong_clock_at_clerk_changes_no_token_life() {
     for skew in [-3_600, 3_600] {
         let world = World::with(|fake| fake.clock_skew(skew), |engine| engine);
         for _ in 0..120 {
@@ -228,7 +224,7 @@ async fn k2_nor_does_a_clock_of_clerks_that_is_an_hour_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k4_a_user_deleted_at_clerk_is_out_at_the_tokens_end() {
+async fn k4_a_deleted_user_is_rejected_at_the_tokens_end() {
     let world = World::new();
     assert_eq!(world.get(JANE).await.status(), 200);
     world.fake.delete_user("jane");
@@ -236,10 +232,10 @@ async fn k4_a_user_deleted_at_clerk_is_out_at_the_tokens_end() {
     assert_eq!(code(&world.get(JANE).await), "credentials_rejected");
 }
 
-/// Clerk's times are whole seconds, cut off: a token minted half a second after `iat` has half a second less to live
+/// Clerk truncates its times to whole seconds: a token minted half a second after `iat` lives for half a second less
 /// than `exp - Date` says.
 #[tokio::test(start_paused = true)]
-async fn k2_what_clerk_cuts_off_its_times_is_not_taken_for_life() {
+async fn k2_the_truncation_of_clerks_times_extends_no_life() {
     for (layer_life, least) in [(None, Duration::from_millis(1_600)), (Some(secs(5)), secs(5))] {
         let world = World::with(|fake| fake.token_life(secs(8)), |engine| engine);
         let layer = match layer_life {
@@ -249,7 +245,7 @@ async fn k2_what_clerk_cuts_off_its_times_is_not_taken_for_life() {
         for _ in 0..600 {
             let response = ask(&layer, basic(JANE)).await;
             let left = left(&response, world.clock);
-            assert!(left >= least, "{left:?} left of the token, at least {least:?} were due");
+            assert!(left >= least, "{left:?} left of the token, expected at least {least:?}");
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert_eq!(world.fake.count(Endpoint::SignIns), 1);
@@ -270,9 +266,9 @@ async fn s6_a_session_that_is_gone_and_the_sign_in_after_it_share_one_deadline()
     assert!(took <= secs(5), "{} after {took:?}", response.status());
 }
 
-/// The wish of one layer is no refusal of the session's.
+/// A requirement of one layer is not remembered for the other layers of the session.
 #[tokio::test(start_paused = true)]
-async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks_for_it() {
+async fn k2_an_unreachable_min_token_lifetime_affects_only_its_layer() {
     let world = World::with(|fake| fake, |engine| engine.negative_ttl(secs(120)));
     let greedy = world.layer().min_token_lifetime(secs(70));
     for _ in 0..10 {
@@ -280,7 +276,7 @@ async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks
     }
     assert!(
         world.fake.count(Endpoint::Tokens) <= 1,
-        "no mint for each: {}",
+        "not one mint per request: {}",
         world.fake.count(Endpoint::Tokens)
     );
     tokio::time::advance(secs(61)).await;
@@ -290,7 +286,7 @@ async fn k2_a_least_life_that_no_token_has_is_the_trouble_of_the_layer_that_asks
 }
 
 #[tokio::test(start_paused = true)]
-async fn s3_an_unknown_answer_to_a_mint_is_remembered_and_warned_of_once() {
+async fn s3_an_unknown_answer_to_a_mint_is_remembered_and_warned_about_once() {
     for unknown in ["requires_captcha", "a_code_of_tomorrow"] {
         let world = World::new();
         assert_eq!(world.get(JANE).await.status(), 200);

@@ -1,5 +1,5 @@
-//! Tokens of templates, where two credentials of one user share one Clerk session: Clerk mints such a token for the
-//! organization that the *session* was touched for last, by whichever credential (rule S8).
+//! Template tokens when two credentials of one user share a Clerk session. Clerk mints such a token for the
+//! organization that the *session* was last touched for, by either credential (rule S8).
 
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use crate::common::{
     NEWDEVICE, NEWDEVICE_RESPELLED, Pair, World, ask, basic, enroll, in_time, rest, run_ready_tasks, session,
 };
 
-/// A layer, and the credentials that are shown to it.
+/// A layer, and the credentials that are sent through it.
 type Way = (ClerkBasicAuthLayer, Pair);
 
-/// A member of `acme` who is an administrator of `globex`, with a template that says whose administrator somebody is.
+/// A user who is a member of `acme` and an administrator of `globex`, and a template with the organization and the
+/// role.
 async fn world() -> World {
     let world = World::unlimited();
     let claims = json!({ "organization": "{{org.slug}}", "role": "{{org.role}}" });
@@ -33,20 +34,20 @@ fn spellings(world: &World) -> (Way, Way) {
     ((world.layer(), NEWDEVICE), (world.layer(), NEWDEVICE_RESPELLED))
 }
 
-/// A layer that decodes forms, beside one that doesn't.
+/// A layer that doesn't decode forms, and one that does.
 fn decodings(world: &World) -> (Way, Way) {
     let encoded = ("newdevice%40example.com", "trust+me+on+a+device");
     ((world.layer(), NEWDEVICE), (world.layer().form_encoded_credentials(), encoded))
 }
 
-/// Signs both credentials in. The second goes on with the session of the first.
+/// Signs both credentials in. The second adopts the session of the first.
 async fn share((one, other): &(Way, Way)) {
     let one = ask(&one.0, basic(one.1)).await;
     let other = ask(&other.0, basic(other.1)).await;
     assert_eq!(session(&one).session_id(), session(&other).session_id(), "they share a Clerk session");
 }
 
-/// A request for a token of the template, for this organization.
+/// Requests a token of the template for this organization.
 fn ask_for((layer, pair): &Way, organization: Option<&str>) -> JoinHandle<Response<String>> {
     let (mut layer, pair) = (layer.clone().template("partner").unwrap(), *pair);
     if let Some(organization) = organization {
@@ -55,7 +56,7 @@ fn ask_for((layer, pair): &Way, organization: Option<&str>) -> JoinHandle<Respon
     tokio::spawn(async move { ask(&layer, basic(pair)).await })
 }
 
-/// The organization that a template's token is of, and the role in it.
+/// Returns the organization of a template token, and the role in it.
 #[track_caller]
 fn partner(response: &Response<String>) -> (Option<String>, Option<String>) {
     let claims: Value = session(response).custom_claims().unwrap();
@@ -69,7 +70,7 @@ async fn two_at_once(ways: fn(&World) -> (Way, Way)) {
     share(&ways).await;
     let hold = world.fake.hold(Endpoint::TemplateTokens);
     let acme = ask_for(&ways.0, Some("acme"));
-    // The session is touched for acme, and the mint that follows is under way.
+    // The session is touched for acme, and the mint that follows is in flight.
     in_time(hold.arrived(1)).await;
     let globex = ask_for(&ways.1, Some("globex"));
     run_ready_tasks().await;
@@ -86,32 +87,36 @@ async fn one_after_the_other(ways: fn(&World) -> (Way, Way)) {
     let ways = ways(&world);
     share(&ways).await;
     let globex = ask_for(&ways.1, Some("globex")).await.unwrap();
-    assert_eq!(partner(&globex).0.as_deref(), Some("globex"), "the other credential gets what it asks for");
+    assert_eq!(
+        partner(&globex).0.as_deref(),
+        Some("globex"),
+        "the other credential gets the organization it asks for"
+    );
     let personal = ask_for(&ways.0, None).await.unwrap();
     let got = partner(&personal);
     assert!(got == (None, None), "a request for no organization got a token of one: {got:?}");
 }
 
-/// The touches of two spellings of one identifier don't cross.
+/// No touch for one spelling runs between the touch and the mint for the other.
 #[tokio::test(start_paused = true)]
-async fn s8_a_template_token_is_never_of_another_organization_whichever_spelling_asks() {
+async fn s8_a_template_token_is_never_for_another_organization_with_two_spellings() {
     two_at_once(spellings).await;
 }
 
-/// The same with a credential that one layer decodes and another one doesn't.
+/// Like the previous test, with a layer that decodes forms and one that doesn't.
 #[tokio::test(start_paused = true)]
-async fn s8_a_template_token_is_never_of_another_organization_whichever_decoding_asks() {
+async fn s8_a_template_token_is_never_for_another_organization_with_two_decodings() {
     two_at_once(decodings).await;
 }
 
-/// A session that one credential knows as personal is touched anew after the other credential has touched it.
+/// The session is touched again for a personal token after the other credential touched it for an organization.
 #[tokio::test(start_paused = true)]
-async fn s7_a_personal_template_token_names_no_organization_whichever_spelling_was_touched() {
+async fn s7_a_personal_template_token_names_no_organization_with_two_spellings() {
     one_after_the_other(spellings).await;
 }
 
-/// The same with a credential that one layer decodes and another one doesn't.
+/// Like the previous test, with a layer that decodes forms and one that doesn't.
 #[tokio::test(start_paused = true)]
-async fn s7_a_personal_template_token_names_no_organization_whichever_decoding_was_touched() {
+async fn s7_a_personal_template_token_names_no_organization_with_two_decodings() {
     one_after_the_other(decodings).await;
 }

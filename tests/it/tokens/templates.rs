@@ -1,5 +1,4 @@
-//! Tokens of JWT templates: never the default token in their place, and always of the organization asked for
-//! (rule S8).
+//! Template tokens: never replaced by the default token, and always for the requested organization (rule S8).
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ fn world() -> World {
     world
 }
 
-/// What the template put into the token: for whom, and for which organization.
+/// Returns the user and the organization that the template put into the token.
 #[track_caller]
 fn partner(response: &Response<String>) -> (String, Option<String>) {
     let claims: Value = session(response).custom_claims().unwrap();
@@ -31,12 +30,12 @@ fn partner(response: &Response<String>) -> (String, Option<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s8_a_layer_with_a_template_hands_on_its_tokens() {
+async fn s8_a_layer_with_a_template_passes_on_its_tokens() {
     let world = world();
     let layer = world.layer().template("partner").unwrap();
     let response = ask(&layer, basic(JANE)).await;
     assert_eq!(partner(&response).1, None);
-    // One without stays without.
+    // A layer without a template still passes on the default token.
     assert!(
         session(&world.get(JANE).await).custom_claims::<Map<String, Value>>().unwrap().get("aud").is_none()
     );
@@ -47,7 +46,7 @@ async fn s8_a_layer_with_a_template_hands_on_its_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s8_a_template_that_is_not_there_is_misconfigured_and_the_session_stays() {
+async fn s8_an_unknown_template_is_misconfigured_and_the_session_stays() {
     let world = world();
     let layer = world.layer().template("no-such-template").unwrap();
     for _ in 0..2 {
@@ -60,7 +59,7 @@ async fn s8_a_template_that_is_not_there_is_misconfigured_and_the_session_stays(
 }
 
 #[tokio::test(start_paused = true)]
-async fn s8_a_template_s_token_is_for_the_organization_asked_for() {
+async fn s8_a_template_token_is_for_the_requested_organization() {
     let world = world();
     let layer = world.layer().template("partner").unwrap();
     let of = |slug: &'static str| layer.clone().organization(slug).unwrap();
@@ -71,7 +70,7 @@ async fn s8_a_template_s_token_is_for_the_organization_asked_for() {
         assert_eq!(organization_of(&response), Some(slug));
     }
     let response = ask(&layer, basic(JANE)).await;
-    assert_eq!(partner(&response).1, None, "none asked for, none given");
+    assert_eq!(partner(&response).1, None, "no organization was requested");
     assert_eq!(organization_of(&response), None);
     assert_eq!(code(&ask(&of("globex"), basic(BOB)).await), "organization_forbidden");
     assert_eq!(partner(&ask(&of("acme"), basic(BOB)).await).1.as_deref(), Some("acme"));
@@ -98,7 +97,7 @@ async fn s8_touch_and_mint_are_one_critical_section() {
             run_ready_tasks().await;
             assert!(
                 holds.iter().map(tower_clerk::testing::Hold::waiting).sum::<usize>() <= 1,
-                "one at a time"
+                "one touch or mint at a time"
             );
             holds.iter().for_each(|hold| _ = hold.release_one());
         }
@@ -115,7 +114,7 @@ async fn s8_an_organization_touched_for_one_route_does_not_leak_into_a_template_
     let world = world();
     world.fake.add_member("bob", "globex", "org:member");
     assert_eq!(partner(&ask(&world.layer().template("partner").unwrap(), basic(BOB)).await).1, None);
-    // A slug that no list has is found by a touch, which makes it the session's active organization.
+    // An unlisted slug is resolved by a touch, which makes it the session's active organization.
     world.fake.add_organization(tower_clerk::testing::FakeOrganization::new("late"));
     world.fake.add_member("bob", "late", "org:member");
     assert_eq!(organization_of(&world.get_for(BOB, "late").await), Some("late"));
@@ -127,7 +126,7 @@ async fn s8_an_organization_touched_for_one_route_does_not_leak_into_a_template_
 }
 
 #[tokio::test(start_paused = true)]
-async fn s9_a_template_s_token_is_verified_like_any_other() {
+async fn s9_a_template_token_is_verified_like_any_other() {
     let world = world();
     let layer = world.layer().template("partner").unwrap();
     for flaw in [TokenFlaw::WrongSub, TokenFlaw::WrongIssuer, TokenFlaw::AlgNone, TokenFlaw::BadSignature] {
@@ -151,10 +150,10 @@ async fn k8_one_token_flight_serves_all_requests_for_one_template() {
         .collect();
     crate::common::in_time(hold.arrived(1)).await;
     run_ready_tasks().await;
-    assert_eq!(hold.waiting(), 1, "all of them wait for one");
+    assert_eq!(hold.waiting(), 1, "all requests wait for one mint");
     let start = tokio::time::Instant::now();
     assert_eq!(world.get(JANE).await.status(), 200);
-    assert_eq!(start.elapsed(), Duration::ZERO, "a token without the template is another matter");
+    assert_eq!(start.elapsed(), Duration::ZERO, "a default token does not wait");
     hold.release();
     requests.join_all().await.iter().for_each(|response| _ = partner(response));
     assert_eq!(world.fake.count(Endpoint::TemplateTokens), 1);

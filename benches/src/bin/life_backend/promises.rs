@@ -14,15 +14,15 @@ pub(super) struct Promises {
 }
 
 impl Promises {
-    pub(super) fn require(&mut self, kept: bool, what: &str) {
-        if !kept {
+    pub(super) fn require(&mut self, holds: bool, what: &str) {
+        if !holds {
             self.broken.push(format!("{}: {what}", self.part));
         }
     }
 
     /// Requires what an engine's users must see under any load.
     pub(super) fn require_quiet_users(&mut self, life: &str, seen: &Seen, stats: &Stats, watched: &Watched) {
-        let mut require = |kept, what: &str| self.require(kept, &format!("{life}: {what}"));
+        let mut require = |holds, what: &str| self.require(holds, &format!("{life}: {what}"));
         let warm = seen.warm();
         require(warm.is_some(), "every user is let in once");
         let open = watched.sign_in_circuit_open + watched.mint_circuit_open;

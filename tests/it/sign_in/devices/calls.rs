@@ -1,4 +1,4 @@
-//! The sign-ins and look-ups that devices cost.
+//! The sign-ins and look-ups that devices cost (rules S5, S10, P2, P3).
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::stores::SharedDevices;
 use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, Fault, RetryAfter};
 
-/// Enrolls the device of a user whom Clerk lets in from any.
+/// Enrolls the device of a user whom Clerk lets in from any device.
 async fn enroll_without_a_code(world: &World, (identifier, password): Pair) {
     let credentials = Credentials::new(identifier, password).unwrap();
-    assert!(world.clerk.enroll(&credentials).await.unwrap().is_done(), "no code is wanted");
+    assert!(world.clerk.enroll(&credentials).await.unwrap().is_done(), "no code is needed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_devices_cost_no_sign_in_where_nobody_asks_for_them() {
+async fn s10_devices_cost_no_sign_in_without_device_trust() {
     let devices = SharedDevices::default();
     let world = world(&devices, FakeClerkBuilder::no_rate_limit);
     for _ in 0..5 {
@@ -29,8 +29,9 @@ async fn s10_devices_cost_no_sign_in_where_nobody_asks_for_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s5_at_most_one_sign_in_follows_from_an_answer() {
-    // A killed process' session on a client that nobody here knows anything of: looked at, not tried.
+async fn s5_an_answer_causes_at_most_one_sign_in() {
+    // A killed process left a session on a client. This process looks the session up and tries no sign-in on that
+    // client.
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     assert_eq!(first.get(JANE).await.status(), 200);
@@ -42,8 +43,9 @@ async fn s5_at_most_one_sign_in_follows_from_an_answer() {
     assert_eq!(first.fake.count(Endpoint::Client), 1);
 }
 
-/// A session that is over here may go on at Clerk. A sign-in on its client would be answered `session_exists`, and a second
-/// one would have to follow: after an outage, when no session could be ended, nobody would get that far.
+/// A session that the engine has dropped may still be open at Clerk. A sign-in on its client would be answered
+/// `session_exists`, and would need a second sign-in. After an outage, in which no session could be ended, each user
+/// would need two.
 #[tokio::test(start_paused = true)]
 async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in() {
     for device_trust in [false, true] {
@@ -63,8 +65,8 @@ async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in(
         world.fake.clear_log();
         assert_eq!(world.get(user).await.status(), 200);
         assert_eq!(world.fake.count(Endpoint::SignIns), 1, "device trust: {device_trust}");
-        assert_eq!(world.fake.live_sessions(), 1, "the one that was left behind is ended now");
-        // Where it was ended in time, a sign-in is all it takes.
+        assert_eq!(world.fake.live_sessions(), 1, "the session that was left open is ended now");
+        // If the session was ended in time, one sign-in is enough.
         tokio::time::sleep(2 * HOUR).await;
         assert_eq!(world.fake.live_sessions(), 0);
         world.fake.clear_log();
@@ -74,9 +76,9 @@ async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in(
     }
 }
 
-/// Whether a session hangs on a known client is asked by a look-up, which is no sign-in.
+/// The session on a known client is found by a look-up, which is not a sign-in.
 #[tokio::test(start_paused = true)]
-async fn p2_a_look_up_that_clerk_answers_429_pauses_look_ups_and_no_sign_in() {
+async fn p2_a_429_for_a_look_up_pauses_look_ups_and_no_sign_in() {
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
@@ -89,16 +91,16 @@ async fn p2_a_look_up_that_clerk_answers_429_pauses_look_ups_and_no_sign_in() {
     let response = again.get(NEWDEVICE).await;
     assert_eq!(code(&response), "upstream_rate_limited");
     assert_eq!(response.headers()["retry-after"], "60");
-    assert_eq!(again.get(JANE).await.status(), 200, "sign-ins go on");
+    assert_eq!(again.get(JANE).await.status(), 200, "sign-ins are not paused");
     assert_eq!(code(&again.get(NEWDEVICE).await), "upstream_rate_limited");
-    assert_eq!(again.fake.count(Endpoint::Client), 1, "and look-ups rest");
+    assert_eq!(again.fake.count(Endpoint::Client), 1, "look-ups are paused");
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(again.get(NEWDEVICE).await.status(), 200);
 }
 
-/// Guesses at an identifier whose device can't be looked at are sign-ins, which count, and its user gets in.
+/// While the device of an identifier can't be looked up, guesses are counted sign-ins, and the user still gets in.
 #[tokio::test(start_paused = true)]
-async fn p3_guesses_count_also_while_look_ups_pause() {
+async fn p3_guesses_are_counted_while_look_ups_are_paused() {
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     enroll_without_a_code(&first, JANE).await;

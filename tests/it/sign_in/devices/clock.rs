@@ -8,9 +8,9 @@ use crate::stores::SharedDevices;
 use tower_clerk::store::{DeviceFile, DeviceStore};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk};
 
-/// The engine goes by Clerk's clock as soon as an answer of Clerk's has told it.
+/// The engine uses Clerk's clock from Clerk's first answer on.
 #[tokio::test(start_paused = true)]
-async fn k2_a_wall_clock_that_is_wrong_at_the_start_makes_no_device_look_old() {
+async fn k2_a_wrong_wall_clock_at_startup_expires_no_device() {
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
@@ -20,15 +20,15 @@ async fn k2_a_wall_clock_that_is_wrong_at_the_start_makes_no_device_look_old() {
     let again = World { clock: ahead, fake: first.fake.clone(), clerk };
     assert_eq!(again.get(NEWDEVICE).await.status(), 200);
     assert_eq!(again.fake.count(Endpoint::PrepareSecondFactor), 1);
-    // What this process has kept of it since is dated by Clerk's clock.
+    // This process has stored the device since, dated by Clerk's clock.
     let seen_at = devices.get(NEWDEVICE.0).unwrap().seen_at();
     let off = seen_at.duration_since(first.clock.wall()).unwrap_or_else(|before| before.duration());
     assert!(off < Duration::from_secs(5), "{off:?}");
 }
 
-/// A machine whose clock is ahead when the file is opened.
+/// The machine's clock is ahead when the file is opened.
 #[tokio::test(start_paused = true)]
-async fn k2_a_file_that_is_opened_by_a_wrong_clock_keeps_its_devices() {
+async fn k2_opening_a_file_with_a_wrong_clock_loses_no_device() {
     let path = std::env::temp_dir().join(format!("tower-clerk-clock-{}", std::process::id()));
     // Files are opened by the machine's own clock, which is ahead of Clerk's.
     let clock = Clock::starting_at(SystemTime::now() - 40 * 24 * HOUR);

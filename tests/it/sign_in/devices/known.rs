@@ -9,7 +9,7 @@ use tower_clerk::store::{DeviceStore, KnownDevice};
 use tower_clerk::testing::Endpoint;
 
 #[tokio::test(start_paused = true)]
-async fn s10_a_known_device_stays_known_over_proofs_and_ends() {
+async fn s10_a_known_device_outlives_proofs_and_sessions() {
     let world = world(&SharedDevices::default(), |fake| fake);
     enroll(&world, NEWDEVICE).await;
     rest().await;
@@ -24,7 +24,7 @@ async fn s10_a_known_device_stays_known_over_proofs_and_ends() {
     }
     assert_eq!(world.fake.count(Endpoint::PrepareSecondFactor), 1);
     tokio::time::sleep(29 * 24 * HOUR).await;
-    assert_eq!(world.get(NEWDEVICE).await.status(), 200, "within 30 days of its last good sign-in");
+    assert_eq!(world.get(NEWDEVICE).await.status(), 200, "within 30 days of its last successful sign-in");
     tokio::time::sleep(31 * 24 * HOUR).await;
     assert_eq!(code(&world.get(NEWDEVICE).await), "account_action_required", "and no longer");
 }
@@ -39,13 +39,13 @@ async fn s10_a_client_that_clerk_has_forgotten_is_dropped() {
             .put("jane@example.com", KnownDevice::new("user_x", device.client_token(), world.clock.wall()));
         let response = world.get(JANE).await;
         assert_eq!(code(&response), if device_trust { "account_action_required" } else { "" });
-        let kept = devices.get("jane@example.com");
-        assert!(kept.is_none_or(|kept| kept.client_token() != device.client_token()));
+        let stored = devices.get("jane@example.com");
+        assert!(stored.is_none_or(|stored| stored.client_token() != device.client_token()));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn k9_a_revoked_user_is_no_known_device_any_more() {
+async fn k9_revoking_a_user_forgets_the_users_device() {
     let devices = SharedDevices::default();
     let world = world(&devices, |fake| fake);
     enroll(&world, NEWDEVICE).await;

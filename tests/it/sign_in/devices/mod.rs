@@ -2,7 +2,7 @@
 
 mod calls;
 mod clock;
-mod enrolment;
+mod enrollment;
 mod gone;
 mod known;
 mod other_users;
@@ -17,12 +17,12 @@ use tower_clerk::testing::FakeClerkBuilder;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An instance, and an engine whose devices are in a store that outlives it.
+/// An instance, and an engine whose device store outlives it.
 fn world(devices: &SharedDevices, fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> World {
     World::with(fake, |engine| engine.device_store(devices.clone()))
 }
 
-/// The process is killed and started again: nothing is ended, and nothing but the store is left.
+/// Restarts a killed process, which has ended no session and has left only its store.
 fn killed(world: &World, devices: &SharedDevices) -> World {
     let clerk = builder(&world.fake, world.clock).device_store(devices.clone()).build().unwrap();
     World { clock: world.clock, fake: world.fake.clone(), clerk }

@@ -1,4 +1,4 @@
-//! Identifiers that pass to another user, or read like another user's.
+//! Identifiers that pass to another user, or that look like another user's.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ async fn s10_an_answer_about_another_user_drops_the_device() {
     let other = again.fake.add_user(other);
     rest().await;
     assert_eq!(session(&again.get(JANE).await).user_id(), other);
-    let kept = devices.get("jane@example.com").unwrap();
-    assert_eq!(kept.user_id(), other);
+    let stored = devices.get("jane@example.com").unwrap();
+    assert_eq!(stored.user_id(), other);
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_who_has_an_address_now_does_not_get_the_session_of_who_had_it() {
+async fn s10_the_new_owner_of_an_address_never_gets_the_old_owners_session() {
     let devices = SharedDevices::default();
     let first = world(&devices, FakeClerkBuilder::no_rate_limit);
     enroll(&first, NEWDEVICE).await;
@@ -39,11 +39,11 @@ async fn s10_who_has_an_address_now_does_not_get_the_session_of_who_had_it() {
     }
 }
 
-/// Of two users one has a name that is the other's number but for what stands between the digits.
+/// Two users. The username of one is the phone number of the other, with different separators.
 const NUMBER: Pair = ("+1 555 555 0123", "the one with the number");
 const NAME: Pair = ("1-555-555-0123", "the one with the name");
 
-/// Both users, the device of the one with the number enrolled. Returns that one's id.
+/// Adds both users, and enrolls the device of the one with the number. Returns that user's id.
 async fn number_and_name(world: &World) -> String {
     let about = FakeUser::new("+15555550123").email("number@example.com").device_trust();
     let number = world.fake.add_user(about.password(NUMBER.1));
@@ -54,13 +54,13 @@ async fn number_and_name(world: &World) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_a_name_that_reads_like_a_number_does_not_get_that_numbers_session() {
+async fn s10_a_username_like_a_phone_number_never_gets_that_numbers_session() {
     let devices = SharedDevices::default();
     let first = world(&devices, FakeClerkBuilder::no_rate_limit);
     let number = number_and_name(&first).await;
     assert_eq!(session(&first.get(NUMBER).await).user_id(), number);
     rest().await;
-    // While a session of ours hangs on the device, and after a restart that knows nothing of it.
+    // While the engine has a session on the device, and after a restart that knows nothing of it.
     for world in [first.clone(), killed(&first, &devices)] {
         let response = world.get(NAME).await;
         assert_eq!(code(&response), "account_action_required", "{}", response.body());
@@ -68,14 +68,14 @@ async fn s10_a_name_that_reads_like_a_number_does_not_get_that_numbers_session()
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_a_name_that_reads_like_a_number_takes_no_device_away() {
+async fn s10_a_username_like_a_phone_number_takes_no_device_away() {
     let world = world(&SharedDevices::default(), FakeClerkBuilder::no_rate_limit);
     let number = number_and_name(&world).await;
     assert_eq!(code(&world.get(NAME).await), "account_action_required");
     assert_eq!(session(&world.get(NUMBER).await).user_id(), number);
 }
 
-/// Clerk may keep two identifiers apart that a folding of all letters takes for one: `\u{130}` is a capital I with a dot.
+/// Clerk may distinguish identifiers that case folding makes equal: `\u{130}` is a capital I with a dot.
 #[tokio::test(start_paused = true)]
 async fn s10_an_identifier_that_folds_like_another_users_gets_neither_its_session_nor_its_device() {
     for is_live in [true, false] {
@@ -83,7 +83,7 @@ async fn s10_an_identifier_that_folds_like_another_users_gets_neither_its_sessio
         let (jane, other) =
             (("inci@example.com", "the password of one"), ("\u{130}nci@example.com", "another"));
         let jane_id = world.fake.add_user(FakeUser::new(jane.0).password(jane.1).device_trust());
-        // Whose sign-in from a client that Clerk has never seen is complete, or is not.
+        // With Device Trust, the other user's sign-in from a new client is incomplete; without, it is complete.
         let user = FakeUser::new(other.0).password(other.1);
         let other_id = world.fake.add_user(if is_live { user.device_trust() } else { user });
         enroll(&world, jane).await;

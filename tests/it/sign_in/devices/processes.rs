@@ -1,4 +1,4 @@
-//! Devices and sessions where processes end, and where several run at once.
+//! Devices and sessions of processes that restart, or that run at the same time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tower_clerk::store::{DeviceFile, StoreErrorKind};
 use tower_clerk::testing::Endpoint;
 
 #[tokio::test(start_paused = true)]
-async fn s10_a_killed_process_is_the_same_device_when_it_is_started_again() {
+async fn s10_a_restarted_process_is_the_same_device() {
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
@@ -22,14 +22,14 @@ async fn s10_a_killed_process_is_the_same_device_when_it_is_started_again() {
         rest().await;
         let response = again.get(NEWDEVICE).await;
         assert_eq!(response.status(), 200, "{:?}", rejection(&response));
-        assert_eq!(session(&response).session_id(), id, "the session that was left behind is gone on with");
+        assert_eq!(session(&response).session_id(), id, "the session that was left open is adopted");
     }
     assert_eq!(first.fake.live_sessions(), 1);
-    assert_eq!(first.fake.count(Endpoint::End), 1, "but that of the enrolment none was ended");
+    assert_eq!(first.fake.count(Endpoint::End), 1, "only the session of the enrollment was ended");
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_two_engines_with_stores_of_their_own_never_end_each_others_sessions() {
+async fn s10_two_engines_with_separate_stores_never_end_each_others_sessions() {
     let first = world(&SharedDevices::default(), |fake| fake);
     let second = killed(&first, &SharedDevices::default());
     enroll(&first, NEWDEVICE).await;
@@ -44,7 +44,7 @@ async fn s10_two_engines_with_stores_of_their_own_never_end_each_others_sessions
     assert_eq!(first.fake.live_sessions(), 2);
 }
 
-/// A file is one process' at a time.
+/// Only one process at a time can open a device file.
 #[tokio::test(start_paused = true)]
 async fn s10_two_processes_on_one_device_file_never_end_each_others_sessions() {
     let path = std::env::temp_dir().join(format!("tower-clerk-devices-{}", std::process::id()));
@@ -63,7 +63,7 @@ async fn s10_two_processes_on_one_device_file_never_end_each_others_sessions() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
     assert_eq!(first.fake.live_sessions(), 2);
-    // The first is killed, and started again: the file is free, and has its device.
+    // The first process is killed and restarted: the file is unlocked, and has its device.
     drop(first.clerk);
     run_ready_tasks().await;
     let again =

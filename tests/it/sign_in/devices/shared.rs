@@ -9,7 +9,7 @@ use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, Fault};
 
 #[tokio::test(start_paused = true)]
-async fn s10_a_wrong_password_ends_nothing_and_gets_nobody_in() {
+async fn s10_a_wrong_password_is_rejected_and_ends_no_session() {
     let devices = SharedDevices::default();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
@@ -27,7 +27,7 @@ async fn s10_a_wrong_password_ends_nothing_and_gets_nobody_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s10_another_spelling_of_the_user_shares_the_session_and_does_not_end_it() {
+async fn s10_another_spelling_of_an_identifier_shares_the_session_and_does_not_end_it() {
     let devices = SharedDevices::default();
     let world = world(&devices, |fake| fake);
     enroll(&world, NEWDEVICE).await;
@@ -36,7 +36,7 @@ async fn s10_another_spelling_of_the_user_shares_the_session_and_does_not_end_it
     let other = world.get(NEWDEVICE_RESPELLED).await;
     assert_eq!(session(&first).session_id(), session(&other).session_id());
     let credentials = Credentials::new(NEWDEVICE_RESPELLED.0, NEWDEVICE_RESPELLED.1).unwrap();
-    // One of the two is let go: the other one's session goes on.
+    // The second spelling's entry expires, and the session stays open for the first.
     world.clerk.authenticate(&credentials, &tower_clerk::Access::new()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(50 * 60)).await;
     for _ in 0..40 {
@@ -46,9 +46,9 @@ async fn s10_another_spelling_of_the_user_shares_the_session_and_does_not_end_it
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
-/// One of two entries that share a session goes: the other one's is still in use.
+/// Two entries share a session. When one of them expires, the other one still uses the session.
 #[tokio::test(start_paused = true)]
-async fn s10_a_shared_session_is_in_use_until_the_last_entry_goes() {
+async fn s10_a_shared_session_is_in_use_until_its_last_entry_expires() {
     let world = world(&SharedDevices::default(), |fake| fake);
     enroll(&world, NEWDEVICE).await;
     rest().await;
@@ -58,16 +58,16 @@ async fn s10_a_shared_session_is_in_use_until_the_last_entry_goes() {
         assert_eq!(world.get(NEWDEVICE).await.status(), 200);
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
-    assert_eq!(world.clerk.stats().sessions, 1, "the second has run out");
+    assert_eq!(world.clerk.stats().sessions, 1, "the second entry has expired");
     world.fake.clear_log();
     assert_eq!(world.get(("NEWDEVICE@example.com", NEWDEVICE.1)).await.status(), 200);
-    assert_eq!(world.fake.count(Endpoint::SignIns), 1, "it is tried from a fresh client first");
+    assert_eq!(world.fake.count(Endpoint::SignIns), 1, "a fresh client is tried first");
     assert_eq!(world.fake.live_sessions(), 1);
 }
 
-/// The answer to the end of one session comes when another one has been opened on the same client already.
+/// Clerk answers the end of one session after another session was opened on the same client.
 #[tokio::test(start_paused = true)]
-async fn k9_a_revoked_session_is_not_gone_on_with_however_late_clerk_answers_its_predecessors_end() {
+async fn k9_a_revoked_session_is_never_adopted_however_late_clerk_answers_an_earlier_end() {
     let second = Duration::from_secs(1);
     let world = World::unlimited();
     enroll(&world, NEWDEVICE).await;
@@ -81,7 +81,10 @@ async fn k9_a_revoked_session_is_not_gone_on_with_however_late_clerk_answers_its
         tokio::time::sleep(second / 10).await;
         let response = world.get(NEWDEVICE).await;
         if response.status() == 200 {
-            assert!(!ids.contains(&session(&response).session_id().to_owned()), "it was revoked");
+            assert!(
+                !ids.contains(&session(&response).session_id().to_owned()),
+                "a revoked session was adopted"
+            );
         }
         rest().await;
     }

@@ -1,7 +1,7 @@
 //! Failed attempts: calls stop before Clerk locks the account (rule P3).
 //!
 //! There are two separate counts. Failures that *reached* Clerk decide whether Clerk is called. They are counted per
-//! user if the user is known, since Clerk locks users. Attempts *seen here* with an identifier decide the rejection,
+//! user if the user is known, since Clerk locks users. FailureCounts *seen here* with an identifier decide the rejection,
 //! whatever Clerk knows of the identifier, so that known, unknown, locked and banned accounts get the same answers.
 
 use std::sync::{Arc, Mutex};
@@ -61,12 +61,12 @@ pub(crate) enum Pause {
 ///
 /// Failures that reached Clerk are counted in two caches with separate bounds, so that made-up identifiers never evict
 /// the count of an existing account.
-pub(crate) struct Attempts {
+pub(crate) struct FailureCounts {
     /// Failures of users, and of identifiers that Clerk has confirmed.
     confirmed: Counts,
     /// Failures of identifiers that may be made up.
     unconfirmed: Counts,
-    /// Attempts seen here, whether or not they reached Clerk.
+    /// FailureCounts seen here, whether or not they reached Clerk.
     seen: Counts,
     /// The user of an identifier, once a sign-in or a look-up has told it.
     users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
@@ -100,7 +100,7 @@ impl Count {
     }
 }
 
-impl Attempts {
+impl FailureCounts {
     pub(crate) fn new() -> Self {
         let counts = |most| {
             Cache::builder()
@@ -236,7 +236,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    impl Attempts {
+    impl FailureCounts {
         /// moka updates its entry count lazily.
         fn run_pending_tasks(&self) {
             self.confirmed.run_pending_tasks();
@@ -248,7 +248,7 @@ mod tests {
         KeySecret::from([7; 32]).identifier(name)
     }
 
-    fn wrong(attempts: &Attempts, name: &str) -> Result<(), Pause> {
+    fn wrong(attempts: &FailureCounts, name: &str) -> Result<(), Pause> {
         let now = Instant::now();
         attempts
             .may_ask(id(name), now)
@@ -257,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_three_are_free_and_each_further_one_doubles_the_pause() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         for _ in 0..4 {
             assert_eq!(wrong(&attempts, "jane"), Ok(()));
         }
@@ -278,7 +278,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_user_has_one_count_under_all_identifiers() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         attempts.succeeded(id("jane"), id("user"), [id("jane@example.com")]);
         for name in ["jane", "jane@example.com", "jane", "jane@example.com"] {
             assert_eq!(wrong(&attempts, name), Ok(()));
@@ -295,7 +295,7 @@ mod tests {
         let histories: Vec<Vec<_>> = failures
             .into_iter()
             .map(|failure| {
-                let attempts = Attempts::new();
+                let attempts = FailureCounts::new();
                 (0..8)
                     .map(|_| {
                         let now = Instant::now();
@@ -318,7 +318,7 @@ mod tests {
     /// Identifiers that Clerk doesn't know are counted in a separate bounded cache.
     #[tokio::test(start_paused = true)]
     async fn p3_made_up_identifiers_evict_no_count_of_an_existing_account() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
         for (name, failure) in [
@@ -343,7 +343,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_counting_continues_when_an_identifier_is_confirmed_and_when_it_no_longer_is() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
         for failure in failures {
             assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
@@ -356,7 +356,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_an_identifier_belongs_to_the_user_who_has_signed_in_with_it() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
             attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Instant::now());
@@ -374,7 +374,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn o2_users_and_identifiers_with_failures_are_counted() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         for (name, failure) in
             [("a", Failure::Confirmed), ("b", Failure::Unconfirmed), ("c", Failure::Unconfirmed)]
         {
@@ -390,7 +390,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k7_the_identifiers_whose_attempts_were_seen_are_bounded() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         for at in 0..2 * MAX_SEEN {
             attempts.refused_unasked(id(&format!("made up {at}")), Instant::now());
         }
@@ -400,7 +400,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_lockout_warning_sets_the_longest_pause() {
-        let attempts = Attempts::new();
+        let attempts = FailureCounts::new();
         attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));

@@ -1,4 +1,4 @@
-//! How a device becomes known to Clerk, and what is said where it is not.
+//! How a device becomes known to Clerk, and how requests from an unknown device are answered.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tower_clerk::testing::{Endpoint, Fault, RetryAfter};
 use tower_clerk::{ClerkBuilder, Credentials, RejectionKind};
 
 #[tokio::test(start_paused = true)]
-async fn s10_an_unknown_device_is_told_what_to_do_and_gets_in_once_enrolled() {
+async fn s10_an_unknown_device_is_refused_until_it_is_enrolled() {
     let world = world(&SharedDevices::default(), |fake| fake);
     let response = world.get(NEWDEVICE).await;
     assert_eq!(code(&response), "account_action_required");
     rest().await;
     enroll(&world, NEWDEVICE).await;
-    assert_eq!(world.fake.live_sessions(), 0, "the session of the enrolment is ended");
+    assert_eq!(world.fake.live_sessions(), 0, "the session of the enrollment is ended");
     rest().await;
     assert_eq!(world.get(NEWDEVICE).await.status(), 200);
-    assert_eq!(world.fake.count(Endpoint::PrepareSecondFactor), 1, "nobody is mailed without being asked");
+    assert_eq!(world.fake.count(Endpoint::PrepareSecondFactor), 1, "only the enrollment sends a code");
 }
 
-/// However often the account was refused before, and however long that is remembered.
+/// The denial ends however often the account was refused, and however long that is remembered.
 #[tokio::test(start_paused = true)]
-async fn k11_a_refusal_for_want_of_a_device_ends_with_the_enrolment() {
+async fn k11_an_enrollment_ends_the_denial_of_an_unknown_device() {
     let world = world(&SharedDevices::default(), |fake| fake);
     for _ in 0..200 {
         assert_eq!(code(&world.get(NEWDEVICE).await), "account_action_required");
@@ -34,7 +34,7 @@ async fn k11_a_refusal_for_want_of_a_device_ends_with_the_enrolment() {
     enroll(&world, NEWDEVICE).await;
     rest().await;
     assert_eq!(world.get(NEWDEVICE).await.status(), 200);
-    // What is refused for another reason stays refused.
+    // Denials for other reasons are still remembered.
     let expired = ("expired@example.com", "please choose a new one");
     world.fake.clear_log();
     for _ in 0..10 {
@@ -43,9 +43,9 @@ async fn k11_a_refusal_for_want_of_a_device_ends_with_the_enrolment() {
     assert_eq!(world.fake.count(Endpoint::SignIns), 1);
 }
 
-/// Wrong codes and passwords of an enrolment are attempts like any other.
+/// A wrong password in an enrollment is counted like that of a sign-in.
 #[tokio::test(start_paused = true)]
-async fn p3_an_enrolment_is_no_way_to_guess_and_honours_what_clerk_asks_for() {
+async fn p3_failed_enrollments_are_counted_and_a_429_pauses_sign_ins() {
     let world = World::unlimited();
     for guess in 0..20 {
         let credentials = Credentials::new(JANE.0, format!("guess {guess}")).unwrap();
@@ -64,7 +64,7 @@ async fn p3_an_enrolment_is_no_way_to_guess_and_honours_what_clerk_asks_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() {
+async fn an_enrollment_does_not_replace_a_second_factor() {
     let world = World::with(|fake| fake, ClerkBuilder::unlimited_sign_ins);
     let credentials = Credentials::new("mfa@example.com", "second factor please").unwrap();
     let mut enrollment = world.clerk.enroll(&credentials).await.unwrap();
@@ -81,9 +81,9 @@ async fn an_account_with_a_second_factor_is_told_that_enrolment_is_not_enough() 
     assert_eq!(refused.kind(), RejectionKind::Misconfigured);
 }
 
-/// The instance's settings are the operator's to change, so advice on them is in the log and not in the answer.
+/// Only the operator can change the instance's settings, so advice on them goes to the log and not to the client.
 #[tokio::test(start_paused = true)]
-async fn a9_the_client_of_an_unknown_device_is_told_what_it_can_do_and_the_log_what_the_operator_can() {
+async fn a9_an_unknown_device_advises_the_client_in_the_answer_and_the_operator_in_the_log() {
     let world = world(&SharedDevices::default(), |fake| fake);
     let mut told = String::new();
     let log = logged(async {
