@@ -83,6 +83,7 @@ impl TransportError {
     /// host, failed TLS handshake).
     ///
     /// The request is sent once more.
+    #[must_use]
     pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: TransportErrorKind::Connect, source: Some(source.into()) }
     }
@@ -91,6 +92,7 @@ impl TransportError {
     /// complete.
     ///
     /// The request is not sent again, because Clerk counts each sign-in.
+    #[must_use]
     pub fn broken(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: TransportErrorKind::Broken, source: Some(source.into()) }
     }

@@ -115,8 +115,8 @@ impl Clerk {
         }
     }
 
-    /// With a store of sessions, `end_taken` queues their ends. Without one, the last proof of a session queues its end
-    /// when it is removed.
+    /// With the Backend API, `end_taken` queues the ends of stored sessions. With the Frontend API, the last proof of a
+    /// session queues its end when it is removed.
     fn revoked_state(&self) -> SessionState {
         if self.0.sign_ins.provider.keeps_sessions() {
             SessionState::EndedElsewhere

@@ -30,6 +30,7 @@ impl RequestOrganization {
     /// Creates a [`Named`](Self::Named) from an id (`org_…`) or slug.
     ///
     /// A name that has neither form is accepted here; the layer answers the request 403.
+    #[must_use]
     pub fn named(id_or_slug: impl Into<String>) -> Self {
         Self::Named(id_or_slug.into())
     }

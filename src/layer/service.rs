@@ -54,6 +54,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
     }
 
     /// Returns a reference to the inner service.
+    #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -64,6 +65,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
     }
 
     /// Returns the inner service.
+    #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
     }

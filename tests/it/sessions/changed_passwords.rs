@@ -1,4 +1,4 @@
-//! A password changes while other things are under way (rule K9).
+//! Passwords that change during sign-ins, and calls that meet expired proofs (rule K9).
 
 use std::time::Duration;
 

@@ -274,3 +274,21 @@ async fn k13_the_refusal_of_a_trusted_credential_is_not_counted_as_a_failure() {
     }
     assert_eq!(code(&world.get_as(JANE.0, "another guess").await), "throttled");
 }
+
+/// The user is under attack, and Clerk answers the user's own sign-in with something that says nothing of the password.
+#[tokio::test(start_paused = true)]
+async fn k13_an_answer_that_says_nothing_of_the_password_leaves_the_bypass() {
+    let world = World::unlimited();
+    let jane = session(&world.get(JANE).await).session_id().to_owned();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    for guess in 0..4 {
+        assert_eq!(code(&world.get_as(JANE.0, &format!("guess {guess}")).await), "credentials_rejected");
+    }
+    world.clerk.revoke_session(&jane);
+    let misconfigured = Fault::StatusWithCode(403, "native_api_disabled".to_owned());
+    world.fake.script(Endpoint::SignIns, misconfigured);
+    assert_eq!(code(&world.get(JANE).await), "misconfigured");
+    // The engine remembers that for ten seconds.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(world.get(JANE).await.status(), 200);
+}
