@@ -37,7 +37,7 @@ pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> RequestOrganization + Sen
 pub(super) type ExemptFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
-/// What the functions of a policy return for one request.
+/// The results of a policy's functions for one request.
 #[derive(Default)]
 pub(super) struct RequestPolicy {
     /// `None` if the policy has no selector.

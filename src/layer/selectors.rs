@@ -1,4 +1,4 @@
-//! What a layer reads from a request: its organization, whether it is exempt, its source.
+//! The functions of a layer that read a request: its organization, its exemption, its source.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;

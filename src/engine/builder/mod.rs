@@ -24,8 +24,8 @@ use crate::transport::Transport;
 ///
 /// 1. Which API verifies passwords: the Frontend API by default, the Backend API with a
 ///    [`secret_key`](Self::secret_key).
-/// 2. What outlives a restart: nothing by default, known devices with a [`device_store`](Self::device_store), open
-///    sessions with a [`session_store`](Self::session_store).
+/// 2. The state that outlives a restart: none by default, known devices with a [`device_store`](Self::device_store),
+///    open sessions with a [`session_store`](Self::session_store).
 ///
 /// ```
 /// use std::time::Duration;
@@ -210,11 +210,11 @@ impl ClerkBuilder {
     /// Sets how long tokens that the Backend API mints live: the instance's setting by default (60 s), or from 30 s to
     /// 24 h. Needs a [`secret_key`](Self::secret_key).
     ///
-    /// **Tokens that live longer take longer to revoke.** A service that verifies such a token without asking this engine lets
-    /// its user in until the token ends, even if the session was revoked, the user was banned, or the membership was
-    /// taken away meanwhile. This engine itself notices such a change when it renews the token, or at once by
-    /// [`revoke_user`](crate::Clerk::revoke_user) and the other revocations. With a life set, the Backend API mints all
-    /// tokens.
+    /// **Tokens that live longer take longer to revoke.** A service that verifies such a token without asking this
+    /// engine lets its user in until the token ends, even if the session was revoked, the user was banned, or the
+    /// membership was taken away meanwhile. This engine itself notices such a change when it renews the token, or at
+    /// once by [`revoke_user`](crate::Clerk::revoke_user) and the other revocations. With a life set, the Backend API
+    /// mints all tokens.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.backend.token_lifetime = Some(lifetime);
         self

@@ -1,4 +1,4 @@
-//! What must hold of an engine under load.
+//! The promises that an engine keeps under load.
 
 use tower_clerk::stats::{Outcome, Stats};
 

@@ -25,7 +25,7 @@ pub(super) struct Users {
     seen: Arc<Seen>,
 }
 
-/// What the users saw.
+/// The answers to the users.
 pub(super) struct Seen {
     users: u64,
     began: Instant,
@@ -35,11 +35,11 @@ pub(super) struct Seen {
     early_rejections: Mutex<(Tally, Duration)>,
     /// The time at which every user had been let in once, and the statistics at that time.
     warm: OnceLock<(Instant, Stats)>,
-    /// What users saw after their first accepted request, before and after `warm`.
+    /// The answers to users after their first accepted request, before and after `warm`.
     later: [Mutex<Later>; 2],
 }
 
-/// What users saw after their first accepted request.
+/// The answers to users after their first accepted request.
 #[derive(Clone, Default)]
 pub(super) struct Later {
     pub(super) waits: Vec<Duration>,
