@@ -136,6 +136,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod challenge;
 mod claims;
 mod clerk_api;
 mod client_token;
@@ -170,6 +171,7 @@ mod token;
 pub mod transport;
 
 pub use access::Access;
+pub use challenge::Challenge;
 pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use crate::challenge::Challenge;
 use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
 use crate::token::VerifiedToken;
@@ -29,11 +30,16 @@ use crate::token::VerifiedToken;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct ClerkSession(Arc<Inner>);
+pub struct ClerkSession {
+    inner: Arc<Inner>,
+    /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
+    proven_at: Option<Instant>,
+}
 
 struct Inner {
     session_id: Box<str>,
-    via: ClerkApi,
+    /// `None` for a session token that the client presented itself.
+    via: Option<ClerkApi>,
     token: VerifiedToken,
     /// Set if the token itself names no organization, as the token of a template may do.
     organization: Option<Organization>,
@@ -42,17 +48,44 @@ struct Inner {
 impl ClerkSession {
     pub(crate) fn new(
         session_id: &str,
-        via: ClerkApi,
+        via: Option<ClerkApi>,
         token: VerifiedToken,
         organization: Option<Organization>,
     ) -> Self {
-        Self(Arc::new(Inner { session_id: session_id.into(), via, token, organization }))
+        let inner = Inner { session_id: session_id.into(), via, token, organization };
+        Self { inner: Arc::new(inner), proven_at: None }
     }
 
-    /// Returns which of Clerk's APIs verified the password.
+    /// The same session, for a request whose password was last proven at this instant.
+    pub(crate) fn proven(mut self, at: Instant) -> Self {
+        self.proven_at = Some(at);
+        self
+    }
+
+    /// Returns which of Clerk's APIs verified the password, or `None` if the request carried no password but a session
+    /// token, as `Bearer`.
     #[must_use]
-    pub fn via(&self) -> ClerkApi {
-        self.0.via
+    pub fn via(&self) -> Option<ClerkApi> {
+        self.inner.via
+    }
+
+    /// Returns the instant at which Clerk last accepted the password of this request, or `None` if the request carried
+    /// no password but a session token, as `Bearer`.
+    ///
+    /// The engine proves a password again after [`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default, and
+    /// a little earlier in the background. For an operation that needs a recent proof, compare it with a shorter time:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_clerk::ClerkSession;
+    ///
+    /// fn is_recent(session: &ClerkSession) -> bool {
+    ///     session.proven_at().is_some_and(|at| at.elapsed() < Duration::from_secs(5 * 60))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn proven_at(&self) -> Option<Instant> {
+        self.proven_at
     }
 
     /// Returns the id of the user, `user_…`.
@@ -68,7 +101,7 @@ impl ClerkSession {
     /// Requests with the same credentials share a session, until the engine replaces it.
     #[must_use]
     pub fn session_id(&self) -> &str {
-        &self.0.session_id
+        &self.inner.session_id
     }
 
     /// Returns the JWT, to send on to services that verify Clerk's tokens themselves.
@@ -78,7 +111,7 @@ impl ClerkSession {
     /// by default, or a fifth of its whole life if that is less.
     #[must_use]
     pub fn token(&self) -> &str {
-        self.0.token.jwt()
+        self.inner.token.jwt()
     }
 
     /// Returns the time at which the token expires, by Clerk's clock.
@@ -95,7 +128,7 @@ impl ClerkSession {
     /// Returns the organization that the session is for, or `None` for the user's personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
-        self.0.organization.as_ref().or_else(|| self.claims().organization())
+        self.inner.organization.as_ref().or_else(|| self.claims().organization())
     }
 
     /// Returns the claims of the verified token that Clerk defines.
@@ -103,7 +136,7 @@ impl ClerkSession {
     /// Use [`custom_claims`](Self::custom_claims) for claims of your own.
     #[must_use]
     pub fn claims(&self) -> &Claims {
-        self.0.token.claims()
+        self.inner.token.claims()
     }
 
     /// Deserializes the token's payload into a type of your own.
@@ -129,12 +162,12 @@ impl ClerkSession {
     /// # }
     /// ```
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.0.token.deserialize()
+        self.inner.token.deserialize()
     }
 
     /// The `oiat` of the token's header, or its `iat` if there is none: the time that its claims are from.
     pub(crate) fn origin_issued_at(&self) -> u64 {
-        self.0.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
+        self.inner.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
     }
 
     /// Returns whether the user has this role in the session's organization, named in full: `org:admin`.
@@ -201,32 +234,28 @@ impl ClerkApi {
 /// It carries the layer's challenge, so that a handler can ask for credentials in the same way as the layer does:
 ///
 /// ```
-/// use http::header::WWW_AUTHENTICATE;
-/// use http::{Request, Response, StatusCode};
-/// use tower_clerk::Anonymous;
+/// use http::{Request, Response};
+/// use tower_clerk::layer::{ProblemJson, respond};
+/// use tower_clerk::{Anonymous, Rejection, RejectionKind};
 ///
-/// fn unauthorized(request: &Request<()>) -> Response<()> {
-///     let mut response = Response::new(());
-///     *response.status_mut() = StatusCode::UNAUTHORIZED;
-///     if let Some(anonymous) = request.extensions().get::<Anonymous>() {
-///         response.headers_mut().insert(WWW_AUTHENTICATE, anonymous.challenge().clone());
-///     }
-///     response
+/// fn unauthorized(request: &Request<()>, anonymous: &Anonymous) -> Response<String> {
+///     let rejection = Rejection::new(RejectionKind::CredentialsMissing);
+///     respond(rejection, &ProblemJson::default(), anonymous.challenge(), request.headers())
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anonymous {
-    challenge: HeaderValue,
+    challenge: Challenge,
 }
 
 impl Anonymous {
-    pub(crate) fn new(challenge: HeaderValue) -> Self {
+    pub(crate) fn new(challenge: Challenge) -> Self {
         Self { challenge }
     }
 
-    /// Returns the value for the `WWW-Authenticate` field of a 401 response: `Basic realm="…", charset="UTF-8"`.
+    /// Returns the challenge of the layer, for the `WWW-Authenticate` fields of a 401 response.
     #[must_use]
-    pub fn challenge(&self) -> &HeaderValue {
+    pub fn challenge(&self) -> &Challenge {
         &self.challenge
     }
 }

@@ -196,7 +196,7 @@ impl Inner {
         end: Instant,
     ) -> Result<ClerkSession, MintError> {
         match tokio::time::timeout_at(end, self.token(&proof.holding, access)).await {
-            Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session),
+            Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session.proven(proof.proven_at())),
             Ok(Ok(_)) => Err(MintError::Superseded),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(MintError::lost("timeout")),

@@ -185,7 +185,7 @@ impl Minter {
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&session.id, self.provider.api(), token, organization);
+        let session = ClerkSession::new(&session.id, Some(self.provider.api()), token, organization);
         HeldToken::new(session, left + life, life, renew_at, since)
     }
 }

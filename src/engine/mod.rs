@@ -145,6 +145,7 @@ impl Clerk {
         if token_due {
             self.renew_token(&proof.holding, access, now);
         }
+        let session = session.proven(proof.proven_at());
         self.count(Outcome::Hit);
         let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
         Some(Hit { session, proof_due })

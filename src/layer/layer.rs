@@ -2,13 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tower_layer::Layer;
 
 use super::policy::{AuthorizationHeader, Policy};
-use super::reject::{EmptyBody, ProblemJson, challenge};
+use super::reject::{EmptyBody, ProblemJson};
 use super::service::ClerkBasicAuth;
 use crate::access::Access;
+use crate::challenge::Challenge;
 use crate::credentials::Decoding;
 use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
@@ -56,7 +56,7 @@ impl ClerkBasicAuthLayer {
             organization: None,
             authorization: AuthorizationHeader::Strip,
             decoding: Decoding::Plain,
-            challenge: HeaderValue::from_static("Basic realm=\"api\", charset=\"UTF-8\""),
+            challenge: Challenge::default(),
             exempt: None,
             source: None,
             pass_preflight: false,
@@ -167,7 +167,7 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///
     /// Returns an error if the realm isn't printable ASCII.
     pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
-        let challenge = challenge(realm)?;
+        let challenge = Challenge::basic(realm)?;
         Ok(self.with(|policy| policy.challenge = challenge))
     }
 

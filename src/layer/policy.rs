@@ -1,5 +1,6 @@
 //! The settings of one layer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use http::{HeaderMap, Method};
 
 use super::organization::RequestOrganization;
 use crate::access::Access;
+use crate::challenge::Challenge;
 use crate::credentials::Decoding;
+use crate::rejection::{Rejection, RejectionKind};
 use crate::session::ClerkSession;
 
 /// Which `Authorization` field the inner service sees.
@@ -53,7 +56,7 @@ pub(super) struct Policy {
     pub(super) organization: Option<OrganizationFn>,
     pub(super) authorization: AuthorizationHeader,
     pub(super) decoding: Decoding,
-    pub(super) challenge: HeaderValue,
+    pub(super) challenge: Challenge,
     pub(super) exempt: Option<ExemptFn>,
     pub(super) source: Option<SourceFn>,
     pub(super) pass_preflight: bool,
@@ -70,6 +73,25 @@ impl Policy {
             organization: self.organization.as_ref().map(|organization| organization(parts)),
             exempt: self.exempt.as_ref().is_some_and(|exempt| exempt(parts)),
             source: self.source.as_ref().and_then(|source| source(parts)),
+        }
+    }
+
+    /// What a request with this organization asks the engine for.
+    pub(super) fn access_of(
+        &self,
+        organization: Option<RequestOrganization>,
+    ) -> Result<Cow<'_, Access>, Rejection> {
+        match organization {
+            Some(RequestOrganization::Named(organization)) => {
+                Ok(Cow::Owned(self.access.clone().organization(organization)))
+            }
+            // A policy with a selector names no organization itself.
+            Some(RequestOrganization::Personal) | None => Ok(Cow::Borrowed(&self.access)),
+            Some(RequestOrganization::Refused) => {
+                tracing::debug!("the request names no organization: the layer's selector found none");
+                let rejection = Rejection::new(RejectionKind::OrganizationForbidden);
+                Err(rejection.detail_of("the request names no organization"))
+            }
         }
     }
 

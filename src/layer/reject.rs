@@ -1,8 +1,9 @@
 //! Responses to rejected requests.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response};
 
+use crate::challenge::Challenge;
 use crate::engine::builder::ConfigError;
 use crate::rejection::Rejection;
 
@@ -88,21 +89,28 @@ impl<B: From<String>> RejectionResponse<B> for ProblemJson {
 
 /// Builds the complete response to a rejection: the body of `renderer`, and the status and headers that a layer sends.
 ///
-/// For a guard or a handler behind the layer that rejects a request in the layer's own form. `challenge` is sent with a 401;
-/// [`Anonymous::challenge`](crate::Anonymous::challenge) has that of the layer.
+/// For a guard or a handler behind the layer that rejects a request in the layer's own form. `challenge` is sent with a
+/// 401; [`Anonymous::challenge`](crate::Anonymous::challenge) has that of the layer. `request` are the headers of the
+/// rejected request.
 ///
 /// ```
-/// use http::{HeaderValue, Response};
+/// use http::{Request, Response};
 /// use tower_clerk::layer::{EmptyBody, respond};
-/// use tower_clerk::{Rejection, RejectionKind};
+/// use tower_clerk::{Challenge, Rejection, RejectionKind};
 ///
-/// let challenge = HeaderValue::from_static(r#"Basic realm="api", charset="UTF-8""#);
+/// let request = Request::new(());
 /// let rejection = Rejection::new(RejectionKind::Forbidden);
-/// let response: Response<String> = respond(rejection, &EmptyBody::default(), &challenge);
+/// let response: Response<String> =
+///     respond(rejection, &EmptyBody::default(), &Challenge::default(), request.headers());
 /// assert_eq!(response.status(), 403);
 /// assert_eq!(response.headers()["cache-control"], "no-store");
 /// ```
-pub fn respond<B, R>(rejection: Rejection, renderer: &R, challenge: &HeaderValue) -> Response<B>
+pub fn respond<B, R>(
+    rejection: Rejection,
+    renderer: &R,
+    challenge: &Challenge,
+    _request: &HeaderMap,
+) -> Response<B>
 where
     R: RejectionResponse<B>,
 {
@@ -112,15 +120,10 @@ where
     if !(status.is_client_error() || status.is_server_error()) {
         *response.status_mut() = rejection.status();
     }
-    let is_unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-    let headers: &mut HeaderMap = response.headers_mut();
+    let status = response.status();
+    let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // RFC 9110, section 11.6.1: a 401 carries a challenge.
-    if is_unauthorized {
-        headers.insert(WWW_AUTHENTICATE, challenge.clone());
-    } else {
-        headers.remove(WWW_AUTHENTICATE);
-    }
+    challenge.set(headers, status, &rejection);
     match rejection.retry_after() {
         Some(wait) => {
             // Rounded up to whole seconds, so that a client that waits as told is not early.
@@ -133,30 +136,23 @@ where
     response
 }
 
-/// `Basic realm="…", charset="UTF-8"` (RFC 7617, section 2.1), with the realm as a quoted-string.
-pub(super) fn challenge(realm: &str) -> Result<HeaderValue, ConfigError> {
-    let error = || ConfigError::Realm { realm: realm.to_owned() };
-    if !realm.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-        return Err(error());
+impl Challenge {
+    /// Creates the challenge of a layer that accepts Basic alone, for this realm.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the realm isn't printable ASCII.
+    pub fn basic(realm: &str) -> Result<Self, ConfigError> {
+        Self::for_realm(realm).ok_or_else(|| ConfigError::Realm { realm: realm.to_owned() })
     }
-    let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
-    HeaderValue::from_str(&format!("Basic realm=\"{quoted}\", charset=\"UTF-8\"")).map_err(|_| error())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rejection::RejectionKind;
+    use http::header::WWW_AUTHENTICATE;
     use std::time::Duration;
-
-    #[test]
-    fn a1_the_realm_is_checked_and_quoted() {
-        assert_eq!(challenge("api").unwrap(), "Basic realm=\"api\", charset=\"UTF-8\"");
-        assert_eq!(challenge(r#"a"b\c"#).unwrap(), r#"Basic realm="a\"b\\c", charset="UTF-8""#);
-        for bad in ["line\r\nbreak", "tab\t", "ünïcode", "nul\0"] {
-            assert!(challenge(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a2_the_layer_has_the_last_word_over_a_body_of_ones_own() {
@@ -169,9 +165,9 @@ mod tests {
                 .body("come in")
                 .unwrap()
         };
-        let challenge = challenge("r").unwrap();
+        let challenge = Challenge::basic("r").unwrap();
         let rejection = Rejection::new(RejectionKind::Forbidden);
-        let response = respond(rejection, &custom, &challenge);
+        let response = respond(rejection, &custom, &challenge, &HeaderMap::new());
         assert_eq!(response.status(), 403);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
@@ -182,11 +178,11 @@ mod tests {
 
     #[test]
     fn a2_a_custom_body_may_choose_another_error_and_no_success() {
-        let challenge = challenge("r").unwrap();
+        let challenge = Challenge::basic("r").unwrap();
         for (chosen, sent) in [(404, 404), (503, 503), (200, 401), (302, 401), (401, 401)] {
             let rejection = Rejection::new(RejectionKind::CredentialsRejected);
             let custom = move |_: &Rejection| Response::builder().status(chosen).body(()).unwrap();
-            let response = respond(rejection, &custom, &challenge);
+            let response = respond(rejection, &custom, &challenge, &HeaderMap::new());
             let has_challenge = response.headers().contains_key(WWW_AUTHENTICATE);
             assert_eq!((response.status().as_u16(), has_challenge), (sent, sent == 401), "{chosen}");
         }
@@ -196,7 +192,7 @@ mod tests {
     fn a_retry_after_is_rounded_up() {
         let rejection =
             Rejection::new(RejectionKind::Throttled).with_retry_after(Duration::from_millis(1_001));
-        let response = respond::<(), _>(rejection, &EmptyBody, &challenge("r").unwrap());
+        let response = respond::<(), _>(rejection, &EmptyBody, &Challenge::default(), &HeaderMap::new());
         assert_eq!(response.headers()[RETRY_AFTER], "2");
     }
 }

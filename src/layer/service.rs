@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::organization::RequestOrganization;
 use super::policy::{Policy, RequestPolicy};
 use super::reject::{RejectionResponse, respond};
 use crate::access::Access;
@@ -89,22 +88,12 @@ impl<S, R> ClerkBasicAuth<S, R> {
             Ok(_) => return self.reject(Rejection::new(RejectionKind::CredentialsMissing)),
             Err(error) => return self.reject(malformed(error)),
         };
-        let key = self.clerk.key_of(token, policy.decoding);
-        let with_organization;
-        let access = match request_policy.organization {
-            Some(RequestOrganization::Named(organization)) => {
-                with_organization = policy.access.clone().organization(organization);
-                &with_organization
-            }
-            // A policy with a selector names no organization itself.
-            Some(RequestOrganization::Personal) | None => &policy.access,
-            Some(RequestOrganization::Refused) => {
-                tracing::debug!("the request names no organization: the layer's selector found none");
-                let rejection = Rejection::new(RejectionKind::OrganizationForbidden);
-                return self.reject(rejection.detail_of("the request names no organization"));
-            }
+        let access = match policy.access_of(request_policy.organization) {
+            Ok(access) => access,
+            Err(rejection) => return self.reject(rejection),
         };
-        if let Some(held) = self.clerk.held(&key, access) {
+        let key = self.clerk.key_of(token, policy.decoding);
+        if let Some(held) = self.clerk.held(&key, &access) {
             // A hit decodes the password only to renew the proof, which is due once in 0.8 to 0.9 `session_ttl`.
             if let Some(live) = held.proof_due
                 && let Ok(credentials) = token.decode(policy.decoding)
@@ -119,7 +108,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
                 key,
                 credentials,
                 source: request_policy.source,
-                access: access.clone(),
+                access: access.into_owned(),
             }),
             Err(error) => self.reject(malformed(error)),
         }
@@ -145,12 +134,12 @@ impl<S, R> ClerkBasicAuth<S, R> {
         Decision::Pass
     }
 
-    fn rejected<B>(&self, rejection: Rejection) -> Response<B>
+    fn rejected<B>(&self, rejection: Rejection, request: &HeaderMap) -> Response<B>
     where
         R: RejectionResponse<B>,
     {
         self.clerk.log_rejection(&rejection);
-        respond(rejection, &self.response, &self.policy.challenge)
+        respond(rejection, &self.response, &self.policy.challenge, request)
     }
 
     /// Prepares the request for the inner service, or returns the response to its rejection.
@@ -167,7 +156,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
                 self.pass(request, session);
                 Ok(())
             }
-            Err(rejection) => Err(self.rejected(rejection)),
+            Err(rejection) => Err(self.rejected(rejection, request.headers())),
         }
     }
 }
@@ -198,7 +187,7 @@ where
             Decision::Pass => ResponseFuture::inner(self.inner.call(request)),
             Decision::Reject(rejection) => {
                 self.release_readiness();
-                ResponseFuture::rejected(self.rejected(rejection))
+                ResponseFuture::rejected(self.rejected(rejection, request.headers()))
             }
             Decision::Exchange(ExchangeRequest { key, credentials, source, access }) => {
                 self.release_readiness();

@@ -83,6 +83,11 @@ impl Proof {
         self.start + Duration::from_millis(self.end.load(Ordering::Relaxed).into())
     }
 
+    /// When Clerk last accepted the password.
+    pub(crate) fn proven_at(&self) -> Instant {
+        self.start + Duration::from_millis(self.last_proven.load(Ordering::Relaxed).into())
+    }
+
     pub(crate) fn state(&self) -> ProofState {
         match self.state.load(Ordering::Acquire) {
             0 => ProofState::Live,
@@ -105,7 +110,7 @@ impl Proof {
 
     /// Lets no request in until the password is proven again, if it was last proven before `before`.
     pub(super) fn expire(&self, before: Instant) {
-        if self.start + Duration::from_millis(self.last_proven.load(Ordering::Relaxed).into()) < before {
+        if self.proven_at() < before {
             self.transition(ProofState::Live, ProofState::MustBeProvenAgain);
         }
     }

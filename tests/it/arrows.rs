@@ -10,6 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
         "access",
+        "challenge",
         "claims",
         "client_token",
         "counters",

@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::error::MalformedReason;
-use tower_clerk::layer::RejectionResponse;
+use tower_clerk::layer::{EmptyBody, RejectionResponse, respond};
 use tower_clerk::testing::Endpoint;
 use tower_clerk::{Anonymous, AuthorizationHeader, ClerkSession, Rejection, RejectionKind};
 
@@ -157,8 +157,10 @@ async fn a5_the_authorization_header_is_stripped_kept_or_replaced_on_misses_and_
 async fn a6_the_anonymous_extension_carries_the_challenge_of_its_layer() {
     let world = World::new();
     let challenge = service_fn(|request: Request<()>| async move {
-        let challenge = request.extensions().get::<Anonymous>().unwrap().challenge().clone();
-        Ok::<_, Infallible>(Response::builder().header(WWW_AUTHENTICATE, challenge).body(()).unwrap())
+        let anonymous = request.extensions().get::<Anonymous>().unwrap();
+        let rejection = Rejection::new(RejectionKind::CredentialsMissing);
+        let response = respond(rejection, &EmptyBody::default(), anonymous.challenge(), request.headers());
+        Ok::<Response<()>, Infallible>(response)
     });
     let layer = world.layer().realm("partners").unwrap();
     for layer in [layer.clone().optional(), layer.exempt(|_| true)] {

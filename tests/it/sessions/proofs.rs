@@ -103,3 +103,17 @@ async fn k6_a_new_password_waits_out_the_back_off_of_its_identifier() {
     tokio::time::advance(10 * MINUTE).await;
     assert_eq!(world.get_as(JANE.0, "a new password").await.status(), 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn k2_a_session_tells_when_the_password_of_its_request_was_proven() {
+    let world = World::with(|fake| fake, |engine| engine.session_ttl(Duration::from_secs(600)));
+    let age = async || session(&world.get(JANE).await).proven_at().unwrap().elapsed();
+    assert!(age().await < Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(age().await.as_secs(), 100, "a hit, or a new token, proves nothing");
+    // In the last fifth of its life, the proof is renewed in the background.
+    tokio::time::sleep(Duration::from_secs(450)).await;
+    age().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(age().await < Duration::from_secs(10));
+}
