@@ -125,6 +125,7 @@
 //! | name | description | default |
 //! |---|---|---|
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
+//! | `axum` | sessions as extractors of axum 0.8, and `IntoResponse` for [`Rejection`] | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
@@ -136,7 +137,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
-mod challenge;
+#[cfg(feature = "axum")]
+mod axum;
 mod claims;
 mod clerk_api;
 mod client_token;
@@ -155,6 +157,7 @@ pub mod layer;
 mod limits;
 mod membership;
 mod organization;
+mod organization_session;
 mod packed;
 mod provider;
 mod rejection;
@@ -171,7 +174,7 @@ mod token;
 pub mod transport;
 
 pub use access::Access;
-pub use challenge::Challenge;
+
 pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;
@@ -179,7 +182,8 @@ pub use engine::{Clerk, ClerkBuilder, ConfigError};
 #[doc(inline)]
 pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
 pub use organization::Organization;
-pub use rejection::{Rejection, RejectionKind};
+pub use organization_session::OrganizationSession;
+pub use rejection::{Challenge, Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
 
 /// Enrollment of this server as a known device of an account, for Clerk's Device Trust.

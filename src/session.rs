@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::challenge::Challenge;
 use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
+use crate::rejection::Challenge;
 use crate::token::VerifiedToken;
 
 /// The Clerk session of a signed-in user, with its verified JWT.

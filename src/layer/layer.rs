@@ -8,10 +8,10 @@ use super::policy::{AuthorizationHeader, Policy};
 use super::reject::{EmptyBody, ProblemJson};
 use super::service::ClerkBasicAuth;
 use crate::access::Access;
-use crate::challenge::Challenge;
 use crate::credentials::Decoding;
 use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
+use crate::rejection::Challenge;
 use crate::scope::{OrganizationName, TemplateName};
 
 /// Layer that authenticates requests by HTTP Basic against Clerk, with the [`ClerkBasicAuth`] middleware.

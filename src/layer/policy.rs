@@ -10,8 +10,8 @@ use http::{HeaderMap, Method};
 
 use super::organization::RequestOrganization;
 use crate::access::Access;
-use crate::challenge::Challenge;
 use crate::credentials::Decoding;
+use crate::rejection::Challenge;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::ClerkSession;
 

@@ -3,8 +3,8 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response};
 
-use crate::challenge::Challenge;
 use crate::engine::builder::ConfigError;
+use crate::rejection::Challenge;
 use crate::rejection::Rejection;
 
 /// Builds the response to a rejected request.

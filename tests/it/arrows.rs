@@ -10,7 +10,6 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
         "access",
-        "challenge",
         "claims",
         "client_token",
         "counters",
@@ -20,6 +19,7 @@ const LEVELS: &[&[&str]] = &[
         "key",
         "membership",
         "organization",
+        "organization_session",
         "rejection",
         "scope",
         "session",
@@ -32,6 +32,7 @@ const LEVELS: &[&[&str]] = &[
     &["provider"],
     &["engine"],
     &["layer", "testing"],
+    &["axum"],
 ];
 
 /// The modules that each module imports, each with a file that imports it.

@@ -1,5 +1,6 @@
 //! The behavior of the tower layer and of the HTTP client.
 
+mod axum;
 mod layer;
 mod readiness;
 mod socket;

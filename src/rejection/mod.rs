@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+mod challenge;
+
+pub use challenge::Challenge;
+
 /// The kind of a [`Rejection`], which determines its status and its code.
 ///
 /// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
@@ -155,6 +159,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     detail: Option<&'static str>,
     upstream_code: Option<Box<str>>,
+    challenge: Option<Challenge>,
 }
 
 impl Rejection {
@@ -164,7 +169,7 @@ impl Rejection {
     /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
-        Self { kind, retry_after: None, detail: None, upstream_code: None }
+        Self { kind, retry_after: None, detail: None, upstream_code: None, challenge: None }
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
@@ -180,6 +185,19 @@ impl Rejection {
     pub(crate) fn upstream(mut self, code: Option<Box<str>>) -> Self {
         self.upstream_code = code;
         self
+    }
+
+    /// The challenge to send if no layer sends its own: the rejection leaves a handler, not the layer.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// The challenge of the layer in front, if the rejection was made behind it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_ref()
     }
 
     /// Returns the kind of this rejection.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use http::header::WWW_AUTHENTICATE;
-
-use crate::rejection::Rejection;
+use super::Rejection;
 
 /// The challenge of a layer: how a client may authenticate, as one `WWW-Authenticate` field per scheme.
 ///
@@ -72,8 +71,8 @@ impl Default for Challenge {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RejectionKind;
     use super::*;
-    use crate::rejection::RejectionKind;
 
     fn fields(challenge: &Challenge, status: StatusCode) -> Vec<HeaderValue> {
         challenge.fields(status, &Rejection::new(RejectionKind::CredentialsMissing)).collect()

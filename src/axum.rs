@@ -1,0 +1,131 @@
+//! Sessions as axum extractors.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::request::Parts;
+
+use crate::layer::{ProblemJson, respond};
+use crate::organization_session::OrganizationSession;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::session::{Anonymous, ClerkSession};
+use crate::sync::lock;
+
+/// How often the log reports a route without a layer.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// Extracts the session of a signed-in user.
+///
+/// A request that the layer let pass without a session ([`Anonymous`]) is answered 401 with the layer's challenge. A
+/// route without the layer is answered 500, and the log says so once a minute: a handler never runs without a session.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// use tower_clerk::{ClerkBasicAuthLayer, ClerkSession, testing};
+///
+/// async fn hello(session: ClerkSession) -> String {
+///     format!("hello {}", session.user_id())
+/// }
+///
+/// let (_fake, clerk) = testing::unlimited();
+/// let app = Router::new().route("/", get(hello)).layer(ClerkBasicAuthLayer::new(clerk));
+/// let jane = testing::basic("jane@example.com", "correct horse battery staple");
+/// let request = Request::get("/").header("authorization", jane).body(Body::empty())?;
+/// assert_eq!(app.oneshot(request).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))] fn main() {}
+/// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> FromRequestParts<S> for ClerkSession {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        found(parts)?.map_err(|anonymous| {
+            Rejection::new(RejectionKind::CredentialsMissing).with_challenge(anonymous.challenge().clone())
+        })
+    }
+}
+
+/// Extracts the session of a request behind an [optional](crate::ClerkBasicAuthLayer::optional) layer: `None` if the
+/// request has no credentials.
+///
+/// A route without a layer is answered 500.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> OptionalFromRequestParts<S> for ClerkSession {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        found(parts).map(Result::ok)
+    }
+}
+
+/// Extracts a session that has an organization.
+///
+/// A session for the user's personal account is answered 403; otherwise this is like the extractor of
+/// [`ClerkSession`].
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> FromRequestParts<S> for OrganizationSession {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        <ClerkSession as FromRequestParts<S>>::from_request_parts(parts, state).await?.try_into()
+    }
+}
+
+/// Extracts a session that has an organization, or `None` if the request has no credentials.
+///
+/// A session for the user's personal account is answered 403: `None` is for requests without a session only.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> OptionalFromRequestParts<S> for OrganizationSession {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        found(parts)?.ok().map(Self::try_from).transpose()
+    }
+}
+
+/// Answers with `application/problem+json`, with the status and headers that a layer sends.
+///
+/// The challenge of a 401 is that of the layer in front, if an extractor made the rejection; otherwise that of a layer
+/// with the default realm.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let challenge = self.challenge().cloned().unwrap_or_default();
+        respond(self, &ProblemJson::default(), &challenge, &HeaderMap::new())
+    }
+}
+
+/// What the layer has left in the request: a session, or the mark of a request without one.
+fn found(parts: &Parts) -> Result<Result<ClerkSession, &Anonymous>, Rejection> {
+    if let Some(session) = parts.extensions.get::<ClerkSession>() {
+        return Ok(Ok(session.clone()));
+    }
+    parts.extensions.get::<Anonymous>().map(Err).ok_or_else(|| {
+        report_missing_layer(parts);
+        Rejection::new(RejectionKind::Misconfigured)
+    })
+}
+
+/// Reports a route without a layer, at most once a minute. There is no engine at hand, whose log would count the others.
+fn report_missing_layer(parts: &Parts) {
+    static REPORTED: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut reported = lock(&REPORTED);
+    if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+        *reported = Some(Instant::now());
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        tracing::error!(
+            method = %parts.method,
+            path = uri.path(),
+            "a handler asks for a ClerkSession on a route without a ClerkBasicAuthLayer: add `.layer(…)` to the route \
+             or its router; such requests are answered 500"
+        );
+    }
+}
