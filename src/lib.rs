@@ -177,7 +177,9 @@ pub use clock::Clock;
 pub use credentials::Credentials;
 pub use engine::{Clerk, ClerkBuilder, ConfigError};
 #[doc(inline)]
-pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
+pub use layer::{
+    AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, OrganizationSelector, RequestOrganization,
+};
 pub use organization::Organization;
 pub use rejection::{Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};

@@ -87,7 +87,7 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::layer::ClerkBasicAuthLayer;
-pub use self::organization::RequestOrganization;
+pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;
 pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse, respond};
 pub use self::service::ClerkBasicAuth;

@@ -7,6 +7,7 @@ use http::request::Parts;
 
 use super::layer::ClerkBasicAuthLayer;
 use super::organization::RequestOrganization;
+use super::policy::{OrganizationFn, OrganizationSource};
 
 impl<R> ClerkBasicAuthLayer<R> {
     /// Reads the organization from each request: from its path, its host name or a header.
@@ -63,7 +64,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     {
         self.with(|policy| {
             policy.access.scope.organization = None;
-            policy.organization = Some(Arc::new(move |parts| selector(parts).into()));
+            let selector: OrganizationFn = Arc::new(move |parts| selector(parts).into());
+            policy.organization = Some(OrganizationSource::Request(selector));
         })
     }
 

@@ -2,5 +2,6 @@
 
 mod layer;
 mod readiness;
+mod selectors;
 mod socket;
 mod stacks;
