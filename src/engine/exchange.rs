@@ -198,9 +198,9 @@ impl Inner {
         access: &Access,
         end: Instant,
     ) -> Result<ClerkSession, MintError> {
-        if access.scope.organization == Some(OrganizationName::Unlisted) && proof.state() == ProofState::Live
-        {
-            return Err(MintError::Forbidden);
+        if access.scope.organization == Some(OrganizationName::Unlisted) {
+            let is_live = proof.state() == ProofState::Live;
+            return Err(if is_live { MintError::Forbidden } else { MintError::Superseded });
         }
         match tokio::time::timeout_at(end, self.token(&proof.holding, access)).await {
             Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session.proven(proof.proven_at())),

@@ -12,7 +12,7 @@
 //! 2. A request without Basic credentials does so too if the layer is [optional](ClerkBasicAuthLayer::optional).
 //!    Otherwise it is answered 401.
 //! 3. More than one `Authorization` field, or a Basic token that is too long or padded wrongly, is answered 401.
-//! 4. If the [selector](ClerkBasicAuthLayer::organization_from) finds no organization, the answer is 403.
+//! 4. If the [selector](ClerkBasicAuthLayer::organization_by) finds no organization, the answer is 403.
 //! 5. If the engine holds a session for the credentials, with a token that lives long enough, the request reaches the
 //!    inner service at once.
 //! 6. Credentials that can't be decoded are answered 401.

@@ -5,14 +5,15 @@ mod host;
 mod path;
 mod selector;
 mod suffix;
+mod whole_uri;
 
 pub use self::selector::OrganizationSelector;
 pub(super) use self::suffix::IdentifierSuffix;
 
-/// The organization that a request is for, as returned by the selector of
-/// [`organization_from`](crate::ClerkBasicAuthLayer::organization_from).
+/// The organization that a request is for, as the function of
+/// [`organization_from`](crate::ClerkBasicAuthLayer::organization_from) returns it.
 ///
-/// `None` converts to [`Refused`](Self::Refused) and never to [`Personal`](Self::Personal). A selector that finds
+/// `None` converts to [`Refused`](Self::Refused) and never to [`Personal`](Self::Personal). A function that finds
 /// nothing, because a nested router has shortened the path or a header is missing, therefore lets no request in by
 /// accident. Requests that the layer lets pass as [`Anonymous`](crate::Anonymous) (optional, exempt, or a preflight)
 /// are not affected.

@@ -11,11 +11,10 @@ use super::allow_list::AllowList;
 use super::host::HostLabel;
 use super::path::PathPattern;
 use super::suffix::IdentifierSuffix;
+use super::whole_uri::{self, UNKNOWN_URI, WholeUriFn};
 use crate::engine::builder::ConfigError;
 use crate::layer::ClerkBasicAuthLayer;
 use crate::layer::policy::{OrganizationFn, OrganizationSource};
-
-type OriginalUriFn = fn(&Parts) -> Option<&Uri>;
 
 /// Where a layer reads the organization of each request: from the path, a header, the host name, or the identifier.
 ///
@@ -50,7 +49,8 @@ type OriginalUriFn = fn(&Parts) -> Option<&Uri>;
 pub struct OrganizationSelector {
     kind: Kind,
     allowed: Option<Vec<String>>,
-    uri: Option<UriSource>,
+    /// Where a path selector finds the path before a nested router has cut it.
+    whole_uri: Option<WholeUriFn>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,16 +61,9 @@ enum Kind {
     IdentifierSuffix(char),
 }
 
-/// Where a path selector finds the path before a nested router has cut it.
-#[derive(Clone, Copy)]
-enum UriSource {
-    NeverNested,
-    Original(OriginalUriFn),
-}
-
 impl OrganizationSelector {
     fn new(kind: Kind) -> Self {
-        Self { kind, allowed: None, uri: None }
+        Self { kind, allowed: None, whole_uri: None }
     }
 
     /// Reads the organization from the path, by a pattern such as `/orgs/{org}/{*rest}`.
@@ -173,7 +166,7 @@ impl OrganizationSelector {
     ///     .original_uri(|parts| parts.extensions.get::<WholeUri>().map(|whole| &whole.0));
     /// ```
     pub fn original_uri(mut self, uri: fn(&Parts) -> Option<&Uri>) -> Self {
-        self.uri = Some(UriSource::Original(uri));
+        self.whole_uri = Some(uri);
         self
     }
 
@@ -183,13 +176,13 @@ impl OrganizationSelector {
     /// In a nested router, such a selector sees a path without the prefix, where another segment could stand for the
     /// organization.
     pub fn never_nested(mut self) -> Self {
-        self.uri = Some(UriSource::NeverNested);
+        self.whole_uri = Some(whole_uri::of_request);
         self
     }
 
-    fn build(self, of_framework: Option<OriginalUriFn>) -> Result<OrganizationSource, ConfigError> {
-        let Self { kind, allowed, uri } = self;
-        if uri.is_some() && !matches!(kind, Kind::Path(_)) {
+    fn build(self, of_framework: Option<WholeUriFn>) -> Result<OrganizationSource, ConfigError> {
+        let Self { kind, allowed, whole_uri } = self;
+        if whole_uri.is_some() && !matches!(kind, Kind::Path(_)) {
             return Err(unusable("`original_uri` and `never_nested` are about a path".to_owned()));
         }
         let allowed = AllowList::new(allowed)?;
@@ -197,12 +190,8 @@ impl OrganizationSelector {
             Kind::Path(pattern) => {
                 let path = PathPattern::parse(&pattern)
                     .map_err(|problem| unusable(format!("the path pattern {pattern:?}: {problem}")))?;
-                let whole = match (uri, of_framework) {
-                    (Some(UriSource::Original(whole)), _) | (None, Some(whole)) => whole,
-                    (Some(UriSource::NeverNested), _) => uri_of_request,
-                    (None, None) => return Err(unusable(UNKNOWN_URI.to_owned())),
-                };
-                Ok(by(allowed, move |parts| path.organization(whole(parts)?.path())))
+                let whole_uri = whole_uri.or(of_framework).ok_or_else(|| unusable(UNKNOWN_URI.to_owned()))?;
+                Ok(by(allowed, move |parts| path.organization(whole_uri(parts)?.path())))
             }
             Kind::Header(name) => {
                 let header = HeaderName::try_from(&*name)
@@ -226,10 +215,6 @@ impl OrganizationSelector {
     }
 }
 
-const UNKNOWN_URI: &str = "a path selector has to know the path before a nested router cuts it: call `original_uri` \
-                           with a function that finds it, or `never_nested` if no router around the layer cuts paths \
-                           (the crate's feature `axum` finds it for routers of axum)";
-
 impl<R> ClerkBasicAuthLayer<R> {
     /// Reads the organization from each request by a ready [`OrganizationSelector`].
     ///
@@ -238,35 +223,20 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the selector is unusable: a malformed pattern, header name, base domain or separator, an
-    /// allow-list that is empty or names what no organization can be called, or, without the feature `axum`, a path
-    /// selector that doesn't say where it finds the whole path.
+    /// Returns an error if
+    /// - the pattern, the header name, the base domain or the separator is malformed,
+    /// - the allow-list is empty, or has a name that is neither an id nor a slug, or that the selector can never find,
+    /// - the selector is a path selector, the feature `axum` is off, and neither
+    ///   [`original_uri`](OrganizationSelector::original_uri) nor
+    ///   [`never_nested`](OrganizationSelector::never_nested) was called, or
+    /// - one of those two was called on another selector.
     pub fn organization_by(self, selector: OrganizationSelector) -> Result<Self, ConfigError> {
-        let source = selector.build(of_framework())?;
+        let source = selector.build(whole_uri::of_framework())?;
         Ok(self.with(|policy| {
             policy.access.scope.organization = None;
             policy.organization = Some(source);
         }))
     }
-}
-
-/// The whole URI in the extensions of axum, or that of the request where axum has left none: no router of axum has cut
-/// that one.
-#[cfg(feature = "axum")]
-fn of_framework() -> Option<OriginalUriFn> {
-    Some(|parts| {
-        let original = parts.extensions.get::<axum::extract::OriginalUri>();
-        Some(original.map_or(&parts.uri, |original| &original.0))
-    })
-}
-
-#[cfg(not(feature = "axum"))]
-fn of_framework() -> Option<OriginalUriFn> {
-    None
-}
-
-fn uri_of_request(parts: &Parts) -> Option<&Uri> {
-    Some(&parts.uri)
 }
 
 fn unusable(problem: String) -> ConfigError {
@@ -336,7 +306,7 @@ mod tests {
         let request =
             Request::get("/orgs/acme").extension(Uri::from_static("/orgs/globex")).body(()).unwrap();
         let (parts, ()) = request.into_parts();
-        let of_axum: OriginalUriFn = |parts| parts.extensions.get();
+        let of_axum: WholeUriFn = |parts| parts.extensions.get();
         for (selector, expected) in [
             (OrganizationSelector::path("/orgs/{org}"), RequestOrganization::named("globex")),
             (OrganizationSelector::path("/orgs/{org}").never_nested(), RequestOrganization::named("acme")),

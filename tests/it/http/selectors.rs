@@ -256,6 +256,25 @@ async fn a8_an_unlisted_organization_is_not_answered_from_a_revoked_proof() {
     assert_eq!(code(&in_time(waiting).await.unwrap()), "credentials_rejected");
 }
 
+/// The same, after the sign-in has stored the proof, and before the request that waits for it runs again.
+#[tokio::test(start_paused = true)]
+async fn a8_an_unlisted_organization_is_not_answered_from_a_proof_revoked_a_moment_ago() {
+    let world = World::unlimited();
+    let layer = HEADER.acme_layer(&world);
+    let mut waiting = Box::pin(ask(&layer, (HEADER.request)(JANE, "globex")));
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("the sign-in takes a moment"),
+        () = std::future::ready(()) => {}
+    }
+    while world.clerk.stats().sessions == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.fake.set_password("jane", "another password");
+    world.clerk.revoke_all();
+    assert_eq!(code(&waiting.await), "credentials_rejected");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a8_an_id_and_a_slug_are_two_names_on_a_list() {
     let world = World::unlimited();
@@ -475,9 +494,9 @@ async fn a8_a_cut_path_names_no_organization_where_the_pattern_is_of_the_whole_o
     let whole = || OrganizationSelector::path("/orgs/{org}/{*rest}");
     for selector in [whole().never_nested(), whole().original_uri(|_| None)] {
         let app = nested(world.layer().organization_by(selector).unwrap());
-        for path in ["/orgs/acme/me", "/orgs/acme/globex/me", "/orgs/acme/orgs/globex/me"] {
+        for path in ["/orgs/acme/me", "/orgs/acme/globex/me"] {
             for pair in [JANE, CAROL] {
-                assert_ne!(call(&app, path, pair).await.0, 200, "{path}");
+                assert_eq!(call(&app, path, pair).await.0, 403, "{path}");
             }
         }
     }
