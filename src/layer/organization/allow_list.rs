@@ -17,7 +17,7 @@ impl AllowList {
     pub(super) fn new(names: Option<Vec<String>>) -> Result<Self, ConfigError> {
         let Some(names) = names else { return Ok(Self(None)) };
         if names.is_empty() {
-            // A layer that lets no user in is nobody's intention; the list may come from an unset variable.
+            // Such a layer would let no user in. The list may come from a variable that is unset by mistake.
             let problem = "its allow-list is empty: name the organizations that the layer serves".to_owned();
             return Err(ConfigError::Selector { problem });
         }

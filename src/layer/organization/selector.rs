@@ -275,6 +275,7 @@ mod tests {
     use http::{HeaderValue, Request};
 
     use super::*;
+    use crate::rejection::RejectionKind;
 
     fn built(selector: OrganizationSelector) -> Result<OrganizationFn, String> {
         match selector.build(None) {
@@ -338,6 +339,17 @@ mod tests {
         for value in ["", "acme, globex", "acme\t", "Acme", "%61cme"] {
             assert_eq!(of(&[value.as_bytes()]), RequestOrganization::named(value));
         }
+    }
+
+    /// On a layer that reads a suffix, a request of another scheme than Basic has no identifier.
+    #[tokio::test]
+    async fn a8_a_request_without_an_identifier_names_no_organization_by_a_suffix() {
+        let clerk = crate::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build().unwrap();
+        let suffix = OrganizationSelector::identifier_suffix('/', ["acme"]);
+        _ = ClerkBasicAuthLayer::new(clerk).organization_by(suffix).unwrap().with(|policy| {
+            let rejection = policy.access_of(None).unwrap_err();
+            assert_eq!(rejection.kind(), RejectionKind::OrganizationForbidden);
+        });
     }
 
     #[test]

@@ -447,7 +447,7 @@ async fn a8_attacks_on_a_header_and_a_host_reach_no_other_organization() {
         let response = ask(&by_host, request).await;
         match expected {
             Some(organization) => {
-                assert_eq!(organization_of(&response), Some(organization), "{uri} {hosts:?}")
+                assert_eq!(organization_of(&response), Some(organization), "{uri} {hosts:?}");
             }
             None => assert_eq!(code(&response), "organization_forbidden", "{uri} {hosts:?}"),
         }
