@@ -3,5 +3,6 @@
 mod axum;
 mod layer;
 mod readiness;
+mod selectors;
 mod socket;
 mod stacks;
