@@ -2,5 +2,6 @@
 
 mod layer;
 mod readiness;
+mod rendering;
 mod socket;
 mod stacks;
