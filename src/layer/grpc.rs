@@ -44,6 +44,7 @@ pub struct GrpcRejections<R> {
 
 impl<R> GrpcRejections<R> {
     /// Creates a renderer that leaves requests other than gRPC to `other`.
+    #[must_use]
     pub fn new(other: R) -> Self {
         Self { other }
     }
@@ -64,31 +65,31 @@ where
     }
 }
 
-/// Keeps [`RejectionResponse::grpc_body`] to this crate: no other one can name the type of its argument, and so none can
-/// turn a rejection into an HTTP 200 (rule A3).
+/// Keeps [`RejectionResponse::grpc_body`] to this crate: no other one can name the type of its argument, and so none
+/// can turn a rejection into an HTTP 200.
 #[derive(Debug)]
 pub struct Switch(pub(super) ());
 
 impl<R> ClerkBasicAuthLayer<R> {
     /// Answers rejected gRPC requests in gRPC's own form: off by default.
     ///
-    /// gRPC clients map every HTTP 401 and 403 to a status without a message, so they can't tell a second factor from a
-    /// wrong organization. With this, a request whose `Content-Type` is `application/grpc` or `application/grpc+…` is
+    /// gRPC clients make a status of an HTTP 401 or 403 by themselves, so they can't tell a second factor from a wrong
+    /// organization. With this, a request whose `Content-Type` is `application/grpc` or `application/grpc+…` is
     /// answered *trailers-only*
     /// ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)): HTTP 200 without
     /// a body, and these headers:
     ///
-    /// | header | value |
-    /// |---|---|
-    /// | `content-type` | `application/grpc` |
-    /// | `grpc-status` | 16 (unauthenticated) for a rejection with 401, 7 (permission denied) for 403, 8 (resource exhausted) for 429, 14 (unavailable) for 503, otherwise 13 (internal) |
-    /// | `grpc-message` | the [`detail`](Rejection::detail) of the rejection, otherwise the [title](crate::RejectionKind::title) of its kind |
-    /// | `x-clerk-code` | the [`code`](Rejection::code), for programs, since several kinds share a status |
-    /// | `retry-after` | as in other rejections: seconds |
-    /// | `grpc-retry-pushback-ms` | with 14, the same time in milliseconds; with 8, `-1` |
-    /// | `cache-control` | `no-store` |
+    /// - `content-type`: `application/grpc`.
+    /// - `grpc-status`: 16 (unauthenticated) for a rejection with 401, 7 (permission denied) for 403, 8 (resource
+    ///   exhausted) for 429, 14 (unavailable) for 503, otherwise 13 (internal).
+    /// - `grpc-message`: the [`detail`](Rejection::detail) of the rejection, otherwise the
+    ///   [title](crate::RejectionKind::title) of its kind.
+    /// - `x-clerk-code`: the [`code`](Rejection::code), for programs, since several kinds share a status.
+    /// - `retry-after`: in seconds, as in other rejections.
+    /// - `grpc-retry-pushback-ms`: with 14, the same time in milliseconds; with 8, `-1`.
+    /// - `cache-control`: `no-store`.
     ///
-    /// A client reads all but the first two as metadata. `grpc-retry-pushback-ms` is for clients with a
+    /// A client reads all but the first three as metadata. `grpc-retry-pushback-ms` is for clients with a
     /// [retry policy](https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback): they repeat a call
     /// after that time and without a change. Throttled credentials must not be tried again like this, since each
     /// failure lengthens the pause, so the `-1` forbids it. There is no `www-authenticate`: gRPC clients don't read it,
@@ -177,9 +178,10 @@ fn grpc_status(status: StatusCode) -> u16 {
     })
 }
 
-/// When a client with a retry policy may repeat the call, in milliseconds, or -1 for never. Some clients obey it whether
-/// their policy lists the status or not, so throttled credentials have to say no: each repetition with a wrong password
-/// doubles the pause (rule P3), and the client waits for it until its deadline instead of reporting the reason.
+/// When a client with a retry policy may repeat the call, in milliseconds, or -1 for never. Some clients obey it
+/// whether their policy lists the status or not, so throttled credentials have to say no: each repetition with a wrong
+/// password doubles the pause (rule P3), and the client waits for it until its deadline instead of reporting the
+/// reason.
 fn pushback(status: u16, retry_after: Option<Duration>) -> Option<i32> {
     if status == u16::from(RESOURCE_EXHAUSTED) {
         return Some(-1);

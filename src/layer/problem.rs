@@ -65,6 +65,7 @@ pub struct ProblemJsonWith<F> {
 
 impl<F> ProblemJsonWith<F> {
     /// Creates a renderer from a function that makes a body of the JSON text.
+    #[must_use]
     pub fn new<B>(body: F) -> Self
     where
         F: Fn(String) -> B + Clone,
@@ -108,8 +109,25 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
     ///
     /// The response body of the inner service must implement `From<String>`, as those of axum and
-    /// `http_body_util::Full` do; [`problem_json_with`](Self::problem_json_with) is for any other. [`ProblemJson`] lists
-    /// the members.
+    /// `http_body_util::Full` do; [`problem_json_with`](Self::problem_json_with) is for any other. [`ProblemJson`]
+    /// lists the members.
+    ///
+    /// With another body the service doesn't implement `Service`:
+    ///
+    /// ```compile_fail,E0277
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build().unwrap();
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::combinators::BoxBody;
+    /// use tower::{Layer, Service, service_fn};
+    /// use tower_clerk::ClerkBasicAuthLayer;
+    ///
+    /// type Body = BoxBody<Bytes, std::io::Error>;
+    /// let inner = service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(Body::default())));
+    ///
+    /// let mut service = ClerkBasicAuthLayer::new(clerk).problem_json().layer(inner);
+    /// let response = service.call(Request::new(()));
+    /// ```
     pub fn problem_json(self) -> ClerkBasicAuthLayer<ProblemJson> {
         self.with_rejection_response(ProblemJson::default())
     }

@@ -10,14 +10,14 @@ use crate::rejection::Rejection;
 
 /// Builds the response to a rejected request.
 ///
-/// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`], [`ProblemJson`], [`ProblemJsonWith`]
-/// and [`GrpcRejections`]; pass it to
+/// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`], [`ProblemJson`],
+/// [`ProblemJsonWith`] and [`GrpcRejections`]; pass it to
 /// [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response).
 ///
-/// The layer calls it through [`respond`], which sets `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards and
-/// puts the [`Rejection`] into the response's extensions. A response with a status of 4xx or 5xx keeps it; any other gets
-/// the status of the rejection, so no implementation can turn a rejection into a success. Only [`GrpcRejections`] answers
-/// with HTTP 200, as gRPC demands, and only gRPC requests.
+/// The layer calls it through [`respond`], which sets `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards
+/// and puts the [`Rejection`] into the response's extensions. A response with a status of 4xx or 5xx keeps it; any
+/// other gets the status of the rejection, so no implementation can turn a rejection into a success. Only
+/// [`GrpcRejections`] answers with HTTP 200, as gRPC demands, and only gRPC requests.
 ///
 /// [`ProblemJson`]: crate::layer::ProblemJson
 /// [`ProblemJsonWith`]: crate::layer::ProblemJsonWith

@@ -7,7 +7,12 @@ use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic::body::Body;
+use tonic::transport::Channel;
 use tonic_health::ServingStatus;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tower::{Layer as _, Service as _};
 use tower_clerk::layer::RejectionResponse;
 use tower_clerk::{ClerkBasicAuthLayer, Rejection, RejectionKind, testing};
@@ -116,4 +121,27 @@ async fn a3_the_tonic_example_serves_and_its_client_tells_rejections_apart() {
     let refused = ask(None).await.unwrap_err().to_string();
     assert_eq!(refused, "Unauthenticated (credentials_missing): credentials are required");
     assert!(plain(address, "text/plain").await.contains(r#""code":"credentials_missing""#));
+}
+
+/// As `grpcurl` does before it calls a method.
+#[tokio::test]
+async fn a3_the_tonic_example_tells_its_services_to_users_of_the_instance_only() {
+    let (_fake, clerk) = testing::unlimited();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(example::serve(listener, clerk));
+    let mut client = ServerReflectionClient::new(Channel::from_shared(url).unwrap().connect().await.unwrap());
+    let ask = || {
+        let message_request = Some(MessageRequest::ListServices(String::new()));
+        tokio_stream::once(ServerReflectionRequest { host: String::new(), message_request })
+    };
+    let rejected = client.server_reflection_info(ask()).await.map(|_| true);
+    assert_rejected(rejected, Code::Unauthenticated, RejectionKind::CredentialsMissing);
+    let mut request = tonic::Request::new(ask());
+    let field = testing::basic(JANE.0, JANE.1);
+    request.metadata_mut().insert("authorization", field.as_bytes().try_into().unwrap());
+    let mut answers = client.server_reflection_info(request).await.unwrap().into_inner();
+    let answer = answers.next().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
+    assert!(services.service.iter().any(|service| service.name == "grpc.health.v1.Health"), "{services:?}");
 }
