@@ -42,8 +42,8 @@ impl<B: From<String>> RejectionResponse<B> for ProblemJson {
 
 /// Answers rejections with `application/problem+json` in a body that a function makes of the JSON text.
 ///
-/// [`problem_json_with`](ClerkBasicAuthLayer::problem_json_with) makes it the renderer of a layer. The members are those
-/// of [`ProblemJson`].
+/// [`problem_json_with`](ClerkBasicAuthLayer::problem_json_with) makes it the renderer of a layer. The members are
+/// those of [`ProblemJson`].
 ///
 /// ```
 /// use bytes::Bytes;
@@ -119,14 +119,14 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// use bytes::Bytes;
     /// use http::{Request, Response};
     /// use http_body_util::combinators::BoxBody;
-    /// use tower::{Layer, Service, service_fn};
+    /// use tower::{Layer, ServiceExt, service_fn};
     /// use tower_clerk::ClerkBasicAuthLayer;
     ///
     /// type Body = BoxBody<Bytes, std::io::Error>;
     /// let inner = service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(Body::default())));
     ///
-    /// let mut service = ClerkBasicAuthLayer::new(clerk).problem_json().layer(inner);
-    /// let response = service.call(Request::new(()));
+    /// let service = ClerkBasicAuthLayer::new(clerk).problem_json().layer(inner);
+    /// let response = ServiceExt::oneshot(service, Request::new(()));
     /// ```
     pub fn problem_json(self) -> ClerkBasicAuthLayer<ProblemJson> {
         self.with_rejection_response(ProblemJson::default())
