@@ -3,6 +3,7 @@
 mod axum;
 mod layer;
 mod readiness;
+mod rendering;
 mod selectors;
 mod socket;
 mod stacks;
