@@ -299,7 +299,7 @@ mod tests {
         let now = Instant::now();
         attempts
             .may_ask(id(name), now)
-            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, Epoch::default(), now))
+            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, attempts.forgiven.now(), now))
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The behavior of the tower layer and of the HTTP client.
 
+mod charsets;
 mod layer;
 mod readiness;
 mod socket;
