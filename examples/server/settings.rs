@@ -151,13 +151,8 @@ fn listen_addr() -> Result<SocketAddr, String> {
 }
 
 /// The variables that [`ClerkBuilder::from_env`] reads.
-const INSTANCE: [&str; 5] = [
-    "CLERK_PUBLISHABLE_KEY",
-    "CLERK_FAPI_URL",
-    "CLERK_SECRET_KEY",
-    "CLERK_SECRET_KEY_FILE",
-    "CLERK_API_URL",
-];
+const INSTANCE: [&str; 5] =
+    ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_API_URL"];
 
 /// Returns the engine's builder, or `None` for the stand-in if no variable is set that concerns an instance.
 fn engine() -> Result<Option<ClerkBuilder>, String> {
