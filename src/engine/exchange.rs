@@ -35,7 +35,8 @@ impl Clerk {
         // No session is opened for an organization that the layer doesn't serve.
         let organization =
             access.scope.organization.clone().filter(|name| *name != OrganizationName::Unlisted);
-        let attempt = Attempt::new(key, credentials, source, organization);
+        let since = self.0.sign_ins.forgiven.now();
+        let attempt = Attempt::new(key, credentials, source, organization, since);
         // The outcome unless a sign-in or a denial changes it: with a live session, the request needs a token at most.
         let mut how = Outcome::Minted;
         let span = tracing::debug_span!("exchange", api = self.0.sign_ins.provider.api().name());

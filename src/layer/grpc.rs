@@ -207,8 +207,8 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rejection::Challenge;
     use crate::layer::{EmptyBody, ProblemJson};
+    use crate::rejection::Challenge;
     use crate::rejection::RejectionKind;
 
     fn content_types(fields: &[&'static str]) -> HeaderMap {

@@ -55,7 +55,7 @@ impl ClerkBasicAuthLayer {
             access: Access::default(),
             organization: None,
             authorization: AuthorizationHeader::Strip,
-            decoding: Decoding::Plain,
+            decoding: Decoding::PLAIN,
             challenge: Challenge::default(),
             exempt: None,
             source: None,
@@ -147,15 +147,6 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// [`AuthorizationHeader::Bearer`] is for a proxy in front of services that verify Clerk's tokens themselves.
     pub fn authorization_header(self, header: AuthorizationHeader) -> Self {
         self.with(|policy| policy.authorization = header)
-    }
-
-    /// Decodes identifier and password from `application/x-www-form-urlencoded`, for an OAuth token endpoint.
-    ///
-    /// [RFC 6749, section 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) has OAuth clients encode them
-    /// that way inside the Basic token. Don't use it for other routes: all other clients send `%` and `+` as plain
-    /// characters of a password.
-    pub fn form_encoded_credentials(self) -> Self {
-        self.with(|policy| policy.decoding = Decoding::Form)
     }
 
     /// Sets the realm in the challenge: `api` by default.

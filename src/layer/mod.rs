@@ -80,6 +80,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod decoding;
 mod future;
 mod grpc;
 #[allow(clippy::module_inception)]
