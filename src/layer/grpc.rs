@@ -95,6 +95,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// failure lengthens the pause, so the `-1` forbids it. There is no `www-authenticate`: gRPC clients don't read it,
     /// and with HTTP 200 it would announce nothing.
     ///
+    /// Layers outside that look at the HTTP status see a 200; the [`Rejection`] is in the response's extensions as ever.
+    ///
     /// The renderer of the layer answers all other requests, `application/grpc-web` among them, as it did before. Call
     /// this method after the one that sets the renderer: a later `problem_json` or `with_rejection_response` replaces
     /// both. The response body must implement [`Default`], with an empty body as the default; those of tonic, axum and
