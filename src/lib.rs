@@ -136,6 +136,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod authorization;
 mod challenge;
 mod claims;
 mod clerk_api;
@@ -147,6 +148,7 @@ mod credentials;
 pub mod documentation;
 mod engine;
 mod flight;
+pub mod guard;
 mod instance;
 mod jitter;
 mod jwt;
@@ -171,11 +173,14 @@ mod token;
 pub mod transport;
 
 pub use access::Access;
+pub use authorization::{Permission, Role};
 pub use challenge::Challenge;
 pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;
 pub use engine::{Clerk, ClerkBuilder, ConfigError};
+#[doc(inline)]
+pub use guard::Requirement;
 #[doc(inline)]
 pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
 pub use organization::Organization;
@@ -193,6 +198,7 @@ pub mod enroll {
 ///
 /// An error in a setting is a [`ConfigError`], and a request that is not let in has a [`Rejection`].
 pub mod error {
+    pub use crate::authorization::RequirementError;
     pub use crate::claims::ClaimsError;
     pub use crate::clerk_api::bapi::SecretKeyError;
     pub use crate::credentials::{MalformedCredentials, MalformedReason};

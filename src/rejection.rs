@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::authorization::Reverification;
+
 /// The kind of a [`Rejection`], which determines its status and its code.
 ///
 /// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
@@ -32,7 +34,7 @@ pub enum RejectionKind {
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
-    /// The layer never rejects with this kind; it is for guards behind it.
+    /// The layer never rejects with this kind; [guards](crate::guard) behind it do.
     Forbidden,
     /// Too many failed attempts with this identifier (429).
     Throttled,
@@ -155,6 +157,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     detail: Option<&'static str>,
     upstream_code: Option<Box<str>>,
+    reverification: Option<Reverification>,
 }
 
 impl Rejection {
@@ -164,7 +167,7 @@ impl Rejection {
     /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
-        Self { kind, retry_after: None, detail: None, upstream_code: None }
+        Self { kind, retry_after: None, detail: None, upstream_code: None, reverification: None }
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
@@ -179,6 +182,11 @@ impl Rejection {
 
     pub(crate) fn upstream(mut self, code: Option<Box<str>>) -> Self {
         self.upstream_code = code;
+        self
+    }
+
+    pub(crate) fn demanding(mut self, reverification: Reverification) -> Self {
+        self.reverification = Some(reverification);
         self
     }
 
@@ -225,6 +233,16 @@ impl Rejection {
     #[must_use]
     pub fn upstream_code(&self) -> Option<&str> {
         self.upstream_code.as_deref()
+    }
+
+    /// Returns the reverification by which the user can pass the [guard](crate::guard) that rejected the request, if
+    /// nothing else is missing.
+    ///
+    /// [`reverification_json`](crate::guard::RequireLayer::reverification_json) tells it to a browser client in Clerk's own
+    /// form.
+    #[must_use]
+    pub fn reverification(&self) -> Option<Reverification> {
+        self.reverification
     }
 }
 

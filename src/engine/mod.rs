@@ -5,6 +5,7 @@ pub(crate) mod builder;
 mod deadline;
 mod enroll;
 mod exchange;
+mod guards;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;

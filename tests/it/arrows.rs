@@ -10,6 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
         "access",
+        "authorization",
         "challenge",
         "claims",
         "client_token",
@@ -31,7 +32,7 @@ const LEVELS: &[&[&str]] = &[
     &["sessions", "store"],
     &["provider"],
     &["engine"],
-    &["layer", "testing"],
+    &["guard", "layer", "testing"],
 ];
 
 /// The modules that each module imports, each with a file that imports it.
