@@ -328,7 +328,9 @@ mod tests {
         let organization = Organization::new("org_1", Some("acme"), Some("org:admin"), &permissions);
         assert_eq!((organization.id(), organization.slug()), ("org_1", Some("acme")));
         assert!(["org:admin", "admin", "org:org:admin"].iter().all(|role| organization.has_role(role)));
-        assert!(organization.has_role(Role::new("org:admin")) && !organization.has_role(Role::new("org:member")));
+        assert!(
+            organization.has_role(Role::new("org:admin")) && !organization.has_role(Role::new("org:member"))
+        );
         assert!(!organization.has_role("org:ADMIN") && !organization.has_role("org:"));
         assert!(organization.has_permission("org:a:read") && organization.has_permission("b:manage"));
         assert!(organization.has_permission(Permission::new("org:a:read")));

@@ -25,14 +25,30 @@ pub struct RequirementError {
 pub(crate) enum Kind {
     Empty,
     EmptyAnyOf,
-    Role { name: String },
-    TwoRoles { names: [String; 2] },
-    Permission { name: String },
-    SystemPermission { name: String },
+    Role {
+        name: String,
+    },
+    TwoRoles {
+        names: [String; 2],
+    },
+    Permission {
+        name: String,
+    },
+    SystemPermission {
+        name: String,
+    },
     /// `what` is "feature" or "plan".
-    Entitlement { what: &'static str, name: String },
-    Scope { what: &'static str, name: String },
-    Zero { what: &'static str },
+    Entitlement {
+        what: &'static str,
+        name: String,
+    },
+    Scope {
+        what: &'static str,
+        name: String,
+    },
+    Zero {
+        what: &'static str,
+    },
 }
 
 impl From<Kind> for RequirementError {

@@ -28,7 +28,8 @@ const fn is_segment(bytes: &[u8], from: usize, to: usize, hyphens: bool) -> bool
     let mut at = from;
     while at < to {
         let byte = bytes[at];
-        if !(byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || (hyphens && byte == b'-')) {
+        if !(byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || (hyphens && byte == b'-'))
+        {
             return false;
         }
         at += 1;
@@ -153,7 +154,10 @@ impl Permission {
     /// permission (`org:sys_…`). In a `const` this is an error of the compiler.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        assert!(is_permission(name), "a permission is like org:invoices:read: org:, a feature, and an action");
+        assert!(
+            is_permission(name),
+            "a permission is like org:invoices:read: org:, a feature, and an action"
+        );
         assert!(!is_system_permission(name), "session tokens don't contain system permissions (org:sys_)");
         Self(Cow::Borrowed(name))
     }
@@ -256,13 +260,22 @@ mod tests {
 
     #[test]
     fn g1_a_malformed_name_is_refused_and_named() {
-        for role in ["", "org:", "org:org:", "org:Admin", "org:a b", "org:a:b", "org:ä", "org:a-b", "admin,member"] {
+        for role in
+            ["", "org:", "org:org:", "org:Admin", "org:a b", "org:a:b", "org:ä", "org:a-b", "admin,member"]
+        {
             let error = Role::parse(role).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{role:?} is no role: ")), "{error}");
         }
-        for permission in
-            ["", "org:", "org:invoices", "org:invoices:", "org::read", "org:a:b:c", "org:A:read", "org: a:read"]
-        {
+        for permission in [
+            "",
+            "org:",
+            "org:invoices",
+            "org:invoices:",
+            "org::read",
+            "org:a:b:c",
+            "org:A:read",
+            "org: a:read",
+        ] {
             let error = Permission::parse(permission).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{permission:?} is no permission: ")), "{error}");
         }
@@ -300,7 +313,8 @@ mod tests {
         #[test]
         fn g1_other_names_stay_other_names(one in "[a-z_:]{0,8}", other in "[a-z_:]{0,8}") {
             prop_assume!(bare(&one) != bare(&other));
-            prop_assert!(!is_same_name(&one, &other) && !is_same_name(&format!("org:{one}"), &other));
+            let prefixed = format!("org:{one}");
+            prop_assert!(!is_same_name(&one, &other) && !is_same_name(&prefixed, &other));
         }
 
         #[test]

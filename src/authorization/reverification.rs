@@ -161,7 +161,11 @@ mod tests {
             for late in [(minutes, minutes), (minutes, -1), (0, minutes)] {
                 assert!(!is_met(preset, late, 0), "{preset:?} {late:?}");
             }
-            assert_eq!(is_met(preset, (minutes, 0), 0), preset != StrictMfa, "{preset:?}: the first is too old");
+            assert_eq!(
+                is_met(preset, (minutes, 0), 0),
+                preset != StrictMfa,
+                "{preset:?}: the first is too old"
+            );
             assert!(!is_met(preset, (-1, -1), 0), "{preset:?}: neither factor was verified");
         }
     }
@@ -182,7 +186,9 @@ mod tests {
 
     #[test]
     fn g3_ages_that_make_no_sense_meet_nothing() {
-        for ages in [(-2, -1), (-2, 3), (3, -2), (i64::MIN, -1), (i64::MAX, -1), (0, i64::MAX), (i64::MAX, i64::MAX)] {
+        for ages in
+            [(-2, -1), (-2, 3), (3, -2), (i64::MIN, -1), (i64::MAX, -1), (0, i64::MAX), (i64::MAX, i64::MAX)]
+        {
             for preset in [StrictMfa, Strict, Moderate, Lax] {
                 assert!(!is_met(preset, ages, 0), "{preset:?} {ages:?}");
             }
@@ -196,7 +202,8 @@ mod tests {
         assert_eq!(presets, [r#""strict_mfa""#, r#""strict""#, r#""moderate""#, r#""lax""#]);
         assert_eq!(first_factor(90).to_json(), json!({ "level": "first_factor", "afterMinutes": 90 }));
         for (seconds, minutes) in [(1, 1), (60, 1), (61, 2), (120, 2)] {
-            let custom = Custom { level: ReverificationLevel::MultiFactor, within: Duration::from_secs(seconds) };
+            let custom =
+                Custom { level: ReverificationLevel::MultiFactor, within: Duration::from_secs(seconds) };
             assert_eq!(custom.to_json(), json!({ "level": "multi_factor", "afterMinutes": minutes }));
         }
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, Response};
 use tower_layer::Layer;
 
-use super::requirement::{Remedy, Requirement, Unmet};
+use super::dimension::{Remedy, Unmet};
+use super::requirement::Requirement;
 use super::response::ReverificationJson;
 use super::service::Require;
 use crate::challenge::Challenge;

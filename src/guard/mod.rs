@@ -57,6 +57,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod dimension;
 mod future;
 mod layer;
 mod requirement;

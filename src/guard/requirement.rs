@@ -1,11 +1,9 @@
-//! A requirement, and its judgement of a session.
+//! A requirement: dimensions that are all required.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::authorization::{
-    Entitlement, Kind, Permission, RequirementError, Reverification, ReverificationLevel, Role, is_fresh,
-};
+use super::dimension::{Dimension, Remedy, Unmet};
+use crate::authorization::{Entitlement, Kind, Permission, RequirementError, Reverification, Role};
 use crate::engine::Clerk;
 use crate::session::ClerkSession;
 
@@ -34,20 +32,6 @@ pub struct Requirement {
     dimensions: Vec<Dimension>,
     /// The first mistake, which `require` returns.
     error: Option<RequirementError>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Dimension {
-    Organization,
-    Role(Role),
-    Permission(Permission),
-    Feature(Entitlement),
-    Plan(Entitlement),
-    SecondFactor { within: Duration },
-    Reverification(Reverification),
-    FreshProof { within: Duration },
-    NoImpersonation,
-    AnyOf(Vec<Requirement>),
 }
 
 /// A second factor that a [`Requirement`] insists on.
@@ -228,104 +212,178 @@ impl Requirement {
     }
 }
 
-/// A dimension that a session doesn't meet.
-#[derive(Debug)]
-pub(super) struct Unmet<'a> {
-    dimension: &'a Dimension,
-    /// `None` if the client can do nothing about it.
-    pub(super) remedy: Option<Remedy>,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
-impl fmt::Display for Unmet<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.dimension.fmt(f)
+    use super::*;
+    use crate::authorization::ReverificationLevel;
+    use crate::claims::Claims;
+    use crate::token::VerifiedToken;
+
+    fn clerk() -> Clerk {
+        Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build().unwrap()
     }
-}
 
-/// What the user can do to pass the guard. A client is told it only if nothing else is missing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Remedy {
-    SecondFactor,
-    Reverification(Reverification),
-}
+    /// A session whose token was issued now and has these claims besides.
+    fn session(clerk: &Clerk, claims: &Value) -> ClerkSession {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let mut all = json!({
+            "iss": "https://clerk.example.com", "sub": "user_1", "sid": "sess_1", "iat": now, "exp": now + 60, "v": 2,
+        });
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let claims = Claims::from_payload(all.to_string().as_bytes()).unwrap();
+        let session = ClerkSession::new("sess_1", None, VerifiedToken::new("jwt", claims), None);
+        assert!(clerk.token_age(&session) < Duration::from_secs(30));
+        session
+    }
 
-impl Dimension {
-    fn judge(&self, session: &ClerkSession, clerk: &Clerk) -> Result<(), Option<Remedy>> {
-        let claims = session.claims();
-        let met_if = |is_met: bool| if is_met { Ok(()) } else { Err(None) };
-        match self {
-            Self::Organization => met_if(session.organization().is_some()),
-            Self::Role(role) => met_if(session.has_role(role)),
-            Self::Permission(permission) => met_if(session.has_permission(permission)),
-            Self::Feature(feature) => met_if(feature.is_among(claims.features())),
-            Self::Plan(plan) => {
-                let plans = claims.plan().into_iter().flat_map(|plans| plans.split(',').map(str::trim));
-                met_if(plan.is_among(plans))
-            }
-            Self::FreshProof { within } => {
-                met_if(clerk.proof_age(session).is_some_and(|age| age < *within))
-            }
-            Self::NoImpersonation => met_if(claims.actor().is_none()),
-            Self::Reverification(reverification) => {
-                let ages = claims.factor_verification_age().ok_or(None)?;
-                let is_met = reverification.is_met_by(ages, clerk.token_age(session));
-                if is_met { Ok(()) } else { Err(Some(Remedy::Reverification(*reverification))) }
-            }
-            Self::SecondFactor { within } => judge_second_factor(*within, session, clerk),
-            Self::AnyOf(alternatives) => judge_any_of(alternatives, session, clerk),
+    fn member(clerk: &Clerk, fva: &Value) -> ClerkSession {
+        let organization = json!({ "id": "org_1", "rol": "admin", "per": "read", "fpm": "1" });
+        session(clerk, &json!({ "o": organization, "fea": "o:invoices", "pla": "u:free", "fva": fva }))
+    }
+
+    fn is_met(requirement: &Requirement, session: &ClerkSession, clerk: &Clerk) -> bool {
+        requirement.judge(session, clerk).is_ok()
+    }
+
+    fn remedy(requirement: &Requirement, session: &ClerkSession, clerk: &Clerk) -> Option<Remedy> {
+        requirement.judge(session, clerk).unwrap_err().remedy
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn second_factor() -> Requirement {
+        Requirement::new().second_factor(SecondFactor::Required { within: HOUR })
+    }
+
+    #[test]
+    fn g2_a_remedy_is_told_only_if_nothing_else_is_missing() {
+        let clerk = clerk();
+        let (old, single) = (member(&clerk, &json!([90, 90])), member(&clerk, &json!([90, -1])));
+        let moderate = || Requirement::new().reverification(Reverification::Moderate);
+        let again = Some(Remedy::Reverification(Reverification::Moderate));
+        assert_eq!(remedy(&moderate(), &old, &clerk), again);
+        assert_eq!(remedy(&moderate().role("admin"), &old, &clerk), again);
+        for lacking in
+            [moderate().role("member"), Requirement::new().role("member").reverification(Reverification::Lax)]
+        {
+            assert_eq!(remedy(&lacking, &old, &clerk), None, "{lacking:?}");
+        }
+        // A reverification is of no use without a second factor, and a stale one needs nothing else.
+        assert_eq!(
+            remedy(&moderate().second_factor(SecondFactor::Required { within: HOUR }), &single, &clerk),
+            Some(Remedy::SecondFactor)
+        );
+        assert_eq!(
+            remedy(&second_factor().reverification(Reverification::Moderate), &single, &clerk),
+            Some(Remedy::SecondFactor)
+        );
+        let level = ReverificationLevel::SecondFactor;
+        let stale = Reverification::Custom { level, within: HOUR };
+        assert_eq!(remedy(&second_factor(), &old, &clerk), Some(Remedy::Reverification(stale)));
+    }
+
+    #[test]
+    fn g2_of_alternatives_the_easiest_remedy_is_told() {
+        let clerk = clerk();
+        let single = member(&clerk, &json!([90, -1]));
+        let moderate = || Requirement::new().reverification(Reverification::Moderate);
+        let other = || Requirement::new().role("member");
+        let again = Some(Remedy::Reverification(Reverification::Moderate));
+        for (alternatives, expected) in [
+            (vec![other(), moderate()], again),
+            (vec![moderate(), other()], again),
+            (vec![second_factor(), moderate()], again),
+            (vec![moderate(), second_factor()], again),
+            (vec![other(), second_factor()], Some(Remedy::SecondFactor)),
+            (vec![moderate().role("member"), other()], None),
+        ] {
+            assert_eq!(
+                remedy(&Requirement::any_of(alternatives.clone()), &single, &clerk),
+                expected,
+                "{alternatives:?}"
+            );
         }
     }
-}
 
-fn judge_second_factor(within: Duration, session: &ClerkSession, clerk: &Clerk) -> Result<(), Option<Remedy>> {
-    let (_, second) = session.claims().factor_verification_age().ok_or(None)?;
-    if second < 0 {
-        return Err(Some(Remedy::SecondFactor));
-    }
-    if is_fresh(second, clerk.token_age(session), within) {
-        return Ok(());
-    }
-    // The user has a second factor, so this level asks for it.
-    let level = ReverificationLevel::SecondFactor;
-    Err(Some(Remedy::Reverification(Reverification::Custom { level, within })))
-}
-
-/// The easiest remedy of all alternatives, if none is met.
-fn judge_any_of(
-    alternatives: &[Requirement],
-    session: &ClerkSession,
-    clerk: &Clerk,
-) -> Result<(), Option<Remedy>> {
-    let mut easiest = None;
-    for alternative in alternatives {
-        match alternative.judge(session, clerk) {
-            Ok(()) => return Ok(()),
-            Err(Unmet { remedy: Some(Remedy::SecondFactor), .. }) => {
-                easiest = easiest.or(Some(Remedy::SecondFactor));
-            }
-            Err(Unmet { remedy, .. }) => {
-                let is_easier = remedy.is_some() && !matches!(easiest, Some(Remedy::Reverification(_)));
-                easiest = if is_easier { remedy } else { easiest };
-            }
+    /// One requirement per number, of every dimension.
+    fn dimension(number: usize) -> Requirement {
+        let new = Requirement::new;
+        match number {
+            0 => new().role("org:admin"),
+            1 => new().permission("org:invoices:read"),
+            2 => new().permission("invoices:manage"),
+            3 => new().feature("invoices"),
+            4 => new().feature("u:invoices"),
+            5 => new().plan("free"),
+            6 => new().plan("org:free"),
+            7 => new().organization(),
+            8 => new().deny_impersonation(),
+            9 => new().reverification(Reverification::Strict),
+            10 => new().reverification(Reverification::Lax),
+            11 => new().fresh_proof(HOUR),
+            _ => second_factor(),
         }
     }
-    Err(easiest)
-}
 
-/// For the log.
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Organization => f.write_str("an organization"),
-            Self::Role(role) => write!(f, "role {role}"),
-            Self::Permission(permission) => write!(f, "permission {permission}"),
-            Self::Feature(feature) => write!(f, "feature {feature}"),
-            Self::Plan(plan) => write!(f, "plan {plan}"),
-            Self::SecondFactor { within } => write!(f, "second factor within {within:?}"),
-            Self::Reverification(reverification) => write!(f, "reverification: {reverification}"),
-            Self::FreshProof { within } => write!(f, "proof within {within:?}"),
-            Self::NoImpersonation => f.write_str("no impersonation"),
-            Self::AnyOf(alternatives) => write!(f, "one of {} alternatives", alternatives.len()),
+    fn dimensions() -> impl Strategy<Value = Vec<usize>> {
+        prop::collection::vec(0usize..13, 1..5)
+    }
+
+    fn all_of(numbers: &[usize]) -> Requirement {
+        let dimensions = numbers.iter().flat_map(|number| dimension(*number).dimensions).collect();
+        Requirement { dimensions, error: None }
+    }
+
+    fn claims() -> impl Strategy<Value = Value> {
+        let organizations = prop::option::of((prop::sample::select(vec!["admin", "member"]), 0u8..4));
+        let ages = prop::option::of((
+            prop::sample::select(vec![-1, 0, 30, 90, 2000]),
+            prop::sample::select(vec![-1, 0, 30, 90]),
+        ));
+        let features =
+            prop::sample::select(vec!["o:invoices", "u:invoices", "ou:invoices", "o:other,u:invoices"]);
+        (organizations, ages, features, any::<bool>()).prop_map(
+            |(organization, ages, features, is_impersonated)| {
+                json!({
+                    "o": organization.map(|(role, mask)| {
+                        json!({ "id": "org_1", "rol": role, "per": "read,manage", "fpm": mask.to_string() })
+                    }),
+                    "fva": ages.map(|(first, second)| json!([first, second])),
+                    "fea": features,
+                    "pla": if is_impersonated { "o:free" } else { "u:free" },
+                    "act": is_impersonated.then(|| json!({ "sub": "user_admin" })),
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn g1_laws_of_all_and_any(claims in claims(), one in dimensions(), other in dimensions()) {
+            let clerk = clerk();
+            let session = session(&clerk, &claims);
+            let met = |requirement: &Requirement| is_met(requirement, &session, &clerk);
+            let (a, b) = (all_of(&one), all_of(&other));
+            let both = all_of(&[&one[..], &other[..]].concat());
+            prop_assert_eq!(met(&both), met(&a) && met(&b), "all are required");
+            prop_assert_eq!(met(&both), met(&all_of(&[&other[..], &one[..]].concat())), "in any order");
+            let either = Requirement::any_of([a.clone(), b.clone()]);
+            prop_assert_eq!(met(&either), met(&a) || met(&b));
+            let single = Requirement::any_of([a.clone()]);
+            prop_assert_eq!(met(&single), met(&a), "any of one is that one");
+            if !met(&a) {
+                prop_assert_eq!(remedy(&single, &session, &clerk), remedy(&a, &session, &clerk));
+            }
+            for number in 0..13 {
+                let mut more = either.clone();
+                more.dimensions.extend(dimension(number).dimensions);
+                prop_assert!(!met(&more) || met(&either), "one more dimension lets nobody else in");
+            }
         }
     }
 }
