@@ -18,6 +18,8 @@
 //!   details.
 //! - [`Rejection`] says why a request was rejected, in the extensions of the response.
 //!
+//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route.
+//!
 //! ```no_run
 //! use axum::{Extension, Router, routing::get};
 //! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession};

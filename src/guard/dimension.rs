@@ -8,7 +8,7 @@ use crate::authorization::{Entitlement, Permission, Reverification, Reverificati
 use crate::engine::Clerk;
 use crate::session::ClerkSession;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Dimension {
     Organization,
     Role(Role),

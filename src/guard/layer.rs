@@ -34,8 +34,9 @@ struct Guard {
 impl<R: Clone> ClerkBasicAuthLayer<R> {
     /// Creates a guard, which answers 403 [`Forbidden`](RejectionKind::Forbidden) unless the session meets a requirement.
     ///
-    /// The guard stands inside of this layer, around one route or several. It answers as this layer does: with its body, its
-    /// challenge and its log.
+    /// The guard stands inside of this layer, around one route or several. It answers as this layer does, with its body and
+    /// its challenge, so make it after the layer's settings. It judges whichever session the layer in front of it has left,
+    /// and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles of that one.
     ///
     /// # Errors
     ///
@@ -69,8 +70,7 @@ impl<R> RequireLayer<R> {
     /// Judges a session as the guard does, in a handler for example.
     ///
     /// A handler that checks once more what the guard in front of it has checked stays safe if its route is ever moved
-    /// from behind the guard. It is for a check inside of a handler, too, that depends on the request's body. It isn't
-    /// logged.
+    /// from behind the guard. It is also for checks that depend on the request's body. The log has a refusal at debug.
     ///
     /// # Errors
     ///

@@ -20,8 +20,9 @@
 //! Rejections have the body that the layer's rejections have, and a [`Rejection`](crate::Rejection) in their extensions.
 //! [`Stats::requests`](crate::stats::Stats::requests) counts such a request by the layer's outcome.
 //!
-//! A guard judges the session as it was when the request came, so a role that was taken away at Clerk counts until the
-//! token is renewed: for one token's life at most, 60 s by default.
+//! A guard judges the claims of the session's token. A role that was taken away at Clerk counts until the token is renewed:
+//! for one token's life at most, 60 s by default. Tokens of a [JWT template](crate::ClerkBasicAuthLayer::template) have no
+//! claims but the template's, so behind such a layer a requirement may fail for every user.
 //!
 //! # Example
 //!

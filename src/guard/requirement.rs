@@ -26,7 +26,7 @@ use crate::session::ClerkSession;
 /// let lenient = Requirement::any_of([Requirement::new().role(ADMIN), Requirement::new().feature("o:invoices")]);
 /// # let _ = (strict, lenient);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Requirement {
     dimensions: Vec<Dimension>,
