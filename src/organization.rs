@@ -64,8 +64,8 @@ impl Organization {
 
     /// Returns whether the user has this permission: a [`Permission`](crate::Permission), or its name.
     ///
-    /// The `org:` in front of a name may be missing, as with Clerk's own `has()`: `invoices:read` and `org:invoices:read`
-    /// are one permission.
+    /// The `org:` in front of a name may be missing, as with Clerk's own `has()`: `invoices:read` and
+    /// `org:invoices:read` are one permission.
     #[must_use]
     pub fn has_permission(&self, permission: impl AsRef<str>) -> bool {
         self.permissions().any(|held| is_same_name(held, permission.as_ref()))

@@ -172,15 +172,15 @@ impl ClerkSession {
 
     /// Returns whether the user has this role in the session's organization: a [`Role`](crate::Role), or its name.
     ///
-    /// The `org:` in front of a name may be missing. It is `false` for the personal account. To check more, or before the
-    /// handler runs, use a [`guard`](crate::guard).
+    /// The `org:` in front of a name may be missing. It is `false` for the personal account. To check more, or before
+    /// the handler runs, use a [`guard`](crate::guard).
     #[must_use]
     pub fn has_role(&self, role: impl AsRef<str>) -> bool {
         self.organization().is_some_and(|organization| organization.has_role(role))
     }
 
-    /// Returns whether the user has this permission in the session's organization: a [`Permission`](crate::Permission), or
-    /// its name.
+    /// Returns whether the user has this permission in the session's organization: a [`Permission`](crate::Permission),
+    /// or its name.
     ///
     /// The `org:` in front of a name may be missing. It is `false` for the personal account.
     #[must_use]

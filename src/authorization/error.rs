@@ -8,7 +8,8 @@ use std::fmt;
 ///
 /// [`ClerkBasicAuthLayer::require`](crate::ClerkBasicAuthLayer::require) returns it in a
 /// [`ConfigError`](crate::ConfigError), and [`Role::parse`](crate::Role::parse) and
-/// [`Permission::parse`](crate::Permission::parse) return it for a name. Its message names the value and what is allowed.
+/// [`Permission::parse`](crate::Permission::parse) return it for a name. Its message names the value and what is
+/// allowed.
 ///
 /// ```
 /// use tower_clerk::Role;
@@ -57,8 +58,8 @@ impl From<Kind> for RequirementError {
     }
 }
 
-/// For the bound of [`Requirement::role`](crate::guard::Requirement::role), which takes a [`Role`](crate::Role) as well as
-/// text.
+/// For the bound of [`Requirement::role`](crate::guard::Requirement::role), which takes a [`Role`](crate::Role) as well
+/// as text.
 impl From<Infallible> for RequirementError {
     fn from(never: Infallible) -> Self {
         match never {}

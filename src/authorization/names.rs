@@ -166,8 +166,8 @@ impl Permission {
     ///
     /// # Errors
     ///
-    /// Returns an error if the name isn't a feature, a colon and an action, both `[a-z0-9_-]+`, after the `org:`, or if it
-    /// is a system permission.
+    /// Returns an error if the name isn't a feature, a colon and an action, both `[a-z0-9_-]+`, after the `org:`, or if
+    /// it is a system permission.
     ///
     /// ```
     /// use tower_clerk::Permission;

@@ -10,8 +10,8 @@ const MINUTE: u64 = 60;
 /// How recently the user must have verified a factor: Clerk's reverification
 /// (<https://clerk.com/docs/guides/secure/reverification>).
 ///
-/// The presets are Clerk's own. As at Clerk, a user without a second factor only needs a recent *first* factor, at every
-/// level: `strict_mfa` doesn't prove that a second factor exists.
+/// The presets are Clerk's own. As at Clerk, a user without a second factor only needs a recent *first* factor, at
+/// every level: `strict_mfa` doesn't prove that a second factor exists.
 /// [`SecondFactor::Required`](crate::guard::SecondFactor::Required) does.
 ///
 /// ```

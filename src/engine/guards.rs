@@ -27,8 +27,8 @@ impl Clerk {
         if self.0.sign_ins.warnings.is_due(NO_LAYER, self.0.clock.now()) {
             tracing::error!(
                 "a guard got a request that has been through no ClerkBasicAuthLayer and answered it 500: put the layer \
-                 outside of the guard, that is after it in axum (`.layer(guard).layer(layer)`) and before it in a tower \
-                 ServiceBuilder"
+                 outside of the guard, that is after it in axum (`.layer(guard).layer(layer)`) and before it in a \
+                 ServiceBuilder of tower"
             );
         }
     }

@@ -16,8 +16,8 @@ use crate::session::{Anonymous, ClerkSession};
 
 /// Layer that lets only sessions in that meet a [`Requirement`], with the [`Require`] middleware.
 ///
-/// [`ClerkBasicAuthLayer::require`] makes it, and it stands inside of that layer. See the [module docs](crate::guard) for
-/// an example. Cloning it copies a pointer and the builder of rejections.
+/// [`ClerkBasicAuthLayer::require`] makes it, and it stands inside of that layer. See the [module docs](crate::guard)
+/// for an example. Cloning it copies a pointer and the builder of rejections.
 #[derive(Clone)]
 #[must_use]
 pub struct RequireLayer<R = EmptyBody> {
@@ -32,11 +32,13 @@ struct Guard {
 }
 
 impl<R: Clone> ClerkBasicAuthLayer<R> {
-    /// Creates a guard, which answers 403 [`Forbidden`](RejectionKind::Forbidden) unless the session meets a requirement.
+    /// Creates a guard, which answers 403 [`Forbidden`](RejectionKind::Forbidden) unless the session meets a
+    /// requirement.
     ///
-    /// The guard stands inside of this layer, around one route or several. It answers as this layer does, with its body and
-    /// its challenge, so make it after the layer's settings. It judges whichever session the layer in front of it has left,
-    /// and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles of that one.
+    /// The guard stands inside of this layer, around one route or several. It answers as this layer does, with its body
+    /// and its challenge, so make it after the layer's settings. It judges whichever session the layer in front of it
+    /// has left, and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles
+    /// of that one.
     ///
     /// # Errors
     ///
@@ -93,12 +95,12 @@ impl<R> RequireLayer<R> {
         guard.requirement.judge(session, &guard.clerk).map_err(|unmet| forbidden(session, &unmet))
     }
 
-    /// Answers a session that lacks nothing but a reverification in the form of Clerk's `reverificationErrorResponse`, for
-    /// browser clients.
+    /// Answers a session that lacks nothing but a reverification in the form of Clerk's `reverificationErrorResponse`,
+    /// for browser clients.
     ///
     /// Clerk's `useReverification()` recognizes it, lets the user verify a factor and repeats the request
-    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response body
-    /// of the inner service must implement `From<String>`.
+    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response
+    /// body of the inner service must implement `From<String>`.
     pub fn reverification_json(self) -> RequireLayer<ReverificationJson<R>> {
         RequireLayer { guard: self.guard, response: ReverificationJson::new(self.response) }
     }

@@ -8,21 +8,22 @@
 //! A request is answered in this order:
 //!
 //! 1. A session that meets the requirement reaches the inner service. Another one is answered 403
-//!    [`Forbidden`](crate::RejectionKind::Forbidden). The client isn't told what is missing, unless it is something that the
-//!    user can do now: verify a factor.
+//!    [`Forbidden`](crate::RejectionKind::Forbidden). The client isn't told what is missing, unless it is something
+//!    that the user can do now: verify a factor.
 //! 2. A request that the layer let pass as [`Anonymous`](crate::Anonymous) is answered 401
-//!    [`CredentialsMissing`](crate::RejectionKind::CredentialsMissing), with the layer's challenge. This includes requests
-//!    that are [exempt](crate::ClerkBasicAuthLayer::exempt) and
+//!    [`CredentialsMissing`](crate::RejectionKind::CredentialsMissing), with the layer's challenge. This includes
+//!    requests that are [exempt](crate::ClerkBasicAuthLayer::exempt) and
 //!    [preflights](crate::ClerkBasicAuthLayer::pass_preflight).
 //! 3. A request with neither has not been through the layer, so the guard is in the wrong place. It is answered 500
 //!    [`Misconfigured`](crate::RejectionKind::Misconfigured), and the log says what to do, once a minute.
 //!
-//! Rejections have the body that the layer's rejections have, and a [`Rejection`](crate::Rejection) in their extensions.
-//! [`Stats::requests`](crate::stats::Stats::requests) counts such a request by the layer's outcome.
+//! Rejections have the body that the layer's rejections have, and a [`Rejection`](crate::Rejection) in their
+//! extensions. [`Stats::requests`](crate::stats::Stats::requests) counts such a request by the layer's outcome.
 //!
-//! A guard judges the claims of the session's token. A role that was taken away at Clerk counts until the token is renewed:
-//! for one token's life at most, 60 s by default. Tokens of a [JWT template](crate::ClerkBasicAuthLayer::template) have no
-//! claims but the template's, so behind such a layer a requirement may fail for every user.
+//! A guard judges the claims of the session's token. A role that was taken away at Clerk counts until the token is
+//! renewed: for one token's life at most, 60 s by default. Tokens of a [JWT
+//! template](crate::ClerkBasicAuthLayer::template) have no claims but the template's, so behind such a layer a
+//! requirement may fail for every user.
 //!
 //! # Example
 //!

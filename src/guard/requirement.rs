@@ -48,8 +48,8 @@ pub enum SecondFactor {
 }
 
 impl Requirement {
-    /// Creates a requirement that asks for nothing yet. As it is, [`require`](crate::ClerkBasicAuthLayer::require) refuses
-    /// it.
+    /// Creates a requirement that asks for nothing yet. As it is, [`require`](crate::ClerkBasicAuthLayer::require)
+    /// refuses it.
     pub fn new() -> Self {
         Self::default()
     }
@@ -71,8 +71,8 @@ impl Requirement {
 
     /// Requires a role in the session's organization: a [`Role`], or its name with or without the `org:`.
     ///
-    /// A session for the personal account has none. A user has one role in an organization, so two different ones are an
-    /// error; use [`any_of`](Self::any_of).
+    /// A session for the personal account has none. A user has one role in an organization, so two different ones are
+    /// an error; use [`any_of`](Self::any_of).
     pub fn role<N>(self, role: N) -> Self
     where
         N: TryInto<Role>,
@@ -94,8 +94,8 @@ impl Requirement {
 
     /// Requires a feature, such as `reports`, `org:reports` or `user:reports`.
     ///
-    /// The scope is `o`, `org` or `organization`, or `u` or `user`; without one, either will do. Tokens have features from
-    /// version 2 on (<https://clerk.com/docs/guides/sessions/session-tokens>): with version 1, no session passes.
+    /// The scope is `o`, `org` or `organization`, or `u` or `user`; without one, either will do. Tokens have features
+    /// from version 2 on (<https://clerk.com/docs/guides/sessions/session-tokens>): with version 1, no session passes.
     pub fn feature(self, feature: impl AsRef<str>) -> Self {
         self.with_parsed(Entitlement::parse("feature", feature.as_ref()).map(Dimension::Feature))
     }
@@ -126,8 +126,8 @@ impl Requirement {
     /// Requires that the user has verified a factor recently, as Clerk's `has({ reverification })` does.
     ///
     /// As at Clerk, second and multi factor **downgrade** to the first factor for a user without a second:
-    /// [`second_factor`](Self::second_factor) doesn't. The ages are those of the token's `fva` claim, plus the token's own
-    /// age; a token without the claim, such as one of a JWT template, doesn't pass.
+    /// [`second_factor`](Self::second_factor) doesn't. The ages are those of the token's `fva` claim, plus the token's
+    /// own age; a token without the claim, such as one of a JWT template, doesn't pass.
     ///
     /// With the Backend API the first factor of a session is as old as the session, which may be days. Use
     /// [`fresh_proof`](Self::fresh_proof) there.
@@ -137,9 +137,9 @@ impl Requirement {
 
     /// Requires that Clerk has accepted the password of this request within this time.
     ///
-    /// It judges [`ClerkSession::proven_at`]; a session without a proven password doesn't pass. The engine proves a password
-    /// again after [`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default, and not because a guard asks for it.
-    /// So this is for an engine with a `session_ttl` of about this time, or for use with
+    /// It judges [`ClerkSession::proven_at`]; a session without a proven password doesn't pass. The engine proves a
+    /// password again after [`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default, and not because a guard
+    /// asks for it. So this is for an engine with a `session_ttl` of about this time, or for use with
     /// [`Clerk::expire_proofs`].
     pub fn fresh_proof(self, within: Duration) -> Self {
         self.within("a fresh proof", within, Dimension::FreshProof { within })

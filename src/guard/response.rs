@@ -9,8 +9,8 @@ use crate::rejection::Rejection;
 
 /// Answers rejections that a reverification overcomes as Clerk's `reverificationErrorResponse` does, and others by `R`.
 ///
-/// [`RequireLayer::reverification_json`](super::RequireLayer::reverification_json) makes it. The status is 403, the type
-/// `application/json`, and the body is:
+/// [`RequireLayer::reverification_json`](super::RequireLayer::reverification_json) makes it. The status is 403, the
+/// type `application/json`, and the body is:
 ///
 /// ```json
 /// {"clerk_error":{"type":"forbidden","reason":"reverification-error","metadata":{"reverification":"strict"}}}
