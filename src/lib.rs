@@ -18,6 +18,8 @@
 //!   details.
 //! - [`Rejection`] says why a request was rejected, in the extensions of the response.
 //!
+//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route.
+//!
 //! ```no_run
 //! use axum::{Extension, Router, routing::get};
 //! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession};
@@ -137,6 +139,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod authorization;
 #[cfg(feature = "axum")]
 mod axum;
 mod claims;
@@ -149,6 +152,7 @@ mod credentials;
 pub mod documentation;
 mod engine;
 mod flight;
+pub mod guard;
 mod instance;
 mod jitter;
 mod jwt;
@@ -174,11 +178,13 @@ mod token;
 pub mod transport;
 
 pub use access::Access;
-
+pub use authorization::{Permission, Role};
 pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;
 pub use engine::{Clerk, ClerkBuilder, ConfigError};
+#[doc(inline)]
+pub use guard::Requirement;
 #[doc(inline)]
 pub use layer::{
     AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, OrganizationSelector, RequestOrganization,
@@ -199,6 +205,7 @@ pub mod enroll {
 ///
 /// An error in a setting is a [`ConfigError`], and a request that is not let in has a [`Rejection`].
 pub mod error {
+    pub use crate::authorization::RequirementError;
     pub use crate::claims::ClaimsError;
     pub use crate::clerk_api::bapi::SecretKeyError;
     pub use crate::credentials::{MalformedCredentials, MalformedReason};

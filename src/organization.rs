@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
+use crate::authorization::is_same_name;
 use crate::packed::Packed;
 
 /// The organization of a session, with the user's role and permissions in it.
@@ -53,16 +54,21 @@ impl Organization {
         self.0.get(3).into_iter().flat_map(|joined| joined.split(SEPARATOR))
     }
 
-    /// Whether the user has this role. Use its full name, such as `org:admin`.
+    /// Returns whether the user has this role: a [`Role`](crate::Role), or its name.
+    ///
+    /// The `org:` in front of a name may be missing, as with Clerk's own `has()`: `admin` and `org:admin` are one role.
     #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.role() == Some(role)
+    pub fn has_role(&self, role: impl AsRef<str>) -> bool {
+        self.role().is_some_and(|held| is_same_name(held, role.as_ref()))
     }
 
-    /// Whether the user has this permission. Use its full name, such as `org:invoices:read`.
+    /// Returns whether the user has this permission: a [`Permission`](crate::Permission), or its name.
+    ///
+    /// The `org:` in front of a name may be missing, as with Clerk's own `has()`: `invoices:read` and
+    /// `org:invoices:read` are one permission.
     #[must_use]
-    pub fn has_permission(&self, permission: &str) -> bool {
-        self.permissions().any(|held| held == permission)
+    pub fn has_permission(&self, permission: impl AsRef<str>) -> bool {
+        self.permissions().any(|held| is_same_name(held, permission.as_ref()))
     }
 }
 
@@ -203,6 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::authorization::{Permission, Role};
 
     fn mapped(features: &str, names: &str, masks: &str) -> Vec<String> {
         let permissions = Permissions::mapped(features, names, masks).unwrap();
@@ -316,16 +323,23 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_permissions_are_compared_by_full_name() {
+    fn g1_roles_and_permissions_are_compared_with_one_prefix_in_front() {
         let permissions = Permissions::listed(["org:a:read", "org:b:manage", "", "org:\nadmin"]).unwrap();
         let organization = Organization::new("org_1", Some("acme"), Some("org:admin"), &permissions);
         assert_eq!((organization.id(), organization.slug()), ("org_1", Some("acme")));
-        assert!(organization.has_role("org:admin"));
-        assert!(!organization.has_role("admin") && !organization.has_role("org:ADMIN"));
-        assert!(organization.has_permission("org:a:read") && organization.has_permission("org:b:manage"));
-        for other in ["", "org:a", "a:read", "org:a:read\norg:b:manage", "org:a:readx"] {
+        assert!(["org:admin", "admin", "org:org:admin"].iter().all(|role| organization.has_role(role)));
+        assert!(
+            organization.has_role(Role::new("org:admin")) && !organization.has_role(Role::new("org:member"))
+        );
+        assert!(!organization.has_role("org:ADMIN") && !organization.has_role("org:"));
+        assert!(organization.has_permission("org:a:read") && organization.has_permission("b:manage"));
+        assert!(organization.has_permission(Permission::new("org:a:read")));
+        for other in ["", "org:", "org:a", "read", ":a:read", "org:a:read\norg:b:manage", "org:a:readx"] {
             assert!(!organization.has_permission(other), "{other}");
         }
+        // Roles of instances from before Clerk's prefix.
+        let old = Organization::new("org_1", None, Some("basic_member"), &Permissions::default());
+        assert!(old.has_role("basic_member") && old.has_role(Role::new("org:basic_member")));
         let bare = Organization::new("org_1", None, None, &Permissions::default());
         assert!(!bare.has_role("") && !bare.has_permission(""));
         assert_eq!(bare.permissions().count(), 0);

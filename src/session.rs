@@ -170,19 +170,21 @@ impl ClerkSession {
         self.inner.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
     }
 
-    /// Returns whether the user has this role in the session's organization, named in full: `org:admin`.
+    /// Returns whether the user has this role in the session's organization: a [`Role`](crate::Role), or its name.
     ///
-    /// It is `false` for the personal account.
+    /// The `org:` in front of a name may be missing. It is `false` for the personal account. To check more, or before
+    /// the handler runs, use a [`guard`](crate::guard).
     #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
+    pub fn has_role(&self, role: impl AsRef<str>) -> bool {
         self.organization().is_some_and(|organization| organization.has_role(role))
     }
 
-    /// Returns whether the user has this permission in the session's organization, named in full: `org:invoices:read`.
+    /// Returns whether the user has this permission in the session's organization: a [`Permission`](crate::Permission),
+    /// or its name.
     ///
-    /// It is `false` for the personal account.
+    /// The `org:` in front of a name may be missing. It is `false` for the personal account.
     #[must_use]
-    pub fn has_permission(&self, permission: &str) -> bool {
+    pub fn has_permission(&self, permission: impl AsRef<str>) -> bool {
         self.organization().is_some_and(|organization| organization.has_permission(permission))
     }
 }

@@ -16,6 +16,10 @@ const IDENTIFIER: &str = "jane@example.com";
 const PASSWORD: &str = "correct horse battery s";
 /// An organization of which the user is a member.
 const ORGANIZATION: &str = "acme";
+const ROLE: &str = "org:admin";
+/// The permissions of the role.
+const PERMISSIONS: [&str; 4] =
+    ["org:invoices:read", "org:invoices:manage", "org:reports:read", "org:reports:manage"];
 
 /// So long that no token is renewed during a measurement. The engine rejects lifetimes of more than a day.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -48,8 +52,8 @@ impl Instance {
         let claims: Map<String, Value> =
             JWT_CLAIMS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         fake.add_user(FakeUser::new(IDENTIFIER).password(PASSWORD).claims(claims));
-        fake.add_organization(FakeOrganization::new(ORGANIZATION));
-        fake.add_member(IDENTIFIER, ORGANIZATION, "org:admin");
+        fake.add_organization(FakeOrganization::new(ORGANIZATION).role(ROLE, PERMISSIONS));
+        fake.add_member(IDENTIFIER, ORGANIZATION, ROLE);
         let clerk = Self::engine(&fake.fapi_url()).transport(fake.clone()).build().expect("an engine");
         let jwt = runtime.block_on(async {
             let credentials = Credentials::new(IDENTIFIER, PASSWORD).expect("good credentials");
@@ -96,6 +100,18 @@ impl Instance {
     #[must_use]
     pub fn organization(&self) -> &str {
         ORGANIZATION
+    }
+
+    /// Returns the user's role in the organization.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        ROLE
+    }
+
+    /// Returns the last of the user's permissions in the organization.
+    #[must_use]
+    pub fn permission(&self) -> &str {
+        PERMISSIONS[PERMISSIONS.len() - 1]
     }
 
     /// Returns the user's token.

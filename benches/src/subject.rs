@@ -10,7 +10,7 @@ use http::Response;
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
-use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer};
+use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer, Requirement};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -38,6 +38,8 @@ pub enum Subject {
     HitOrganization,
     /// A hit on the token of the organization in the path.
     HitOrganizationFrom,
+    /// A hit on the token of an organization, behind which a guard requires a role and a permission.
+    HitGuard,
     /// Verifies a session token on each request.
     Rs256,
 }
@@ -53,7 +55,7 @@ pub trait Visitor {
 
 impl Subject {
     /// All subjects.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bare,
         Self::InsertArc,
         Self::TowerHttpBasic,
@@ -62,6 +64,7 @@ impl Subject {
         Self::HitBearer,
         Self::HitOrganization,
         Self::HitOrganizationFrom,
+        Self::HitGuard,
         Self::Rs256,
     ];
 
@@ -77,6 +80,7 @@ impl Subject {
             Self::HitBearer => "hit, header replaced",
             Self::HitOrganization => "hit, organization",
             Self::HitOrganizationFrom => "hit, organization of the path",
+            Self::HitGuard => "hit, organization and guard",
             Self::Rs256 => "RS256 per request",
         }
     }
@@ -114,6 +118,12 @@ impl Subject {
             Self::HitOrganizationFrom => {
                 let slug = instance.organization().to_owned();
                 visitor.visit(layer.organization_from(move |_| Some(slug.clone())).layer(Bare))
+            }
+            Self::HitGuard => {
+                let layer = layer.organization(instance.organization()).expect("a slug");
+                let requirement = Requirement::new().role(instance.role()).permission(instance.permission());
+                let guard = layer.require(requirement).expect("a good requirement");
+                visitor.visit(layer.layer(guard.layer(Bare)))
             }
             Self::Rs256 => {
                 let mut validation = Validation::new(Algorithm::RS256);

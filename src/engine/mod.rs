@@ -6,6 +6,7 @@ mod deadline;
 mod enroll;
 mod exchange;
 mod forgive;
+mod guards;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;

@@ -83,6 +83,11 @@ impl<R> ClerkBasicAuthLayer<R> {
         self
     }
 
+    /// The parts of the layer that a guard behind it answers with.
+    pub(crate) fn for_guard(&self) -> (&Clerk, &Challenge, &R) {
+        (&self.clerk, &self.policy.challenge, &self.response)
+    }
+
     /// Lets requests without Basic credentials pass, with an [`Anonymous`](crate::Anonymous) in their extensions.
     ///
     /// A field of another scheme counts as no credentials. Wrong or malformed Basic credentials are still rejected, so

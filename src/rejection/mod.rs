@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::authorization::Reverification;
 use crate::credentials::MalformedReason;
 
 mod challenge;
@@ -38,7 +39,7 @@ pub enum RejectionKind {
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
-    /// The layer never rejects with this kind; it is for guards behind it.
+    /// The layer never rejects with this kind; [guards](crate::guard) behind it do.
     Forbidden,
     /// Too many failed attempts with this identifier (429).
     Throttled,
@@ -163,6 +164,7 @@ pub struct Rejection {
     upstream_code: Option<Box<str>>,
     challenge: Option<Challenge>,
     malformed: Option<MalformedReason>,
+    reverification: Option<Reverification>,
 }
 
 impl Rejection {
@@ -172,7 +174,15 @@ impl Rejection {
     /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
-        Self { kind, retry_after: None, detail: None, upstream_code: None, malformed: None, challenge: None }
+        Self {
+            kind,
+            retry_after: None,
+            detail: None,
+            upstream_code: None,
+            malformed: None,
+            reverification: None,
+            challenge: None,
+        }
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
@@ -206,6 +216,11 @@ impl Rejection {
     #[cfg(feature = "axum")]
     pub(crate) fn challenge(&self) -> Option<&Challenge> {
         self.challenge.as_ref()
+    }
+
+    pub(crate) fn demanding(mut self, reverification: Reverification) -> Self {
+        self.reverification = Some(reverification);
+        self
     }
 
     /// Returns the kind of this rejection.
@@ -259,6 +274,16 @@ impl Rejection {
     #[must_use]
     pub fn upstream_code(&self) -> Option<&str> {
         self.upstream_code.as_deref()
+    }
+
+    /// Returns the reverification by which the user can pass the [guard](crate::guard) that rejected the request, if
+    /// nothing else is missing.
+    ///
+    /// [`reverification_json`](crate::guard::RequireLayer::reverification_json) tells it to a browser client in Clerk's own
+    /// form.
+    #[must_use]
+    pub fn reverification(&self) -> Option<Reverification> {
+        self.reverification
     }
 }
 

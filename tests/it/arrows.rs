@@ -10,6 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "sync", "transport"],
     &[
         "access",
+        "authorization",
         "claims",
         "client_token",
         "counters",
@@ -31,7 +32,7 @@ const LEVELS: &[&[&str]] = &[
     &["sessions", "store"],
     &["provider"],
     &["engine"],
-    &["layer", "testing"],
+    &["guard", "layer", "testing"],
     &["axum"],
 ];
 

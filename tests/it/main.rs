@@ -11,6 +11,7 @@ mod stores;
 mod arrows;
 mod backend;
 mod foreign_types;
+mod guards;
 mod http;
 mod load;
 mod observe;

@@ -40,7 +40,8 @@ pub(crate) fn open(
         created: now.instant,
         last_active: now.instant,
         expires: now.instant + context.settings.session_life,
-        second_factor,
+        first_factor: now.instant,
+        second_factor: second_factor.then_some(now.instant),
     };
     let over = |id: &String| !context.state.sessions.get(id).is_some_and(|known| known.is_live(now.instant));
     let mut surplus = client.sessions.iter().filter(|id| over(id)).count().saturating_sub(OVER_SESSIONS);

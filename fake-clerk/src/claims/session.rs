@@ -87,6 +87,9 @@ fn registered(session: &Session, wanted: &Wanted<'_>, life: Duration, now: Now) 
 
 /// Minutes since the first and the second factor were verified; -1 for a factor that was never verified.
 pub(crate) fn factor_verification_age(session: &Session, now: Now) -> Value {
-    let minutes = now.instant.duration_since(session.created).as_secs() / 60;
-    if session.second_factor { json!([minutes, minutes]) } else { json!([minutes, -1]) }
+    let minutes = |at| now.instant.duration_since(at).as_secs() / 60;
+    match session.second_factor {
+        Some(second) => json!([minutes(session.first_factor), minutes(second)]),
+        None => json!([minutes(session.first_factor), -1]),
+    }
 }

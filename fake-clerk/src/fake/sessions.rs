@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::fake::FakeClerk;
-use crate::state::{FakeSession, SessionStatus, Template};
+use crate::state::{FakeSession, Session, SessionStatus, Template};
 
 /// Sessions and tokens.
 impl FakeClerk {
@@ -47,6 +48,39 @@ impl FakeClerk {
             }
             _ => false,
         })
+    }
+
+    /// Verifies the first factor of a user's live sessions once more, as Clerk's reverification in a browser does.
+    ///
+    /// The `fva` claim of later tokens counts from now.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the user is unknown.
+    pub fn verify_first_factor(&self, user: &str) {
+        self.verify(user, |session, now| session.first_factor = now);
+    }
+
+    /// Verifies the second factor of a user's live sessions, as Clerk's reverification in a browser does.
+    ///
+    /// The `fva` claim of later tokens counts from now. It names a second factor even if the account has none.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the user is unknown.
+    pub fn verify_second_factor(&self, user: &str) {
+        self.verify(user, |session, now| session.second_factor = Some(now));
+    }
+
+    fn verify(&self, user: &str, verify: impl Fn(&mut Session, Instant)) {
+        self.change(|state, _, now| {
+            let id = state.users.id_of(user).unwrap_or_else(|| panic!("no user {user:?}"));
+            state.sessions.change_of_user(&id, |session| {
+                if session.is_live(now.instant) {
+                    verify(session, now.instant);
+                }
+            });
+        });
     }
 
     /// Adds a JWT template with the lifetime and the claims of its tokens.

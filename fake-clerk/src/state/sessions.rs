@@ -19,7 +19,10 @@ pub(crate) struct Session {
     pub(crate) created: Instant,
     pub(crate) last_active: Instant,
     pub(crate) expires: Instant,
-    pub(crate) second_factor: bool,
+    /// When the user last verified the first factor.
+    pub(crate) first_factor: Instant,
+    /// When the user last verified the second factor, if ever.
+    pub(crate) second_factor: Option<Instant>,
 }
 
 impl Session {

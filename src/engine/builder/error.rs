@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::authorization::RequirementError;
 use crate::clerk_api::bapi::SecretKeyError;
 use crate::instance::InstanceError;
 
@@ -65,6 +66,8 @@ pub enum ConfigError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The requirement of a [guard](crate::guard) is malformed or asks for nothing.
+    Requirement(RequirementError),
     /// The secret key is malformed.
     SecretKey(SecretKeyError),
     /// The secret key and the publishable key are of different instances: one of production, one of development.
@@ -111,6 +114,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
             }
             Self::Selector { problem } => write!(f, "the selector of organizations is unusable: {problem}"),
+            Self::Requirement(error) => error.fmt(f),
             Self::SecretKey(error) => error.fmt(f),
             Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \

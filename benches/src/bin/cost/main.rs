@@ -157,6 +157,11 @@ fn hits(goals: &mut Goals) {
     goals.at_most(Sort::Steady, "net allocations, hit", net(hit).1, 3.05);
     let whole = best(&hit.times);
     goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / best(&basic.times), 2.2);
+    let (guarded, organization) = (find(Subject::HitGuard), find(Subject::HitOrganization));
+    let guard = best(&guarded.times) - best(&organization.times);
+    goals.at_most(Sort::Timed, "a guard, ns net of a hit", guard, 100.0);
+    let allocations = guarded.allocations - organization.allocations;
+    goals.at_most(Sort::Steady, "allocations of a guard", allocations, 0.05);
     let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
 }
