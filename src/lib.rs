@@ -136,6 +136,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod bearer;
 mod challenge;
 mod claims;
 mod clerk_api;
@@ -171,6 +172,7 @@ mod token;
 pub mod transport;
 
 pub use access::Access;
+pub use bearer::BearerTokens;
 pub use challenge::Challenge;
 pub use claims::Claims;
 pub use clock::Clock;
@@ -179,7 +181,7 @@ pub use engine::{Clerk, ClerkBuilder, ConfigError};
 #[doc(inline)]
 pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
 pub use organization::Organization;
-pub use rejection::{Rejection, RejectionKind};
+pub use rejection::{BearerRefusal, Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
 
 /// Enrollment of this server as a known device of an account, for Clerk's Device Trust.

@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+mod bearer;
+
+pub use self::bearer::BearerRefusal;
+pub(crate) use self::bearer::BearerPart;
+
 /// The kind of a [`Rejection`], which determines its status and its code.
 ///
 /// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
@@ -13,7 +18,7 @@ use http::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// The request carries no Basic credentials (401).
+    /// The request carries no credentials of a scheme that the layer accepts (401).
     CredentialsMissing,
     /// The `Authorization` field is not well-formed Basic (401).
     ///
@@ -21,14 +26,16 @@ pub enum RejectionKind {
     CredentialsMalformed,
     /// The password is wrong, the user is unknown, or the account is locked or banned (401).
     ///
-    /// The answer is the same for all of them.
+    /// The answer is the same for all of them. A Bearer token that is refused has this kind too, and a
+    /// [`bearer_refusal`](Rejection::bearer_refusal).
     CredentialsRejected,
     /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
     /// sign in by another strategy (403).
     AccountActionRequired,
     /// The password is right, but the account has a second factor, which HTTP Basic cannot carry (403).
     SecondFactorRequired,
-    /// The user is not a member of the organization, it doesn't exist, or the request names none (403).
+    /// The user is not a member of the organization, it doesn't exist, or the request names none (403). A Bearer token is
+    /// for another organization than the request, or for one where the request asks for none.
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
@@ -155,6 +162,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     detail: Option<&'static str>,
     upstream_code: Option<Box<str>>,
+    bearer: Option<BearerPart>,
 }
 
 impl Rejection {
@@ -164,7 +172,7 @@ impl Rejection {
     /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
-        Self { kind, retry_after: None, detail: None, upstream_code: None }
+        Self { kind, retry_after: None, detail: None, upstream_code: None, bearer: None }
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {

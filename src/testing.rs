@@ -43,7 +43,7 @@ use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
     ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock, FakeOrganization,
-    FakeSession, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw,
+    FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw,
     TokenVersion,
 };
 

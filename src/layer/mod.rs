@@ -76,6 +76,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod bearer;
 mod future;
 #[allow(clippy::module_inception)]
 mod layer;

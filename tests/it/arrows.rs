@@ -28,7 +28,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["sessions", "store"],
+    &["bearer", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["layer", "testing"],
