@@ -8,8 +8,8 @@ use http::StatusCode;
 
 mod bearer;
 
-pub use self::bearer::BearerRefusal;
 pub(crate) use self::bearer::BearerPart;
+pub use self::bearer::BearerRefusal;
 
 /// The kind of a [`Rejection`], which determines its status and its code.
 ///

@@ -130,7 +130,8 @@ impl Kept {
     fn drop_old(&mut self, now: Instant, needed_for: Duration) {
         while let Some((target, generation)) = self.order.front() {
             let cutoff = self.of.get(target).filter(|cutoff| cutoff.generation == *generation);
-            let is_needed = cutoff.is_some_and(|cutoff| now.saturating_duration_since(cutoff.at) <= needed_for);
+            let is_needed =
+                cutoff.is_some_and(|cutoff| now.saturating_duration_since(cutoff.at) <= needed_for);
             if is_needed && self.order.len() < MOST {
                 return;
             }

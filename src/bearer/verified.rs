@@ -2,8 +2,8 @@
 
 use std::cmp::{Ordering as Compared, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -21,7 +21,9 @@ use crate::sync::lock;
 pub(crate) enum TokenClass {
     Session,
     /// A token of a JWT template, with its `aud`.
-    Template { audiences: Box<[Box<str>]> },
+    Template {
+        audiences: Box<[Box<str>]>,
+    },
 }
 
 /// A verified token.

@@ -206,9 +206,10 @@ impl Inner {
 
     /// Whether the engine holds the session of a token, for the same user.
     fn holds(&self, session: &ClerkSession) -> bool {
-        self.sign_ins.sessions.by_id(session.session_id()).is_some_and(|held| {
-            held.state() == SessionState::Live && *held.user.id == *session.user_id()
-        })
+        self.sign_ins
+            .sessions
+            .by_id(session.session_id())
+            .is_some_and(|held| held.state() == SessionState::Live && *held.user.id == *session.user_id())
     }
 
     /// Refuses the Bearer tokens of a target that were issued by now.

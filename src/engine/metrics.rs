@@ -73,7 +73,10 @@ impl Clerk {
             "Calls to Clerk by operation and result"
         );
         describe_gauge!("tower_clerk_sessions", "Credentials that are served from the cache");
-        describe_gauge!("tower_clerk_verified_tokens", "Bearer tokens that are verified and have not expired");
+        describe_gauge!(
+            "tower_clerk_verified_tokens",
+            "Bearer tokens that are verified and have not expired"
+        );
         describe_gauge!("tower_clerk_denials", "Denials: refused credentials that are remembered");
         describe_gauge!(
             "tower_clerk_trusted_credentials",

@@ -128,7 +128,8 @@ impl Jwks {
         Ok(())
     }
 
-    /// A failed fetch counts as well, if for a shorter time: a client can repeat the request at will.
+    /// The first fetch of all costs nothing. A failed one counts as well, if for a shorter time: a client can repeat the
+    /// request at will.
     async fn fetch_for_client(
         self: &Arc<Self>,
         kid: &str,
@@ -154,8 +155,11 @@ impl Jwks {
             return outcome(join).await;
         }
         let fetched = self.fetched_since_arrival(join, kid).await;
-        if fetched.is_err() {
-            lock(&self.slots).unknown_from_client = Some(self.clock.now() + CLIENT_RETRY);
+        let mut slots = lock(&self.slots);
+        match fetched {
+            Ok(_) if !has_keys => slots.unknown_from_client = None,
+            Ok(_) => {}
+            Err(_) => slots.unknown_from_client = Some(self.clock.now() + CLIENT_RETRY),
         }
         fetched.map(drop)
     }

@@ -165,7 +165,8 @@ impl<S, R> ClerkBasicAuth<S, R> {
                 access: access.into_owned(),
             }),
             _ => {
-                let rejection = Rejection::of_bearer(BearerRefusal::Other, "there is no token after the scheme");
+                let rejection =
+                    Rejection::of_bearer(BearerRefusal::Other, "there is no token after the scheme");
                 BearerLook::Rejected(rejection)
             }
         }

@@ -87,8 +87,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
         request.extensions_mut().remove::<ClerkSession>();
         request.extensions_mut().remove::<Anonymous>();
         if request_policy.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
-            let is_other_scheme =
-                is_other_scheme(request.headers()) && !policy.is_bearer(request.headers());
+            let is_other_scheme = is_other_scheme(request.headers()) && !policy.is_bearer(request.headers());
             return self.pass_anonymous(request, is_other_scheme);
         }
         let found = presented(request.headers());

@@ -24,9 +24,7 @@ pub(crate) fn open(
     user.failures = 0;
     user.last_sign_in = Some(now.instant);
     let mut tasks = user.tasks.clone();
-    if settings.force_organization_selection
-        && !tasks.iter().any(|task| task == "choose-organization")
-    {
+    if settings.force_organization_selection && !tasks.iter().any(|task| task == "choose-organization") {
         tasks.push("choose-organization".to_owned());
     }
     if organization.is_some() {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::authentication::session::open;
 use crate::fake::FakeClerk;
-use crate::state::{Client, FakeSession, SessionStatus, Template};
 use crate::fake::token::FakeToken;
+use crate::state::{Client, FakeSession, SessionStatus, Template};
 
 /// Sessions and tokens.
 impl FakeClerk {

@@ -32,7 +32,11 @@ async fn b6_a_401_has_a_line_for_each_scheme_and_an_error_only_for_a_refused_tok
         let realm = r#"Bearer realm="the \"API\"""#;
         assert_eq!(challenges(&response)[1], realm);
     }
-    assert_eq!(challenges(&ask(&world.layer(), Request::new(())).await), [BASIC], "not accepted, not offered");
+    assert_eq!(
+        challenges(&ask(&world.layer(), Request::new(())).await),
+        [BASIC],
+        "not accepted, not offered"
+    );
 }
 
 #[tokio::test(start_paused = true)]

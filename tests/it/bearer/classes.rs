@@ -64,7 +64,10 @@ async fn b1_a_token_that_is_no_session_token_is_refused_with_its_reason() {
         (with_cat("cl_B7d4PD444AAA"), NOT_A_SESSION),
         (with_cat(""), NOT_A_SESSION),
         (with_cat("cl_B7d4PD222AAA"), "tokens of this JWT template are not accepted"),
-        (with_cat("cl_I7d4PD111III").claim("sid", Value::Null), "tokens of this JWT template are not accepted"),
+        (
+            with_cat("cl_I7d4PD111III").claim("sid", Value::Null),
+            "tokens of this JWT template are not accepted",
+        ),
         (good.clone().header("typ", "at+jwt"), NOT_A_SESSION),
         (good.clone().header("typ", "application/at+jwt"), NOT_A_SESSION),
         (good.clone().claim("sid", Value::Null), "the token is not this session's"),
@@ -105,7 +108,9 @@ async fn b1_a_string_that_is_no_token_is_refused_and_never_anonymous() {
 }
 
 fn audience(aud: Value) -> Map<String, Value> {
-    [("aud".to_owned(), aud), ("email".to_owned(), json!("{{user.primary_email_address}}"))].into_iter().collect()
+    [("aud".to_owned(), aud), ("email".to_owned(), json!("{{user.primary_email_address}}"))]
+        .into_iter()
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +144,10 @@ async fn b1_a_templates_token_is_accepted_only_by_its_audience() {
     let audience = browser.clone().claim("aud", "https://partner.example.com");
     assert_eq!(status(&of_template, &audience.sign()).await, REFUSED);
     let session_id = session(&response).claims().subject().to_owned();
-    assert_eq!(status(&plain, &browser.clone().template("partner").claim("sid", session_id).sign()).await, REFUSED);
+    assert_eq!(
+        status(&plain, &browser.clone().template("partner").claim("sid", session_id).sign()).await,
+        REFUSED
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +185,8 @@ async fn b1_settings_that_accept_no_token_are_errors() {
     ] {
         assert!(matches!(with(tokens), ConfigError::Audience { .. }));
     }
-    let (template, tokens) = (world.layer().template("partner").unwrap(), BearerTokens::new().template("x", "x"));
+    let (template, tokens) =
+        (world.layer().template("partner").unwrap(), BearerTokens::new().template("x", "x"));
     let errors = [
         template.accept_bearer(tokens.clone()).unwrap_err(),
         world.layer().accept_bearer(tokens).unwrap().template("partner").unwrap_err(),

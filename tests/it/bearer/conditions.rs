@@ -6,7 +6,9 @@ use serde_json::Value;
 use tower_clerk::testing::{Endpoint, TokenFlaw};
 use tower_clerk::{BearerRefusal, BearerTokens, Credentials, RequestOrganization};
 
-use super::{ACCEPTED, EXPIRED, FORBIDDEN, JANE_ID, REFUSED, SECOND, accepting, bearer, jane, refusal, status};
+use super::{
+    ACCEPTED, EXPIRED, FORBIDDEN, JANE_ID, REFUSED, SECOND, accepting, bearer, jane, refusal, status,
+};
 use crate::common::{BOB, JANE, World, ask, basic, code, organization_of, session};
 
 const APP: &str = "https://app.example.com";

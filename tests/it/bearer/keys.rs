@@ -29,7 +29,11 @@ async fn b3_a_verified_token_is_held_until_it_expires_and_not_longer() {
     tokio::time::advance(60 * SECOND - Duration::from_millis(1)).await;
     assert_eq!((status(&layer, &jwt).await, outcomes()), (ACCEPTED, (1, 1)));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!((status(&layer, &jwt).await, outcomes()), (ACCEPTED, (2, 1)), "in the leeway, not from the cache");
+    assert_eq!(
+        (status(&layer, &jwt).await, outcomes()),
+        (ACCEPTED, (2, 1)),
+        "in the leeway, not from the cache"
+    );
     tokio::time::advance(5 * SECOND).await;
     assert_eq!((status(&layer, &jwt).await, outcomes()), (EXPIRED, (2, 1)));
     assert_eq!(world.fake.count(Endpoint::Jwks), 1);
@@ -56,7 +60,11 @@ async fn b3_a_hundred_thousand_made_up_tokens_delay_no_rotation_and_no_hit() {
             world.fake.rotate_keys();
             assert_eq!(world.get(BOB).await.status(), 200);
             let after = (before.0, before.1 + 1);
-            assert_eq!((world.clock.now(), world.fake.count(Endpoint::Jwks)), after, "a fetch at once, no wait");
+            assert_eq!(
+                (world.clock.now(), world.fake.count(Endpoint::Jwks)),
+                after,
+                "a fetch at once, no wait"
+            );
             assert_eq!(status(&layer, &jane(&world).sign()).await, ACCEPTED, "of the new key");
         }
         if number % 1_000 == 0 {

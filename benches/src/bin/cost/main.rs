@@ -157,6 +157,13 @@ fn hits(goals: &mut Goals) {
     goals.at_most(Sort::Steady, "net allocations, hit", net(hit).1, 3.05);
     let whole = best(&hit.times);
     goals.at_most(Sort::Timed, "whole request to tower-http basic", whole / best(&basic.times), 2.2);
+    let bearer = find(Subject::BearerHit);
+    let what = "Bearer hit to a Basic hit, net instructions";
+    match (net_instructions(bearer), net_instructions(hit)) {
+        (Some(bearer), Some(hit)) => goals.at_most(Sort::Steady, what, bearer / hit, 1.5),
+        _ => goals.unknown(what, "there is no valgrind"),
+    }
+    goals.at_most(Sort::Timed, "Bearer hit to a Basic hit, net time", net(bearer).0 / net(hit).0, 1.5);
     let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
 }
