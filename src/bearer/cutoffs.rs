@@ -86,7 +86,7 @@ impl Cutoffs {
     pub(crate) fn revoke(&self, target: CutoffTarget, now: Instant) {
         let mut kept = lock(&self.kept);
         let generation = self.generation.load(Ordering::Relaxed) + 1;
-        kept.drop_old(now, self.needed_for);
+        kept.drop_old(now, self.needed_for, |at| self.before(at));
         let cutoff = Cutoff { at: now, before: self.before(now), generation };
         kept.of.insert(target.clone(), cutoff);
         kept.order.push_back((target, generation));
@@ -127,7 +127,7 @@ impl Cutoffs {
 
 impl Kept {
     /// Drops what no living token is from before, and makes room for another entry.
-    fn drop_old(&mut self, now: Instant, needed_for: Duration) {
+    fn drop_old(&mut self, now: Instant, needed_for: Duration, before: impl Fn(Instant) -> u64) {
         while let Some((target, generation)) = self.order.front() {
             let cutoff = self.of.get(target).filter(|cutoff| cutoff.generation == *generation);
             let is_needed =
@@ -136,7 +136,7 @@ impl Kept {
                 return;
             }
             if let Some(cutoff) = cutoff {
-                self.floor = self.floor.max(cutoff.before);
+                self.floor = self.floor.max(cutoff.before).max(before(cutoff.at));
                 self.of.remove(target);
             }
             self.order.pop_front();

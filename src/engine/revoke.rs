@@ -23,7 +23,10 @@ impl Clerk {
     ///
     /// It takes effect at once, also on a sign-in that is under way, whose session is then neither stored nor served.
     /// The user's sessions are ended at Clerk in the background. A token that was handed out before stays valid for the
-    /// services that verify it until it expires, by default within 60 s.
+    /// services that verify it until it expires, by default within 60 s. A layer that
+    /// [accepts Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer) refuses it, though, as this and the other
+    /// revocations reach all tokens that were issued before; to be on the safe side also those of the next 6 s, or of the
+    /// next minute if no answer of Clerk's has told its time yet.
     ///
     /// It is not a ban: the next request with a password that Clerk accepts signs in again. To keep a user out, ban the
     /// user at Clerk as well. With Device Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
@@ -38,7 +41,8 @@ impl Clerk {
     /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
     ///
     /// Call it when a session must not be used any longer although its user may stay, for instance when Clerk's webhook
-    /// reports `session.revoked`. It takes effect at once. The credentials that were served by the session are not
+    /// reports `session.revoked`. It takes effect at once, also on Bearer tokens of a session that the engine doesn't hold,
+    /// such as a browser's. The credentials that were served by the session are not
     /// revoked: the next request with them proves the password at Clerk again.
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;

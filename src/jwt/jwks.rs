@@ -155,11 +155,8 @@ impl Jwks {
             return outcome(join).await;
         }
         let fetched = self.fetched_since_arrival(join, kid).await;
-        let mut slots = lock(&self.slots);
-        match fetched {
-            Ok(_) if !has_keys => slots.unknown_from_client = None,
-            Ok(_) => {}
-            Err(_) => slots.unknown_from_client = Some(self.clock.now() + CLIENT_RETRY),
+        if fetched.is_ok() && !has_keys {
+            lock(&self.slots).unknown_from_client = None;
         }
         fetched.map(drop)
     }
@@ -220,7 +217,12 @@ impl Jwks {
 
     async fn fetch_now(&self) -> Result<(), ApiError> {
         let fetched = self.fetch_once().await;
-        lock(&self.slots).has_failed = fetched.is_err();
+        let mut slots = lock(&self.slots);
+        slots.has_failed = fetched.is_err();
+        // Here and not in the request that has the slot, since a client may have hung up meanwhile.
+        if fetched.is_err() {
+            slots.unknown_from_client = Some(self.clock.now() + CLIENT_RETRY);
+        }
         fetched
     }
 
