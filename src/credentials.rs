@@ -9,9 +9,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
+mod bearer;
 mod decoding;
 mod malformed;
 
+pub(crate) use bearer::BearerToken;
 pub(crate) use decoding::Decoding;
 pub use malformed::{MalformedCredentials, MalformedReason};
 
@@ -22,14 +24,25 @@ const MAX_TOKEN: usize = 8 * 1024;
 const MAX_PAIR: usize = MAX_TOKEN / 4 * 3;
 
 /// The content of an `Authorization` field before decoding. Borrowed from the header, so the secret is not copied.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) enum Presented<'h> {
     /// There is no `Authorization` field.
     None,
-    /// A scheme other than Basic.
-    Other,
+    /// A field of a scheme other than Basic.
+    Other(&'h HeaderValue),
     /// A Basic token.
     Basic(BasicToken<'h>),
+}
+
+// By hand, since the value of a field may be a secret of another scheme.
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Other(_) => "Other(..)",
+            Self::Basic(_) => "Basic(..)",
+        })
+    }
 }
 
 /// Finds the Basic token among the headers.
@@ -51,10 +64,10 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedC
     }
     // RFC 9110 section 11.4: a case-insensitive scheme, then one or more spaces.
     let Some((scheme, mut token)) = field.as_bytes().split_first_chunk::<5>() else {
-        return Ok(Presented::Other);
+        return Ok(Presented::Other(field));
     };
     if !scheme.eq_ignore_ascii_case(b"basic") || token.first().is_some_and(|&byte| byte != b' ') {
-        return Ok(Presented::Other);
+        return Ok(Presented::Other(field));
     }
     while let [b' ', rest @ ..] = token {
         token = rest;
@@ -260,7 +273,7 @@ mod tests {
     fn token(field: &[u8]) -> Result<Option<Vec<u8>>, MalformedReason> {
         match presented(&headers(&[field])) {
             Ok(Presented::Basic(token)) => Ok(Some(token.as_bytes().to_vec())),
-            Ok(Presented::Other) => Ok(None),
+            Ok(Presented::Other(_)) => Ok(None),
             Ok(Presented::None) => panic!("there is a field"),
             Err(error) => Err(error.reason()),
         }

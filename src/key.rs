@@ -28,6 +28,7 @@ const PASSWORD: [&str; Decoding::COUNT] = [
 ];
 const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
+const BEARER: &str = "tower-clerk 2026-11-24 bearer token";
 
 /// The secret that keys are derived from: random per engine, or shared by the engines of one store.
 ///
@@ -38,6 +39,7 @@ pub(crate) struct KeySecret {
     password: [Zeroizing<[u8; 32]>; Decoding::COUNT],
     identifier: Zeroizing<[u8; 32]>,
     user: Zeroizing<[u8; 32]>,
+    bearer: Zeroizing<[u8; 32]>,
 }
 
 impl KeySecret {
@@ -65,7 +67,13 @@ impl KeySecret {
             hasher.update(root.as_slice()).update(issuer.as_bytes());
             Zeroizing::new(*hasher.finalize().as_bytes())
         };
-        Self { password: PASSWORD.map(derived), identifier: derived(IDENTIFIER), user: derived(USER), root }
+        Self {
+            password: PASSWORD.map(derived),
+            identifier: derived(IDENTIFIER),
+            user: derived(USER),
+            bearer: derived(BEARER),
+            root,
+        }
     }
 
     /// The key of a credential, from its token in the header without `=`.
@@ -80,6 +88,12 @@ impl KeySecret {
     /// The key of an identifier that was normalized by [`normalize_identifier`].
     pub(crate) fn identifier(&self, normalized: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.identifier, normalized.as_bytes()).as_bytes())
+    }
+
+    /// The key of a Bearer token, from the last 64 characters of its signature: one block of BLAKE3. Hashing all of a
+    /// JWT would cost several hits.
+    pub(crate) fn bearer(&self, end_of_signature: &[u8; 64]) -> BearerKey {
+        BearerKey(*blake3::keyed_hash(&self.bearer, end_of_signature).as_bytes())
     }
 
     /// The key of a user, by Clerk's id. A user name that equals the id has a different key.
@@ -132,6 +146,11 @@ key! {
     IdentifierKey
 }
 
+key! {
+    /// The key of a Bearer token.
+    BearerKey
+}
+
 impl IdentifierKey {
     /// Eight bytes of the key, to distinguish a small number of keys.
     pub(crate) fn short(self) -> u64 {
@@ -143,7 +162,7 @@ impl IdentifierKey {
 /// Hashes a key in a map by passing its eight bytes through.
 pub(crate) type PassThrough = BuildHasherDefault<PassThroughHasher>;
 
-/// Takes a `u64` that is already a hash. For [`CredentialKey`] and [`IdentifierKey`] only.
+/// Takes a `u64` that is already a hash. For [`CredentialKey`], [`IdentifierKey`] and [`BearerKey`] only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PassThroughHasher(u64);
 

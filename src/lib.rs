@@ -142,6 +142,7 @@ mod access;
 mod authorization;
 #[cfg(feature = "axum")]
 mod axum;
+mod bearer;
 mod claims;
 mod clerk_api;
 mod client_token;
@@ -179,6 +180,7 @@ pub mod transport;
 
 pub use access::Access;
 pub use authorization::{Permission, Role};
+pub use bearer::BearerTokens;
 pub use claims::Claims;
 pub use clock::Clock;
 pub use credentials::Credentials;
@@ -191,7 +193,7 @@ pub use layer::{
 };
 pub use organization::Organization;
 pub use organization_session::OrganizationSession;
-pub use rejection::{Challenge, Rejection, RejectionKind};
+pub use rejection::{BearerRefusal, Challenge, Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
 
 /// Enrollment of this server as a known device of an account, for Clerk's Device Trust.

@@ -98,7 +98,8 @@ impl ClerkSession {
 
     /// Returns the id of the Clerk session, `sess_…`.
     ///
-    /// Requests with the same credentials share a session, until the engine replaces it.
+    /// Requests with the same credentials share a session, until the engine replaces it. The id is empty for a token of a
+    /// JWT template that a client presented as `Bearer`, since such a token names no session.
     #[must_use]
     pub fn session_id(&self) -> &str {
         &self.inner.session_id
@@ -108,7 +109,8 @@ impl ClerkSession {
     ///
     /// It authenticates the user until [`expires_at`](Self::expires_at), so keep it out of logs. It has at least
     /// [`min_token_lifetime`](crate::ClerkBasicAuthLayer::min_token_lifetime) left when the request reaches the handler: 10 s
-    /// by default, or a fifth of its whole life if that is less.
+    /// by default, or a fifth of its whole life if that is less. A token that the client presented itself, as `Bearer`, may
+    /// have less.
     #[must_use]
     pub fn token(&self) -> &str {
         self.inner.token.jwt()

@@ -43,8 +43,8 @@ use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
     ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock, FakeOrganization,
-    FakeSession, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw,
-    TokenVersion,
+    FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus,
+    TokenFlaw, TokenVersion,
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};

@@ -20,7 +20,9 @@ use common::{
 use http::{Request, Response};
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
-use tower_clerk::{Access, AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials};
+use tower_clerk::{
+    Access, AuthorizationHeader, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials,
+};
 
 /// Everything that this process logs, at every level.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
@@ -349,6 +351,49 @@ async fn c6_malformed_credentials_are_never_shown() {
         see(&secrets, &ask(&layer, with_authorization(field)).await);
     }
     secrets.check_log();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_bearer_tokens_are_never_shown() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), Secrets::default());
+    let fake = FakeClerk::builder().clock(clock).build();
+    let clerk = engine(&fake, &secrets, clock);
+    let of = || {
+        let tokens = BearerTokens::new().authorized_parties(["https://app.example.com"]);
+        ClerkBasicAuthLayer::new(clerk.clone()).accept_bearer(tokens).unwrap()
+    };
+    let layers =
+        [of(), of().organization("acme").unwrap(), of().authorization_header(AuthorizationHeader::Keep)];
+    let session = fake.open_session(JANE.0);
+    let token = || fake.token(&session).origin("https://app.example.com");
+    let mut jwts =
+        vec![token().sign(), token().organization("acme").sign(), token().origin("https://x.net").sign()];
+    for flaw in [
+        TokenFlaw::Expired,
+        TokenFlaw::BadSignature,
+        TokenFlaw::UnknownKid,
+        TokenFlaw::AlgNone,
+        TokenFlaw::AlgHs256,
+        TokenFlaw::NoExp,
+        TokenFlaw::WrongIssuer,
+    ] {
+        jwts.push(token().flaw(flaw).sign());
+    }
+    for jwt in &jwts {
+        secrets.add_jwts(jwt);
+    }
+    for _ in ["before a revocation", "after it"] {
+        for jwt in jwts.iter().chain(&jwts) {
+            for layer in &layers {
+                let field = format!("Bearer {jwt}");
+                see(&secrets, &ask(&layer.clone().problem_json(), with_authorization(&field)).await);
+                secrets.check(&format!("{layer:?} {clerk:?}"), "a layer");
+            }
+        }
+        clerk.revoke_all();
+    }
+    assert!(secrets.check_log().contains("rejected"), "the log was captured");
 }
 
 /// A password that is nowhere in this program in plain text: its encoded beginning, and the part that it repeats,

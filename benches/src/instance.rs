@@ -9,7 +9,12 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
 use tower_clerk::transport::Transport;
-use tower_clerk::{Access, Clerk, ClerkBuilder, Credentials};
+use tower_clerk::{Access, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, Credentials};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::drive::request;
+use crate::subject::Subject;
 
 const IDENTIFIER: &str = "jane@example.com";
 /// 40 bytes, together with the identifier and the colon.
@@ -32,6 +37,7 @@ pub const JWT_CLAIMS: [(&str, &str); 3] =
 #[derive(Debug)]
 pub struct Instance {
     clerk: Clerk,
+    bearer_clerk: Clerk,
     jwt: String,
     key: jsonwebtoken::DecodingKey,
     issuer: String,
@@ -62,6 +68,8 @@ impl Instance {
             clerk.authenticate(&credentials, &scoped).await.expect("a session of the organization");
             plain.token().to_owned()
         });
+        let bearer_clerk = Self::bearer_engine(&fake);
+        runtime.block_on(verify_once(&bearer_clerk, &jwt));
         let key = runtime.block_on(async {
             let request = http::Request::get(fake.fapi_url() + "/.well-known/jwks.json");
             let answer = fake.send(request.body(Bytes::new()).expect("a request")).await.expect("an answer");
@@ -69,12 +77,25 @@ impl Instance {
             let part = |name| keys["keys"][0][name].as_str().expect("an RSA key");
             jsonwebtoken::DecodingKey::from_rsa_components(part("n"), part("e")).expect("an RSA key")
         });
-        Self { clerk, jwt, key, issuer: fake.issuer(), runtime }
+        Self { clerk, bearer_clerk, jwt, key, issuer: fake.issuer(), runtime }
     }
 
     /// Returns the builder of an engine whose sessions outlive a measurement.
     pub(crate) fn engine(fapi_url: &str) -> ClerkBuilder {
         Clerk::builder(fapi_url).session_ttl(Duration::from_secs(24 * 3600)).unlimited_sign_ins()
+    }
+
+    /// Returns an engine that accepts tokens of [`TOKEN_LIFE`] as Bearer, as they are no longer than its own.
+    fn bearer_engine(fake: &FakeClerk) -> Clerk {
+        let engine = Self::engine(&fake.fapi_url()).transport(fake.clone());
+        let engine = engine.secret_key(fake.secret_key()).backend_url(fake.backend_url());
+        engine.token_lifetime(TOKEN_LIFE).build().expect("an engine")
+    }
+
+    /// Returns an engine that has verified the user's token.
+    #[must_use]
+    pub fn bearer_clerk(&self) -> Clerk {
+        self.bearer_clerk.clone()
     }
 
     /// Returns the engine.
@@ -137,6 +158,14 @@ impl Instance {
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
+}
+
+/// Sends the token through a layer, so that the engine holds it from then on.
+async fn verify_once(clerk: &Clerk, jwt: &str) {
+    let layer = ClerkBasicAuthLayer::new(clerk.clone()).accept_bearer(BearerTokens::new());
+    let mut service = layer.expect("no condition").layer(Subject::bare());
+    let answer = service.call(request(&format!("Bearer {jwt}"))).await.expect("no error of the service");
+    assert_eq!(answer.status(), 200, "the token is accepted");
 }
 
 /// Formats credentials as the value of an `Authorization` header.

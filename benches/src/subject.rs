@@ -10,7 +10,7 @@ use http::Response;
 use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
-use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer, Requirement};
+use tower_clerk::{AuthorizationHeader, BearerTokens, Clerk, ClerkBasicAuthLayer, Requirement};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -34,6 +34,8 @@ pub enum Subject {
     HitKeep,
     /// A hit that replaces the header with the token.
     HitBearer,
+    /// A hit on a Bearer token that was verified before.
+    BearerHit,
     /// A hit on the token of an organization.
     HitOrganization,
     /// A hit on the token of the organization in the path.
@@ -62,6 +64,7 @@ impl Subject {
         Self::Hit,
         Self::HitKeep,
         Self::HitBearer,
+        Self::BearerHit,
         Self::HitOrganization,
         Self::HitOrganizationFrom,
         Self::HitGuard,
@@ -78,6 +81,7 @@ impl Subject {
             Self::Hit => "hit",
             Self::HitKeep => "hit, header kept",
             Self::HitBearer => "hit, header replaced",
+            Self::BearerHit => "Bearer hit",
             Self::HitOrganization => "hit, organization",
             Self::HitOrganizationFrom => "hit, organization of the path",
             Self::HitGuard => "hit, organization and guard",
@@ -111,6 +115,10 @@ impl Subject {
             Self::HitKeep => visitor.visit(layer.authorization_header(AuthorizationHeader::Keep).layer(Bare)),
             Self::HitBearer => {
                 visitor.visit(layer.authorization_header(AuthorizationHeader::Bearer).layer(Bare))
+            }
+            Self::BearerHit => {
+                let layer = ClerkBasicAuthLayer::new(instance.bearer_clerk());
+                visitor.visit(layer.accept_bearer(BearerTokens::new()).expect("no condition").layer(Bare))
             }
             Self::HitOrganization => {
                 visitor.visit(layer.organization(instance.organization()).expect("a slug").layer(Bare))
@@ -149,7 +157,7 @@ impl Subject {
     #[must_use]
     pub fn authorization(self, instance: &Instance) -> String {
         match self {
-            Self::Rs256 => format!("Bearer {}", instance.jwt()),
+            Self::Rs256 | Self::BearerHit => format!("Bearer {}", instance.jwt()),
             _ => instance.basic(),
         }
     }

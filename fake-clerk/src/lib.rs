@@ -116,6 +116,7 @@ pub use crate::accounts::{FakeOrganization, FakeUser};
 pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;
+pub use crate::fake::token::FakeToken;
 pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
 pub use crate::hold::Hold;
 pub use crate::log::ReceivedRequest;

@@ -18,7 +18,7 @@ use crate::rejection::RejectionKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Passed with a stored session and token, without a call to Clerk.
+    /// Passed with a stored session and token, or with a Bearer token that was verified before, without a call to Clerk.
     Hit,
     /// Passed after a token was minted for a stored session.
     Minted,
@@ -26,6 +26,8 @@ pub enum Outcome {
     SignedIn,
     /// Passed after a sign-in that another request had started.
     Joined,
+    /// Passed with a Bearer token that was verified for this request. The next ones with the same token are hits.
+    Verified,
     /// Passed without a session: credentials are optional, or the request is exempt or a CORS preflight.
     Anonymous,
     /// Rejected: the request has no credentials.
@@ -34,7 +36,7 @@ pub enum Outcome {
     Malformed,
     /// Rejected without a call to Clerk, because an earlier rejection is still remembered.
     Denied,
-    /// Rejected: Clerk refused the credentials.
+    /// Rejected: Clerk refused the credentials, or a Bearer token was refused.
     Rejected,
     /// Rejected: the user must act first, for example choose a new password.
     ActionRequired,
@@ -63,6 +65,7 @@ impl Outcome {
         Self::Minted,
         Self::SignedIn,
         Self::Joined,
+        Self::Verified,
         Self::Anonymous,
         Self::Missing,
         Self::Malformed,
@@ -87,6 +90,7 @@ impl Outcome {
             Self::Minted => "minted",
             Self::SignedIn => "signed_in",
             Self::Joined => "joined",
+            Self::Verified => "verified",
             Self::Anonymous => "anonymous",
             Self::Missing => "missing",
             Self::Malformed => "malformed",

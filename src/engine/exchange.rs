@@ -233,9 +233,9 @@ impl Inner {
 }
 
 /// Counts a request's outcome when dropped, so that a cancelled request is counted too.
-struct Counted<'a> {
-    clerk: &'a Clerk,
-    outcome: Outcome,
+pub(super) struct Counted<'a> {
+    pub(super) clerk: &'a Clerk,
+    pub(super) outcome: Outcome,
 }
 
 impl Drop for Counted<'_> {

@@ -40,6 +40,7 @@ impl Clerk {
         }
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
+            ("tower_clerk_verified_tokens", stats.verified_tokens),
             ("tower_clerk_denials", stats.denials),
             ("tower_clerk_trusted_credentials", stats.trusted_credentials),
             ("tower_clerk_failing_subjects", stats.failing_subjects),
@@ -79,6 +80,10 @@ impl Clerk {
             "Calls to Clerk by operation and result"
         );
         describe_gauge!("tower_clerk_sessions", "Credentials that are served from the cache");
+        describe_gauge!(
+            "tower_clerk_verified_tokens",
+            "Bearer tokens that are verified and have not expired"
+        );
         describe_gauge!("tower_clerk_denials", "Denials: refused credentials that are remembered");
         describe_gauge!(
             "tower_clerk_trusted_credentials",

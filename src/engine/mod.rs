@@ -1,6 +1,7 @@
 //! The engine, one per Clerk instance. This module alone decides what happens in which order.
 
 mod background;
+mod bearer;
 pub(crate) mod builder;
 mod deadline;
 mod enroll;
@@ -44,6 +45,7 @@ use crate::session::ClerkSession;
 use crate::sessions::{HeldToken, HoldingKey, Proof};
 use crate::settings::Settings;
 
+use self::bearer::Bearer;
 use self::rejection_log::RejectionLog;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
 
@@ -80,6 +82,7 @@ struct Inner {
     fapi: Arc<Fapi>,
     calls: Arc<Calls>,
     jwks: Arc<Jwks>,
+    bearer: Bearer,
     outcomes: Outcomes,
     malformed: MalformedCounts,
     rejection_log: RejectionLog,
@@ -185,6 +188,7 @@ impl Clerk {
             upstream: inner.calls.all(),
             api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),
+            verified_tokens: inner.bearer.verified.len(),
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
             failing_subjects: sign_ins.failures.len(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Clerk, pending_proofs};
+use crate::bearer::CutoffTarget;
 use crate::clerk_api::{ApiError, TimeLeft};
 use crate::credentials::Credentials;
 use crate::engine::rejections::from_mint_error;
@@ -22,13 +23,17 @@ impl Clerk {
     ///
     /// It takes effect at once, also on a sign-in that is under way, whose session is then neither stored nor served.
     /// The user's sessions are ended at Clerk in the background. A token that was handed out before stays valid for the
-    /// services that verify it until it expires, by default within 60 s.
+    /// services that verify it until it expires, by default within 60 s. A layer that
+    /// [accepts Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer) refuses it, though, as this and the other
+    /// revocations reach all tokens that were issued before; to be on the safe side also those of the next 6 s, or of the
+    /// next minute if no answer of Clerk's has told its time yet.
     ///
     /// It is not a ban: the next request with a password that Clerk accepts signs in again. To keep a user out, ban the
     /// user at Clerk as well. With Device Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
+        self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
         self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
     }
@@ -36,11 +41,13 @@ impl Clerk {
     /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
     ///
     /// Call it when a session must not be used any longer although its user may stay, for instance when Clerk's webhook
-    /// reports `session.revoked`. It takes effect at once. The credentials that were served by the session are not
+    /// reports `session.revoked`. It takes effect at once, also on Bearer tokens of a session that the engine doesn't hold,
+    /// such as a browser's. The credentials that were served by the session are not
     /// revoked: the next request with them proves the password at Clerk again.
     pub fn revoke_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
+        self.0.revoke_bearer(CutoffTarget::Session(session_id.into()));
         if let Some(session) = sign_ins.sessions.by_id(session_id) {
             session.advance(self.revoked_state());
             if let Some(holding) = session.user.holding_with(session_id) {
@@ -86,6 +93,7 @@ impl Clerk {
     pub fn revoke_organization(&self, organization_id: &str) {
         let target = Target::Organization(organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
+        self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
     }
 
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
@@ -96,6 +104,7 @@ impl Clerk {
     pub fn revoke_all(&self) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
+        self.0.revoke_bearer(CutoffTarget::All);
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
         self.end_taken(sign_ins.provider.forget_all(dropped));
@@ -157,6 +166,9 @@ impl Clerk {
         while let Some(proof) = inner.sign_ins.sessions.find(&key, inner.clock.now()) {
             let (holding, session) = (Arc::clone(&proof.holding), proof.holding.session());
             session.advance(SessionState::EndedElsewhere);
+            for session in holding.sessions().iter() {
+                inner.revoke_bearer(CutoffTarget::Session((&*session.id).into()));
+            }
             // Invalidating all proofs of the holding queues the ends of its other sessions as well.
             for proof in holding.user.proofs_on(&holding).into_iter().chain([proof]) {
                 inner.sign_ins.invalidate(&proof);

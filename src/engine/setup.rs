@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::bearer::Bearer;
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
 use super::rejection_log::RejectionLog;
@@ -82,6 +83,7 @@ impl Clerk {
         let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
             setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
+        let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
         let longest_flight = 3 * settings.upstream_timeout + settings.sign_in_wait;
         let shared = Shared {
@@ -100,6 +102,9 @@ impl Clerk {
             Some(backend) => shared.backend(&fapi, backend),
         };
         let jwks = shared.jwks(&fapi);
+        let time = Arc::clone(&shared.time);
+        let most = shared.settings.max_verified_tokens;
+        let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
         let verifier = Verifier::new(Arc::clone(&jwks), issuer.into(), clock, Arc::clone(&shared.time));
         let (calls, settings) = (Arc::clone(&shared.calls), shared.settings.clone());
         Self(Arc::new(Inner {
@@ -110,6 +115,7 @@ impl Clerk {
             fapi,
             calls,
             jwks,
+            bearer,
             outcomes: Outcomes::default(),
             malformed: MalformedCounts::default(),
             rejection_log: RejectionLog::default(),

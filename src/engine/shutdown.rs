@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Clerk;
+use crate::bearer::CutoffTarget;
 use crate::sessions::{EndRequest, Target};
 
 impl Clerk {
@@ -37,6 +38,9 @@ impl Clerk {
         inner.sign_ins.provider.sign_ins().close();
         // A sign-in that has started may still open a session. This supersedes the sign-in, so its session is ended.
         inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
+        // Also a verification that is under way is answered like all others from now on.
+        inner.revoke_bearer(CutoffTarget::All);
+        inner.bearer.verified.clear();
         let in_use: Vec<_> =
             inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
         let sessions = inner.sign_ins.provider.ended_by_shutdown(in_use).await;

@@ -34,6 +34,9 @@ pub struct Stats {
     /// Credentials that are served from the cache at present: at most
     /// [`max_sessions`](crate::ClerkBuilder::max_sessions).
     pub sessions: u64,
+    /// Bearer tokens that are verified and have not expired: at most
+    /// [`max_verified_tokens`](crate::ClerkBuilder::max_verified_tokens).
+    pub verified_tokens: u64,
     /// Refused credentials that are remembered, so that Clerk is not asked about them again.
     pub denials: u64,
     /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.

@@ -10,9 +10,9 @@ mod jwks;
 mod keys;
 mod verify;
 
-pub(crate) use jwks::{FetchFuture, Jwks};
+pub(crate) use jwks::{FetchFuture, Jwks, TokenSource};
 pub(crate) use keys::VerificationKeys;
-pub(crate) use verify::{Expected, kid, verify};
+pub(crate) use verify::{Category, Expected, header, verify};
 
 use crate::claims::ClaimsError;
 
@@ -28,8 +28,10 @@ pub(crate) struct JwtError {
 pub(crate) enum JwtErrorKind {
     /// The token is not a JWT, or lacks a part that every Clerk token has.
     Malformed,
-    /// The token is not signed with RS256, or is not a session token.
+    /// The token is not signed with RS256.
     UnsupportedAlgorithm,
+    /// The token is of another class: a machine's, or an OAuth access token.
+    WrongCategory,
     /// The key set has no key with the token's key id. A newer key set may have it.
     UnknownKey,
     /// The signature does not match.
@@ -44,6 +46,8 @@ pub(crate) enum JwtErrorKind {
     Expired,
     /// The token is not valid yet.
     NotYetValid,
+    /// The token was issued for a longer life than the caller accepts.
+    LivesTooLong,
     /// The session is pending: its user has a task to complete.
     Pending,
 }
@@ -68,18 +72,27 @@ impl From<ClaimsError> for JwtError {
 
 impl fmt::Display for JwtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            JwtErrorKind::Malformed => "the token is not a JWT of Clerk's",
-            JwtErrorKind::UnsupportedAlgorithm => "the token is not a session token signed with RS256",
-            JwtErrorKind::UnknownKey => "the instance has no key with the token's key id",
-            JwtErrorKind::BadSignature => "the token's signature is wrong",
-            JwtErrorKind::WrongIssuer => "the token is from another issuer",
-            JwtErrorKind::WrongSubject => "the token is not this user's",
-            JwtErrorKind::WrongSession => "the token is not this session's",
-            JwtErrorKind::Expired => "the token has expired",
-            JwtErrorKind::NotYetValid => "the token is not valid yet",
-            JwtErrorKind::Pending => "the token's session is pending",
-        })
+        f.write_str(self.kind.as_str())
+    }
+}
+
+impl JwtErrorKind {
+    /// Why, in words that show nothing of the token.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "the token is not a JWT of Clerk's",
+            Self::UnsupportedAlgorithm => "the token is not signed with RS256",
+            Self::WrongCategory => "the token is not a session token",
+            Self::UnknownKey => "the instance has no key with the token's key id",
+            Self::BadSignature => "the token's signature is wrong",
+            Self::WrongIssuer => "the token is from another issuer",
+            Self::WrongSubject => "the token is not this user's",
+            Self::WrongSession => "the token is not this session's",
+            Self::Expired => "the token has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::LivesTooLong => "the token was issued for too long a life",
+            Self::Pending => "the token's session is pending",
+        }
     }
 }
 

@@ -15,8 +15,13 @@ const MAX_TOKEN: usize = 16 * 1024;
 /// The longest accepted header, encoded.
 const MAX_HEADER: usize = 2 * 1024;
 
-/// The `cat` in the header of a machine token. Machine tokens are signed with the same key as session tokens.
+/// The `cat` in the header of each class of tokens. All are signed with the same key. `IGNORE` tells nothing: an instance
+/// may be set to stamp it on every token. The names are those of Clerk's backend SDK (`JWT_CATEGORY_…` in
+/// `packages/backend/src/tokens/machine.ts`).
+const SESSION_CATEGORY: &str = "cl_B7d4PD111AAA";
+const TEMPLATE_CATEGORY: &str = "cl_B7d4PD222AAA";
 const MACHINE_CATEGORY: &str = "cl_B7d4PD333AAA";
+const IGNORE_CATEGORY: &str = "cl_I7d4PD111III";
 
 /// The prefix of a machine token's subject, for instances that send no `cat`.
 const MACHINE_SUBJECT: &str = "mch_";
@@ -38,18 +43,43 @@ pub(crate) struct Expected<'a> {
     pub(crate) now: u64,
     /// Tolerated difference of that clock, in seconds.
     pub(crate) leeway: u64,
+    /// The longest life in seconds, `exp` less `iat`, that a token may claim.
+    pub(crate) longest_life: Option<u64>,
 }
 
-/// The id of the key that a token claims to be signed with.
-///
-/// The id is not verified. It only tells whether the key set must be fetched.
+/// The header of a token, as far as a caller needs it. It is not verified until [`verify`] has accepted the same token.
+#[derive(Debug)]
+pub(crate) struct TokenHeader {
+    /// The id of the key that the token claims to be signed with. It tells whether the key set must be fetched.
+    pub(crate) kid: String,
+    pub(crate) category: Category,
+}
+
+/// The class of a token, by the `cat` in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Category {
+    Session,
+    Template,
+    /// There is no `cat`, as in older tokens, or the one that tells nothing.
+    Unstated,
+    Other,
+}
+
+/// Reads the header of a token.
 ///
 /// # Errors
 ///
 /// Returns an error if [`verify`] would refuse the token with any keys: it is not a JWT, not signed with RS256, or a
 /// machine's.
-pub(crate) fn kid(jwt: &str) -> Result<String, JwtError> {
-    Ok(Parts::split(jwt)?.header()?.kid)
+pub(crate) fn header(jwt: &str) -> Result<TokenHeader, JwtError> {
+    let Header { kid, cat, .. } = Parts::split(jwt)?.header()?;
+    let category = match cat.as_deref() {
+        Some(SESSION_CATEGORY) => Category::Session,
+        Some(TEMPLATE_CATEGORY) => Category::Template,
+        Some(IGNORE_CATEGORY) | None => Category::Unstated,
+        Some(_) => Category::Other,
+    };
+    Ok(TokenHeader { kid, category })
 }
 
 /// Verifies a token's signature, then its claims.
@@ -95,6 +125,9 @@ impl Expected<'_> {
         if claims.expires_at() <= claims.issued_at() {
             return Err(JwtErrorKind::Malformed.into());
         }
+        if self.longest_life.is_some_and(|longest| claims.expires_at() - claims.issued_at() > longest) {
+            return Err(JwtErrorKind::LivesTooLong.into());
+        }
         // The bounds are inclusive and exclusive as in Clerk's own libraries.
         if claims.expires_at().saturating_add(self.leeway) <= self.now {
             return Err(JwtErrorKind::Expired.into());
@@ -139,12 +172,18 @@ impl<'a> Parts<'a> {
             return Err(JwtErrorKind::Malformed.into());
         }
         let header: Header = serde_json::from_slice(&json).map_err(|_| JwtErrorKind::Malformed)?;
-        if header.alg != "RS256" || header.cat.as_deref() == Some(MACHINE_CATEGORY) {
+        if header.alg != "RS256" {
             return Err(JwtErrorKind::UnsupportedAlgorithm.into());
         }
-        // RFC 7515 section 4.1.11: no extension is supported, so every critical extension is refused. A token with
-        // another type is another kind of token, such as an OAuth access token (RFC 9068).
-        if header.crit || header.typ.as_deref().is_some_and(|typ| typ != "JWT") || header.kid.is_empty() {
+        if header.cat.as_deref() == Some(MACHINE_CATEGORY) {
+            return Err(JwtErrorKind::WrongCategory.into());
+        }
+        // A token with another type is another kind of token, such as an OAuth access token (RFC 9068).
+        if header.typ.as_deref().is_some_and(|typ| typ != "JWT") {
+            return Err(JwtErrorKind::WrongCategory.into());
+        }
+        // RFC 7515 section 4.1.11: no extension is supported, so every critical extension is refused.
+        if header.crit || header.kid.is_empty() {
             return Err(JwtErrorKind::Malformed.into());
         }
         Ok(header)
@@ -259,6 +298,7 @@ mod tests {
         allow_pending: false,
         now: NOW,
         leeway: 5,
+        longest_life: None,
     };
 
     fn kind(jwt: &str, expected: Expected<'_>) -> Option<JwtErrorKind> {
@@ -268,7 +308,7 @@ mod tests {
     #[test]
     fn s9_a_valid_token_is_verified_with_its_claims() {
         let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
-        assert_eq!(kid(&jwt).unwrap(), "ins_1");
+        assert_eq!(header(&jwt).unwrap().kid, "ins_1");
         let verified = verify(&jwt, keys(), &EXPECTED).unwrap();
         assert_eq!(verified.jwt(), jwt);
         assert_eq!(verified.claims().subject(), "user_1");
@@ -286,7 +326,7 @@ mod tests {
         for alg in ["none", "None", "HS256", "RS384", "RS512", "PS256", "ES256", "rs256", ""] {
             let jwt = token(&json!({ "alg": alg }), &json!({}));
             assert_eq!(kind(&jwt, EXPECTED), Some(UnsupportedAlgorithm), "{alg}");
-            assert_eq!(kid(&jwt).unwrap_err().kind(), UnsupportedAlgorithm);
+            assert_eq!(header(&jwt).unwrap_err().kind(), UnsupportedAlgorithm);
         }
         // The signature must match the `alg` of the header.
         let good = token(&json!({}), &json!({}));
@@ -369,8 +409,6 @@ mod tests {
     #[test]
     fn a_header_with_an_unsupported_member_is_refused() {
         for header in [
-            json!({"typ": "at+jwt"}),
-            json!({"typ": "jwt"}),
             json!({"typ": 7}),
             json!({"kid": null}),
             json!({"kid": ""}),
@@ -405,9 +443,38 @@ mod tests {
     #[test]
     fn a_machines_token_is_refused() {
         let jwt = token(&json!({"cat": MACHINE_CATEGORY}), &json!({}));
-        assert_eq!(kind(&jwt, EXPECTED), Some(UnsupportedAlgorithm));
+        assert_eq!(kind(&jwt, EXPECTED), Some(WrongCategory));
         let jwt = token(&json!({"cat": "cl_I7d4PD111III"}), &json!({"sub": "mch_1"}));
         assert_eq!(kind(&jwt, Expected { subject: None, ..EXPECTED }), Some(WrongSubject));
+    }
+
+    #[test]
+    fn b1_a_tokens_class_is_read_from_its_header() {
+        for (header_of, category) in [
+            (json!({"cat": "cl_B7d4PD111AAA"}), Category::Session),
+            (json!({"cat": "cl_B7d4PD222AAA"}), Category::Template),
+            (json!({"cat": "cl_I7d4PD111III"}), Category::Unstated),
+            (json!({"cat": null}), Category::Unstated),
+            (json!({"cat": "cl_B7d4PD444AAA"}), Category::Other),
+            (json!({"cat": ""}), Category::Other),
+        ] {
+            let jwt = token(&header_of, &json!({}));
+            assert_eq!(header(&jwt).unwrap().category, category, "{header_of}");
+        }
+        for typ in ["at+jwt", "application/at+jwt", "jwt", ""] {
+            assert_eq!(
+                kind(&token(&json!({ "typ": typ }), &json!({})), EXPECTED),
+                Some(WrongCategory),
+                "{typ}"
+            );
+        }
+    }
+
+    #[test]
+    fn b2_a_life_longer_than_the_longest_is_refused() {
+        let expected = Expected { longest_life: Some(60), ..EXPECTED };
+        assert_eq!(kind(&token(&json!({}), &json!({"exp": NOW + 60})), expected), None);
+        assert_eq!(kind(&token(&json!({}), &json!({"exp": NOW + 61})), expected), Some(LivesTooLong));
     }
 
     #[test]
@@ -568,7 +635,7 @@ mod tests {
             let header = json!({"alg": "RS256", "kid": "ins_1", "x": header}).to_string();
             let jwt = format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload), parts[2]);
             prop_assert!(verify(&jwt, keys(), &EXPECTED).is_err());
-            let _ = kid(&jwt);
+            let _ = super::header(&jwt);
             let _ = VerificationKeys::from_jwks(text.as_bytes());
         }
 

@@ -60,6 +60,7 @@ impl ClerkBasicAuthLayer {
             exempt: None,
             source: None,
             pass_preflight: false,
+            bearer: None,
         };
         Self { clerk, policy: Arc::new(policy), response: EmptyBody::default() }
     }
@@ -88,10 +89,14 @@ impl<R> ClerkBasicAuthLayer<R> {
         (&self.clerk, &self.policy.challenge, &self.response)
     }
 
-    /// Lets requests without Basic credentials pass, with an [`Anonymous`](crate::Anonymous) in their extensions.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Lets requests without credentials pass, with an [`Anonymous`](crate::Anonymous) in their extensions.
     ///
-    /// A field of another scheme counts as no credentials. Wrong or malformed Basic credentials are still rejected, so
-    /// a client whose password has changed notices.
+    /// A field of another scheme counts as no credentials. Wrong or malformed credentials are still rejected, so a client
+    /// whose password has changed notices; so is a refused Bearer token on a layer that [accepts them](Self::accept_bearer).
     pub fn optional(self) -> Self {
         self.with(|policy| policy.optional = true)
     }
@@ -128,12 +133,15 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the name can't be the name of a template: it must match `[A-Za-z0-9_-]{1,128}`.
+    /// Returns an error if the name can't be the name of a template: it must match `[A-Za-z0-9_-]{1,128}`. Returns an error
+    /// if the layer [accepts Bearer tokens](Self::accept_bearer), but none of this template.
     pub fn template(self, name: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
         match TemplateName::parse(&name) {
             TemplateName::Malformed => Err(ConfigError::Template { template: name }),
-            template => Ok(self.with(|policy| policy.access.scope.template = Some(template))),
+            template => {
+                self.with(|policy| policy.access.scope.template = Some(template)).with_checked_template()
+            }
         }
     }
 
@@ -164,7 +172,9 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Returns an error if the realm isn't printable ASCII.
     pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let challenge = Challenge::basic(realm)?;
-        Ok(self.with(|policy| policy.challenge = challenge))
+        Ok(self.with(|policy| {
+            policy.challenge = if policy.bearer.is_some() { challenge.and_bearer() } else { challenge };
+        }))
     }
 
     /// Lets CORS preflights pass as [`Anonymous`](crate::Anonymous): off by default.

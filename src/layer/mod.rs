@@ -80,6 +80,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod bearer;
 mod decoding;
 mod future;
 mod grpc;

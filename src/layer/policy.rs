@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 
 use super::organization::{IdentifierSuffix, RequestOrganization};
 use crate::access::Access;
+use crate::bearer::BearerTokens;
 use crate::credentials::{BasicToken, Credentials, Decoding, MalformedCredentials};
 use crate::rejection::{Challenge, Rejection, RejectionKind};
 use crate::scope::OrganizationName;
@@ -67,6 +68,8 @@ pub(super) struct Policy {
     pub(super) exempt: Option<ExemptFn>,
     pub(super) source: Option<SourceFn>,
     pub(super) pass_preflight: bool,
+    /// The Bearer tokens that are accepted, if any.
+    pub(super) bearer: Option<Arc<BearerTokens>>,
 }
 
 impl Policy {
@@ -183,6 +186,7 @@ impl fmt::Debug for Policy {
             .field("organization", &self.organization.as_ref().map(|_| "<fn>"))
             .field("authorization", &self.authorization)
             .field("challenge", &self.challenge)
+            .field("bearer", &self.bearer)
             .field("exempt", &self.exempt.as_ref().map(|_| "<fn>"))
             .field("pass_preflight", &self.pass_preflight)
             .finish_non_exhaustive()

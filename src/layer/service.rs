@@ -6,6 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower_service::Service;
 
+use super::bearer::BearerRequest;
 use super::future::ResponseFuture;
 use super::policy::{Policy, RequestPolicy};
 use super::reject::{RejectionResponse, respond};
@@ -32,12 +33,14 @@ pub struct ClerkBasicAuth<S, R = super::EmptyBody> {
     response: R,
 }
 
-enum Decision {
+pub(super) enum Decision {
     /// The request holds a session or an `Anonymous` by now.
     Pass,
     Reject(Rejection),
     /// No session is cached, so the engine has to exchange the credentials.
     Exchange(ExchangeRequest),
+    /// The engine has to verify a Bearer token.
+    Verify(BearerRequest),
 }
 
 pub(super) struct ExchangeRequest {
@@ -50,6 +53,14 @@ pub(super) struct ExchangeRequest {
 impl<S, R> ClerkBasicAuth<S, R> {
     pub(super) fn new(inner: S, clerk: Clerk, policy: Arc<Policy>, response: R) -> Self {
         Self { inner, clerk, policy, response }
+    }
+
+    pub(super) fn clerk(&self) -> &Clerk {
+        &self.clerk
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Returns a reference to the inner service.
@@ -76,10 +87,17 @@ impl<S, R> ClerkBasicAuth<S, R> {
         request.extensions_mut().remove::<ClerkSession>();
         request.extensions_mut().remove::<Anonymous>();
         if request_policy.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
-            let is_other_scheme = is_other_scheme(request.headers());
+            let is_other_scheme = is_other_scheme(request.headers()) && !policy.is_bearer(request.headers());
             return self.pass_anonymous(request, is_other_scheme);
         }
-        let token = match presented(request.headers()) {
+        let found = presented(request.headers());
+        if let Ok(Presented::Other(field)) = &found
+            && let Some((tokens, token)) = policy.bearer_of(field)
+        {
+            let look = self.look_at_bearer(tokens, token, request_policy.organization);
+            return self.decide_bearer(request, look);
+        }
+        let token = match found {
             Ok(Presented::Basic(token)) => token,
             Ok(_) if policy.optional => {
                 let is_other_scheme = is_other_scheme(request.headers());
@@ -125,12 +143,12 @@ impl<S, R> ClerkBasicAuth<S, R> {
     }
 
     /// Rejects a request without an exchange. The engine counts the outcomes of exchanges.
-    fn reject(&self, rejection: Rejection) -> Decision {
+    pub(super) fn reject(&self, rejection: Rejection) -> Decision {
         self.clerk.count_rejection(&rejection);
         Decision::Reject(rejection)
     }
 
-    fn pass<B>(&self, request: &mut Request<B>, session: ClerkSession) {
+    pub(super) fn pass<B>(&self, request: &mut Request<B>, session: ClerkSession) {
         self.policy.rewrite_authorization(request.headers_mut(), &session);
         request.extensions_mut().insert(session);
     }
@@ -206,6 +224,11 @@ where
                     Box::pin(async move { clerk.exchange(key, credentials, source, &access).await });
                 ResponseFuture::exchanging(exchange, self.clone(), request)
             }
+            Decision::Verify(unverified) => {
+                self.release_readiness();
+                let verification = Box::pin(unverified.verify(self.clerk.clone()));
+                ResponseFuture::exchanging(verification, self.clone(), request)
+            }
         }
     }
 }
@@ -225,7 +248,7 @@ fn is_other_scheme(headers: &HeaderMap) -> bool {
     let looks_like_basic = |field: &HeaderValue| {
         field.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"basic"))
     };
-    matches!(presented(headers), Ok(Presented::Other))
+    matches!(presented(headers), Ok(Presented::Other(_)))
         && !headers.get_all(AUTHORIZATION).iter().any(looks_like_basic)
 }
 

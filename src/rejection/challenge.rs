@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::Rejection;
+use super::{BearerPart, Rejection};
 
 /// The challenge of a layer: how a client may authenticate, as one `WWW-Authenticate` field per scheme.
 ///
@@ -29,6 +29,9 @@ pub struct Challenge(Arc<Schemes>);
 #[derive(Debug, PartialEq, Eq)]
 struct Schemes {
     basic: HeaderValue,
+    /// The realm as a quoted-string, without its quotes.
+    realm: Box<str>,
+    accepts_bearer: bool,
 }
 
 impl Challenge {
@@ -40,16 +43,49 @@ impl Challenge {
         let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
         // RFC 7617, section 2.1, with the realm as a quoted-string.
         let basic = HeaderValue::from_str(&format!("Basic realm=\"{quoted}\", charset=\"UTF-8\"")).ok()?;
-        Some(Self(Arc::new(Schemes { basic })))
+        Some(Self(Arc::new(Schemes { basic, realm: quoted.into(), accepts_bearer: false })))
+    }
+
+    /// The challenge of a layer that accepts Bearer as well.
+    pub(crate) fn and_bearer(&self) -> Self {
+        let Schemes { basic, realm, .. } = &*self.0;
+        Self(Arc::new(Schemes { basic: basic.clone(), realm: realm.clone(), accepts_bearer: true }))
     }
 
     /// Returns the `WWW-Authenticate` fields of a response with this status to this rejection.
     ///
     /// A 401 has one for each scheme that the layer accepts
-    /// ([RFC 9110, section 11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)); other responses have none.
-    pub fn fields(&self, status: StatusCode, _rejection: &Rejection) -> impl Iterator<Item = HeaderValue> {
+    /// ([RFC 9110, section 11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)). The one of Bearer says
+    /// `error="invalid_token"` if the client's token was refused, and a 403 to a request with a Bearer token has one that
+    /// says `error="insufficient_scope"`
+    /// ([RFC 6750, section 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). Other responses have none.
+    pub fn fields(&self, status: StatusCode, rejection: &Rejection) -> impl Iterator<Item = HeaderValue> {
         let basic = (status == StatusCode::UNAUTHORIZED).then(|| self.0.basic.clone());
-        basic.into_iter()
+        basic.into_iter().chain(self.bearer(status, rejection))
+    }
+
+    fn bearer(&self, status: StatusCode, rejection: &Rejection) -> Option<HeaderValue> {
+        let mut field = format!("Bearer realm=\"{}\"", self.0.realm);
+        match (status, rejection.bearer_part()) {
+            (StatusCode::UNAUTHORIZED, _) if !self.0.accepts_bearer => return None,
+            (StatusCode::UNAUTHORIZED, Some(BearerPart::Refused(_))) => {
+                field.push_str(", error=\"invalid_token\"");
+                if let Some(detail) = rejection.detail() {
+                    // RFC 6750 section 3: neither a quote nor a backslash, nor anything but ASCII.
+                    let is_allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+                    let detail: String = detail.chars().filter(is_allowed).collect();
+                    field.push_str(", error_description=\"");
+                    field.push_str(&detail);
+                    field.push('"');
+                }
+            }
+            (StatusCode::UNAUTHORIZED, _) => {}
+            (StatusCode::FORBIDDEN, Some(BearerPart::Insufficient)) => {
+                field.push_str(", error=\"insufficient_scope\"");
+            }
+            _ => return None,
+        }
+        HeaderValue::try_from(field).ok()
     }
 
     /// Replaces the `WWW-Authenticate` fields of a response.
@@ -65,13 +101,13 @@ impl Default for Challenge {
     /// The challenge of a layer with default settings, for the realm `api`.
     fn default() -> Self {
         let basic = HeaderValue::from_static("Basic realm=\"api\", charset=\"UTF-8\"");
-        Self(Arc::new(Schemes { basic }))
+        Self(Arc::new(Schemes { basic, realm: "api".into(), accepts_bearer: false }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::RejectionKind;
+    use super::super::{BearerRefusal, RejectionKind};
     use super::*;
 
     fn fields(challenge: &Challenge, status: StatusCode) -> Vec<HeaderValue> {
@@ -92,5 +128,28 @@ mod tests {
     #[test]
     fn a1_only_a_401_has_a_challenge() {
         assert_eq!(fields(&Challenge::default(), StatusCode::FORBIDDEN), [""; 0]);
+    }
+
+    #[test]
+    fn b6_a_layer_that_accepts_bearer_has_a_line_for_each_scheme() {
+        let basic = r#"Basic realm="a\"b", charset="UTF-8""#;
+        let challenge = Challenge::for_realm("a\"b").unwrap().and_bearer();
+        assert_eq!(fields(&challenge, StatusCode::UNAUTHORIZED), [basic, r#"Bearer realm="a\"b""#]);
+        assert_eq!(fields(&challenge, StatusCode::FORBIDDEN), [""; 0]);
+
+        let refused = Rejection::of_bearer(BearerRefusal::Expired, "the \"token\" h\u{e4}s \\expired");
+        let of = |challenge: &Challenge, status, rejection: &Rejection| -> Vec<HeaderValue> {
+            challenge.fields(status, rejection).collect()
+        };
+        let line = r#"Bearer realm="a\"b", error="invalid_token", error_description="the token hs expired""#;
+        assert_eq!(of(&challenge, StatusCode::UNAUTHORIZED, &refused), [basic, line]);
+        assert_eq!(of(&challenge, StatusCode::FORBIDDEN, &refused), [""; 0]);
+
+        let forbidden = Rejection::new(RejectionKind::Forbidden).for_bearer_session();
+        let line = r#"Bearer realm="api", error="insufficient_scope""#;
+        for challenge in [Challenge::default(), Challenge::default().and_bearer()] {
+            assert_eq!(of(&challenge, StatusCode::FORBIDDEN, &forbidden), [line]);
+            assert_eq!(of(&challenge, StatusCode::NOT_FOUND, &forbidden), [""; 0]);
+        }
     }
 }

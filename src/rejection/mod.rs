@@ -9,8 +9,11 @@ use http::StatusCode;
 use crate::authorization::Reverification;
 use crate::credentials::MalformedReason;
 
+mod bearer;
 mod challenge;
 
+pub(crate) use self::bearer::BearerPart;
+pub use self::bearer::BearerRefusal;
 pub use self::challenge::Challenge;
 
 /// The kind of a [`Rejection`], which determines its status and its code.
@@ -20,7 +23,7 @@ pub use self::challenge::Challenge;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// The request carries no Basic credentials (401).
+    /// The request carries no credentials of a scheme that the layer accepts (401).
     CredentialsMissing,
     /// The `Authorization` field is not well-formed Basic (401).
     ///
@@ -28,14 +31,16 @@ pub enum RejectionKind {
     CredentialsMalformed,
     /// The password is wrong, the user is unknown, or the account is locked or banned (401).
     ///
-    /// The answer is the same for all of them.
+    /// The answer is the same for all of them. A Bearer token that is refused has this kind too, and a
+    /// [`bearer_refusal`](Rejection::bearer_refusal).
     CredentialsRejected,
     /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
     /// sign in by another strategy (403).
     AccountActionRequired,
     /// The password is right, but the account has a second factor, which HTTP Basic cannot carry (403).
     SecondFactorRequired,
-    /// The user is not a member of the organization, it doesn't exist, or the request names none (403).
+    /// The user is not a member of the organization, it doesn't exist, or the request names none (403). A Bearer token is
+    /// for another organization than the request, or for one where the request asks for none.
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
@@ -165,6 +170,7 @@ pub struct Rejection {
     challenge: Option<Challenge>,
     malformed: Option<MalformedReason>,
     reverification: Option<Reverification>,
+    bearer: Option<BearerPart>,
 }
 
 impl Rejection {
@@ -182,6 +188,7 @@ impl Rejection {
             malformed: None,
             reverification: None,
             challenge: None,
+            bearer: None,
         }
     }
 

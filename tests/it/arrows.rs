@@ -29,7 +29,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["sessions", "store"],
+    &["bearer", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing"],

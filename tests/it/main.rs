@@ -10,6 +10,7 @@ mod stores;
 
 mod arrows;
 mod backend;
+mod bearer;
 mod foreign_types;
 mod guards;
 mod http;

@@ -1,36 +1,37 @@
 //! Opens sessions, and updates clients after a session has ended.
 
+use crate::clock::Now;
 use crate::context::Context;
 use crate::ids;
-use crate::state::{Client, Session, SessionStatus};
+use crate::settings::FakeClerkBuilder;
+use crate::state::{Client, Session, SessionStatus, State};
 
 /// Maximum number of ended sessions that a client lists.
 const OVER_SESSIONS: usize = 4;
 
 /// Opens a session of a user on a client and returns its id. An organization that the user has left since is dropped.
 pub(crate) fn open(
-    context: &mut Context<'_>,
+    state: &mut State,
+    settings: &FakeClerkBuilder,
+    now: Now,
     client: &mut Client,
     user: &str,
     organization: Option<String>,
     second_factor: bool,
 ) -> Option<String> {
-    let now = context.now;
-    let organization = organization.filter(|id| context.state.membership(user, id).is_some());
-    let user = context.state.users.get_mut(user)?;
+    let organization = organization.filter(|id| state.membership(user, id).is_some());
+    let user = state.users.get_mut(user)?;
     user.failures = 0;
     user.last_sign_in = Some(now.instant);
     let mut tasks = user.tasks.clone();
-    if context.settings.force_organization_selection
-        && !tasks.iter().any(|task| task == "choose-organization")
-    {
+    if settings.force_organization_selection && !tasks.iter().any(|task| task == "choose-organization") {
         tasks.push("choose-organization".to_owned());
     }
     if organization.is_some() {
         tasks.retain(|task| task != "choose-organization");
     }
     let session = Session {
-        number: context.state.sessions.next_number(),
+        number: state.sessions.next_number(),
         id: ids::random("sess"),
         user: user.account.id.clone(),
         client: client.id.clone(),
@@ -39,11 +40,11 @@ pub(crate) fn open(
         organization,
         created: now.instant,
         last_active: now.instant,
-        expires: now.instant + context.settings.session_life,
+        expires: now.instant + settings.session_life,
         first_factor: now.instant,
         second_factor: second_factor.then_some(now.instant),
     };
-    let over = |id: &String| !context.state.sessions.get(id).is_some_and(|known| known.is_live(now.instant));
+    let over = |id: &String| !state.sessions.get(id).is_some_and(|known| known.is_live(now.instant));
     let mut surplus = client.sessions.iter().filter(|id| over(id)).count().saturating_sub(OVER_SESSIONS);
     client.sessions.retain(|id| {
         let drop = surplus > 0 && over(id);
@@ -53,7 +54,7 @@ pub(crate) fn open(
     let id = session.id.clone();
     client.sessions.push(id.clone());
     client.last_active_session = Some(id.clone());
-    context.state.sessions.insert(session);
+    state.sessions.insert(session);
     Some(id)
 }
 

@@ -68,7 +68,9 @@ fn create(context: &mut Context<'_>) -> Handled {
     let organization =
         organization.map(|organization| organization_of(context, id, organization)).transpose()?;
     let mut client = Client::new(context.now);
-    let session = open(context, &mut client, id, organization, false).unwrap_or_default();
+    let (settings, now) = (context.settings, context.now);
+    let session =
+        open(context.state, settings, now, &mut client, id, organization, false).unwrap_or_default();
     context.state.clients.insert(client.id.clone(), client);
     answer(context, &session)
 }

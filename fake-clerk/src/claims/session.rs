@@ -15,6 +15,9 @@ use crate::tokens::unsigned::NOT_BEFORE_SKEW;
 /// The `cat` header of session tokens. Verifiers reject a token of another category.
 const SESSION_TOKEN_CATEGORY: &str = "cl_B7d4PD111AAA";
 
+/// The `cat` header of tokens of JWT templates: `JWT_CATEGORY_JWT_TEMPLATE` of Clerk's backend SDK.
+const TEMPLATE_TOKEN_CATEGORY: &str = "cl_B7d4PD222AAA";
+
 /// The parts of a token that the request decides.
 pub(crate) struct Wanted<'a> {
     pub(crate) issuer: &'a str,
@@ -65,7 +68,9 @@ pub(crate) fn template_token(
     let mut claims = template::fill_in(&template.claims, state, session);
     claims.extend(registered(session, wanted, wanted.life.unwrap_or(template.life), now));
     claims.insert("jti".to_owned(), json!(ids::trace()));
-    Unsigned::new(&state.keys, claims)
+    let mut token = Unsigned::new(&state.keys, claims);
+    token.header.insert("cat".to_owned(), json!(TEMPLATE_TOKEN_CATEGORY));
+    token
 }
 
 /// The claims that both kinds of tokens share.

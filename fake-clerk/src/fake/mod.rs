@@ -11,6 +11,8 @@ mod addresses;
 
 mod sessions;
 
+pub(crate) mod token;
+
 mod scripting;
 
 use std::fmt;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::authentication::session::open;
 use crate::fake::FakeClerk;
-use crate::state::{FakeSession, Session, SessionStatus, Template};
+use crate::fake::token::FakeToken;
+use crate::state::{Client, FakeSession, Session, SessionStatus, Template};
 
 /// Sessions and tokens.
 impl FakeClerk {
@@ -81,6 +83,37 @@ impl FakeClerk {
                 }
             });
         });
+    }
+
+    /// Opens a session of a user on a client of its own, as if the user had signed in with a browser, and returns its id.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such user.
+    pub fn open_session(&self, user: &str) -> String {
+        self.change(|state, settings, now| {
+            let id = state.users.id_of(user).unwrap_or_else(|| panic!("no user {user:?}"));
+            let mut client = Client::new(now);
+            let session = open(state, settings, now, &mut client, &id, None, false);
+            state.clients.insert(client.id.clone(), client);
+            session.unwrap_or_else(|| panic!("no user {user:?}"))
+        })
+    }
+
+    /// Returns a token of a session, to be changed and signed: what a browser has, or what an attacker makes of it.
+    ///
+    /// It needs no request, so it takes no part of Clerk's limits and is in no log.
+    ///
+    /// ```
+    /// use fake_clerk::FakeClerk;
+    ///
+    /// let clerk = FakeClerk::new();
+    /// let session = clerk.open_session("jane@example.com");
+    /// let jwt = clerk.token(&session).organization("acme").origin("https://app.example.com").sign();
+    /// assert_eq!(jwt.split('.').count(), 3);
+    /// ```
+    pub fn token(&self, session: &str) -> FakeToken {
+        FakeToken::new(self.clone(), session)
     }
 
     /// Adds a JWT template with the lifetime and the claims of its tokens.

@@ -48,7 +48,9 @@ pub(crate) fn finish_factors(context: &mut Context<'_>, client: &mut Client, att
 pub(crate) fn complete(context: &mut Context<'_>, client: &mut Client, attempt: &mut SignIn) {
     let Some(user) = attempt.user.clone() else { return };
     let second = attempt.second.as_ref().is_some_and(|second| second.strategy == "totp" && second.verified);
-    let Some(session) = open(context, client, &user, attempt.organization.clone(), second) else { return };
+    let organization = attempt.organization.clone();
+    let opened = open(context.state, context.settings, context.now, client, &user, organization, second);
+    let Some(session) = opened else { return };
     attempt.status = Status::Complete;
     attempt.session = Some(session);
     context.state.known_devices.add(&user, &client.id);

@@ -186,6 +186,38 @@ async fn clock_skew_applies_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_made_without_a_request_is_what_the_instance_would_mint() {
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let clerk = FakeClerk::builder().clock(FakeClock::starting_at(wall)).build();
+    let session = clerk.open_session("jane@example.com");
+    let made = |jwt: String| json!(jwt);
+    let (mut minted, mut plain) = (Caller::new(&clerk), clerk.token(&session));
+    let path = minted.session("jane", JANE).await;
+    let minted = minted.post(&format!("{path}/tokens"), &[]).await.ok()["jwt"].clone();
+    let jwt = made(plain.sign());
+    assert!(verifies(&jwks(&clerk).await, &jwt));
+    assert_eq!(part(&jwt, 0), part(&minted, 0));
+    let names = |jwt: &Value| -> Vec<String> { part(jwt, 1).as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(names(&jwt), names(&minted));
+    assert_eq!(part(&jwt, 1)["sid"], session);
+
+    plain = plain.organization("acme").origin("https://app.example.com").life(Duration::from_secs(7));
+    let jwt = made(plain.clone().header("cat", Value::Null).claim("x", 7).claim("sts", Value::Null).sign());
+    let claims = part(&jwt, 1);
+    assert_eq!((&claims["o"]["slg"], &claims["azp"]), (&json!("acme"), &json!("https://app.example.com")));
+    assert_eq!((&claims["exp"], &claims["x"]), (&json!(1_800_000_007), &json!(7)));
+    assert!(claims.get("sts").is_none() && part(&jwt, 0).get("cat").is_none());
+    assert!(!verifies(&jwks(&clerk).await, &made(plain.flaw(TokenFlaw::BadSignature).sign())));
+
+    clerk.add_template("partner", Duration::from_secs(30), json!({"aud": "p"}).as_object().unwrap().clone());
+    let jwt = made(clerk.token(&session).template("partner").sign());
+    let claims = part(&jwt, 1);
+    assert_eq!((&claims["aud"], claims.get("sid")), (&json!("p"), None));
+    assert_eq!(part(&jwt, 0)["cat"], "cl_B7d4PD222AAA");
+    assert!(clerk.requests_to(Endpoint::SignIns).len() == 1, "no request of its own");
+}
+
+#[tokio::test(start_paused = true)]
 async fn flawed_tokens_have_the_flaw_they_are_named_for() {
     let clerk = FakeClerk::new();
     let (mut caller, session, right) = jane_at_acme(&clerk).await;

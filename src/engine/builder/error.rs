@@ -68,6 +68,26 @@ pub enum ConfigError {
     },
     /// The requirement of a [guard](crate::guard) is malformed or asks for nothing.
     Requirement(RequirementError),
+    /// The list of authorized parties is empty, so no Bearer token would be accepted.
+    NoAuthorizedParty,
+    /// An authorized party is not an origin, so no token can name it.
+    #[non_exhaustive]
+    AuthorizedParty {
+        /// The party that was asked for.
+        party: String,
+    },
+    /// The audience of a JWT template is empty, or that of another template.
+    #[non_exhaustive]
+    Audience {
+        /// The template.
+        template: String,
+    },
+    /// The layer hands on tokens of a JWT template, and accepts Bearer tokens, but none of this template.
+    #[non_exhaustive]
+    TemplateNotAccepted {
+        /// The template that the layer hands on.
+        template: String,
+    },
     /// The secret key is malformed.
     SecretKey(SecretKeyError),
     /// The secret key and the publishable key are of different instances: one of production, one of development.
@@ -115,6 +135,22 @@ impl fmt::Display for ConfigError {
             }
             Self::Selector { problem } => write!(f, "the selector of organizations is unusable: {problem}"),
             Self::Requirement(error) => error.fmt(f),
+            Self::NoAuthorizedParty => f.write_str(
+                "the list of authorized parties is empty, so no token would be accepted: name the origins, or leave it out",
+            ),
+            Self::AuthorizedParty { party } => write!(
+                f,
+                "{party:?} is no origin like https://app.example.com: in lower case, with a scheme and without a path"
+            ),
+            Self::Audience { template } => write!(
+                f,
+                "the audience of the JWT template {template:?} must be a value that no other template sets"
+            ),
+            Self::TemplateNotAccepted { template } => write!(
+                f,
+                "the layer hands on tokens of the JWT template {template:?}: name it to `BearerTokens::template` as well, \
+                 with its audience"
+            ),
             Self::SecretKey(error) => error.fmt(f),
             Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \

@@ -1,5 +1,6 @@
 //! The settings of an engine.
 
+mod bearer;
 mod build;
 mod defaults;
 mod error;

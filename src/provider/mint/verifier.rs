@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::MintError;
 use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::{ClerkTime, Clock, unix_seconds};
-use crate::jwt::{Expected, Jwks, kid, verify};
+use crate::jwt::{Expected, Jwks, TokenSource, header, verify};
 use crate::sessions::Session;
 use crate::token::VerifiedToken;
 
@@ -78,8 +78,8 @@ impl Verifier {
     ) -> Result<(VerifiedToken, TokenLife), MintError> {
         let Minted { jwt, timing } = minted;
         let unverified = |_| untrusted("token_not_verified");
-        let kid = kid(&jwt).map_err(unverified)?;
-        let keys = self.jwks.keys_for(&kid).await?;
+        let kid = header(&jwt).map_err(unverified)?.kid;
+        let keys = self.jwks.keys_for(&kid, TokenSource::Clerk).await?;
         let (now, leeway) = match timing.date {
             Some(date) => {
                 self.compare(date, self.clock.wall_at(timing.left));
@@ -95,6 +95,7 @@ impl Verifier {
             allow_pending: false,
             now,
             leeway,
+            longest_life: None,
         };
         let token = verify(&jwt, &keys, &expected).map_err(|error| {
             tracing::warn!(kind = ?error.kind(), %error, "Clerk sent a token that doesn't verify");

@@ -162,6 +162,13 @@ fn hits(goals: &mut Goals) {
     goals.at_most(Sort::Timed, "a guard, ns net of a hit", guard, 100.0);
     let allocations = guarded.allocations - organization.allocations;
     goals.at_most(Sort::Steady, "allocations of a guard", allocations, 0.05);
+    let bearer = find(Subject::BearerHit);
+    let what = "Bearer hit to a Basic hit, net instructions";
+    match (net_instructions(bearer), net_instructions(hit)) {
+        (Some(bearer), Some(hit)) => goals.at_most(Sort::Steady, what, bearer / hit, 1.5),
+        _ => goals.unknown(what, "there is no valgrind"),
+    }
+    goals.at_most(Sort::Timed, "Bearer hit to a Basic hit, net time", net(bearer).0 / net(hit).0, 1.5);
     let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
 }

@@ -1,0 +1,56 @@
+//! What a rejection says of a Bearer token.
+
+use super::{Rejection, RejectionKind};
+
+/// Why a token that a client presented as `Bearer` was refused.
+///
+/// [`Rejection::bearer_refusal`] returns it, for services that answer these cases apart. [`Rejection::detail`] has the
+/// reason in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BearerRefusal {
+    /// The token has expired. A client gets a new one from Clerk.
+    Expired,
+    /// The token's session, user or organization was revoked here after the token was issued.
+    Revoked,
+    /// The token is malformed, not signed by the instance, or not one that this layer accepts.
+    Other,
+}
+
+/// What a rejection has to do with a Bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BearerPart {
+    /// The client's token was refused.
+    Refused(BearerRefusal),
+    /// The client's token was accepted, but its session may not do this.
+    Insufficient,
+}
+
+impl Rejection {
+    /// The rejection of a Bearer token.
+    pub(crate) fn of_bearer(refusal: BearerRefusal, detail: &'static str) -> Self {
+        let mut rejection = Self::new(RejectionKind::CredentialsRejected).detail_of(detail);
+        rejection.bearer = Some(BearerPart::Refused(refusal));
+        rejection
+    }
+
+    /// The rejection of a request whose session came by a Bearer token: a 403 then has the challenge
+    /// `Bearer …, error="insufficient_scope"`. For guards, where [`ClerkSession::via`](crate::ClerkSession::via) is `None`.
+    pub(crate) fn for_bearer_session(mut self) -> Self {
+        self.bearer = Some(BearerPart::Insufficient);
+        self
+    }
+
+    pub(crate) fn bearer_part(&self) -> Option<BearerPart> {
+        self.bearer
+    }
+
+    /// Returns why a Bearer token was refused, or `None` if the rejection is about something else.
+    #[must_use]
+    pub fn bearer_refusal(&self) -> Option<BearerRefusal> {
+        match self.bearer {
+            Some(BearerPart::Refused(refusal)) => Some(refusal),
+            Some(BearerPart::Insufficient) | None => None,
+        }
+    }
+}
