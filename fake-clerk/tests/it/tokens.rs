@@ -65,6 +65,23 @@ async fn version_2_packs_the_organization() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_verified_factor_counts_from_then_on() {
+    let clerk = FakeClerk::new();
+    let (mut caller, session, _) = jane_at_acme(&clerk).await;
+    let mut ages = async || {
+        let jwt = caller.post(&format!("{session}/tokens"), &[]).await.ok()["jwt"].clone();
+        part(&jwt, 1)["fva"].to_string()
+    };
+    advance(Duration::from_secs(125)).await;
+    assert_eq!(ages().await, "[2,-1]");
+    clerk.verify_second_factor("jane");
+    advance(Duration::from_secs(60)).await;
+    assert_eq!(ages().await, "[3,1]");
+    clerk.verify_first_factor("jane@example.com");
+    assert_eq!(ages().await, "[0,1]");
+}
+
+#[tokio::test(start_paused = true)]
 async fn version_1_spells_the_organization_out() {
     let clerk =
         FakeClerk::builder().token_version(TokenVersion::V1).token_life(Duration::from_secs(5)).build();
