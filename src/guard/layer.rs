@@ -133,6 +133,7 @@ fn forbidden(session: &ClerkSession, unmet: &Unmet<'_>) -> Rejection {
         user_id = session.user_id(), required = %unmet, "a guard refuses the session"
     );
     let rejection = Rejection::new(RejectionKind::Forbidden);
+    let rejection = if session.via().is_none() { rejection.for_bearer_session() } else { rejection };
     match unmet.remedy {
         None => rejection,
         Some(Remedy::SecondFactor) => rejection.detail_of("a second factor is required"),

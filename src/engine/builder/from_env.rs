@@ -39,8 +39,7 @@ impl ClerkBuilder {
     ///
     /// `CLERK_PUBLISHABLE_KEY`, `CLERK_SECRET_KEY` and `CLERK_API_URL` are the names in Clerk's
     /// [JavaScript SDKs](https://clerk.com/docs/guides/development/clerk-environment-variables) for servers (Next.js
-    /// calls the first one `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY`, which isn't read here). Its SDKs for Go and Python read no
-    /// environment; their documentation passes `CLERK_SECRET_KEY`. The other two are this crate's.
+    /// calls the first one `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY`, which isn't read here). The other two are this crate's.
     ///
     /// # Errors
     ///

@@ -1,12 +1,13 @@
 //! The answer to a token: header fields, refusals, counts, and what the inner service sees (rules B6, B7, A5, O2).
 
 use http::{Request, StatusCode};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::stats::Outcome;
 use tower_clerk::testing::TokenFlaw;
-use tower_clerk::{AuthorizationHeader, BearerRefusal};
+use tower_clerk::{AuthorizationHeader, BearerRefusal, Requirement};
 
 use super::{ACCEPTED, SECOND, accepting, bearer, challenges, jane, refusal, status};
-use crate::common::{JANE, Seen, World, ask, basic, logged, with_authorization};
+use crate::common::{JANE, Seen, World, ask, basic, logged, me, with_authorization};
 
 const BASIC: &str = r#"Basic realm="api", charset="UTF-8""#;
 
@@ -145,4 +146,17 @@ async fn a6_an_optional_layer_rejects_a_refused_token() {
     tokio::time::advance(70 * SECOND).await;
     assert_eq!(refusal(&ask(&layer, bearer(&jwt)).await).1, Some(BearerRefusal::Expired));
     assert_eq!(refusal(&ask(&layer, bearer("x")).await).0, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b6_a_guard_answers_a_bearer_session_insufficient_scope() {
+    let world = World::new();
+    let layer = accepting(&world).organization("acme").unwrap();
+    let guard = layer.require(Requirement::new().role("org:owner")).unwrap();
+    let guarded = layer.layer(guard.layer(service_fn(me)));
+    let response = guarded.clone().oneshot(bearer(&jane(&world).organization("acme").sign())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(challenges(&response), [r#"Bearer realm="api", error="insufficient_scope""#]);
+    let by_password = guarded.oneshot(basic(JANE)).await.unwrap();
+    assert_eq!((by_password.status(), challenges(&by_password).len()), (StatusCode::FORBIDDEN, 0));
 }

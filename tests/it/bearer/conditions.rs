@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tower_clerk::testing::{Endpoint, TokenFlaw};
-use tower_clerk::{BearerRefusal, BearerTokens, Credentials, RequestOrganization};
+use tower_clerk::{BearerRefusal, BearerTokens, Credentials, OrganizationSelector, RequestOrganization};
 
 use super::{
     ACCEPTED, EXPIRED, FORBIDDEN, JANE_ID, REFUSED, SECOND, accepting, bearer, jane, refusal, status,
@@ -156,4 +156,26 @@ async fn b4_the_selectors_organization_holds_for_bearer_too() {
     world.fake.clear_log();
     let response = ask(&with(RequestOrganization::Refused), bearer("x.y.z")).await;
     assert_eq!((code(&response), world.fake.count(Endpoint::Jwks)), ("organization_forbidden", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b4_no_token_is_for_an_organization_that_the_identifier_or_the_allow_list_has_to_name() {
+    let world = World::new();
+    let (acme, personal) = (jane(&world).organization("acme").sign(), jane(&world).sign());
+    let by = |selector| accepting(&world).organization_by(selector).unwrap();
+    let suffix = by(OrganizationSelector::identifier_suffix('/', ["acme"]));
+    let header = || OrganizationSelector::header("x-organization");
+    let (unlisted, listed) = (by(header().allow(["globex"])), by(header().allow(["acme"])));
+    let request = |jwt: &str| {
+        let mut request = bearer(jwt);
+        request.headers_mut().insert("x-organization", "acme".parse().unwrap());
+        request
+    };
+    for jwt in [&acme, &personal] {
+        assert_eq!(status(&suffix, jwt).await, FORBIDDEN);
+        assert_eq!(code(&ask(&unlisted, request(jwt)).await), "organization_forbidden");
+    }
+    // Also when the token is held.
+    assert_eq!(organization_of(&ask(&listed, request(&acme)).await), Some("acme"));
+    assert_eq!(code(&ask(&unlisted, request(&acme)).await), "organization_forbidden");
 }
