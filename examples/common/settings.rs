@@ -167,7 +167,7 @@ fn is_set(name: &str) -> bool {
 }
 
 /// Returns a variable's value. An empty one counts as unset.
-fn variable(name: &str) -> Result<Option<String>, String> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
@@ -175,7 +175,7 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-fn number(name: &str, least: u64) -> Result<Option<u64>, String> {
+pub(crate) fn number(name: &str, least: u64) -> Result<Option<u64>, String> {
     let Some(value) = variable(name)? else { return Ok(None) };
     match value.parse() {
         Ok(number) if number >= least => Ok(Some(number)),
