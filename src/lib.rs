@@ -21,12 +21,12 @@
 //! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route.
 //!
 //! ```no_run
-//! use axum::{Extension, Router, routing::get};
+//! use axum::{Router, routing::get};
 //! use tower_clerk::{ClerkBasicAuthLayer, ClerkSession};
 //!
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = Router::new()
-//!     .route("/", get(|Extension(session): Extension<ClerkSession>| async move { session.user_id().to_owned() }))
+//!     .route("/", get(async |session: ClerkSession| session.user_id().to_owned()))
 //!     .layer(ClerkBasicAuthLayer::from_publishable_key("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k")?);
 //!
 //! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;

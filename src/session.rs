@@ -33,7 +33,7 @@ use crate::token::VerifiedToken;
 pub struct ClerkSession {
     inner: Arc<Inner>,
     /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
-    proven_at: Option<Instant>,
+    proven_at: Option<ProvenAt>,
 }
 
 struct Inner {
@@ -57,7 +57,7 @@ impl ClerkSession {
     }
 
     /// The same session, for a request whose password was last proven at this instant.
-    pub(crate) fn proven(mut self, at: Instant) -> Self {
+    pub(crate) fn proven(mut self, at: ProvenAt) -> Self {
         self.proven_at = Some(at);
         self
     }
@@ -85,7 +85,7 @@ impl ClerkSession {
     /// ```
     #[must_use]
     pub fn proven_at(&self) -> Option<Instant> {
-        self.proven_at
+        self.proven_at.map(ProvenAt::instant)
     }
 
     /// Returns the id of the user, `user_…`.
@@ -188,6 +188,20 @@ impl ClerkSession {
     #[must_use]
     pub fn has_permission(&self, permission: impl AsRef<str>) -> bool {
         self.organization().is_some_and(|organization| organization.has_permission(permission))
+    }
+}
+
+/// When a password was proven: milliseconds after an instant. The sum is left to those who ask, for a hit has no use for
+/// it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProvenAt {
+    pub(crate) start: Instant,
+    pub(crate) after: u32,
+}
+
+impl ProvenAt {
+    pub(crate) fn instant(self) -> Instant {
+        self.start + Duration::from_millis(self.after.into())
     }
 }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkBuilder};
+use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
@@ -12,7 +12,9 @@ pub(crate) struct Settings {
     pub(crate) clerk: Option<ClerkBuilder>,
     pub(crate) has_secret_key: bool,
     pub(crate) organization: Option<String>,
-    pub(crate) template: Option<String>,
+    template: Option<String>,
+    /// The Bearer tokens to accept, if any.
+    bearer: Option<BearerTokens>,
     pub(crate) device_file: Option<String>,
     pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
@@ -28,7 +30,14 @@ enum SignInRate {
 }
 
 /// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
-const NOT_BUILT_IN: [&str; 2] = ["CLERK_WEBHOOK_SIGNING_SECRET", "REDIS_URL"];
+const NOT_BUILT_IN: [&str; 6] = [
+    "ACCEPT_API_KEYS",
+    "CLERK_WEBHOOK_SIGNING_SECRET",
+    "CLERK_WEBHOOK_SIGNING_SECRET_FILE",
+    "REDIS_URL",
+    "STORE_FILE",
+    "STORE_KEYS",
+];
 
 /// A URL for engines that are built only to check settings, and never send a request.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -50,6 +59,7 @@ impl Settings {
             has_secret_key: is_set("CLERK_SECRET_KEY") || is_set("CLERK_SECRET_KEY_FILE"),
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,
+            bearer: bearer()?,
             device_file: variable("DEVICE_FILE")?,
             session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
@@ -88,7 +98,14 @@ impl Settings {
         if let Some(SignInRate::Per(sign_ins, window)) = self.sign_in_rate {
             fits("SIGN_IN_RATE", any().sign_in_rate(sign_ins, window))?;
         }
-        let layer = || any().build().map(ClerkBasicAuthLayer::new).map_err(|error| error.to_string());
+        self.check_layer()
+    }
+
+    fn check_layer(&self) -> Result<(), String> {
+        let layer = || {
+            let clerk = Clerk::builder(NOWHERE).build();
+            clerk.map(ClerkBasicAuthLayer::new).map_err(|error| error.to_string())
+        };
         if let Some(organization) = &self.organization {
             let checked = layer()?.organization(organization);
             checked.map(drop).map_err(|error| format!("CLERK_ORGANIZATION: {error}"))?;
@@ -97,7 +114,28 @@ impl Settings {
             let checked = layer()?.template(template);
             checked.map(drop).map_err(|error| format!("CLERK_JWT_TEMPLATE: {error}"))?;
         }
+        if let Some(bearer) = &self.bearer {
+            if self.template.is_some() {
+                return Err("ACCEPT_BEARER: can't be set with CLERK_JWT_TEMPLATE, since a session token doesn't have \
+                            the claims of a template"
+                    .to_owned());
+            }
+            let checked = layer()?.accept_bearer(bearer.clone());
+            checked.map(drop).map_err(|error| format!("AUTHORIZED_PARTIES: {error}"))?;
+        }
         Ok(())
+    }
+
+    /// The layer that the settings ask for, apart from its organization.
+    pub(crate) fn layer(&self, clerk: &Clerk) -> Result<ClerkBasicAuthLayer, ConfigError> {
+        let mut layer = ClerkBasicAuthLayer::new(clerk.clone());
+        if let Some(template) = &self.template {
+            layer = layer.template(template)?;
+        }
+        match &self.bearer {
+            Some(bearer) => layer.accept_bearer(bearer.clone()),
+            None => Ok(layer),
+        }
     }
 
     /// Whether the budget of sign-ins is off.
@@ -133,10 +171,26 @@ fn refuse_missing_parts() -> Result<(), String> {
             return Err(format!("{name}: not built in; unset it"));
         }
     }
-    match variable("ACCEPT_BEARER")?.as_deref() {
-        None | Some("0") => Ok(()),
-        Some("1") => Err("ACCEPT_BEARER: not built in; unset it".to_owned()),
-        Some(_) => Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
+    Ok(())
+}
+
+/// Reads which Bearer tokens to accept.
+fn bearer() -> Result<Option<BearerTokens>, String> {
+    let parties = variable("AUTHORIZED_PARTIES")?;
+    let is_accepted = match variable("ACCEPT_BEARER")?.as_deref() {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
+    };
+    match (is_accepted, parties) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => {
+            Err("AUTHORIZED_PARTIES: has no effect without ACCEPT_BEARER=1; set both or neither".to_owned())
+        }
+        (true, None) => Ok(Some(BearerTokens::new())),
+        (true, Some(parties)) => {
+            Ok(Some(BearerTokens::new().authorized_parties(parties.split(',').map(str::trim))))
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `GET /me` | signed-in users | the session as JSON: user, organization, claims, JWT |
 //! | `GET /optional` | anyone | the same, or `{"user_id":null}` without credentials |
 //! | `GET /orgs/{org}/me` | members of the organization in the path, by id or slug | as `/me`, for that organization |
+//! | `GET /admin` | users with the role `org:admin`; needs `CLERK_ORGANIZATION` | as `/me` |
+//! | `GET /invoices` | users with the permission `org:invoices:manage`; needs `CLERK_ORGANIZATION` | as `/me` |
 //! | `GET /healthz` | anyone | `ok` |
 //! | `GET /metrics` | anyone | metrics in the Prometheus text format |
 //!
@@ -18,8 +20,10 @@
 //! | `CLERK_SECRET_KEY` | the instance's secret key; sign-ins then use the Backend API | |
 //! | `CLERK_SECRET_KEY_FILE` | a file whose first line is the secret key, in place of it | |
 //! | `CLERK_API_URL` | the URL of the Backend API | `https://api.clerk.com` |
-//! | `CLERK_ORGANIZATION` | id or slug of the organization of `/me` and `/optional` | the personal account |
+//! | `CLERK_ORGANIZATION` | id or slug of the organization of `/me`, `/optional`, `/admin` and `/invoices` | the personal account |
 //! | `CLERK_JWT_TEMPLATE` | the JWT template of the tokens | session tokens |
+//! | `ACCEPT_BEARER` | `1`: a session token as `Authorization: Bearer` is accepted, too | off |
+//! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
 //! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
 //! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
 //! | `LISTEN_ADDR` | an IP address and a port; port 0 picks a free one | `127.0.0.1:3000` |
@@ -43,23 +47,26 @@ mod stores;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
+use tower_clerk::{Clerk, ClerkSession, ConfigError, OrganizationSelector, Permission, Requirement, Role};
 
 /// Histogram buckets for the latency of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The routes to print at startup.
-const ROUTES: [&str; 5] = ["/me", "/optional", "/orgs/{org}/me", "/healthz", "/metrics"];
+const ROUTES: [&str; 7] =
+    ["/me", "/optional", "/orgs/{org}/me", "/admin", "/invoices", "/healthz", "/metrics"];
+
+const ADMIN: Role = Role::new("org:admin");
+const MANAGE_INVOICES: Permission = Permission::new("org:invoices:manage");
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -114,6 +121,11 @@ async fn serve(
     let clerk = stores.apply(settings.apply(builder)).build()?;
     eprintln!("{}", run::api(&clerk));
     eprintln!("routes: {}", ROUTES.join(", "));
+    if settings.organization.is_none() {
+        eprintln!(
+            "/admin and /invoices need an organization, such as CLERK_ORGANIZATION=acme; without it they answer 403"
+        );
+    }
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
     let app = app(settings, &clerk, prometheus)?;
@@ -128,19 +140,19 @@ async fn serve(
 
 fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Result<Router, ConfigError> {
     let counted = clerk.clone();
-    let mut layer = ClerkBasicAuthLayer::new(clerk.clone());
-    if let Some(template) = &settings.template {
-        layer = layer.template(template)?;
-    }
-    let of_path = layer.clone().organization_by(OrganizationSelector::path("/orgs/{org}/me"))?.problem_json();
+    let mut layer = settings.layer(clerk)?.problem_json();
+    let of_path = layer.clone().organization_by(OrganizationSelector::path("/orgs/{org}/me"))?;
     if let Some(organization) = &settings.organization {
         layer = layer.organization(organization)?;
     }
-    let required = layer.clone().problem_json();
-    let optional = layer.optional().problem_json();
+    let admin = layer.require(Requirement::new().role(ADMIN))?;
+    let invoices = layer.require(Requirement::new().permission(MANAGE_INVOICES))?;
     Ok(Router::new()
-        .route("/me", get(me).layer(required))
-        .route("/optional", get(optional_me).layer(optional))
+        .route("/me", get(me))
+        .route("/admin", get(me).layer(admin))
+        .route("/invoices", get(me).layer(invoices))
+        .route_layer(layer.clone())
+        .route("/optional", get(optional_me).layer(layer.optional()))
         .route("/orgs/{org}/me", get(me).layer(of_path))
         .route("/healthz", get(|| async { "ok" }))
         .route(
@@ -152,15 +164,12 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
         ))
 }
 
-async fn me(Extension(session): Extension<ClerkSession>, headers: HeaderMap) -> Json<Value> {
+async fn me(session: ClerkSession, headers: HeaderMap) -> Json<Value> {
     Json(shown(&session, &headers))
 }
 
-async fn optional_me(request: Request) -> Json<Value> {
-    Json(match request.extensions().get::<ClerkSession>() {
-        Some(session) => shown(session, request.headers()),
-        None => json!({ "user_id": null }),
-    })
+async fn optional_me(session: Option<ClerkSession>, headers: HeaderMap) -> Json<Value> {
+    Json(session.map_or(json!({ "user_id": null }), |session| shown(&session, &headers)))
 }
 
 fn shown(session: &ClerkSession, headers: &HeaderMap) -> Value {

@@ -199,7 +199,8 @@ impl Inner {
             Ok(()) => Ok(verified.session.clone()),
             Err(Unacceptable::Token(reason)) => Err(Rejection::of_bearer(BearerRefusal::Other, reason)),
             Err(Unacceptable::Organization) => {
-                Err(Rejection::new(RejectionKind::OrganizationForbidden).for_bearer_session())
+                let rejection = Rejection::new(RejectionKind::OrganizationForbidden).for_bearer_session();
+                Err(rejection.detail_of("the token is not for the organization that this request asks for"))
             }
         }
     }

@@ -40,6 +40,8 @@ impl<R: Clone> ClerkBasicAuthLayer<R> {
     /// has left, and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles
     /// of that one.
     ///
+    /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`.
+    ///
     /// # Errors
     ///
     /// Returns an error if the requirement asks for nothing, or if a name or a time in it is malformed.

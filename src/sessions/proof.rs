@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::holding::Holding;
 use super::once_gate::OnceGate;
 use crate::key::CredentialKey;
+use crate::session::ProvenAt;
 
 /// When a proof ends, and from when on it is renewed before that.
 #[derive(Clone, Copy, Debug)]
@@ -84,8 +85,8 @@ impl Proof {
     }
 
     /// When Clerk last accepted the password.
-    pub(crate) fn proven_at(&self) -> Instant {
-        self.start + Duration::from_millis(self.last_proven.load(Ordering::Relaxed).into())
+    pub(crate) fn proven_at(&self) -> ProvenAt {
+        ProvenAt { start: self.start, after: self.last_proven.load(Ordering::Relaxed) }
     }
 
     pub(crate) fn state(&self) -> ProofState {
@@ -110,7 +111,7 @@ impl Proof {
 
     /// Lets no request in until the password is proven again, if it was last proven before `before`.
     pub(super) fn expire(&self, before: Instant) {
-        if self.proven_at() < before {
+        if self.proven_at().instant() < before {
             self.transition(ProofState::Live, ProofState::MustBeProvenAgain);
         }
     }

@@ -4,6 +4,7 @@ mod axum;
 mod charsets;
 mod layer;
 mod readiness;
+mod readme;
 mod rendering;
 mod selectors;
 mod socket;
