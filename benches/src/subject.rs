@@ -57,7 +57,7 @@ pub trait Visitor {
 
 impl Subject {
     /// All subjects.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bare,
         Self::InsertArc,
         Self::TowerHttpBasic,

@@ -9,10 +9,10 @@
 //! 1. A request that is [exempt](ClerkBasicAuthLayer::exempt), or a preflight that the layer
 //!    [lets pass](ClerkBasicAuthLayer::pass_preflight), reaches the inner service with an
 //!    [`Anonymous`](crate::Anonymous) in its extensions.
-//! 2. A request with a Bearer token, on a layer that [accepts](ClerkBasicAuthLayer::accept_bearer) such tokens, is decided
-//!    by that token alone: 403 if it is for another organization, 401 if it is refused for any other reason.
-//!    A request without credentials that the layer accepts reaches the inner service as `Anonymous`
-//!    if the layer is [optional](ClerkBasicAuthLayer::optional), and is answered 401 otherwise.
+//! 2. A Bearer token decides alone, if the layer [accepts](ClerkBasicAuthLayer::accept_bearer) such tokens: the answer is
+//!    403 if it is for another organization, and 401 if it is refused for another reason. A request without credentials
+//!    reaches the inner service as `Anonymous` if the layer is [optional](ClerkBasicAuthLayer::optional); otherwise it is
+//!    answered 401.
 //! 3. More than one `Authorization` field, or a Basic token that is too long or padded wrongly, is answered 401.
 //! 4. If the [selector](ClerkBasicAuthLayer::organization_by) finds no organization, the answer is 403.
 //!    A layer that reads a [suffix](OrganizationSelector::identifier_suffix) of the identifier decodes the credentials
