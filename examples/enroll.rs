@@ -6,6 +6,8 @@
 //! $ cargo run --example enroll newdevice@example.com
 //! ```
 //!
+//! Without these variables it shows the way with a stand-in for Clerk inside this process, and stores nothing.
+//!
 //! Clerk sends the code by e-mail or text message, or the account's authenticator app shows it.
 //!
 //! `DEVICE_FILE` is the server's device file; the server may be running. Run the example as the server's user. It
@@ -24,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use terminal::Terminal;
 use tower_clerk::enroll::{Enrollment, EnrollmentFactor};
 use tower_clerk::store::{DeviceFile, DeviceInbox, DeviceStore, KnownDevice, StoreError, StoreErrorKind};
+use tower_clerk::testing::FakeClerk;
 use tower_clerk::{Clerk, Credentials, Rejection, RejectionKind};
 use tracing_subscriber::EnvFilter;
 
@@ -34,14 +37,18 @@ const TRIES: u32 = 3;
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let (instance, file) = match settings() {
+    let settings = match settings() {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match run(&instance, &file).await {
+    let result = match &settings {
+        Some((instance, file)) => run(instance, Some(file)).await,
+        None => run_with_stand_in().await,
+    };
+    match result {
         Ok(identifier) => {
             println!("enrolled {identifier}");
             ExitCode::SUCCESS
@@ -53,8 +60,9 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Reads the instance and the path of the device file. An error starts with the name of its variable.
-fn settings() -> Result<(String, PathBuf), String> {
+/// Reads the instance and the path of the device file; `None` for the stand-in. An error starts with the name of its
+/// variable.
+fn settings() -> Result<Option<(String, PathBuf)>, String> {
     let mut instance = None;
     for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
         if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
@@ -65,18 +73,31 @@ fn settings() -> Result<(String, PathBuf), String> {
             instance = Some(value);
         }
     }
-    let instance = instance.ok_or("CLERK_PUBLISHABLE_KEY: must be set, or CLERK_FAPI_URL")?;
     let file = env::var_os("DEVICE_FILE").filter(|path| !path.is_empty());
+    if instance.is_none() && file.is_none() {
+        return Ok(None);
+    }
+    let instance = instance.ok_or("CLERK_PUBLISHABLE_KEY: must be set, or CLERK_FAPI_URL")?;
     let file = PathBuf::from(file.ok_or("DEVICE_FILE: must be set, to the device file of the server")?);
     match DeviceFile::open(&file) {
         // Closed right away: a server that starts while the user looks for the code must be able to open it.
-        Ok(_) => Ok((instance, file)),
-        Err(error) if error.kind() == StoreErrorKind::InUse => Ok((instance, file)),
+        Ok(_) => Ok(Some((instance, file))),
+        Err(error) if error.kind() == StoreErrorKind::InUse => Ok(Some((instance, file))),
         Err(error) => Err(format!("DEVICE_FILE: {}", with_source(&error))),
     }
 }
 
-async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
+async fn run_with_stand_in() -> Result<String, Box<dyn Error>> {
+    let stand_in = FakeClerk::new().serve("127.0.0.1:0").await?;
+    eprintln!(
+        "no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process, and nothing is stored.\n\
+         try: newdevice@example.com, with the password `trust me on a device` and the code 424242"
+    );
+    run(&stand_in.url(), None).await
+}
+
+/// Enrolls an account. Without a file, the device is not stored.
+async fn run(instance: &str, file: Option<&Path>) -> Result<String, Box<dyn Error>> {
     let terminal = Terminal::new();
     eprintln!(
         "Enrolling makes the server a device that Clerk knows for this account. Requests to the server with the \
@@ -105,6 +126,7 @@ async fn run(instance: &str, file: &Path) -> Result<String, Box<dyn Error>> {
         confirm(&mut enrollment, &terminal).await?;
     }
     let (identifier, device) = enrolled.take().ok_or("Clerk has let the account in, but named no device")?;
+    let Some(file) = file else { return Ok(identifier) };
     if store_device(file, &identifier, &device)? {
         eprintln!("The device is in {}.", file.display());
     } else {

@@ -57,6 +57,11 @@ pub async fn run() -> ExitCode {
     }
     let organizations = ["acme", "globex"].map(|slug| format!("{slug} is {}", demo::organization_id(slug)));
     eprintln!("{}", organizations.join(", "));
+    eprintln!(
+        "try: curl 'http://{}/v1/client/sign_ins?_is_native=1' -d strategy=password -d identifier=jane \
+         -d 'password=correct horse battery staple'",
+        server.addr()
+    );
     announce(server.addr());
     stopped.await;
     server.shutdown().await;
