@@ -77,6 +77,7 @@
 //! ```
 
 mod future;
+mod identity;
 #[allow(clippy::module_inception)]
 mod layer;
 mod organization;
@@ -86,6 +87,7 @@ mod selectors;
 mod service;
 
 pub use self::future::ResponseFuture;
+pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::RequestOrganization;
 pub use self::policy::AuthorizationHeader;

@@ -8,6 +8,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderValue, OR
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::identity::IdentityHeaders;
 use super::organization::RequestOrganization;
 use crate::access::Access;
 use crate::credentials::Decoding;
@@ -56,6 +57,7 @@ pub(super) struct Policy {
     pub(super) organization: Option<OrganizationFn>,
     pub(super) authorization: AuthorizationHeader,
     pub(super) decoding: Decoding,
+    pub(super) identity: Option<Arc<IdentityHeaders>>,
     pub(super) challenge: Challenge,
     pub(super) exempt: Option<ExemptFn>,
     pub(super) source: Option<SourceFn>,
@@ -145,6 +147,7 @@ impl fmt::Debug for Policy {
             .field("access", &self.access)
             .field("organization", &self.organization.as_ref().map(|_| "<fn>"))
             .field("authorization", &self.authorization)
+            .field("identity", &self.identity)
             .field("challenge", &self.challenge)
             .field("exempt", &self.exempt.as_ref().map(|_| "<fn>"))
             .field("pass_preflight", &self.pass_preflight)
