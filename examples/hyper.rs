@@ -1,7 +1,7 @@
 //! The layer in front of a plain hyper service, without axum.
 //!
-//! `cargo run --example hyper` uses a stand-in for Clerk inside this process. With `CLERK_PUBLISHABLE_KEY` set, it
-//! uses that instance instead.
+//! `cargo run --example hyper` uses a stand-in for Clerk inside this process. With `CLERK_PUBLISHABLE_KEY` or
+//! `CLERK_FAPI_URL` set, it uses that instance instead, and the other variables of `Clerk::from_env`.
 
 use std::convert::Infallible;
 use std::env;
@@ -28,15 +28,13 @@ async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let stand_in = match env::var("CLERK_PUBLISHABLE_KEY") {
-        Ok(_) => None,
-        Err(_) => Some(FakeClerk::new().serve("127.0.0.1:0").await?),
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let (clerk, stand_in) = if is_set("CLERK_PUBLISHABLE_KEY") || is_set("CLERK_FAPI_URL") {
+        (Clerk::from_env()?, None)
+    } else {
+        let stand_in = FakeClerk::new().serve("127.0.0.1:0").await?;
+        (Clerk::builder(stand_in.url()).build()?, Some(stand_in))
     };
-    let instance = match &stand_in {
-        Some(stand_in) => stand_in.url(),
-        None => env::var("CLERK_PUBLISHABLE_KEY")?,
-    };
-    let clerk = Clerk::builder(instance).build()?;
     let service = ServiceBuilder::new()
         .layer(ClerkBasicAuthLayer::new(clerk).problem_json())
         .service(service_fn(hello));

@@ -3,13 +3,16 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::HeaderMap;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
+mod decoding;
 mod malformed;
 
+pub(crate) use decoding::Decoding;
 pub use malformed::{MalformedCredentials, MalformedReason};
 
 /// The longest accepted Basic token.
@@ -94,74 +97,19 @@ impl<'h> BasicToken<'h> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the token is not canonical base64 of UTF-8 (RFC 7617 section 2.1 leaves other charsets
-    /// undefined), or if its content does not make [`Credentials`].
+    /// Returns an error if the token is not canonical base64, if its content is not UTF-8 (RFC 7617 section 2.1 leaves
+    /// other charsets undefined) and `decoding` allows no other, or if it does not make [`Credentials`].
     pub(crate) fn decode(self, decoding: Decoding) -> Result<Credentials, MalformedCredentials> {
         let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(self.0.len())]);
         // The error of base64 is dropped, because it shows a byte of the token.
         let len = STANDARD_NO_PAD.decode_slice(self.0, &mut bytes).map_err(|_| MalformedReason::NotBase64)?;
-        let pair = str::from_utf8(&bytes[..len]).map_err(|_| MalformedReason::NotUtf8)?;
-        // RFC 7617 section 2: the identifier has no colon; the password may have colons.
-        let (identifier, password) = pair.split_once(':').ok_or(MalformedReason::NoColon)?;
-        match decoding {
-            Decoding::Plain => Credentials::checked(identifier, password),
-            Decoding::Form => {
-                let (identifier, password) = (form_decoded(identifier)?, form_decoded(password)?);
-                Credentials::checked(
-                    str::from_utf8(&identifier).map_err(|_| MalformedReason::NotUtf8)?,
-                    str::from_utf8(&password).map_err(|_| MalformedReason::NotUtf8)?,
-                )
-            }
-        }
+        decoding.credentials(&bytes[..len])
     }
 }
 
 impl fmt::Debug for BasicToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BasicToken(..)")
-    }
-}
-
-/// The encoding of identifier and password inside a Basic token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decoding {
-    /// Verbatim: the plus in `user+tag@x.io` is a plus (RFC 7617).
-    Plain,
-    /// Form-encoded, as OAuth requires it at token endpoints (RFC 6749 section 2.3.1).
-    Form,
-}
-
-/// Decodes `application/x-www-form-urlencoded`.
-///
-/// Written by hand, because `form_urlencoded` passes broken sequences through and replaces invalid UTF-8: two tokens
-/// would become one credential.
-fn form_decoded(part: &str) -> Result<Zeroizing<Vec<u8>>, MalformedCredentials> {
-    // The result is never longer than the part, so the buffer never moves and leaves no copy behind.
-    let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
-    let mut rest = part.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let [high, low, tail @ ..] = tail else {
-                    return Err(MalformedReason::FormEncoding.into());
-                };
-                rest = tail;
-                hex(*high)? << 4 | hex(*low)?
-            }
-            other => *other,
-        });
-    }
-    Ok(decoded)
-}
-
-fn hex(digit: u8) -> Result<u8, MalformedCredentials> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(MalformedReason::FormEncoding.into()),
     }
 }
 
@@ -255,7 +203,37 @@ impl Credentials {
         &self.pair[self.colon + 1..]
     }
 
-    /// The token of a header with these credentials under [`Decoding::Plain`], without its `=`.
+    /// Returns the value of an `Authorization` field with these credentials (`Basic …`), for a client or a test.
+    ///
+    /// It is UTF-8 ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)), so a layer reads the same credentials from it.
+    /// It is marked as [sensitive](HeaderValue::set_sensitive), and its bytes are wiped from memory with its last clone.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use http::header::AUTHORIZATION;
+    /// use tower_clerk::Credentials;
+    ///
+    /// let credentials = Credentials::new("Aladdin", "open sesame")?;
+    /// let request = Request::get("/").header(AUTHORIZATION, credentials.to_header()).body(())?;
+    /// assert_eq!(request.headers()[AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    /// assert_eq!(format!("{:?}", request.headers()[AUTHORIZATION]), "Sensitive");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        const SCHEME: &[u8] = b"Basic ";
+        // Three bytes become four. The size is exact, because a growing buffer leaves copies behind.
+        let len = SCHEME.len() + self.pair.len().div_ceil(3) * 4;
+        let mut field = Zeroizing::new(vec![0; len]);
+        field[..SCHEME.len()].copy_from_slice(SCHEME);
+        STANDARD.encode_slice(self.pair.as_bytes(), &mut field[SCHEME.len()..]).expect("the size is exact");
+        let field = HeaderValue::from_maybe_shared(Bytes::from_owner(field));
+        let mut field = field.expect("base64 is visible ASCII");
+        field.set_sensitive(true);
+        field
+    }
+
+    /// The token of a header with these credentials under [`Decoding::PLAIN`], without its `=`.
     pub(crate) fn token(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(STANDARD_NO_PAD.encode(self.pair.as_bytes()).into_bytes())
     }
@@ -269,11 +247,11 @@ impl fmt::Debug for Credentials {
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::STANDARD;
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
+
+    const FORM: Decoding = Decoding { form: true, ..Decoding::PLAIN };
 
     fn headers(fields: &[&[u8]]) -> HeaderMap {
         fields.iter().map(|field| (AUTHORIZATION, HeaderValue::from_bytes(field).unwrap())).collect()
@@ -320,7 +298,7 @@ mod tests {
         // A tab before the token is part of the token, which makes it invalid.
         let field = headers(&[b"Basic \tYTpi"]);
         let Ok(Presented::Basic(token)) = presented(&field) else { panic!("not Basic") };
-        assert_eq!(token.decode(Decoding::Plain).unwrap_err().reason(), MalformedReason::NotBase64);
+        assert_eq!(token.decode(Decoding::PLAIN).unwrap_err().reason(), MalformedReason::NotBase64);
     }
 
     #[test]
@@ -357,26 +335,26 @@ mod tests {
     #[test]
     fn c1_an_equals_sign_inside_is_malformed() {
         let token = BasicToken::new(b"Y=Jj").unwrap();
-        assert_eq!(token.decode(Decoding::Plain).unwrap_err().reason(), MalformedReason::NotBase64);
+        assert_eq!(token.decode(Decoding::PLAIN).unwrap_err().reason(), MalformedReason::NotBase64);
     }
 
     #[test]
     fn c2_only_canonical_base64_of_the_standard_alphabet_is_decoded() {
         // Stray bits at the end, the URL-safe alphabet, an impossible length, white space, a comma.
         for token in ["YTpiYx", "YTpiY2N", "YTp_", "YTp-", "YTpiY", "YT pi", "YTpi,YTpi", "YTpé"] {
-            let error = BasicToken::new(token.as_bytes()).unwrap().decode(Decoding::Plain).unwrap_err();
+            let error = BasicToken::new(token.as_bytes()).unwrap().decode(Decoding::PLAIN).unwrap_err();
             assert_eq!(error.reason(), MalformedReason::NotBase64, "{token}");
         }
     }
 
     #[test]
     fn c2_credentials_that_are_not_utf_8_are_refused() {
-        for decoding in [Decoding::Plain, Decoding::Form] {
+        for decoding in [Decoding::PLAIN, FORM] {
             assert_eq!(decoded(b"ad\xE4:secret", decoding), Err(MalformedReason::NotUtf8));
         }
-        assert_eq!(decoded(b"ada:s%E4cret", Decoding::Form), Err(MalformedReason::NotUtf8));
+        assert_eq!(decoded(b"ada:s%E4cret", FORM), Err(MalformedReason::NotUtf8));
         assert_eq!(
-            decoded("ad\u{e4}:s\u{20ac}".as_bytes(), Decoding::Plain),
+            decoded("ad\u{e4}:s\u{20ac}".as_bytes(), Decoding::PLAIN),
             accepted("ad\u{e4}", "s\u{20ac}")
         );
     }
@@ -385,26 +363,26 @@ mod tests {
     fn c2_control_characters_are_refused() {
         for control in ["\0", "\n", "\t", "\u{1f}", "\u{7f}", "\u{80}", "\u{9f}"] {
             for pair in [format!("a{control}da:secret"), format!("ada:secret{control}")] {
-                for decoding in [Decoding::Plain, Decoding::Form] {
+                for decoding in [Decoding::PLAIN, FORM] {
                     assert_eq!(decoded(pair.as_bytes(), decoding), Err(MalformedReason::ControlCharacter));
                 }
             }
         }
-        assert_eq!(decoded(b"ada:secret%0A", Decoding::Form), Err(MalformedReason::ControlCharacter));
-        assert_eq!(decoded("ada:\u{a0}".as_bytes(), Decoding::Plain), accepted("ada", "\u{a0}"));
+        assert_eq!(decoded(b"ada:secret%0A", FORM), Err(MalformedReason::ControlCharacter));
+        assert_eq!(decoded("ada:\u{a0}".as_bytes(), Decoding::PLAIN), accepted("ada", "\u{a0}"));
     }
 
     #[test]
     fn c3_the_first_colon_splits_and_neither_part_is_empty() {
-        assert_eq!(decoded(b"ada:a:b:", Decoding::Plain), accepted("ada", "a:b:"));
-        assert_eq!(decoded(b"ada::", Decoding::Plain), accepted("ada", ":"));
+        assert_eq!(decoded(b"ada:a:b:", Decoding::PLAIN), accepted("ada", "a:b:"));
+        assert_eq!(decoded(b"ada::", Decoding::PLAIN), accepted("ada", ":"));
         for (pair, reason) in [
             ("ada", MalformedReason::NoColon),
             (":secret", MalformedReason::EmptyIdentifier),
             (":", MalformedReason::EmptyIdentifier),
             ("ada:", MalformedReason::EmptyPassword),
         ] {
-            for decoding in [Decoding::Plain, Decoding::Form] {
+            for decoding in [Decoding::PLAIN, FORM] {
                 assert_eq!(decoded(pair.as_bytes(), decoding), Err(reason), "{pair:?}");
             }
         }
@@ -413,22 +391,22 @@ mod tests {
     #[test]
     fn c4_nothing_is_form_decoded_unless_asked_for() {
         let pair = b"user+tag@x.io:p%20w+";
-        assert_eq!(decoded(pair, Decoding::Plain), accepted("user+tag@x.io", "p%20w+"));
-        assert_eq!(decoded(b"user%2Btag%40x.io:p%20w+", Decoding::Form), accepted("user+tag@x.io", "p w "));
-        assert_eq!(decoded(b"ada:%c3%A4", Decoding::Form), accepted("ada", "\u{e4}"));
-        assert_eq!(decoded(b"ada:a%3Ab:c", Decoding::Form), accepted("ada", "a:b:c"));
+        assert_eq!(decoded(pair, Decoding::PLAIN), accepted("user+tag@x.io", "p%20w+"));
+        assert_eq!(decoded(b"user%2Btag%40x.io:p%20w+", FORM), accepted("user+tag@x.io", "p w "));
+        assert_eq!(decoded(b"ada:%c3%A4", FORM), accepted("ada", "\u{e4}"));
+        assert_eq!(decoded(b"ada:a%3Ab:c", FORM), accepted("ada", "a:b:c"));
     }
 
     #[test]
     fn c4_broken_sequences_and_an_encoded_colon_in_the_identifier_are_malformed() {
         for pair in ["ada:%", "ada:%4", "ada:%4g", "ada:%g4", "a%:b", "ada:%%41", "ada:%+1"] {
             assert_eq!(
-                decoded(pair.as_bytes(), Decoding::Form),
+                decoded(pair.as_bytes(), FORM),
                 Err(MalformedReason::FormEncoding),
                 "{pair}"
             );
         }
-        assert_eq!(decoded(b"a%3Ab:c", Decoding::Form), Err(MalformedReason::ColonInIdentifier));
+        assert_eq!(decoded(b"a%3Ab:c", FORM), Err(MalformedReason::ColonInIdentifier));
     }
 
     #[test]
@@ -446,7 +424,7 @@ mod tests {
         let field = headers(&[b"Basic YWRhOnMzY3IzdA=="]);
         let token = presented(&field).unwrap();
         let Presented::Basic(basic) = token else { panic!("not Basic") };
-        let shown = format!("{token:?} {basic:?} {:?}", basic.decode(Decoding::Plain).unwrap());
+        let shown = format!("{token:?} {basic:?} {:?}", basic.decode(Decoding::PLAIN).unwrap());
         assert!(!shown.contains("ada") && !shown.contains("s3cr3t") && !shown.contains("YWRh"), "{shown}");
     }
 
@@ -469,16 +447,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn credentials_survive_the_way_through_a_header(
+            identifier in "[^:\\p{Cc}]{1,40}",
+            password in "[^\\p{Cc}]{1,80}",
+        ) {
+            let field = Credentials::new(identifier.as_str(), password.as_str()).unwrap().to_header();
+            prop_assert!(field.is_sensitive());
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, field)]);
+            let Ok(Presented::Basic(token)) = presented(&headers) else { panic!("not Basic") };
+            let read = token.decode(Decoding::PLAIN).unwrap();
+            prop_assert_eq!((read.identifier(), read.password()), (&*identifier, &*password));
+            prop_assert_eq!(&read.token()[..], token.as_bytes());
+        }
+
+        #[test]
         fn encoded_credentials_are_decoded_unchanged(
             identifier in "[^:\\p{Cc}]{1,40}",
             password in "[^\\p{Cc}]{1,80}",
         ) {
             let pair = format!("{identifier}:{password}");
-            prop_assert_eq!(decoded(pair.as_bytes(), Decoding::Plain), accepted(&identifier, &password));
+            prop_assert_eq!(decoded(pair.as_bytes(), Decoding::PLAIN), accepted(&identifier, &password));
             let form: String = [&identifier, &password]
                 .map(|part| form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>())
                 .join(":");
-            prop_assert_eq!(decoded(form.as_bytes(), Decoding::Form), accepted(&identifier, &password));
+            prop_assert_eq!(decoded(form.as_bytes(), FORM), accepted(&identifier, &password));
         }
 
         #[test]
@@ -506,11 +498,12 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&field) {
                 let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
                 if let Ok(Presented::Basic(token)) = presented(&headers) {
-                    let _ = token.decode(Decoding::Plain);
-                    let _ = token.decode(Decoding::Form);
+                    for decoding in Decoding::ALL {
+                        let _ = token.decode(decoding);
+                    }
                 }
             }
-            let _ = decoded(&[b"a", &tail[..]].concat(), Decoding::Form);
+            let _ = decoded(&[b"a", &tail[..]].concat(), FORM);
         }
 
         #[test]
@@ -521,7 +514,7 @@ mod tests {
             ],
         ) {
             if let Ok(token) = BasicToken::new(token.as_bytes())
-                && let Ok(credentials) = token.decode(Decoding::Plain)
+                && let Ok(credentials) = token.decode(Decoding::PLAIN)
             {
                 prop_assert_eq!(&credentials.token()[..], token.as_bytes());
             }

@@ -16,8 +16,16 @@ pub(crate) enum Strategy {
 
 // Each purpose has a BLAKE3 key of its own, derived once, so that a request costs one hash of the token without a
 // prefix. The keys in a shared store depend on these strings: never change one.
-const PASSWORD_PLAIN: &str = "tower-clerk 2026-11-22 credential, password, plain";
-const PASSWORD_FORM: &str = "tower-clerk 2026-11-22 credential, password, form-encoded";
+const PASSWORD: [&str; Decoding::COUNT] = [
+    "tower-clerk 2026-11-22 credential, password, plain",
+    "tower-clerk 2026-11-22 credential, password, form-encoded",
+    "tower-clerk 2026-11-24 credential, password, latin-1",
+    "tower-clerk 2026-11-24 credential, password, form-encoded, latin-1",
+    "tower-clerk 2026-11-24 credential, password, nfc",
+    "tower-clerk 2026-11-24 credential, password, form-encoded, nfc",
+    "tower-clerk 2026-11-24 credential, password, latin-1, nfc",
+    "tower-clerk 2026-11-24 credential, password, form-encoded, latin-1, nfc",
+];
 const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
 
@@ -26,8 +34,8 @@ const USER: &str = "tower-clerk 2026-11-22 user";
 /// Wiped from memory when dropped.
 pub(crate) struct KeySecret {
     root: Zeroizing<[u8; 32]>,
-    password_plain: Zeroizing<[u8; 32]>,
-    password_form: Zeroizing<[u8; 32]>,
+    /// By [`Decoding::index`].
+    password: [Zeroizing<[u8; 32]>; Decoding::COUNT],
     identifier: Zeroizing<[u8; 32]>,
     user: Zeroizing<[u8; 32]>,
 }
@@ -58,8 +66,7 @@ impl KeySecret {
             Zeroizing::new(*hasher.finalize().as_bytes())
         };
         Self {
-            password_plain: derived(PASSWORD_PLAIN),
-            password_form: derived(PASSWORD_FORM),
+            password: PASSWORD.map(derived),
             identifier: derived(IDENTIFIER),
             user: derived(USER),
             root,
@@ -70,10 +77,8 @@ impl KeySecret {
     ///
     /// Canonical base64 is injective, so the token needs no decoding.
     pub(crate) fn credential(&self, strategy: Strategy, decoding: Decoding, token: &[u8]) -> CredentialKey {
-        let key = match (strategy, decoding) {
-            (Strategy::Password, Decoding::Plain) => &self.password_plain,
-            (Strategy::Password, Decoding::Form) => &self.password_form,
-        };
+        let Strategy::Password = strategy;
+        let key = &self.password[decoding.index()];
         CredentialKey(*blake3::keyed_hash(key, token).as_bytes())
     }
 
@@ -217,7 +222,7 @@ pub(crate) fn international(identifier: &str) -> Option<Zeroizing<String>> {
 mod tests {
     use std::collections::HashMap;
 
-    use proptest::prelude::{any, prop_assert_eq, prop_assert_ne, proptest};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, prop_assert_ne, proptest};
 
     use super::*;
 
@@ -228,7 +233,7 @@ mod tests {
     }
 
     fn key(secret: &KeySecret, token: &[u8]) -> CredentialKey {
-        secret.credential(Strategy::Password, Decoding::Plain, token)
+        secret.credential(Strategy::Password, Decoding::PLAIN, token)
     }
 
     /// Engines of two versions of this crate may share a store.
@@ -236,11 +241,9 @@ mod tests {
     fn k1_keys_stay_the_same_from_version_to_version() {
         let secret = secret(7);
         let first = |bytes: [u8; 32]| blake3::Hash::from(bytes).to_hex()[..16].to_owned();
-        assert_eq!(first(key(&secret, b"YTpi").0), "ce2c405b45280213");
-        assert_eq!(
-            first(secret.credential(Strategy::Password, Decoding::Form, b"YTpi").0),
-            "b96b5460cdeda5ce"
-        );
+        let keys = Decoding::ALL
+            .map(|decoding| first(secret.credential(Strategy::Password, decoding, b"YTpi").0));
+        assert_eq!(keys, ["ce2c405b45280213", "b96b5460cdeda5ce", "", "", "", "", "", ""]);
         assert_eq!(first(secret.identifier("ada").0), "9ce44f2a77f3cac4");
     }
 
@@ -325,8 +328,11 @@ mod tests {
             let secret = secret(7);
             prop_assert_eq!(key(&secret, one.as_bytes()), key(&secret, one.as_bytes()));
             prop_assert_eq!(key(&secret, one.as_bytes()) == key(&secret, other.as_bytes()), one == other);
-            let form = secret.credential(Strategy::Password, Decoding::Form, one.as_bytes());
-            prop_assert_ne!(key(&secret, one.as_bytes()), form);
+            let keys = Decoding::ALL
+                .map(|decoding| secret.credential(Strategy::Password, decoding, one.as_bytes()));
+            for (at, key) in keys.iter().enumerate() {
+                prop_assert!(!keys[at + 1..].contains(key));
+            }
             prop_assert_ne!(key(&secret, one.as_bytes()).0, secret.identifier(&one).0);
         }
 

@@ -413,8 +413,17 @@ async fn c6_no_copy_of_a_password_is_left_in_memory_after_its_exchange() {
     let fake = FakeClerk::builder().clock(clock).build();
     let builder = Clerk::builder(fake.fapi_url()).transport(Swapping(fake.clone())).clock(clock);
     let layer = ClerkBasicAuthLayer::new(builder.build().unwrap());
-    for layer in [layer.clone(), layer.form_encoded_credentials()] {
+    for layer in [layer.clone(), layer.clone().form_encoded_credentials()] {
         for _ in 0..2 {
+            assert_eq!(ask(&layer, with_authorization(&field)).await.status(), 200);
+        }
+    }
+    // With a letter before it that the layer decodes or composes.
+    let layer = layer.latin1_fallback().normalize_nfc();
+    for letter in [&b"\xe4"[..], "a\u{308}x".as_bytes()] {
+        let beginning = BASE64_STANDARD.encode([b"jane@example.com:", letter].concat());
+        let field = format!("Basic {beginning}{}", part.repeat(115));
+        for layer in [layer.clone(), layer.clone().form_encoded_credentials()] {
             assert_eq!(ask(&layer, with_authorization(&field)).await.status(), 200);
         }
     }

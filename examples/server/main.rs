@@ -16,6 +16,7 @@
 //! | `CLERK_PUBLISHABLE_KEY` | the instance, by its publishable key from Clerk's dashboard | the stand-in |
 //! | `CLERK_FAPI_URL` | the instance, by the URL of its Frontend API; takes precedence over the key | |
 //! | `CLERK_SECRET_KEY` | the instance's secret key; sign-ins then use the Backend API | |
+//! | `CLERK_SECRET_KEY_FILE` | a file whose first line is the secret key, in place of it | |
 //! | `CLERK_API_URL` | the URL of the Backend API | `https://api.clerk.com` |
 //! | `CLERK_ORGANIZATION` | id or slug of the organization of `/me` and `/optional` | the personal account |
 //! | `CLERK_JWT_TEMPLATE` | the JWT template of the tokens | session tokens |
@@ -70,7 +71,7 @@ const ROUTES: [&str; 5] = ["/me", "/optional", "/orgs/{org}/me", "/healthz", "/m
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let settings = match Settings::from_env() {
+    let mut settings = match Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("{error}");
@@ -95,7 +96,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&settings, stores, listener).await {
+    match serve(&mut settings, stores, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -105,22 +106,22 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(
-    settings: &Settings,
+    settings: &mut Settings,
     stores: Stores,
     listener: TcpListener,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
-    let (instance, stand_in) = match &settings.instance {
-        Some(instance) => (instance.clone(), None),
+    let (builder, stand_in) = match settings.clerk.take() {
+        Some(builder) => (builder, None),
         None => {
             let stand_in = start_stand_in(settings, address).await?;
-            (stand_in.url(), Some(stand_in))
+            (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };
     for note in &stores.notes {
         eprintln!("{note}");
     }
-    let clerk = stores.apply(settings.apply(Clerk::builder(instance))).build()?;
+    let clerk = stores.apply(settings.apply(builder)).build()?;
     eprintln!("{}", api(&clerk));
     eprintln!("routes: {}", ROUTES.join(", "));
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;

@@ -5,16 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkBuilder};
-use zeroize::Zeroizing;
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
-    /// A publishable key or the URL of the Frontend API; `None` for the stand-in.
-    pub(crate) instance: Option<String>,
+    /// The instance, from the variables of Clerk's SDKs; `None` for the stand-in.
+    pub(crate) clerk: Option<ClerkBuilder>,
+    pub(crate) has_secret_key: bool,
     pub(crate) organization: Option<String>,
     pub(crate) template: Option<String>,
-    pub(crate) secret_key: Option<Zeroizing<String>>,
-    api_url: Option<String>,
     pub(crate) device_file: Option<String>,
     pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
@@ -40,26 +38,18 @@ impl Settings {
     pub(crate) fn from_env() -> Result<Self, String> {
         refuse_missing_parts()?;
         let listen_addr = listen_addr()?;
-        let secret_key = secret_key()?;
-        let instance = instance(secret_key.as_ref().map(|key| key.as_str()))?;
-        if instance.is_none() && secret_key.is_some() {
-            return Err(
-                "CLERK_PUBLISHABLE_KEY: must be set with CLERK_SECRET_KEY, to the key of the same instance"
-                    .to_owned(),
-            );
-        }
-        if instance.is_none() && !listen_addr.ip().is_loopback() {
+        let clerk = engine()?;
+        if clerk.is_none() && !listen_addr.ip().is_loopback() {
             return Err("CLERK_PUBLISHABLE_KEY: must be set, as the stand-in for Clerk serves loopback \
                         addresses only and LISTEN_ADDR isn't one"
                 .to_owned());
         }
         let settings = Self {
             listen_addr,
-            instance,
+            clerk,
+            has_secret_key: is_set("CLERK_SECRET_KEY") || is_set("CLERK_SECRET_KEY_FILE"),
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,
-            secret_key,
-            api_url: variable("CLERK_API_URL")?,
             device_file: variable("DEVICE_FILE")?,
             session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
@@ -78,16 +68,7 @@ impl Settings {
         let fits = |name: &str, builder: ClerkBuilder| {
             builder.build().map(drop).map_err(|error| format!("{name}: {error}"))
         };
-        match (&self.secret_key, &self.api_url) {
-            (_, None) => {}
-            (Some(key), Some(url)) => fits("CLERK_API_URL", any().secret_key(&**key).backend_url(url))?,
-            (None, Some(_)) => {
-                return Err(
-                    "CLERK_API_URL: has no effect without CLERK_SECRET_KEY; set both or neither".to_owned()
-                );
-            }
-        }
-        if self.secret_key.is_none() && self.session_store_file.is_some() {
+        if !self.has_secret_key && self.session_store_file.is_some() {
             return Err("SESSION_STORE_FILE: is for sessions opened with CLERK_SECRET_KEY; set both or neither; without \
                         that key DEVICE_FILE is what outlives a restart"
                 .to_owned());
@@ -125,12 +106,6 @@ impl Settings {
     }
 
     pub(crate) fn apply(&self, mut builder: ClerkBuilder) -> ClerkBuilder {
-        if let Some(key) = &self.secret_key {
-            builder = builder.secret_key(&**key);
-        }
-        if let Some(url) = &self.api_url {
-            builder = builder.backend_url(url);
-        }
         if let Some(ttl) = self.session_ttl {
             builder = builder.session_ttl(ttl);
         }
@@ -175,33 +150,25 @@ fn listen_addr() -> Result<SocketAddr, String> {
     })
 }
 
-fn secret_key() -> Result<Option<Zeroizing<String>>, String> {
-    let secret_key = variable("CLERK_SECRET_KEY")?.map(Zeroizing::new);
-    if let Some(key) = &secret_key {
-        let checked = Clerk::builder(NOWHERE).secret_key(&**key).backend_url(NOWHERE).build();
-        checked.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
+/// The variables that [`ClerkBuilder::from_env`] reads.
+const INSTANCE: [&str; 5] = [
+    "CLERK_PUBLISHABLE_KEY",
+    "CLERK_FAPI_URL",
+    "CLERK_SECRET_KEY",
+    "CLERK_SECRET_KEY_FILE",
+    "CLERK_API_URL",
+];
+
+/// Returns the engine's builder, or `None` for the stand-in if no variable is set that concerns an instance.
+fn engine() -> Result<Option<ClerkBuilder>, String> {
+    if !INSTANCE.into_iter().any(is_set) {
+        return Ok(None);
     }
-    Ok(secret_key)
+    ClerkBuilder::from_env().map(Some).map_err(|error| error.to_string())
 }
 
-/// Reads the instance, and checks that the secret key fits it.
-fn instance(secret_key: Option<&str>) -> Result<Option<String>, String> {
-    let mut instance = None;
-    // The URL takes precedence over the key, but both are checked.
-    for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
-        if let Some(value) = variable(name)? {
-            Clerk::builder(&value).build().map_err(|error| format!("{name}: {error}"))?;
-            if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
-                return Err(format!("{name}: must be an address like https://clerk.example.com"));
-            }
-            if let Some(key) = secret_key {
-                let both = Clerk::builder(&value).secret_key(key).backend_url(NOWHERE).build();
-                both.map_err(|error| format!("CLERK_SECRET_KEY: {error}"))?;
-            }
-            instance = Some(value);
-        }
-    }
-    Ok(instance)
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Returns a variable's value. An empty one counts as unset.

@@ -19,7 +19,7 @@ impl Stores {
     pub(crate) fn open(settings: &Settings) -> Result<Self, String> {
         let mut stores = Self::default();
         match &settings.device_file {
-            Some(_) if settings.secret_key.is_some() => stores.notes.push(
+            Some(_) if settings.has_secret_key => stores.notes.push(
                 "DEVICE_FILE: has no effect with CLERK_SECRET_KEY, where no device has to be known"
                     .to_owned(),
             ),

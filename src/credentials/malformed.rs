@@ -50,7 +50,7 @@ impl StdError for MalformedCredentials {}
 /// let error = Credentials::new("ada:lovelace", "secret").unwrap_err();
 /// assert_eq!(error.reason(), MalformedReason::ColonInIdentifier);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MalformedReason {
     /// The request has more than one `Authorization` field. A proxy in front may have checked a different one.
@@ -80,6 +80,58 @@ pub enum MalformedReason {
 }
 
 impl MalformedReason {
+    /// All reasons, in the order in which they are declared.
+    pub const ALL: &'static [Self] = &[
+        Self::SeveralFields,
+        Self::NoToken,
+        Self::TooLong,
+        Self::Padding,
+        Self::NotBase64,
+        Self::NotUtf8,
+        Self::FormEncoding,
+        Self::NoColon,
+        Self::ColonInIdentifier,
+        Self::EmptyIdentifier,
+        Self::EmptyPassword,
+        Self::ControlCharacter,
+    ];
+
+    /// Returns the reason's name in snake case, which is the value of the metric's label `reason`. It is stable.
+    ///
+    /// ```
+    /// use tower_clerk::error::MalformedReason;
+    ///
+    /// assert_eq!(MalformedReason::NotUtf8.name(), "not_utf8");
+    /// ```
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SeveralFields => "several_fields",
+            Self::NoToken => "no_token",
+            Self::TooLong => "too_long",
+            Self::Padding => "padding",
+            Self::NotBase64 => "not_base64",
+            Self::NotUtf8 => "not_utf8",
+            Self::FormEncoding => "form_encoding",
+            Self::NoColon => "no_colon",
+            Self::ColonInIdentifier => "colon_in_identifier",
+            Self::EmptyIdentifier => "empty_identifier",
+            Self::EmptyPassword => "empty_password",
+            Self::ControlCharacter => "control_character",
+        }
+    }
+
+    /// Advice for the operator, so it goes to the log and not to the client (rule A9).
+    pub(crate) fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::NotUtf8 => Some(
+                "the client uses another charset than UTF-8: ClerkBasicAuthLayer::latin1_fallback accepts ISO-8859-1, \
+                 which Python's requests uses",
+            ),
+            _ => None,
+        }
+    }
+
     /// A message for users. It shows nothing of the value.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -73,7 +73,7 @@ impl Clerk {
             || None,
             |waiters| {
                 let sign_ins = Arc::clone(&self.0.sign_ins);
-                let attempt = Attempt::new(key, credentials, None, None);
+                let attempt = Attempt::new(key, credentials, None, None, sign_ins.forgiven.now());
                 let api = sign_ins.provider.api().name();
                 let session = renewed.holding.session();
                 let span = tracing::debug_span!("renew_proof", session_id = &*session.id, api);

@@ -103,7 +103,7 @@ impl Clerk {
             return Err(Rejection::new(RejectionKind::Misconfigured).detail_of(NOT_NEEDED));
         };
         let identifier = sign_ins.secret.identifier(&normalize_identifier(credentials.identifier()));
-        let now = sign_ins.clock.now();
+        let (since, now) = (sign_ins.forgiven.now(), sign_ins.clock.now());
         sign_ins.failures.may_ask(identifier, now).map_err(|pause| match pause {
             Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
             Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),
@@ -123,7 +123,7 @@ impl Clerk {
                 match error.class {
                     ErrorClass::Refused(refusal) => {
                         let failure = failure_of(refusal);
-                        sign_ins.failures.failed(identifier, failure, error.lockout_warning, now);
+                        sign_ins.failures.failed(identifier, failure, error.lockout_warning, since, now);
                     }
                     ErrorClass::RateLimited => _ = sign_ins.sign_in_limiter.rate_limited(error.retry_after),
                     _ => {}

@@ -32,7 +32,8 @@ impl Clerk {
         access: &Access,
     ) -> Result<ClerkSession, Rejection> {
         let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
-        let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone());
+        let since = self.0.sign_ins.forgiven.now();
+        let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone(), since);
         // The outcome unless a sign-in or a denial changes it: with a live session, the request needs a token at most.
         let mut how = Outcome::Minted;
         let span = tracing::debug_span!("exchange", api = self.0.sign_ins.provider.api().name());

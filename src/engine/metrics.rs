@@ -35,6 +35,9 @@ impl Clerk {
             let labels = [("outcome", outcome.name()), ("api", stats.api.name())];
             counter!("tower_clerk_requests_total", &labels).absolute(*count);
         }
+        for (reason, count) in &stats.malformed {
+            counter!("tower_clerk_malformed_total", "reason" => reason.name()).absolute(*count);
+        }
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
             ("tower_clerk_denials", stats.denials),
@@ -65,6 +68,10 @@ impl Clerk {
         describe_counter!(
             "tower_clerk_requests_total",
             "Requests by outcome and API; they add up to all requests"
+        );
+        describe_counter!(
+            "tower_clerk_malformed_total",
+            "Requests with malformed credentials by reason; they add up to the outcome malformed"
         );
         describe_histogram!(
             "tower_clerk_upstream_seconds",

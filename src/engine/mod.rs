@@ -5,6 +5,7 @@ pub(crate) mod builder;
 mod deadline;
 mod enroll;
 mod exchange;
+mod forgive;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::clerk_api::fapi::Fapi;
 use crate::clock::Clock;
-use crate::counters::{Calls, Outcome, Outcomes};
+use crate::counters::{Calls, MalformedCounts, Outcome, Outcomes};
 use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::flight::SingleFlight;
 use crate::jwt::Jwks;
@@ -79,6 +80,7 @@ struct Inner {
     calls: Arc<Calls>,
     jwks: Arc<Jwks>,
     outcomes: Outcomes,
+    malformed: MalformedCounts,
     rejection_log: RejectionLog,
     backend_rate: Option<(u32, Duration)>,
     settings: Settings,
@@ -131,7 +133,7 @@ impl Clerk {
     }
 
     fn key_of_credentials(&self, credentials: &Credentials) -> CredentialKey {
-        self.0.sign_ins.secret.credential(Strategy::Password, Decoding::Plain, &credentials.token())
+        self.0.sign_ins.secret.credential(Strategy::Password, Decoding::PLAIN, &credentials.token())
     }
 
     /// The hit path: the session, if it is live and has a good token for this access.
@@ -155,6 +157,14 @@ impl Clerk {
         self.0.outcomes.count(outcome);
     }
 
+    /// Counts the outcome of a request that a layer has rejected without an exchange.
+    pub(crate) fn count_rejection(&self, rejection: &Rejection) {
+        self.count(Outcome::of(rejection.kind()));
+        if let Some(reason) = rejection.malformed_reason() {
+            self.0.malformed.count(reason);
+        }
+    }
+
     /// Returns a snapshot of the engine's counts, and of what it holds now.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -169,6 +179,7 @@ impl Clerk {
             .map(|rate| (rate * 0.75 * sign_ins.provider.token_life().as_secs_f64()) as u64);
         Stats {
             requests: inner.outcomes.all(),
+            malformed: inner.malformed.all(),
             upstream: inner.calls.all(),
             api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),

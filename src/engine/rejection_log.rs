@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Clerk;
+use crate::credentials::MalformedReason;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sync::lock;
 
@@ -43,18 +44,22 @@ impl RejectionLog {
 }
 
 impl Clerk {
-    /// Logs a rejection: its code, and for malformed credentials the reason.
+    /// Logs a rejection: its code, and for malformed credentials the reason, with advice if a setting would help.
     pub(crate) fn log_rejection(&self, rejection: &Rejection) {
         let due = self.0.rejection_log.due(rejection.kind(), self.0.clock.now());
         let (code, upstream_code) = (rejection.code(), rejection.upstream_code());
         let reason = rejection.detail();
+        let advice = rejection.malformed_reason().and_then(MalformedReason::advice);
         match due {
             Some(suppressed) => tracing::info!(
                 target: "tower_clerk::rejection",
-                code, upstream_code, reason, suppressed, "rejected"
+                code, upstream_code, reason, advice, suppressed, "rejected"
             ),
             None => {
-                tracing::debug!(target: "tower_clerk::rejection", code, upstream_code, reason, "rejected");
+                tracing::debug!(
+                    target: "tower_clerk::rejection",
+                    code, upstream_code, reason, advice, "rejected"
+                );
             }
         }
     }

@@ -15,13 +15,15 @@ use crate::clerk_api::Caller;
 use crate::clerk_api::bapi::{Bapi, SecretKey};
 use crate::clerk_api::fapi::Fapi;
 use crate::clock::{ClerkTime, Clock};
-use crate::counters::{Calls, Outcomes};
+use crate::counters::{Calls, MalformedCounts, Outcomes};
 use crate::flight::SingleFlight;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, SignInLimiter, WarnThrottle};
+use crate::limits::{
+    Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle,
+};
 use crate::provider::{
     Backend, BackendOptions, Devices, Frontend, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
 };
@@ -111,6 +113,7 @@ impl Clerk {
             calls,
             jwks,
             outcomes: Outcomes::default(),
+            malformed: MalformedCounts::default(),
             rejection_log: RejectionLog::default(),
             backend_rate,
             settings,
@@ -179,6 +182,7 @@ impl Shared {
         let Self { settings, clock, time, jitter, secret, revocations, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
+        let forgiven = Arc::<Forgiven>::default();
         SignIns {
             reaper: SessionReaper::new(Arc::clone(&provider), queue, clock, timeout),
             provider,
@@ -186,8 +190,9 @@ impl Shared {
             minter,
             sign_in_limiter,
             circuit: Arc::default(),
-            denials: Denials::new(settings.negative_ttl),
-            failures: FailureCounts::new(),
+            denials: Denials::new(settings.negative_ttl, Arc::clone(&forgiven)),
+            failures: FailureCounts::new(Arc::clone(&forgiven)),
+            forgiven,
             trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
             pending_proofs: PendingProofs::new(settings.session_ttl),
             sessions: Sessions::new(settings.max_sessions, clock, Arc::clone(&end_queue)),

@@ -1,5 +1,6 @@
 //! The public snapshot of an engine's counts (rule O2).
 
+use crate::credentials::MalformedReason;
 use crate::counters::{Outcome, UpstreamCalls};
 use crate::limits::CircuitState;
 use crate::session::ClerkApi;
@@ -25,6 +26,9 @@ use crate::session::ClerkApi;
 pub struct Stats {
     /// The number of requests by outcome. Each request has exactly one outcome.
     pub requests: Box<[(Outcome, u64)]>,
+    /// The number of requests with malformed credentials, by reason. Together they are those of
+    /// [`Outcome::Malformed`].
+    pub malformed: Box<[(MalformedReason, u64)]>,
     /// The number and the duration of calls to Clerk, by kind and result.
     pub upstream: Box<[UpstreamCalls]>,
     /// Credentials that are served from the cache at present: at most

@@ -153,7 +153,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn key(token: &str) -> CredentialKey {
-        KeySecret::from([7; 32]).credential(Strategy::Password, Decoding::Plain, token.as_bytes())
+        KeySecret::from([7; 32]).credential(Strategy::Password, Decoding::PLAIN, token.as_bytes())
     }
 
     fn is_granted(bypass: &Bypass) -> bool {

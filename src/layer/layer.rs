@@ -56,7 +56,7 @@ impl ClerkBasicAuthLayer {
             access: Access::default(),
             organization: None,
             authorization: AuthorizationHeader::Strip,
-            decoding: Decoding::Plain,
+            decoding: Decoding::PLAIN,
             identity: None,
             challenge: Challenge::default(),
             exempt: None,
@@ -157,15 +157,6 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// session. See [`IdentityHeaders`] for the names.
     pub fn identity_headers(self, headers: IdentityHeaders) -> Self {
         self.with(|policy| policy.identity = Some(Arc::new(headers)))
-    }
-
-    /// Decodes identifier and password from `application/x-www-form-urlencoded`, for an OAuth token endpoint.
-    ///
-    /// [RFC 6749, section 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) has OAuth clients encode them
-    /// that way inside the Basic token. Don't use it for other routes: all other clients send `%` and `+` as plain
-    /// characters of a password.
-    pub fn form_encoded_credentials(self) -> Self {
-        self.with(|policy| policy.decoding = Decoding::Form)
     }
 
     /// Sets the realm in the challenge: `api` by default.

@@ -76,6 +76,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod decoding;
 mod future;
 mod identity;
 #[allow(clippy::module_inception)]

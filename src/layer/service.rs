@@ -116,7 +116,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
 
     /// Rejects a request without an exchange. The engine counts the outcomes of exchanges.
     fn reject(&self, rejection: Rejection) -> Decision {
-        self.clerk.count(Outcome::of(rejection.kind()));
+        self.clerk.count_rejection(&rejection);
         Decision::Reject(rejection)
     }
 
@@ -226,7 +226,7 @@ fn is_other_scheme(headers: &HeaderMap) -> bool {
 }
 
 fn malformed(error: MalformedCredentials) -> Rejection {
-    Rejection::new(RejectionKind::CredentialsMalformed).detail_of(error.reason().as_str())
+    Rejection::malformed(error.reason())
 }
 
 impl<S, R> fmt::Debug for ClerkBasicAuth<S, R> {

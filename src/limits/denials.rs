@@ -1,12 +1,14 @@
 //! Remembered refusals of credentials, so that a retry of the same credential costs no call (rule K11).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::key::{CredentialKey, PassThrough};
+use super::forgiven::{Epoch, Forgiven};
+use crate::key::{CredentialKey, IdentifierKey, PassThrough};
 use crate::rejection::Rejection;
 
 /// How many denials are remembered (rule K7).
@@ -30,40 +32,56 @@ pub(crate) enum Repeats {
 pub(crate) struct Denials {
     cache: Cache<CredentialKey, Denial, PassThrough>,
     negative_ttl: Duration,
+    forgiven: Arc<Forgiven>,
+}
+
+/// A refusal of a credential.
+#[derive(Clone)]
+pub(crate) struct Refusal {
+    pub(crate) rejection: Rejection,
+    pub(crate) identifier: IdentifierKey,
+    /// The start of the sign-in that was refused.
+    pub(crate) since: Epoch,
 }
 
 #[derive(Clone)]
 struct Denial {
-    rejection: Rejection,
+    refusal: Refusal,
     until: Instant,
     times: usize,
 }
 
 impl Denials {
-    pub(crate) fn new(negative_ttl: Duration) -> Self {
+    pub(crate) fn new(negative_ttl: Duration, forgiven: Arc<Forgiven>) -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_DENIALS)
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(MEMORY)
             .build_with_hasher(PassThrough::default());
-        Self { cache, negative_ttl }
+        Self { cache, negative_ttl, forgiven }
     }
 
     /// The rejection of this credential, while its denial lasts.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Rejection> {
-        self.cache.get(key).filter(|denial| now < denial.until).map(|denial| denial.rejection)
+        self.find(key).filter(|denial| now < denial.until).map(|denial| denial.refusal.rejection)
     }
 
-    pub(crate) fn remember(&self, key: CredentialKey, rejection: Rejection, repeats: Repeats, now: Instant) {
+    fn find(&self, key: &CredentialKey) -> Option<Denial> {
+        let denial = self.cache.get(key)?;
+        let Refusal { identifier, since, .. } = denial.refusal;
+        (!self.forgiven.is_void(identifier, since)).then_some(denial)
+    }
+
+    pub(crate) fn remember(&self, key: CredentialKey, refusal: Refusal, repeats: Repeats, now: Instant) {
         let times = match repeats {
-            Repeats::Lengthen => self.cache.get(&key).map_or(1, |denial| denial.times + 1),
+            Repeats::Lengthen => self.find(&key).map_or(1, |denial| denial.times + 1),
             Repeats::Same => 1,
         };
         let ttl = match times {
             0 | 1 => self.negative_ttl,
             again => LATER_TTLS[(again - 2).min(LATER_TTLS.len() - 1)].max(self.negative_ttl),
         };
-        self.cache.insert(key, Denial { rejection, until: now + ttl, times });
+        self.cache.insert(key, Denial { refusal, until: now + ttl, times });
     }
 
     pub(crate) fn forget(&self, key: &CredentialKey) {
@@ -87,12 +105,20 @@ mod tests {
 
     fn key(token: impl std::fmt::Display) -> CredentialKey {
         let token = token.to_string();
-        KeySecret::from([7; 32]).credential(Strategy::Password, Decoding::Plain, token.as_bytes())
+        KeySecret::from([7; 32]).credential(Strategy::Password, Decoding::PLAIN, token.as_bytes())
+    }
+
+    fn refusal(denials: &Denials) -> Refusal {
+        let rejection = Rejection::new(RejectionKind::CredentialsRejected);
+        Refusal { rejection, identifier: ada(), since: denials.forgiven.now() }
+    }
+
+    fn ada() -> IdentifierKey {
+        KeySecret::from([7; 32]).identifier("ada")
     }
 
     fn refuse(denials: &Denials, repeats: Repeats) {
-        let rejection = Rejection::new(RejectionKind::CredentialsRejected);
-        denials.remember(key("a"), rejection, repeats, Instant::now());
+        denials.remember(key("a"), refusal(denials), repeats, Instant::now());
     }
 
     /// How long the denial lasts from now on, in seconds.
@@ -106,7 +132,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_each_refusal_lengthens_the_denial_up_to_an_hour() {
-        let denials = Denials::new(10 * SECOND);
+        let denials = Denials::new(10 * SECOND, Arc::default());
         for expected in [10, 60, 600, 3600, 3600] {
             refuse(&denials, Repeats::Lengthen);
             assert_eq!(ttl(&denials).await, expected);
@@ -120,19 +146,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_no_denial_is_shorter_than_negative_ttl() {
-        let denials = Denials::new(100 * SECOND);
+        let denials = Denials::new(100 * SECOND, Arc::default());
         for expected in [100, 100, 600] {
             refuse(&denials, Repeats::Lengthen);
             assert_eq!(ttl(&denials).await, expected);
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn k11_a_lifted_denial_is_over_and_the_next_one_is_short_again() {
+        let denials = Denials::new(10 * SECOND, Arc::default());
+        for _ in 0..3 {
+            refuse(&denials, Repeats::Lengthen);
+        }
+        let late = refusal(&denials);
+        denials.forgiven.forgive([ada()]);
+        assert_eq!(ttl(&denials).await, 0);
+        denials.remember(key("a"), late, Repeats::Lengthen, Instant::now());
+        assert_eq!(ttl(&denials).await, 0, "a refusal of a sign-in from before");
+        refuse(&denials, Repeats::Lengthen);
+        assert_eq!(ttl(&denials).await, 10);
+    }
+
     #[test]
     fn k7_denials_are_bounded() {
-        let (denials, now) = (Denials::new(10 * SECOND), Instant::now());
+        let (denials, now) = (Denials::new(10 * SECOND, Arc::default()), Instant::now());
         for at in 0..100_000 {
-            let rejection = Rejection::new(RejectionKind::CredentialsRejected);
-            denials.remember(key(at), rejection, Repeats::Lengthen, now);
+            denials.remember(key(at), refusal(&denials), Repeats::Lengthen, now);
         }
         denials.cache.run_pending_tasks();
         assert!(denials.len() <= MAX_DENIALS);

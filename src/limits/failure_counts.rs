@@ -11,6 +11,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use super::forgiven::{Epoch, Forgiven};
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
@@ -70,6 +71,7 @@ pub(crate) struct FailureCounts {
     seen: Counts,
     /// The user of an identifier, once a sign-in or a look-up has told it.
     users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
+    forgiven: Arc<Forgiven>,
 }
 
 type Counts = Cache<IdentifierKey, Arc<Mutex<Count>>, PassThrough>;
@@ -83,6 +85,11 @@ struct Count {
 impl Count {
     fn pause_left(&self, now: Instant) -> Option<Duration> {
         self.paused_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Counts a failure without a pause, because the pauses were lifted while its sign-in was under way.
+    fn fail_without_pause(&mut self) {
+        self.failures = self.failures.saturating_add(1);
     }
 
     /// Counts a failure, and sets the pause that follows it.
@@ -101,7 +108,7 @@ impl Count {
 }
 
 impl FailureCounts {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(forgiven: Arc<Forgiven>) -> Self {
         let counts = |most| {
             Cache::builder()
                 .max_capacity(most)
@@ -117,6 +124,7 @@ impl FailureCounts {
             unconfirmed: counts(MAX_REACHED),
             seen: counts(MAX_SEEN),
             users,
+            forgiven,
         }
     }
 
@@ -132,7 +140,7 @@ impl FailureCounts {
             return Err(Pause::Throttled(left));
         }
         if self.reached_left(self.subject(identifier), now).is_some() {
-            self.refused_unasked(identifier, now);
+            self.refused_unasked(identifier, self.forgiven.now(), now);
             return Err(Pause::Rejected);
         }
         Ok(())
@@ -150,22 +158,61 @@ impl FailureCounts {
         self.reached_left(user, now).is_some()
     }
 
-    /// Counts an attempt that was rejected without a call to Clerk.
-    pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, now: Instant) {
-        lock(&self.count(&self.seen, identifier)).fail(now);
+    /// Counts an attempt that was rejected without a call to Clerk, from a sign-in that began at `since`.
+    pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, since: Epoch, now: Instant) {
+        let count = self.count(&self.seen, identifier);
+        let mut count = lock(&count);
+        if self.is_lifted(identifier, since) { count.fail_without_pause() } else { count.fail(now) }
     }
 
-    /// Counts a refusal. `warned` tells whether Clerk has warned that it is about to lock the account.
-    pub(crate) fn failed(&self, identifier: IdentifierKey, failure: Failure, warned: bool, now: Instant) {
-        lock(&self.count(&self.seen, identifier)).fail(now);
+    /// Counts a refusal of a sign-in that began at `since`. `warned` tells whether Clerk has warned that it is about to
+    /// lock the account.
+    pub(crate) fn failed(
+        &self,
+        identifier: IdentifierKey,
+        failure: Failure,
+        warned: bool,
+        since: Epoch,
+        now: Instant,
+    ) {
+        self.refused_unasked(identifier, since, now);
         let reached = self.reached(identifier, failure != Failure::Unconfirmed);
+        // `lift` marks the identifier before it takes this lock, so either the mark is seen here, or `lift` finds the
+        // pause that is set here.
         let mut reached = lock(&reached);
+        if self.is_lifted(identifier, since) {
+            return reached.fail_without_pause();
+        }
         reached.fail(now);
         if warned || reached.failures >= NEAR_THE_LOCK {
             reached.pause(LONGEST_PAUSE, now);
         }
         if failure == Failure::Locked {
             reached.pause(CLERKS_LOCK, now);
+        }
+    }
+
+    /// Whether the pauses of an identifier, or of its user, were lifted after `since`.
+    fn is_lifted(&self, identifier: IdentifierKey, since: Epoch) -> bool {
+        self.forgiven.is_void(identifier, since) || self.forgiven.is_void(self.subject(identifier), since)
+    }
+
+    /// Lifts the pause at hand of an identifier and of its user, and voids the denials of the identifier (rule K11). The
+    /// counts stay, both of them, so that the answers to the next failures are those of any other identifier with as
+    /// many attempts.
+    pub(crate) fn lift(&self, identifier: IdentifierKey) {
+        let subject = self.subject(identifier);
+        self.forgiven.forgive([identifier, subject]);
+        for (counts, of) in [
+            (&self.seen, identifier),
+            (&self.confirmed, identifier),
+            (&self.confirmed, subject),
+            (&self.unconfirmed, identifier),
+            (&self.unconfirmed, subject),
+        ] {
+            if let Some(count) = counts.get(&of) {
+                lock(&count).paused_until = None;
+            }
         }
     }
 
@@ -252,12 +299,44 @@ mod tests {
         let now = Instant::now();
         attempts
             .may_ask(id(name), now)
-            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, now))
+            .inspect(|()| attempts.failed(id(name), Failure::Confirmed, false, attempts.forgiven.now(), now))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k11_a_lifted_pause_is_over_and_the_next_failure_pauses_for_longer() {
+        let attempts = FailureCounts::new(Arc::default());
+        for minutes in [10, 20] {
+            while wrong(&attempts, "jane").is_ok() {}
+            assert_eq!(wrong(&attempts, "jane"), Err(Pause::Throttled(minutes * MINUTE)));
+            assert!(attempts.is_paused(id("jane"), Instant::now()));
+            attempts.lift(id("jane"));
+            assert!(!attempts.is_paused(id("jane"), Instant::now()));
+        }
+        // A failure of a sign-in from before the lift counts, without a pause.
+        let since = attempts.forgiven.now();
+        attempts.lift(id("jane"));
+        attempts.failed(id("jane"), Failure::Locked, true, since, Instant::now());
+        assert!(!attempts.is_paused(id("jane"), Instant::now()));
+        assert_eq!(wrong(&attempts, "jane"), Ok(()));
+        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Throttled(80 * MINUTE)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k11_a_lift_of_one_identifier_ends_the_pause_of_its_user() {
+        let attempts = FailureCounts::new(Arc::default());
+        attempts.is_of(id("jane"), id("user"), Instant::now());
+        attempts.is_of(id("jane@example.com"), id("user"), Instant::now());
+        while wrong(&attempts, "jane").is_ok() {}
+        assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Err(Pause::Rejected));
+        attempts.lift(id("jane@example.com"));
+        assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Ok(()));
+        let own = attempts.may_ask(id("jane"), Instant::now());
+        assert!(matches!(own, Err(Pause::Throttled(_))), "its own attempts stay paused");
     }
 
     #[tokio::test(start_paused = true)]
     async fn p3_three_are_free_and_each_further_one_doubles_the_pause() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         for _ in 0..4 {
             assert_eq!(wrong(&attempts, "jane"), Ok(()));
         }
@@ -278,7 +357,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_user_has_one_count_under_all_identifiers() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         attempts.succeeded(id("jane"), id("user"), [id("jane@example.com")]);
         for name in ["jane", "jane@example.com", "jane", "jane@example.com"] {
             assert_eq!(wrong(&attempts, name), Ok(()));
@@ -295,13 +374,13 @@ mod tests {
         let histories: Vec<Vec<_>> = failures
             .into_iter()
             .map(|failure| {
-                let attempts = FailureCounts::new();
+                let attempts = FailureCounts::new(Arc::default());
                 (0..8)
                     .map(|_| {
                         let now = Instant::now();
                         match attempts.may_ask(id("x"), now) {
                             Ok(()) => {
-                                attempts.failed(id("x"), failure, true, now);
+                                attempts.failed(id("x"), failure, true, Epoch::default(), now);
                                 None
                             }
                             Err(Pause::Rejected) => None,
@@ -318,7 +397,7 @@ mod tests {
     /// Identifiers that Clerk doesn't know are counted in a separate bounded cache.
     #[tokio::test(start_paused = true)]
     async fn p3_made_up_identifiers_evict_no_count_of_an_existing_account() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
         for (name, failure) in [
@@ -328,10 +407,10 @@ mod tests {
             // user.
             ("address", Failure::Unconfirmed),
         ] {
-            (0..4).for_each(|_| attempts.failed(id(name), failure, false, now));
+            (0..4).for_each(|_| attempts.failed(id(name), failure, false, Epoch::default(), now));
         }
         for at in 0..=2 * MAX_REACHED {
-            attempts.failed(id(&format!("made up {at}")), Failure::Unconfirmed, false, now);
+            attempts.failed(id(&format!("made up {at}")), Failure::Unconfirmed, false, Epoch::default(), now);
         }
         attempts.run_pending_tasks();
         for name in ["jane", "locked", "address", "user name"] {
@@ -343,11 +422,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_counting_continues_when_an_identifier_is_confirmed_and_when_it_no_longer_is() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
         for failure in failures {
             assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
-            attempts.failed(id("jane"), failure, false, Instant::now());
+            attempts.failed(id("jane"), failure, false, Epoch::default(), Instant::now());
         }
         assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some(10 * MINUTE));
         attempts.run_pending_tasks();
@@ -356,10 +435,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_an_identifier_belongs_to_the_user_who_has_signed_in_with_it() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
-            attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Instant::now());
+            attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Epoch::default(), Instant::now());
         });
         // Clerk lists the address for jane as well, but jane has never signed in with it.
         attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);
@@ -374,12 +453,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn o2_users_and_identifiers_with_failures_are_counted() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         for (name, failure) in
             [("a", Failure::Confirmed), ("b", Failure::Unconfirmed), ("c", Failure::Unconfirmed)]
         {
-            attempts.failed(id(name), failure, false, Instant::now());
-            attempts.failed(id(name), failure, false, Instant::now());
+            attempts.failed(id(name), failure, false, Epoch::default(), Instant::now());
+            attempts.failed(id(name), failure, false, Epoch::default(), Instant::now());
         }
         attempts.run_pending_tasks();
         assert_eq!(attempts.len(), 3);
@@ -390,9 +469,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k7_the_identifiers_whose_attempts_were_seen_are_bounded() {
-        let attempts = FailureCounts::new();
+        let attempts = FailureCounts::new(Arc::default());
         for at in 0..2 * MAX_SEEN {
-            attempts.refused_unasked(id(&format!("made up {at}")), Instant::now());
+            attempts.refused_unasked(id(&format!("made up {at}")), Epoch::default(), Instant::now());
         }
         attempts.seen.run_pending_tasks();
         assert!(attempts.seen.entry_count() <= MAX_SEEN, "{}", attempts.seen.entry_count());
@@ -400,8 +479,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_lockout_warning_sets_the_longest_pause() {
-        let attempts = FailureCounts::new();
-        attempts.failed(id("jane"), Failure::Confirmed, true, Instant::now());
+        let attempts = FailureCounts::new(Arc::default());
+        attempts.failed(id("jane"), Failure::Confirmed, true, Epoch::default(), Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
         tokio::time::advance(60 * MINUTE).await;

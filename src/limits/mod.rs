@@ -9,6 +9,7 @@ mod calls;
 mod circuit;
 mod denials;
 mod failure_counts;
+mod forgiven;
 mod limiter;
 mod policy;
 mod sign_ins;
@@ -18,8 +19,9 @@ pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, RENEWAL_PAUSE, SharedBack
 pub(crate) use self::calls::{CallLimiter, Urgency};
 pub use self::circuit::CircuitState;
 pub(crate) use self::circuit::{Circuit, Pass};
-pub(crate) use self::denials::{Denials, Repeats};
+pub(crate) use self::denials::{Denials, Refusal, Repeats};
 pub(crate) use self::failure_counts::{Failure, FailureCounts, Pause};
+pub(crate) use self::forgiven::{Epoch, Forgiven};
 pub(crate) use self::limiter::NoPermit;
 pub(crate) use self::sign_ins::{Budget, PermitRequest, Share, SignInLimiter, SignInPermit};
 pub(crate) use self::warn_throttle::WarnThrottle;

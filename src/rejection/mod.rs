@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::credentials::MalformedReason;
+
 mod challenge;
 
 pub use challenge::Challenge;
@@ -160,6 +162,7 @@ pub struct Rejection {
     detail: Option<&'static str>,
     upstream_code: Option<Box<str>>,
     challenge: Option<Challenge>,
+    malformed: Option<MalformedReason>,
 }
 
 impl Rejection {
@@ -169,7 +172,7 @@ impl Rejection {
     /// answers in the layer's form.
     #[must_use]
     pub fn new(kind: RejectionKind) -> Self {
-        Self { kind, retry_after: None, detail: None, upstream_code: None, challenge: None }
+        Self { kind, retry_after: None, detail: None, upstream_code: None, challenge: None, malformed: None }
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
@@ -180,6 +183,11 @@ impl Rejection {
     pub(crate) fn detail_of(mut self, detail: &'static str) -> Self {
         self.detail = Some(detail);
         self
+    }
+
+    pub(crate) fn malformed(reason: MalformedReason) -> Self {
+        let rejection = Self::new(RejectionKind::CredentialsMalformed).detail_of(reason.as_str());
+        Self { malformed: Some(reason), ..rejection }
     }
 
     pub(crate) fn upstream(mut self, code: Option<Box<str>>) -> Self {
@@ -234,6 +242,14 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {
         self.detail
+    }
+
+    /// Returns why the credentials are malformed, if that is why the request was rejected.
+    ///
+    /// A layer outside can count requests by its [`name`](MalformedReason::name).
+    #[must_use]
+    pub fn malformed_reason(&self) -> Option<MalformedReason> {
+        self.malformed
     }
 
     /// Returns the error code or sign-in status of Clerk that led to this rejection, if one did.

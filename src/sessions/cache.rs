@@ -280,7 +280,7 @@ mod tests {
         }
 
         fn key(&self, credential: &str) -> CredentialKey {
-            self.secret.credential(Strategy::Password, Decoding::Plain, credential.as_bytes())
+            self.secret.credential(Strategy::Password, Decoding::PLAIN, credential.as_bytes())
         }
 
         fn holding(&mut self, user: &str) -> Arc<Holding> {

@@ -76,14 +76,8 @@ impl ClerkBuilder {
         transport: &Arc<dyn Transport>,
     ) -> Result<BackendSetup, ConfigError> {
         let key = SecretKey::parse(key).map_err(ConfigError::SecretKey)?;
-        if instance.environment().is_some_and(|environment| environment != key.environment()) {
-            return Err(ConfigError::InstanceMismatch);
-        }
-        let url = self.backend_url.as_deref().unwrap_or(BACKEND_URL);
-        if !url.contains("://") {
-            return Err(ConfigError::BackendUrl(InstanceError::Unrecognized));
-        }
-        let base = Instance::parse(url).map_err(ConfigError::BackendUrl)?;
+        check_environments(instance, &key)?;
+        let base = backend_base(self.backend_url.as_deref().unwrap_or(BACKEND_URL))?;
         if let Some((calls, window)) = self.backend_rate {
             counted("backend_rate", calls.into(), MOST_CALLS)?;
             between("backend_rate", window, SECOND, HOUR)?;
@@ -115,6 +109,21 @@ impl ClerkBuilder {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses a secret key for production with an instance for development, and the other way round.
+pub(super) fn check_environments(instance: &Instance, key: &SecretKey) -> Result<(), ConfigError> {
+    match instance.environment() {
+        Some(environment) if environment != key.environment() => Err(ConfigError::InstanceMismatch),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn backend_base(url: &str) -> Result<Instance, ConfigError> {
+    if !url.contains("://") {
+        return Err(ConfigError::BackendUrl(InstanceError::Unrecognized));
+    }
+    Instance::parse(url).map_err(ConfigError::BackendUrl)
 }
 
 fn check(settings: &Settings) -> Result<(), ConfigError> {

@@ -75,6 +75,14 @@ pub enum ConfigError {
     NoTls,
     /// The HTTP client could not be made.
     HttpClient(Box<dyn StdError + Send + Sync>),
+    /// An environment variable is missing or unusable. The message is one line that begins with its name.
+    #[non_exhaustive]
+    Variable {
+        /// The variable's name, such as `CLERK_SECRET_KEY`.
+        name: &'static str,
+        /// The reason: another [`ConfigError`], an [`io::Error`](std::io::Error) or a message. It shows no key.
+        cause: Box<dyn StdError + Send + Sync>,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -115,6 +123,7 @@ impl fmt::Display for ConfigError {
                 "the instance is reached by https: turn on the crate's feature `rustls`, or give a transport",
             ),
             Self::HttpClient(_) => f.write_str("the HTTP client could not be made"),
+            Self::Variable { name, cause } => write!(f, "{name}: {cause}"),
         }
     }
 }
@@ -123,6 +132,8 @@ impl StdError for ConfigError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::HttpClient(error) => Some(&**error),
+            // The message shows the cause itself.
+            Self::Variable { cause, .. } => cause.source(),
             _ => None,
         }
     }

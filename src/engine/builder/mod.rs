@@ -3,6 +3,7 @@
 mod build;
 mod defaults;
 mod error;
+mod from_env;
 
 use std::fmt;
 use std::sync::Arc;

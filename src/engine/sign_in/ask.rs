@@ -77,7 +77,7 @@ impl SignIns {
         if let Err(error) = &answer
             && permit_request.share == Share::Untrusted
         {
-            self.count_failure(identifier, error);
+            self.count_failure(attempt, identifier, error);
         }
         if is_decided(&answer) {
             bypass.used();
@@ -144,13 +144,13 @@ impl SignIns {
     }
 
     /// Counts a refusal of Clerk's, or one of the provider in a pause of the user, as a failure (rule P3).
-    fn count_failure(&self, identifier: IdentifierKey, error: &ApiError) {
+    fn count_failure(&self, attempt: &Attempt, identifier: IdentifierKey, error: &ApiError) {
         let ErrorClass::Refused(refusal) = error.class else { return };
         if error.code.as_deref() == Some(PAUSED) {
-            self.failures.refused_unasked(identifier, self.clock.now());
+            self.failures.refused_unasked(identifier, attempt.since, self.clock.now());
         } else {
-            let failure = rejections::failure_of(refusal);
-            self.failures.failed(identifier, failure, error.lockout_warning, self.clock.now());
+            let (failure, now) = (rejections::failure_of(refusal), self.clock.now());
+            self.failures.failed(identifier, failure, error.lockout_warning, attempt.since, now);
         }
     }
 
@@ -183,7 +183,7 @@ impl SignIns {
                     // Remembered like Clerk's own refusal. Otherwise a repeated request would show which of the two it
                     // was.
                     let rejection = Rejection::new(RejectionKind::CredentialsRejected);
-                    self.remember(attempt.key, &rejection, Repeats::Lengthen);
+                    self.remember(attempt, &rejection, Repeats::Lengthen);
                     rejection
                 }
                 Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),

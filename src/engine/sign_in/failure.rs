@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Attempt, SignIns};
 use crate::clerk_api::{ApiError, ErrorClass};
 use crate::engine::rejections;
-use crate::key::CredentialKey;
-use crate::limits::Repeats;
+use crate::key::normalize_identifier;
+use crate::limits::{Refusal, Repeats};
 use crate::rejection::Rejection;
 use crate::sync::lock;
 
@@ -25,13 +25,13 @@ impl SignIns {
                     tracing::warn!("{}", rejections::DEVICE_ADVICE);
                 }
                 self.trusted.forget(&attempt.key);
-                self.remember(attempt.key, &rejection, Repeats::Lengthen);
+                self.remember(attempt, &rejection, Repeats::Lengthen);
             }
             ErrorClass::Unknown => {
                 self.warn_of_unknown(error);
                 // An earlier retry would only get the remembered rejection.
                 let rejection = rejection.with_retry_after(self.settings.negative_ttl);
-                self.remember(attempt.key, &rejection, Repeats::Same);
+                self.remember(attempt, &rejection, Repeats::Same);
                 return rejection;
             }
             ErrorClass::Misconfigured => {
@@ -58,7 +58,9 @@ impl SignIns {
         }
     }
 
-    pub(super) fn remember(&self, key: CredentialKey, rejection: &Rejection, repeats: Repeats) {
-        self.denials.remember(key, rejection.clone(), repeats, self.clock.now());
+    pub(super) fn remember(&self, attempt: &Attempt, rejection: &Rejection, repeats: Repeats) {
+        let identifier = self.secret.identifier(&normalize_identifier(attempt.credentials.identifier()));
+        let refusal = Refusal { rejection: rejection.clone(), identifier, since: attempt.since };
+        self.denials.remember(attempt.key, refusal, repeats, self.clock.now());
     }
 }

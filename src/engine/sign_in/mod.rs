@@ -27,7 +27,9 @@ use crate::engine::trusted_credentials::TrustedCredentials;
 use crate::flight::Start;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
-use crate::limits::{Circuit, Denials, FailureCounts, Pass, SignInLimiter, WarnThrottle};
+use crate::limits::{
+    Circuit, Denials, Epoch, FailureCounts, Forgiven, Pass, SignInLimiter, WarnThrottle,
+};
 use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
@@ -75,6 +77,8 @@ pub(crate) struct Attempt {
     pub(crate) follows: bool,
     /// Set when the answer to this sign-in has caused another one.
     pub(crate) followed: Arc<AtomicBool>,
+    /// A refusal of this sign-in is void if its identifier is forgiven from here on (rule K11).
+    pub(crate) since: Epoch,
 }
 
 impl Attempt {
@@ -83,8 +87,9 @@ impl Attempt {
         credentials: Credentials,
         source: Option<u64>,
         organization: Option<OrganizationName>,
+        since: Epoch,
     ) -> Self {
-        Self { key, credentials, source, organization, follows: false, followed: Arc::default() }
+        Self { key, credentials, source, organization, follows: false, followed: Arc::default(), since }
     }
 
     /// A copy for the flight, which outlives the request.
@@ -96,6 +101,7 @@ impl Attempt {
             organization: self.organization.clone(),
             follows: self.follows,
             followed: Arc::clone(&self.followed),
+            since: self.since,
         }
     }
 }
@@ -110,6 +116,7 @@ pub(crate) struct SignIns {
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
     pub(crate) failures: FailureCounts,
+    pub(crate) forgiven: Arc<Forgiven>,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,
     pub(crate) sessions: Arc<Sessions>,

@@ -214,7 +214,7 @@ impl SignIns {
         if pending.is_some() && !session.choose_organization.load(Ordering::Relaxed) {
             let rejection =
                 rejections::from_api_error(&ApiError::coded(ErrorClass::ActionRequired, "pending"));
-            self.remember(attempt.key, &rejection, Repeats::Lengthen);
+            self.remember(attempt, &rejection, Repeats::Lengthen);
             self.give_up(&candidate);
             return Err(rejection.into());
         }

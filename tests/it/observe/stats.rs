@@ -64,6 +64,8 @@ async fn o2_outcomes_add_up_to_requests_in_mixed_traffic() {
     let requests = mixed_traffic(&world).await;
     let stats = world.clerk.stats();
     assert_eq!(stats.total(), requests, "{:?}", stats.requests);
+    let malformed: u64 = stats.malformed.iter().map(|(_, count)| count).sum();
+    assert_eq!(malformed, stats.count(Outcome::Malformed));
     let seen: Vec<_> = stats.requests.iter().filter(|(_, count)| *count > 0).map(|(it, _)| *it).collect();
     for outcome in [
         Outcome::Hit,
@@ -129,12 +131,20 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
             let hits = format!("tower_clerk_requests_total{{outcome=\"hit\",api=\"frontend\"}} {hits}");
             assert!(first.contains(&hits), "{hits} in {first}");
             assert!(first.contains("tower_clerk_circuit_open{circuit=\"sign_in\"} 0"), "{first}");
+            for (reason, count) in &stats.malformed {
+                let line = format!("tower_clerk_malformed_total{{reason=\"{}\"}} {count}", reason.name());
+                assert!(first.contains(&line), "{line} in {first}");
+            }
             for secret in
                 ["@", "user", "sess_", "client_", "org_", "password", "Basic", "eyJ", "jane", "globex"]
             {
                 let named = first.lines().filter(|line| !line.starts_with('#'));
                 let named: Vec<_> = named.filter(|line| line.contains(secret)).collect();
-                let counts = ["tower_clerk_max_users_per_address ", "tower_clerk_max_active_users "];
+                let counts = [
+                    "tower_clerk_max_users_per_address ",
+                    "tower_clerk_max_active_users ",
+                    "tower_clerk_malformed_total{reason=\"empty_password\"}",
+                ];
                 let named: Vec<_> =
                     named.iter().filter(|line| !counts.iter().any(|count| line.starts_with(count))).collect();
                 assert!(named.is_empty(), "{secret} in {named:?}");
@@ -143,7 +153,7 @@ fn o2_no_metric_names_a_user_and_the_number_of_series_is_fixed() {
                 let lines = text.lines().filter(|line| !line.starts_with('#'));
                 let names = lines
                     .flat_map(|line| line.split(['{', ',', '}']).map(ToOwned::to_owned).collect::<Vec<_>>());
-                let known = ["outcome=", "api=", "operation=", "result=", "circuit=", "quantile="];
+                let known = ["outcome=", "api=", "operation=", "result=", "circuit=", "quantile=", "reason="];
                 names
                     .filter(|part| part.contains('=') && !known.iter().any(|known| part.starts_with(known)))
                     .collect()

@@ -7,6 +7,7 @@ mod denials;
 mod devices;
 mod faults;
 mod flights;
+mod forgiving;
 mod guessing;
 mod outage;
 mod runtimes;
