@@ -180,7 +180,9 @@ pub use clock::Clock;
 pub use credentials::Credentials;
 pub use engine::{Clerk, ClerkBuilder, ConfigError};
 #[doc(inline)]
-pub use layer::{AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, RequestOrganization};
+pub use layer::{
+    AuthorizationHeader, ClerkBasicAuth, ClerkBasicAuthLayer, OrganizationSelector, RequestOrganization,
+};
 pub use organization::Organization;
 pub use organization_session::OrganizationSession;
 pub use rejection::{Challenge, Rejection, RejectionKind};

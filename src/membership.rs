@@ -15,7 +15,7 @@ impl Membership {
         let is_it = |it: &&Self| match organization {
             OrganizationName::Id(id) => it.id == *id,
             OrganizationName::Slug(slug) => it.slug.as_deref() == Some(&**slug),
-            OrganizationName::Malformed => false,
+            OrganizationName::Malformed | OrganizationName::Unlisted => false,
         };
         memberships.iter().find(is_it).map(|it| &*it.id)
     }

@@ -25,6 +25,9 @@ pub(crate) enum OrganizationName {
     Slug(Box<str>),
     /// A name that no organization can have. It is never sent to Clerk.
     Malformed,
+    /// A name that the layer's allow-list lacks (rule A8). It is never sent to Clerk, and the password is verified all
+    /// the same: otherwise the answer would tell a client without one which organizations are on the list.
+    Unlisted,
 }
 
 impl OrganizationName {
@@ -41,11 +44,11 @@ impl OrganizationName {
         if is_slug { Self::Slug(name.into()) } else { Self::Malformed }
     }
 
-    /// The name as requested, or an empty string if it is malformed.
+    /// The name as requested, or an empty string for a name that is never sent to Clerk.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Id(name) | Self::Slug(name) => name,
-            Self::Malformed => "",
+            Self::Malformed | Self::Unlisted => "",
         }
     }
 }

@@ -53,7 +53,7 @@ use stores::Stores;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::{FakeClerk, FakeClerkServer};
-use tower_clerk::{Clerk, ClerkApi, ClerkBasicAuthLayer, ClerkSession, ConfigError};
+use tower_clerk::{Clerk, ClerkApi, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
 use tracing_subscriber::EnvFilter;
 
 /// Time for requests in flight to finish.
@@ -202,7 +202,7 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
     if let Some(template) = &settings.template {
         layer = layer.template(template)?;
     }
-    let of_path = layer.clone().organization_from(organization_of_path).problem_json();
+    let of_path = layer.clone().organization_by(OrganizationSelector::path("/orgs/{org}/me"))?.problem_json();
     if let Some(organization) = &settings.organization {
         layer = layer.organization(organization)?;
     }
@@ -220,11 +220,6 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
                 prometheus.render()
             }),
         ))
-}
-
-/// Returns the `{org}` of `/orgs/{org}/…`. For `None` the layer responds with 403.
-fn organization_of_path(parts: &axum::http::request::Parts) -> Option<String> {
-    Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
 }
 
 async fn me(Extension(session): Extension<ClerkSession>, headers: HeaderMap) -> Json<Value> {

@@ -33,7 +33,10 @@ impl Clerk {
     ) -> Result<ClerkSession, Rejection> {
         let mut counted = Counted { clerk: self, outcome: Outcome::Cancelled };
         let since = self.0.sign_ins.forgiven.now();
-        let attempt = Attempt::new(key, credentials, source, access.scope.organization.clone(), since);
+        // No session is opened for an organization that the layer doesn't serve.
+        let organization =
+            access.scope.organization.clone().filter(|name| *name != OrganizationName::Unlisted);
+        let attempt = Attempt::new(key, credentials, source, organization, since);
         // The outcome unless a sign-in or a denial changes it: with a live session, the request needs a token at most.
         let mut how = Outcome::Minted;
         let span = tracing::debug_span!("exchange", api = self.0.sign_ins.provider.api().name());
@@ -196,6 +199,10 @@ impl Inner {
         access: &Access,
         end: Instant,
     ) -> Result<ClerkSession, MintError> {
+        if access.scope.organization == Some(OrganizationName::Unlisted) {
+            let is_live = proof.state() == ProofState::Live;
+            return Err(if is_live { MintError::Forbidden } else { MintError::Superseded });
+        }
         match tokio::time::timeout_at(end, self.token(&proof.holding, access)).await {
             Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session.proven(proof.proven_at())),
             Ok(Ok(_)) => Err(MintError::Superseded),

@@ -63,7 +63,7 @@ impl Minter {
         access: &Access,
     ) -> Result<Arc<HeldToken>, MintError> {
         let organization = access.scope.organization.as_ref();
-        if organization == Some(&OrganizationName::Malformed) {
+        if matches!(organization, Some(OrganizationName::Malformed | OrganizationName::Unlisted)) {
             return Err(MintError::Forbidden);
         }
         let template = usable_template(access)?;

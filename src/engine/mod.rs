@@ -132,7 +132,8 @@ impl Clerk {
         self.0.sign_ins.secret.credential(Strategy::Password, decoding, token.as_bytes())
     }
 
-    fn key_of_credentials(&self, credentials: &Credentials) -> CredentialKey {
+    /// The cache key of decoded credentials, which is that of their token in the header of a plain layer.
+    pub(crate) fn key_of_credentials(&self, credentials: &Credentials) -> CredentialKey {
         self.0.sign_ins.secret.credential(Strategy::Password, Decoding::PLAIN, &credentials.token())
     }
 

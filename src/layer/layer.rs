@@ -97,8 +97,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///
     /// Every session that the layer hands on is for this organization. A user who isn't a member of it is answered 403
     /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden). Use
-    /// [`organization_from`](Self::organization_from) if the organization differs from request to request. Whichever of
-    /// the two is called last applies.
+    /// [`organization_by`](Self::organization_by) or [`organization_from`](Self::organization_from) if the organization
+    /// differs from request to request. Whichever of the three is called last applies.
     ///
     /// Prefer the id where the slug isn't fixed: an organization's admins may change its slug.
     ///

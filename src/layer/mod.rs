@@ -12,12 +12,15 @@
 //! 2. A request without Basic credentials does so too if the layer is [optional](ClerkBasicAuthLayer::optional).
 //!    Otherwise it is answered 401.
 //! 3. More than one `Authorization` field, or a Basic token that is too long or padded wrongly, is answered 401.
-//! 4. If the [selector](ClerkBasicAuthLayer::organization_from) finds no organization, the answer is 403.
+//! 4. If the [selector](ClerkBasicAuthLayer::organization_by) finds no organization, the answer is 403.
+//!    A layer that reads a [suffix](OrganizationSelector::identifier_suffix) of the identifier decodes the credentials
+//!    first.
 //! 5. If the engine holds a session for the credentials, with a token that lives long enough, the request reaches the
 //!    inner service at once.
 //! 6. Credentials that can't be decoded are answered 401.
 //! 7. The engine exchanges the credentials at Clerk, or answers from memory that it won't. The request reaches the
-//!    inner service with a [`ClerkSession`](crate::ClerkSession), or is rejected.
+//!    inner service with a [`ClerkSession`](crate::ClerkSession), or is rejected. This is also where an organization
+//!    that is not on the selector's [list](OrganizationSelector::allow) is answered 403, once the password is verified.
 //!
 //! A rejected request receives the status of its [`RejectionKind`](crate::RejectionKind). The
 //! [`Rejection`](crate::Rejection) is attached to the response's extensions on every rejection, including those from a
@@ -90,7 +93,7 @@ mod service;
 pub use self::future::ResponseFuture;
 pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
-pub use self::organization::RequestOrganization;
+pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;
 pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse, respond};
 pub use self::service::ClerkBasicAuth;

@@ -9,11 +9,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::identity::IdentityHeaders;
-use super::organization::RequestOrganization;
+use super::organization::{IdentifierSuffix, RequestOrganization};
 use crate::access::Access;
-use crate::credentials::Decoding;
+use crate::credentials::{BasicToken, Credentials, Decoding, MalformedCredentials};
 use crate::rejection::Challenge;
 use crate::rejection::{Rejection, RejectionKind};
+use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
 
 /// Which `Authorization` field the inner service sees.
@@ -41,10 +42,17 @@ pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> RequestOrganization + Sen
 pub(super) type ExemptFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
 
+/// Where a layer reads the organization of each request.
+#[derive(Clone)]
+pub(super) enum OrganizationSource {
+    Request(OrganizationFn),
+    Identifier(Arc<IdentifierSuffix>),
+}
+
 /// The results of a policy's functions for one request.
 #[derive(Default)]
 pub(super) struct RequestPolicy {
-    /// `None` if the policy has no selector.
+    /// `None` if the policy has no selector, or one that reads the credentials.
     pub(super) organization: Option<RequestOrganization>,
     pub(super) exempt: bool,
     pub(super) source: Option<u64>,
@@ -54,7 +62,7 @@ pub(super) struct RequestPolicy {
 pub(super) struct Policy {
     pub(super) optional: bool,
     pub(super) access: Access,
-    pub(super) organization: Option<OrganizationFn>,
+    pub(super) organization: Option<OrganizationSource>,
     pub(super) authorization: AuthorizationHeader,
     pub(super) decoding: Decoding,
     pub(super) identity: Option<Arc<IdentityHeaders>>,
@@ -67,14 +75,35 @@ pub(super) struct Policy {
 impl Policy {
     /// Whether one of the functions is set: only then is the request taken apart.
     pub(super) fn reads_parts(&self) -> bool {
-        self.organization.is_some() || self.exempt.is_some() || self.source.is_some()
+        self.organization_fn().is_some() || self.exempt.is_some() || self.source.is_some()
     }
 
     pub(super) fn for_request(&self, parts: &Parts) -> RequestPolicy {
         RequestPolicy {
-            organization: self.organization.as_ref().map(|organization| organization(parts)),
+            organization: self.organization_fn().map(|organization| organization(parts)),
             exempt: self.exempt.as_ref().is_some_and(|exempt| exempt(parts)),
             source: self.source.as_ref().and_then(|source| source(parts)),
+        }
+    }
+
+    fn organization_fn(&self) -> Option<&OrganizationFn> {
+        match &self.organization {
+            Some(OrganizationSource::Request(organization)) => Some(organization),
+            Some(OrganizationSource::Identifier(_)) | None => None,
+        }
+    }
+
+    /// The credentials without the suffix of their identifier, and the organization that it names. `None` on a layer
+    /// that reads no suffix, which doesn't decode them here.
+    pub(super) fn cut(
+        &self,
+        token: BasicToken<'_>,
+    ) -> Result<Option<(Credentials, RequestOrganization)>, MalformedCredentials> {
+        match &self.organization {
+            Some(OrganizationSource::Identifier(suffix)) => {
+                suffix.cut(token.decode(self.decoding)?).map(Some)
+            }
+            Some(OrganizationSource::Request(_)) | None => Ok(None),
         }
     }
 
@@ -87,9 +116,18 @@ impl Policy {
             Some(RequestOrganization::Named(organization)) => {
                 Ok(Cow::Owned(self.access.clone().organization(organization)))
             }
+            Some(RequestOrganization::Unlisted) => {
+                tracing::debug!("the request names an organization that the layer does not serve");
+                let mut access = self.access.clone();
+                access.scope.organization = Some(OrganizationName::Unlisted);
+                Ok(Cow::Owned(access))
+            }
             // A policy with a selector names no organization itself.
-            Some(RequestOrganization::Personal) | None => Ok(Cow::Borrowed(&self.access)),
-            Some(RequestOrganization::Refused) => {
+            Some(RequestOrganization::Personal) => Ok(Cow::Borrowed(&self.access)),
+            None if self.organization.is_none() => Ok(Cow::Borrowed(&self.access)),
+            // `None` on a layer with a selector is a request that the selector can't read, such as one without an
+            // identifier where its suffix names the organization.
+            Some(RequestOrganization::Refused) | None => {
                 tracing::debug!("the request names no organization: the layer's selector found none");
                 let rejection = Rejection::new(RejectionKind::OrganizationForbidden);
                 Err(rejection.detail_of("the request names no organization"))

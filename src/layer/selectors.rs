@@ -7,53 +7,45 @@ use http::request::Parts;
 
 use super::layer::ClerkBasicAuthLayer;
 use super::organization::RequestOrganization;
+use super::policy::{OrganizationFn, OrganizationSource};
 
 impl<R> ClerkBasicAuthLayer<R> {
-    /// Reads the organization from each request: from its path, its host name or a header.
+    /// Reads the organization from each request by a function.
     ///
-    /// The selector returns a [`RequestOrganization`], or an owned `Option` with an id or a slug, such as
+    /// For a path, a header, a host name or a suffix of the identifier, prefer a ready selector of
+    /// [`organization_by`](Self::organization_by), which knows what can go wrong there. This method is for other
+    /// sources, and for requests that may also be for the personal account.
+    ///
+    /// The function returns a [`RequestOrganization`], or an owned `Option` with an id or a slug, such as
     /// `Option<String>`. With `None`, the request is answered 403
-    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden), so a selector that finds nothing lets no
+    /// [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden), so a function that finds nothing lets no
     /// request in; return [`RequestOrganization::Personal`] for the personal account. A name that has neither the form
     /// of an id nor of a slug is answered 403 as well.
     ///
-    /// Both rejections come before the password is verified. If the selector looks organizations up, it should return
-    /// an unknown name unchanged: with `None`, the 403 would reveal which names exist to a client without a valid
-    /// password.
+    /// Both rejections come before the password is verified. If the function looks organizations up, it should return
+    /// [`RequestOrganization::Unlisted`] for an unknown name: with `None`, the 403 would reveal which names exist to a
+    /// client without a valid password.
     ///
-    /// The selector sees the request as it reaches the layer. A nested router has shortened the path by then; axum
-    /// leaves the original URI in the extensions:
-    ///
-    /// ```
-    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
-    /// use axum::extract::OriginalUri;
-    /// use tower_clerk::ClerkBasicAuthLayer;
-    ///
-    /// // In a router that is nested at `/orgs/{org}`.
-    /// let nested = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
-    ///     let uri = parts.extensions.get::<OriginalUri>()?;
-    ///     Some(uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned())
-    /// });
-    /// # Ok::<(), tower_clerk::ConfigError>(())
-    /// ```
-    ///
-    /// Without a nested router, read the path or a header directly:
+    /// The function sees the request as it reaches the layer. A nested router has shortened the path by then; axum
+    /// leaves the original URI in the extensions.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
     /// use tower_clerk::{ClerkBasicAuthLayer, RequestOrganization};
     ///
-    /// // `/orgs/acme/…`.
-    /// let by_path = ClerkBasicAuthLayer::new(clerk.clone())
-    ///     .organization_from(|parts| Some(parts.uri.path().strip_prefix("/orgs/")?.split('/').next()?.to_owned()));
-    ///
     /// // `X-Organization: acme`; the personal account if there is no such field.
-    /// let by_header = ClerkBasicAuthLayer::new(clerk).organization_from(|parts| {
+    /// let by_header = ClerkBasicAuthLayer::new(clerk.clone()).organization_from(|parts| {
     ///     match parts.headers.get("x-organization") {
     ///         Some(name) => name.to_str().ok().into(),
     ///         None => RequestOrganization::Personal,
     ///     }
     /// });
+    ///
+    /// // A layer further out has found the tenant by an API key.
+    /// #[derive(Clone)]
+    /// struct Tenant(String);
+    /// let by_tenant = ClerkBasicAuthLayer::new(clerk)
+    ///     .organization_from(|parts| parts.extensions.get::<Tenant>().map(|tenant| tenant.0.clone()));
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     pub fn organization_from<F, T>(self, selector: F) -> Self
@@ -63,7 +55,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     {
         self.with(|policy| {
             policy.access.scope.organization = None;
-            policy.organization = Some(Arc::new(move |parts| selector(parts).into()));
+            let selector: OrganizationFn = Arc::new(move |parts| selector(parts).into());
+            policy.organization = Some(OrganizationSource::Request(selector));
         })
     }
 

@@ -88,22 +88,32 @@ impl<S, R> ClerkBasicAuth<S, R> {
             Ok(_) => return self.reject(Rejection::new(RejectionKind::CredentialsMissing)),
             Err(error) => return self.reject(malformed(error)),
         };
-        let access = match policy.access_of(request_policy.organization) {
+        let (cut, organization) = match policy.cut(token) {
+            Ok(Some((credentials, organization))) => (Some(credentials), Some(organization)),
+            Ok(None) => (None, request_policy.organization),
+            Err(error) => return self.reject(malformed(error)),
+        };
+        let access = match policy.access_of(organization) {
             Ok(access) => access,
             Err(rejection) => return self.reject(rejection),
         };
-        let key = self.clerk.key_of(token, policy.decoding);
+        // Without their suffix, the credentials are those that another layer gets without one.
+        let key = match &cut {
+            Some(credentials) => self.clerk.key_of_credentials(credentials),
+            None => self.clerk.key_of(token, policy.decoding),
+        };
+        let decode = || cut.map_or_else(|| token.decode(policy.decoding), Ok);
         if let Some(held) = self.clerk.held(&key, &access) {
             // A hit decodes the password only to renew the proof, which is due once in 0.8 to 0.9 `session_ttl`.
             if let Some(live) = held.proof_due
-                && let Ok(credentials) = token.decode(policy.decoding)
+                && let Ok(credentials) = decode()
             {
                 self.clerk.renew_proof(&live, credentials);
             }
             self.pass(request, held.session);
             return Decision::Pass;
         }
-        match token.decode(policy.decoding) {
+        match decode() {
             Ok(credentials) => Decision::Exchange(ExchangeRequest {
                 key,
                 credentials,

@@ -59,6 +59,12 @@ pub enum ConfigError {
         /// The template that was asked for.
         template: String,
     },
+    /// A [selector](crate::OrganizationSelector) of organizations is unusable.
+    #[non_exhaustive]
+    Selector {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// The secret key is malformed.
     SecretKey(SecretKeyError),
     /// The secret key and the publishable key are of different instances: one of production, one of development.
@@ -104,6 +110,7 @@ impl fmt::Display for ConfigError {
             Self::Template { template } => {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
             }
+            Self::Selector { problem } => write!(f, "the selector of organizations is unusable: {problem}"),
             Self::SecretKey(error) => error.fmt(f),
             Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \

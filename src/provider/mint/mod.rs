@@ -122,7 +122,7 @@ fn check_organization(
             named.id() == id && named.slug().is_none_or(|named| named == &**slug)
         }
         (Some(named), Some(OrganizationName::Id(_))) => named.id() == id,
-        (None, Some(_)) | (Some(_), Some(OrganizationName::Malformed)) => false,
+        (None, Some(_)) | (Some(_), Some(OrganizationName::Malformed | OrganizationName::Unlisted)) => false,
     };
     if fits { Ok(()) } else { Err(MintError::Forbidden) }
 }

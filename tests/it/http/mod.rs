@@ -5,5 +5,6 @@ mod charsets;
 mod identity;
 mod layer;
 mod readiness;
+mod selectors;
 mod socket;
 mod stacks;
