@@ -33,13 +33,15 @@
 //! An empty variable counts as unset. An unusable value ends the program with exit code 2, and a line that names the
 //! variable.
 
+#[path = "../common/run.rs"]
+mod run;
+#[path = "../common/settings.rs"]
 mod settings;
+#[path = "../common/stores.rs"]
 mod stores;
 
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -51,15 +53,7 @@ use serde_json::{Value, json};
 use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tower_clerk::testing::{FakeClerk, FakeClerkServer};
-use tower_clerk::{Clerk, ClerkApi, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
-use tracing_subscriber::EnvFilter;
-
-/// Time for requests in flight to finish.
-const DRAIN: Duration = Duration::from_secs(5);
-/// Time for ending the Clerk sessions after that.
-const END: Duration = Duration::from_secs(4);
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
 
 /// Histogram buckets for the latency of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -69,8 +63,7 @@ const ROUTES: [&str; 5] = ["/me", "/optional", "/orgs/{org}/me", "/healthz", "/m
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    run::log();
     let mut settings = match Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => {
@@ -78,14 +71,10 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let listener = match TcpListener::bind(settings.listen_addr).await {
+    let listener = match run::listen(settings.listen_addr).await {
         Ok(listener) => listener,
         Err(error) => {
-            let advice = match error.kind() {
-                ErrorKind::AddrInUse => "; set LISTEN_ADDR (127.0.0.1:0 for a free port)",
-                _ => "",
-            };
-            eprintln!("LISTEN_ADDR: can't listen on {}: {error}{advice}", settings.listen_addr);
+            eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
@@ -114,7 +103,8 @@ async fn serve(
     let (builder, stand_in) = match settings.clerk.take() {
         Some(builder) => (builder, None),
         None => {
-            let stand_in = start_stand_in(settings, address).await?;
+            let line = format!("curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
+            let stand_in = run::start_stand_in(settings.has_no_sign_in_rate(), &[line]).await?;
             (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };
@@ -122,78 +112,18 @@ async fn serve(
         eprintln!("{note}");
     }
     let clerk = stores.apply(settings.apply(builder)).build()?;
-    eprintln!("{}", api(&clerk));
+    eprintln!("{}", run::api(&clerk));
     eprintln!("routes: {}", ROUTES.join(", "));
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
     let app = app(settings, &clerk, prometheus)?;
-    run(listener, app, &clerk).await?;
+    run::run(address, &clerk, |stopped| {
+        axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
+    })
+    .await?;
     // Ending the sessions needs the stand-in, so it lives until here.
     drop(stand_in);
     Ok(())
-}
-
-/// Starts a stand-in for Clerk inside this process, and prints how to use it.
-async fn start_stand_in(settings: &Settings, address: SocketAddr) -> io::Result<FakeClerkServer> {
-    let unlimited = settings.has_no_sign_in_rate();
-    let fake = if unlimited { FakeClerk::builder().no_rate_limit() } else { FakeClerk::builder() };
-    let fake = fake.build().serve("127.0.0.1:0").await?;
-    let url = fake.url();
-    println!("no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}");
-    println!("try: curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
-    eprintln!("other accounts: see fake-clerk/README.md");
-    if !unlimited {
-        eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
-    }
-    Ok(fake)
-}
-
-/// Serves the API until a signal arrives, then drains requests and ends the Clerk sessions.
-async fn run(listener: TcpListener, app: Router, clerk: &Clerk) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    // Before the address is announced, because from then on another process may send a signal.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    println!("listening on http://{address}");
-    tokio::spawn(report(clerk.clone()));
-    let mut drained = stopped.clone();
-    let server = tokio::spawn(
-        axum::serve(listener, app)
-            .with_graceful_shutdown(async move { _ = drained.wait_for(|stop| *stop).await })
-            .into_future(),
-    );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.send_replace(true);
-    if tokio::time::timeout(DRAIN, server).await.is_err() {
-        tracing::warn!("requests in flight did not end in time");
-    }
-    let left = clerk.shutdown(END).await;
-    if left > 0 {
-        tracing::warn!(left, "not all Clerk sessions could be ended in time");
-    }
-    Ok(())
-}
-
-/// Describes how the engine turns passwords into sessions.
-fn api(clerk: &Clerk) -> &'static str {
-    match clerk.stats().api {
-        ClerkApi::Backend => "via: Backend API (the secret key verifies passwords, tickets open sessions)",
-        _ => "via: Frontend API (each proof of a password is a sign-in)",
-    }
-}
-
-/// Logs problems with the instance. The server starts regardless, because they may be fixed before the first request.
-async fn report(clerk: Clerk) {
-    for finding in clerk.preflight().await {
-        if finding.kind().is_note() {
-            tracing::info!("{finding}");
-        } else {
-            tracing::warn!("{finding}");
-        }
-    }
 }
 
 fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Result<Router, ConfigError> {

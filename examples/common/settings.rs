@@ -151,13 +151,8 @@ fn listen_addr() -> Result<SocketAddr, String> {
 }
 
 /// The variables that [`ClerkBuilder::from_env`] reads.
-const INSTANCE: [&str; 5] = [
-    "CLERK_PUBLISHABLE_KEY",
-    "CLERK_FAPI_URL",
-    "CLERK_SECRET_KEY",
-    "CLERK_SECRET_KEY_FILE",
-    "CLERK_API_URL",
-];
+const INSTANCE: [&str; 5] =
+    ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL", "CLERK_SECRET_KEY", "CLERK_SECRET_KEY_FILE", "CLERK_API_URL"];
 
 /// Returns the engine's builder, or `None` for the stand-in if no variable is set that concerns an instance.
 fn engine() -> Result<Option<ClerkBuilder>, String> {
@@ -172,7 +167,7 @@ fn is_set(name: &str) -> bool {
 }
 
 /// Returns a variable's value. An empty one counts as unset.
-fn variable(name: &str) -> Result<Option<String>, String> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
@@ -180,7 +175,7 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-fn number(name: &str, least: u64) -> Result<Option<u64>, String> {
+pub(crate) fn number(name: &str, least: u64) -> Result<Option<u64>, String> {
     let Some(value) = variable(name)? else { return Ok(None) };
     match value.parse() {
         Ok(number) if number >= least => Ok(Some(number)),
