@@ -400,11 +400,7 @@ mod tests {
     #[test]
     fn c4_broken_sequences_and_an_encoded_colon_in_the_identifier_are_malformed() {
         for pair in ["ada:%", "ada:%4", "ada:%4g", "ada:%g4", "a%:b", "ada:%%41", "ada:%+1"] {
-            assert_eq!(
-                decoded(pair.as_bytes(), FORM),
-                Err(MalformedReason::FormEncoding),
-                "{pair}"
-            );
+            assert_eq!(decoded(pair.as_bytes(), FORM), Err(MalformedReason::FormEncoding), "{pair}");
         }
         assert_eq!(decoded(b"a%3Ab:c", FORM), Err(MalformedReason::ColonInIdentifier));
     }

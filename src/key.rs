@@ -65,12 +65,7 @@ impl KeySecret {
             hasher.update(root.as_slice()).update(issuer.as_bytes());
             Zeroizing::new(*hasher.finalize().as_bytes())
         };
-        Self {
-            password: PASSWORD.map(derived),
-            identifier: derived(IDENTIFIER),
-            user: derived(USER),
-            root,
-        }
+        Self { password: PASSWORD.map(derived), identifier: derived(IDENTIFIER), user: derived(USER), root }
     }
 
     /// The key of a credential, from its token in the header without `=`.
@@ -241,8 +236,8 @@ mod tests {
     fn k1_keys_stay_the_same_from_version_to_version() {
         let secret = secret(7);
         let first = |bytes: [u8; 32]| blake3::Hash::from(bytes).to_hex()[..16].to_owned();
-        let keys = Decoding::ALL
-            .map(|decoding| first(secret.credential(Strategy::Password, decoding, b"YTpi").0));
+        let keys =
+            Decoding::ALL.map(|decoding| first(secret.credential(Strategy::Password, decoding, b"YTpi").0));
         assert_eq!(keys, ["ce2c405b45280213", "b96b5460cdeda5ce", "", "", "", "", "", ""]);
         assert_eq!(first(secret.identifier("ada").0), "9ce44f2a77f3cac4");
     }

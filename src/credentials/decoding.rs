@@ -178,7 +178,8 @@ mod tests {
     fn c2_latin1_is_decoded_only_as_a_fallback_and_only_where_asked_for() {
         let pair = [b"jane:", LATIN1].concat();
         for decoding in Decoding::ALL {
-            let expected = if decoding.latin1 { accepted("jane", NFC) } else { Err(MalformedReason::NotUtf8) };
+            let expected =
+                if decoding.latin1 { accepted("jane", NFC) } else { Err(MalformedReason::NotUtf8) };
             assert_eq!(decoded(&pair, decoding), expected, "{decoding:?}");
             // The two bytes of the letter could be read as two letters of ISO-8859-1.
             assert_eq!(decoded(format!("jane:{NFC}").as_bytes(), decoding), accepted("jane", NFC));
@@ -229,7 +230,8 @@ mod tests {
     #[test]
     fn c2_text_that_is_too_long_once_it_is_decoded_is_malformed() {
         let longest = crate::credentials::MAX_PAIR;
-        for (password, length) in [(vec![0xe4; longest / 2 - 2], longest / 2), (vec![0xe4; longest], longest)] {
+        for (password, length) in [(vec![0xe4; longest / 2 - 2], longest / 2), (vec![0xe4; longest], longest)]
+        {
             let result = decoded(&[b"a:", &password[..]].concat(), with(false, true, false));
             assert_eq!(result.is_ok(), length < longest, "{length}");
         }

@@ -21,9 +21,7 @@ use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{
-    Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle,
-};
+use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
 use crate::provider::{
     Backend, BackendOptions, Devices, Frontend, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
 };

@@ -1,7 +1,7 @@
 //! The public snapshot of an engine's counts (rule O2).
 
-use crate::credentials::MalformedReason;
 use crate::counters::{Outcome, UpstreamCalls};
+use crate::credentials::MalformedReason;
 use crate::limits::CircuitState;
 use crate::session::ClerkApi;
 

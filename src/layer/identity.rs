@@ -79,7 +79,7 @@ impl IdentityField {
 /// of `Connection` as well; otherwise a proxy further in would drop the fields that the layer has set.
 ///
 /// The layer doesn't read the request's body and so not its trailers either: an inner service that takes trailers for
-/// header fields must drop these names itself.
+/// header fields must drop these names itself, by [`is_copy`](Self::is_copy).
 ///
 /// Characters that a header field can't hold are percent-encoded as UTF-8, and so are `%` and spaces; in a list, so are
 /// commas.
@@ -182,9 +182,22 @@ impl IdentityHeaders {
         }
     }
 
-    /// Whether a name is one of these, in any case and with any separators. CGI turns each character of a name that is
-    /// neither a letter nor a digit into an underscore, so that all of them look alike to the program behind it.
-    fn is_copy(&self, name: &str) -> bool {
+    /// Returns whether an inner service could take a field of this name for one of these: the names are equal but for
+    /// case and separators.
+    ///
+    /// CGI turns each character that is neither a letter nor a digit into an underscore, so that `X.Clerk.User.Id` and
+    /// `X-Clerk-User-Id` look alike to the program behind it. The layer removes such header fields itself; a proxy needs
+    /// this to drop them from the trailers of a request, too.
+    ///
+    /// ```
+    /// use tower_clerk::layer::IdentityHeaders;
+    ///
+    /// let headers = IdentityHeaders::new();
+    /// assert!(headers.is_copy("x-clerk-user-id") && headers.is_copy("X_Clerk_User_Id"));
+    /// assert!(!headers.is_copy("x-clerk-user"));
+    /// ```
+    #[must_use]
+    pub fn is_copy(&self, name: &str) -> bool {
         let alike = |a: u8, b: u8| match (a.is_ascii_alphanumeric(), b.is_ascii_alphanumeric()) {
             (true, true) => a.eq_ignore_ascii_case(&b),
             (a, b) => a == b,

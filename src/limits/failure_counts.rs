@@ -438,7 +438,13 @@ mod tests {
         let attempts = FailureCounts::new(Arc::default());
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
-            attempts.failed(id("bob@example.com"), Failure::Confirmed, false, Epoch::default(), Instant::now());
+            attempts.failed(
+                id("bob@example.com"),
+                Failure::Confirmed,
+                false,
+                Epoch::default(),
+                Instant::now(),
+            );
         });
         // Clerk lists the address for jane as well, but jane has never signed in with it.
         attempts.succeeded(id("jane"), id("user of jane"), [id("bob@example.com"), id("jane@example.com")]);

@@ -115,7 +115,10 @@ impl Environment {
         let secret_key = secret_key(value(SECRET_KEY)?, value(SECRET_KEY_FILE)?)?;
         let api_url = value(API_URL)?;
         if api_url.is_some() && secret_key.is_none() {
-            return Err(unusable(API_URL, format!("has no effect without {SECRET_KEY}: set both or neither")));
+            return Err(unusable(
+                API_URL,
+                format!("has no effect without {SECRET_KEY}: set both or neither"),
+            ));
         }
         // The address takes precedence over the key, but both are checked.
         let mut instance = None;
@@ -281,9 +284,7 @@ mod tests {
 
     #[test]
     fn o5_a_secret_key_is_the_first_line_of_its_file() {
-        for (at, content) in
-            ["\n", "\r\nanother line\n", "  \n# sk_live_abc", ""].iter().enumerate()
-        {
+        for (at, content) in ["\n", "\r\nanother line\n", "  \n# sk_live_abc", ""].iter().enumerate() {
             let file = Temporary::with(&format!("key-{at}"), format!(" {}{content}", SK.1));
             let environment = read(&[PK, (SECRET_KEY_FILE, file.0.to_str().unwrap())]).unwrap();
             assert_eq!(environment.secret_key, Some(SECRET_KEY_FILE));
@@ -298,9 +299,17 @@ mod tests {
         let live = Temporary::with("key-live", "sk_live_not0real0but0of0the0right0shape");
         refused(&[PK, (SECRET_KEY_FILE, live.0.to_str().unwrap())], SECRET_KEY_FILE, "two instances");
         refused(&[PK, (SECRET_KEY_FILE, "/nowhere/key")], SECRET_KEY_FILE, "can't be read");
-        refused(&[PK, (SECRET_KEY_FILE, env::temp_dir().to_str().unwrap())], SECRET_KEY_FILE, "can't be read");
+        refused(
+            &[PK, (SECRET_KEY_FILE, env::temp_dir().to_str().unwrap())],
+            SECRET_KEY_FILE,
+            "can't be read",
+        );
         refused(&[PK, (SECRET_KEY_FILE, SK.1)], SECRET_KEY_FILE, "must be a path");
-        refused(&[PK, SK, (SECRET_KEY_FILE, "/nowhere/key")], SECRET_KEY_FILE, "CLERK_SECRET_KEY is set as well");
+        refused(
+            &[PK, SK, (SECRET_KEY_FILE, "/nowhere/key")],
+            SECRET_KEY_FILE,
+            "CLERK_SECRET_KEY is set as well",
+        );
     }
 
     #[test]
@@ -311,7 +320,11 @@ mod tests {
         refused(&[SK], PUBLISHABLE_KEY, "must be set");
         refused(&[(PUBLISHABLE_KEY, SK.1)], PUBLISHABLE_KEY, "this is a secret key");
         refused(&[(PUBLISHABLE_KEY, "pk_test_abc")], PUBLISHABLE_KEY, "incomplete");
-        refused(&[(PUBLISHABLE_KEY, "pk_test_abc"), (FAPI_URL, "http://127.0.0.1:1")], PUBLISHABLE_KEY, "incomplete");
+        refused(
+            &[(PUBLISHABLE_KEY, "pk_test_abc"), (FAPI_URL, "http://127.0.0.1:1")],
+            PUBLISHABLE_KEY,
+            "incomplete",
+        );
         refused(&[(FAPI_URL, PK.1)], FAPI_URL, "https://clerk.example.com");
         refused(&[(FAPI_URL, "http://clerk.example.com")], FAPI_URL, "clear text");
         refused(&[PK, (SECRET_KEY, PK.1)], SECRET_KEY, "sk_live_");

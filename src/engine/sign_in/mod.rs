@@ -27,9 +27,7 @@ use crate::engine::trusted_credentials::TrustedCredentials;
 use crate::flight::Start;
 use crate::jitter::Jitter;
 use crate::key::{CredentialKey, KeySecret, device_name, normalize_identifier};
-use crate::limits::{
-    Circuit, Denials, Epoch, FailureCounts, Forgiven, Pass, SignInLimiter, WarnThrottle,
-};
+use crate::limits::{Circuit, Denials, Epoch, FailureCounts, Forgiven, Pass, SignInLimiter, WarnThrottle};
 use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;

@@ -120,7 +120,11 @@ async fn k1_layers_with_different_opt_ins_share_no_key() {
         }
         assert_eq!(world.fake.count(Endpoint::SignIns), sign_ins);
     }
-    assert_eq!(ask(&world.layer(), jonas(LATIN1)).await.status(), 401, "a hit of another layer lets no one in");
+    assert_eq!(
+        ask(&world.layer(), jonas(LATIN1)).await.status(),
+        401,
+        "a hit of another layer lets no one in"
+    );
     assert_eq!(ask(&world.layer(), jonas(NFD)).await.status(), 401);
 }
 

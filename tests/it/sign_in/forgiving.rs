@@ -19,10 +19,9 @@ async fn pause(world: &World, identifier: &str, password: &str) -> Option<u64> {
 
 fn unlimited(is_backend: bool) -> World {
     if is_backend {
-        World::backend_with(
-            FakeClerkBuilder::no_rate_limit,
-            |engine| engine.unlimited_sign_ins().backend_rate(10_000, secs(1)),
-        )
+        World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| {
+            engine.unlimited_sign_ins().backend_rate(10_000, secs(1))
+        })
     } else {
         World::unlimited()
     }
