@@ -1,0 +1,12 @@
+//! The example `gateway` as a process, asked over sockets: alone, and behind nginx and Caddy where they are installed.
+
+mod bytes;
+mod forward_auth;
+mod harness;
+mod identity;
+mod program;
+mod proxies;
+mod smuggling;
+mod throughput;
+mod upgrades;
+mod upstreams;
