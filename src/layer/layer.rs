@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use super::identity::IdentityHeaders;
 use super::policy::{AuthorizationHeader, Policy};
-use super::reject::{EmptyBody, ProblemJson};
+use super::reject::EmptyBody;
 use super::service::ClerkBasicAuth;
 use crate::access::Access;
 use crate::credentials::Decoding;
@@ -181,14 +181,6 @@ impl<R> ClerkBasicAuthLayer<R> {
         self.with(|policy| policy.pass_preflight = true)
     }
 
-    /// Answers rejections with a body of type `application/problem+json`
-    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
-    ///
-    /// The response body of the inner service must implement `From<String>`. [`ProblemJson`] lists the members.
-    pub fn problem_json(self) -> ClerkBasicAuthLayer<ProblemJson> {
-        self.with_rejection_response(ProblemJson::default())
-    }
-
     /// Replaces the response builder for rejections.
     ///
     /// It takes a `Fn(&Rejection) -> Response<B> + Clone`, or any other
@@ -206,7 +198,11 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     pub fn with_rejection_response<T>(self, response: T) -> ClerkBasicAuthLayer<T> {
-        ClerkBasicAuthLayer { clerk: self.clerk, policy: self.policy, response }
+        self.map_response(|_| response)
+    }
+
+    pub(super) fn map_response<T>(self, change: impl FnOnce(R) -> T) -> ClerkBasicAuthLayer<T> {
+        ClerkBasicAuthLayer { clerk: self.clerk, policy: self.policy, response: change(self.response) }
     }
 }
 

@@ -25,7 +25,8 @@
 //! A rejected request receives the status of its [`RejectionKind`](crate::RejectionKind). The
 //! [`Rejection`](crate::Rejection) is attached to the response's extensions on every rejection, including those from a
 //! custom builder, so that layers outside can log or count the reason. Use
-//! [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) to replace the body.
+//! [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) to replace the body, and
+//! [`grpc_rejections`](ClerkBasicAuthLayer::grpc_rejections) for a gRPC server, whose clients get gRPC's own statuses.
 //!
 //! # Deployment caveat
 //!
@@ -81,19 +82,23 @@
 
 mod decoding;
 mod future;
+mod grpc;
 mod identity;
 #[allow(clippy::module_inception)]
 mod layer;
 mod organization;
 mod policy;
+mod problem;
 mod reject;
 mod selectors;
 mod service;
 
 pub use self::future::ResponseFuture;
+pub use self::grpc::GrpcRejections;
 pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;
-pub use self::reject::{EmptyBody, ProblemJson, RejectionResponse, respond};
+pub use self::problem::{ProblemJson, ProblemJsonWith};
+pub use self::reject::{EmptyBody, RejectionResponse, respond};
 pub use self::service::ClerkBasicAuth;

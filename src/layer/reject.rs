@@ -1,26 +1,47 @@
 //! Responses to rejected requests.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response};
 
+use super::grpc;
 use crate::engine::builder::ConfigError;
 use crate::rejection::Challenge;
 use crate::rejection::Rejection;
 
 /// Builds the response to a rejected request.
 ///
-/// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`] and by [`ProblemJson`]; pass it
-/// to [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response).
+/// It is implemented by any `Fn(&Rejection) -> Response<B> + Clone`, by [`EmptyBody`], [`ProblemJson`],
+/// [`ProblemJsonWith`] and [`GrpcRejections`]; pass it to
+/// [`with_rejection_response`](crate::ClerkBasicAuthLayer::with_rejection_response).
 ///
-/// The layer calls it through [`respond`], which sets `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards and
-/// puts the [`Rejection`] into the response's extensions. A response with a status of 4xx or 5xx keeps it; any other gets
-/// the status of the rejection, so no implementation can turn a rejection into a success.
+/// The layer calls it through [`respond`], which sets `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards
+/// and puts the [`Rejection`] into the response's extensions. A response with a status of 4xx or 5xx keeps it; any
+/// other gets the status of the rejection, so no implementation can turn a rejection into a success. Only
+/// [`GrpcRejections`] answers with HTTP 200, as gRPC demands, and only gRPC requests.
+///
+/// [`ProblemJson`]: crate::layer::ProblemJson
+/// [`ProblemJsonWith`]: crate::layer::ProblemJsonWith
+/// [`GrpcRejections`]: crate::layer::GrpcRejections
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't answer a rejection with the response body `{B}`",
+    label = "a layer with this renderer does not work in front of a service with this response body",
+    note = "`problem_json()` needs a response body that implements `From<String>`; for any other, use \
+            `problem_json_with(|json: String| …)`, which makes the body of the JSON text",
+    note = "without a renderer, and for `grpc_rejections()`, the response body must implement `Default`",
+    note = "any response body works with a closure: `with_rejection_response(|rejection: &Rejection| …)`"
+)]
 pub trait RejectionResponse<B>: Clone {
     /// Returns a response with the body, and with headers such as `Content-Type`.
     ///
     /// The body may show the [`code`](Rejection::code) and the [`detail`](Rejection::detail). It must not show the
     /// [`upstream_code`](Rejection::upstream_code), which tells a locked account from a wrong password.
     fn rejection_response(&self, rejection: &Rejection) -> Response<B>;
+
+    /// The body for gRPC requests, if they are answered in gRPC's own form.
+    #[doc(hidden)]
+    fn grpc_body(&self, _: grpc::Switch) -> Option<B> {
+        None
+    }
 }
 
 impl<B, F> RejectionResponse<B> for F
@@ -39,6 +60,7 @@ where
 #[non_exhaustive]
 pub struct EmptyBody;
 
+#[diagnostic::do_not_recommend]
 impl<B: Default> RejectionResponse<B> for EmptyBody {
     fn rejection_response(&self, rejection: &Rejection) -> Response<B> {
         let mut response = Response::new(B::default());
@@ -47,51 +69,11 @@ impl<B: Default> RejectionResponse<B> for EmptyBody {
     }
 }
 
-/// Answers rejections with `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
-///
-/// The members are `status`, `title` and `code`, and `detail` if there is one. `code` is stable and meant for programs;
-/// `title` and `detail` are sentences that may change. The response body of the inner service must implement
-/// `From<String>`.
-///
-/// ```
-/// use http::Response;
-/// use tower_clerk::layer::{ProblemJson, RejectionResponse};
-/// use tower_clerk::{Rejection, RejectionKind};
-///
-/// let rejection = Rejection::new(RejectionKind::CredentialsMissing);
-/// let response: Response<String> = ProblemJson::default().rejection_response(&rejection);
-/// assert_eq!(response.status(), 401);
-/// assert_eq!(
-///     response.body(),
-///     r#"{"code":"credentials_missing","status":401,"title":"credentials are required"}"#
-/// );
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct ProblemJson;
-
-impl<B: From<String>> RejectionResponse<B> for ProblemJson {
-    fn rejection_response(&self, rejection: &Rejection) -> Response<B> {
-        let mut problem = serde_json::json!({
-            "status": rejection.status().as_u16(),
-            "title": rejection.kind().title(),
-            "code": rejection.code(),
-        });
-        if let Some(detail) = rejection.detail() {
-            problem["detail"] = detail.into();
-        }
-        let mut response = Response::new(B::from(problem.to_string()));
-        *response.status_mut() = rejection.status();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
-    }
-}
-
 /// Builds the complete response to a rejection: the body of `renderer`, and the status and headers that a layer sends.
 ///
 /// For a guard or a handler behind the layer that rejects a request in the layer's own form. `challenge` is sent with a
 /// 401; [`Anonymous::challenge`](crate::Anonymous::challenge) has that of the layer. `request` are the headers of the
-/// rejected request.
+/// rejected request, on which the form depends if the renderer is a [`GrpcRejections`](crate::layer::GrpcRejections).
 ///
 /// ```
 /// use http::{Request, Response};
@@ -109,11 +91,17 @@ pub fn respond<B, R>(
     rejection: Rejection,
     renderer: &R,
     challenge: &Challenge,
-    _request: &HeaderMap,
+    request: &HeaderMap,
 ) -> Response<B>
 where
     R: RejectionResponse<B>,
 {
+    // The only way to a rejection with a 2xx, and the renderer comes after it (rule A3).
+    if grpc::is_grpc(request)
+        && let Some(body) = renderer.grpc_body(grpc::Switch(()))
+    {
+        return grpc::respond(rejection, body);
+    }
     let mut response = renderer.rejection_response(&rejection);
     let status = response.status();
     // A custom body may choose another error, but not turn a rejection into a success or a redirect.
@@ -124,6 +112,13 @@ where
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     challenge.set(headers, status, &rejection);
+    set_retry_after(headers, &rejection);
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// Replaces the `Retry-After` field of a response.
+pub(super) fn set_retry_after(headers: &mut HeaderMap, rejection: &Rejection) {
     match rejection.retry_after() {
         Some(wait) => {
             // Rounded up to whole seconds, so that a client that waits as told is not early.
@@ -132,8 +127,6 @@ where
         }
         None => _ = headers.remove(RETRY_AFTER),
     }
-    response.extensions_mut().insert(rejection);
-    response
 }
 
 impl Challenge {

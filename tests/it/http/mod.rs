@@ -5,6 +5,7 @@ mod charsets;
 mod identity;
 mod layer;
 mod readiness;
+mod rendering;
 mod selectors;
 mod socket;
 mod stacks;

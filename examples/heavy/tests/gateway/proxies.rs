@@ -37,7 +37,13 @@ pub(crate) fn nginx(gateway: &Gateway, service: SocketAddr) -> Option<Proxy> {
 /// Starts Caddy, where it is installed.
 pub(crate) fn caddy(gateway: &Gateway, service: SocketAddr) -> Option<Proxy> {
     let (address, folder) = place("caddy");
-    let text = adapted("Caddyfile", ":80 {", &format!("http://:{} {{\n\tbind 127.0.0.1", address.port()), gateway, service);
+    let text = adapted(
+        "Caddyfile",
+        ":80 {",
+        &format!("http://:{} {{\n\tbind 127.0.0.1", address.port()),
+        gateway,
+        service,
+    );
     // Without the port of its interface for administrators, which two of them can't share.
     fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{text}")).unwrap();
     let arguments = |command: &mut Command| {
