@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_names_the_client() {
+    fn a10_only_a_trusted_proxy_names_the_client() {
         for (trusted, peer, lines, expected) in [
             ("10.0.0.0/8", "192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
             ("10.0.0.0/8", "10.1.1.1", &["203.0.113.9"], "203.0.113.9"),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_networks_is_checked() {
+    fn a9_a_list_of_networks_is_checked() {
         for bad in ["", "10.0.0.0/33", "example.com", "10.0.0.0/8,,::1", "10.0.0.0/8;::1"] {
             assert!(TrustedProxies::parse(bad).is_err(), "{bad}");
         }

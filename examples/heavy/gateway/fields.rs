@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_one_connection_end_here() {
+    fn a10_fields_of_one_connection_end_here() {
         let mut fields = headers(&[
             ("connection", "close, X-Of-This-Hop,te"),
             ("x-of-this-hop", "1"),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_websocket_is_an_upgrade() {
+    fn a7_only_a_websocket_is_an_upgrade() {
         for (connection, upgrade, expected) in [
             ("Upgrade", "websocket", true),
             ("keep-alive, upgrade", "WebSocket", true),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_about_the_way_are_set_anew() {
+    fn a10_fields_about_the_way_are_set_anew() {
         let mut fields = headers(&[
             ("forwarded", "for=1.1.1.1"),
             ("x-forwarded-for", "1.1.1.1"),

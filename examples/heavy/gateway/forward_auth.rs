@@ -12,8 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tower_clerk::layer::IdentityHeaders;
 use tower_clerk::{ClerkSession, Rejection, RejectionKind};
 
-use crate::fields::normalized;
-use crate::options::Identity;
+use super::fields::normalized;
 
 /// The proxy in front, by the fields in which it names the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +100,11 @@ pub(crate) async fn read_original(family: Family, mut request: Request, next: Ne
 }
 
 /// Lets the request in, with the identity for the proxy to copy into it. Absent claims are empty, or the proxy would
-/// leave the client's own fields in their place.
-pub(crate) fn admit(session: &ClerkSession, identity: Identity) -> Response {
+/// leave the client's own fields in their place. With `sends_jwt`, the session's JWT is there to be copied as well.
+pub(crate) fn admit(session: &ClerkSession, sends_jwt: bool) -> Response {
     let mut headers = IdentityHeaders::new().send_absent_as_empty().of(session);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if identity == Identity::Bearer
-        && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", session.token()))
-    {
+    if sends_jwt && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", session.token())) {
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
     }
@@ -127,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_configured_fields_name_the_original_request() {
+    fn a10_only_the_configured_fields_name_the_original_request() {
         let good = [("x-original-method", "GET"), ("x-original-uri", "/orgs/acme/me?x=1")];
         assert_eq!(original(Family::Original, &good), Ok("/orgs/acme/me?x=1".to_owned()));
         for forged in

@@ -47,7 +47,7 @@ use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
 
-use options::Options;
+use options::{Identity, Options};
 use proxy::{Proxy, cleaned};
 use stores::Stores;
 use upstream::Upstream;
@@ -143,8 +143,8 @@ fn app(options: &Options, clerk: &Clerk, proxy: Proxy) -> Result<Router, ConfigE
         .route("/healthz", get(|| async { "ok" }))
         .fallback_service(any(forward).layer(proxied.problem_json()).layer(cleaned));
     if let Some(family) = options.forward_auth {
-        let identity = options.identity;
-        let admit = move |session: ClerkSession| async move { forward_auth::admit(&session, identity) };
+        let sends_jwt = options.identity == Identity::Bearer;
+        let admit = move |session: ClerkSession| async move { forward_auth::admit(&session, sends_jwt) };
         let auth = get(admit)
             .layer(scoped(options, layer, forward_auth::original_uri)?.problem_json())
             .layer(from_fn(move |request, next| forward_auth::read_original(family, request, next)));

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_is_a_scheme_a_host_and_a_port() {
+    fn a9_an_upstream_is_a_scheme_a_host_and_a_port() {
         for good in ["http://127.0.0.1:8080", "https://api.example.com/", "http://[::1]:80", "http://app"] {
             assert!(Upstream::parse(good).is_ok(), "{good}");
         }

@@ -72,16 +72,16 @@ async fn serve(app: Router) {
 }
 
 #[test]
-#[ignore = "serves until it is killed, for `throughput_beside_plain_forwarding`"]
-fn an_upstream() {
+#[ignore = "serves until it is killed, for `a7_throughput_beside_plain_forwarding`"]
+fn a7_an_upstream_for_the_measurement() {
     if std::env::var_os("UPSTREAM").is_some() {
         serve(Router::new().fallback(|| async { "hello" }));
     }
 }
 
 #[test]
-#[ignore = "serves until it is killed, for `throughput_beside_plain_forwarding`"]
-fn plain_forwarding() {
+#[ignore = "serves until it is killed, for `a7_throughput_beside_plain_forwarding`"]
+fn a7_plain_forwarding_for_the_measurement() {
     let Ok(upstream) = std::env::var("UPSTREAM") else { return };
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let forward = move |mut request: Request| {
@@ -95,9 +95,9 @@ fn plain_forwarding() {
 
 #[test]
 #[ignore = "a measurement, for an optimized build on an idle machine"]
-fn throughput_beside_plain_forwarding() {
-    let (_upstream, upstream) = start("an_upstream", "-");
-    let (_plain, plain) = start("plain_forwarding", &upstream.to_string());
+fn a7_throughput_beside_plain_forwarding() {
+    let (_upstream, upstream) = start("a7_an_upstream_for_the_measurement", "-");
+    let (_plain, plain) = start("a7_plain_forwarding_for_the_measurement", &upstream.to_string());
     let bearer = Gateway::with_upstream(upstream, &[]);
     let headers = Gateway::with_upstream(upstream, &[("IDENTITY", "headers")]);
     for round in 0..3 {
