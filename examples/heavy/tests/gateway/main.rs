@@ -4,22 +4,12 @@ mod bytes;
 mod forward_auth;
 mod harness;
 mod identity;
+// Not all of a part is used by its own tests.
+#[allow(dead_code)]
+mod parts;
 mod program;
 mod proxies;
 mod smuggling;
 mod throughput;
 mod upgrades;
 mod upstreams;
-
-/// Parts of the example, for the tests that stand in them: cargo runs no tests of an example.
-#[allow(dead_code)]
-mod parts {
-    #[path = "../../../gateway/addresses.rs"]
-    mod addresses;
-    #[path = "../../../gateway/fields.rs"]
-    mod fields;
-    #[path = "../../../gateway/forward_auth.rs"]
-    mod forward_auth;
-    #[path = "../../../gateway/upstream.rs"]
-    mod upstream;
-}
