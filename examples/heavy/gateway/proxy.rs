@@ -123,9 +123,9 @@ impl Proxy {
         let host = told("x-forwarded-host").or(host);
         Way {
             client: self.trusted.client(peer, headers),
-            // A host with a quote in it would end the quoted-string in `Forwarded`.
+            // A quote would end the quoted-string in `Forwarded`; and a host has no user.
             host: host
-                .filter(|host| host.parse::<Authority>().is_ok() && !host.contains('"'))
+                .filter(|host| host.parse::<Authority>().is_ok() && !host.contains(['"', '@']))
                 .map(str::to_owned),
             scheme: if told("x-forwarded-proto") == Some("https") { "https" } else { "http" },
         }

@@ -124,4 +124,6 @@ fn a10_fields_of_one_connection_and_repeated_hosts_go_no_further() {
     // The request line names the host, whatever `Host` says.
     let seen = ask(gateway.address, &get("http://www.example/a?b", &[&basic(JANE)])).seen();
     assert_eq!((&seen.json["path"], seen.field("x-forwarded-host")), (&"/a?b".into(), Some("www.example")));
+    let seen = ask(gateway.address, &get("http://api@www.example/", &[&basic(JANE)])).seen();
+    assert_eq!(seen.field("x-forwarded-host"), None);
 }
