@@ -157,8 +157,8 @@ fn a10_a_forged_original_uri_changes_no_organization_behind_a_proxy() {
             "Forwarded: path=/orgs/globex/me\r\n",
         ] {
             let answer = ask(address, &get("/orgs/acme/me", &[&basic(JANE), forged]));
-            // A spelling that the proxy passes on is refused.
-            if answer.status != 403 {
+            // A spelling that the proxy passes on may be refused; the others must not reach the gateway.
+            if answer.status != 403 || !forged.contains('_') {
                 assert_eq!(answer.seen().field("x-clerk-org-slug"), Some("acme"), "{name} {forged}");
             }
         }
