@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Credentials, MalformedCredentials, MalformedReason};
 
-/// How much longer UTF-8 text can become when it is composed: <https://www.unicode.org/faq/normalization#12>.
+/// How much longer UTF-8 text can become when it is composed: <https://www.unicode.org/faq/normalization.html#12>.
 const NFC_GROWTH: usize = 3;
 
 /// The encoding of identifier and password inside a Basic token. All combinations are legal, and each is a part of the
@@ -75,7 +75,7 @@ impl Decoding {
 
     fn composed(self, identifier: &str, password: &str) -> Result<Credentials, MalformedCredentials> {
         if self.nfc && !(identifier.is_ascii() && password.is_ascii()) {
-            Credentials::checked(&*to_nfc(identifier)?, &*to_nfc(password)?)
+            Credentials::checked(&to_nfc(identifier)?, &to_nfc(password)?)
         } else {
             Credentials::checked(identifier, password)
         }

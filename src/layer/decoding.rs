@@ -17,7 +17,7 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2.1) has clients send UTF-8, as the challenge asks for,
     /// and some don't: Python's `requests` encodes a `str` as Latin-1, so that the `ä` of `pässwörd` is one byte. Such
     /// credentials are answered 401 [`CredentialsMalformed`](crate::RejectionKind::CredentialsMalformed) without this
-    /// setting, and the log names it. With it, a client of either charset signs in with the same password. Without
+    /// setting, and the log names the setting. With it, a client of either charset signs in with the same password. Without
     /// letters beyond ASCII, the two don't differ.
     ///
     /// - Credentials that are valid UTF-8 stay UTF-8. In Latin-1, the same bytes would be a sequence such as `Ã¤`, which
@@ -37,8 +37,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Composes decomposed characters of identifier and password (Unicode's form NFC): off by default.
     ///
     /// `ä` is one character in most places, and two where text is decomposed (`a` and U+0308, NFD), as some input methods
-    /// and macOS file names have it. Both look alike, but they are different passwords: Clerk documents no normalization.
-    /// Without this setting, the decomposed `pässwörd` is answered 401
+    /// and macOS file names have it. Both look alike, but they are different text, so their hashes differ. Without this
+    /// setting, the decomposed `pässwörd` is answered 401
     /// [`CredentialsRejected`](crate::RejectionKind::CredentialsRejected) like any other wrong password, and counts as a
     /// failed attempt; neither the answer nor the log shows the cause. With it, the password is composed before anything
     /// is checked, and reaches Clerk in composed form.

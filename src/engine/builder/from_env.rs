@@ -56,7 +56,7 @@ impl ClerkBuilder {
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     pub fn from_env() -> Result<Self, ConfigError> {
-        Ok(Environment::read(|name| env::var_os(name))?.builder)
+        Ok(EnvSettings::read(|name| env::var_os(name))?.builder)
     }
 }
 
@@ -79,11 +79,11 @@ impl Clerk {
     /// # Ok::<(), tower_clerk::ConfigError>(())
     /// ```
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_environment(Environment::read(|name| env::var_os(name))?)
+        Self::from_settings(EnvSettings::read(|name| env::var_os(name))?)
     }
 
-    fn from_environment(environment: Environment) -> Result<Self, ConfigError> {
-        let Environment { builder, instance, secret_key } = environment;
+    fn from_settings(settings: EnvSettings) -> Result<Self, ConfigError> {
+        let EnvSettings { builder, instance, secret_key } = settings;
         let clerk = builder.build()?;
         match secret_key {
             Some(name) => {
@@ -100,7 +100,7 @@ impl Clerk {
 
 /// The settings from the environment.
 #[derive(Debug)]
-struct Environment {
+struct EnvSettings {
     builder: ClerkBuilder,
     /// The host of the instance, and its port if it has one.
     instance: String,
@@ -108,7 +108,7 @@ struct Environment {
     secret_key: Option<&'static str>,
 }
 
-impl Environment {
+impl EnvSettings {
     /// Takes the look-up of a variable, since tests can't set the environment of their process.
     fn read(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let value = |name| value(&look_up, name);
@@ -129,8 +129,8 @@ impl Environment {
             if name == FAPI_URL && parsed.environment().is_some() {
                 return Err(unusable(name, "must be an address like https://clerk.example.com"));
             }
-            if let Some((name, _, key)) = &secret_key {
-                check_environments(&parsed, key).map_err(|error| unusable(name, error))?;
+            if let Some(given) = &secret_key {
+                check_environments(&parsed, &given.parsed).map_err(|error| unusable(given.name, error))?;
             }
             instance = Some((parsed, input));
         }
@@ -142,9 +142,9 @@ impl Environment {
             backend_base(&url).map_err(|error| unusable(API_URL, error))?;
             builder = builder.backend_url(&*url);
         }
-        let secret_key = secret_key.map(|(name, key, _)| {
-            builder.secret_key = Some(key);
-            name
+        let secret_key = secret_key.map(|given| {
+            builder.secret_key = Some(given.key);
+            given.name
         });
         let instance = parsed.issuer().split_once("://").map_or("", |(_, host)| host).to_owned();
         Ok(Self { builder, instance, secret_key })
@@ -163,11 +163,17 @@ fn value(
     }
 }
 
-/// The secret key, as it was given and parsed, with the variable that it is from.
+/// A secret key, and the variable that it is from.
+struct GivenKey {
+    name: &'static str,
+    key: Zeroizing<String>,
+    parsed: SecretKey,
+}
+
 fn secret_key(
     key: Option<Zeroizing<String>>,
     file: Option<Zeroizing<String>>,
-) -> Result<Option<(&'static str, Zeroizing<String>, SecretKey)>, ConfigError> {
+) -> Result<Option<GivenKey>, ConfigError> {
     let (name, key) = match (key, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
@@ -187,7 +193,7 @@ fn secret_key(
         }
     };
     let parsed = SecretKey::parse(&key).map_err(|error| unusable(name, ConfigError::SecretKey(error)))?;
-    Ok(Some((name, key, parsed)))
+    Ok(Some(GivenKey { name, key, parsed }))
 }
 
 /// The first line of a file, without white space around it.
@@ -226,8 +232,8 @@ mod tests {
     const PK: (&str, &str) = (PUBLISHABLE_KEY, "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk");
     const SK: (&str, &str) = (SECRET_KEY, "sk_test_not0real0but0of0the0right0shape");
 
-    fn read(variables: &[(&str, &str)]) -> Result<Environment, ConfigError> {
-        Environment::read(|name| {
+    fn read(variables: &[(&str, &str)]) -> Result<EnvSettings, ConfigError> {
+        EnvSettings::read(|name| {
             variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).into())
         })
     }
@@ -274,9 +280,9 @@ mod tests {
             (&[PK, SK], "example.accounts.dev", Some(SECRET_KEY)),
             (&[PK, SK, api], "example.accounts.dev", Some(SECRET_KEY)),
         ] {
-            let environment = read(variables).unwrap();
-            assert_eq!((&*environment.instance, environment.secret_key), (instance, secret_key));
-            let clerk = environment.builder.build().unwrap();
+            let settings = read(variables).unwrap();
+            assert_eq!((&*settings.instance, settings.secret_key), (instance, secret_key));
+            let clerk = settings.builder.build().unwrap();
             let api = if secret_key.is_some() { ClerkApi::Backend } else { ClerkApi::Frontend };
             assert_eq!(clerk.stats().api, api, "{variables:?}");
         }
@@ -286,9 +292,9 @@ mod tests {
     fn o5_a_secret_key_is_the_first_line_of_its_file() {
         for (at, content) in ["\n", "\r\nanother line\n", "  \n# sk_live_abc", ""].iter().enumerate() {
             let file = Temporary::with(&format!("key-{at}"), format!(" {}{content}", SK.1));
-            let environment = read(&[PK, (SECRET_KEY_FILE, file.0.to_str().unwrap())]).unwrap();
-            assert_eq!(environment.secret_key, Some(SECRET_KEY_FILE));
-            assert_eq!(environment.builder.secret_key.as_ref().unwrap().as_str(), SK.1);
+            let settings = read(&[PK, (SECRET_KEY_FILE, file.0.to_str().unwrap())]).unwrap();
+            assert_eq!(settings.secret_key, Some(SECRET_KEY_FILE));
+            assert_eq!(settings.builder.secret_key.as_ref().unwrap().as_str(), SK.1);
         }
         let empty = Temporary::with("key-empty", format!("\n{}\n", SK.1));
         refused(&[PK, (SECRET_KEY_FILE, empty.0.to_str().unwrap())], SECRET_KEY_FILE, "");
@@ -344,7 +350,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt as _;
 
         for name in [PUBLISHABLE_KEY, FAPI_URL, SECRET_KEY, SECRET_KEY_FILE, API_URL] {
-            let error = Environment::read(|looked_up| {
+            let error = EnvSettings::read(|looked_up| {
                 (looked_up == name).then(|| OsString::from_vec(b"sk_test_\xff".to_vec()))
             });
             assert_eq!(error.unwrap_err().to_string(), format!("{name}: must be Unicode"));
@@ -376,7 +382,7 @@ mod tests {
             let subscriber =
                 tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
             tracing::subscriber::with_default(subscriber, || {
-                Clerk::from_environment(read(variables).unwrap()).unwrap();
+                Clerk::from_settings(read(variables).unwrap()).unwrap();
             });
             let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
             let lines: Vec<_> = log.lines().filter(|line| line.contains("passwords are verified")).collect();
