@@ -24,8 +24,8 @@ use crate::layer::policy::{OrganizationFn, OrganizationSource};
 /// (`[a-z0-9_-]{1,256}`).
 ///
 /// A selector only finds the name: the engine checks the user's membership, and every session that the layer hands on
-/// is for this organization. Handlers should read it from [`ClerkSession::organization`](crate::ClerkSession::organization)
-/// rather than from the request.
+/// is for this organization. Handlers should read it from
+/// [`ClerkSession::organization`](crate::ClerkSession::organization) rather than from the request.
 ///
 /// ```
 /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
