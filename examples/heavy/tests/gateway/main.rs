@@ -12,5 +12,6 @@ mod program;
 mod proxies;
 mod smuggling;
 mod throughput;
+mod tls;
 mod upgrades;
 mod upstreams;

@@ -19,17 +19,21 @@ pub(crate) struct Proxy {
 pub(crate) fn nginx(gateway: &Gateway, service: SocketAddr) -> Option<Proxy> {
     let (address, folder) = place("nginx");
     let text = adapted("nginx.conf", "listen 80;", &format!("listen {address};"), gateway, service);
-    fs::write(folder.join("gateway.conf"), text).unwrap();
+    start_nginx(address, &folder, &text)
+}
+
+/// Starts nginx with this text in its `http` block.
+pub(crate) fn start_nginx(address: SocketAddr, folder: &Path, text: &str) -> Option<Proxy> {
     let temp = |name: &str| format!("{name}_temp_path {};\n", folder.join(name).display());
     let temps: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp).concat();
     let main = format!(
         "daemon off;\nmaster_process off;\npid {}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temps}\
-         include gateway.conf;\n}}\n",
+         {text}}}\n",
         folder.display()
     );
     fs::write(folder.join("nginx.conf"), main).unwrap();
     let arguments = |command: &mut Command| {
-        command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf")).args(["-e", "stderr"]);
+        command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf")).args(["-e", "stderr"]);
     };
     start(&["nginx", "/usr/sbin/nginx"], arguments, address)
 }
@@ -53,7 +57,7 @@ pub(crate) fn caddy(gateway: &Gateway, service: SocketAddr) -> Option<Proxy> {
     start(&["caddy"], arguments, address)
 }
 
-fn place(name: &str) -> (SocketAddr, PathBuf) {
+pub(crate) fn place(name: &str) -> (SocketAddr, PathBuf) {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", address.port()));
     fs::create_dir_all(&folder).unwrap();
