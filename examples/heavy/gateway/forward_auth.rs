@@ -3,6 +3,9 @@
 //! The proxy names the original method and URI in two header fields. Which ones must be set, since a client can send
 //! any of the others through the proxy (CVE-2026-40575 in oauth2-proxy).
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::request::Parts;
@@ -13,6 +16,9 @@ use tower_clerk::layer::IdentityHeaders;
 use tower_clerk::{ClerkSession, Rejection, RejectionKind};
 
 use super::fields::normalized;
+
+/// How often the log reports a question that is refused.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The proxy in front, by the fields in which it names the original request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +103,20 @@ pub(crate) async fn read_original(family: Family, mut request: Request, next: Ne
             next.run(request).await
         }
         Err(reason) => {
-            tracing::warn!(reason, "forward authentication refused a request");
-            // The status that all three proxies pass on.
+            report(reason);
+            // A status that all three proxies pass on.
             Rejection::new(RejectionKind::Forbidden).into_response()
         }
+    }
+}
+
+/// Reports a refusal, at most once a minute: it may be the proxy's configuration, or a client that tries.
+fn report(reason: &str) {
+    static REPORTED: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+        *reported = Some(Instant::now());
+        tracing::warn!(reason, "a question without a clear original request is answered 403");
     }
 }
 

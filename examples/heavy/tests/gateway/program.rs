@@ -103,4 +103,11 @@ fn a10_a_preflight_is_no_way_past_the_gateway() {
     assert_eq!(ask(gateway.address, request.as_bytes()).status, 401);
     assert_eq!(ask(gateway.address, &get("/healthz/../admin", &[])).status, 401);
     assert_eq!(ask(gateway.address, &get("/healthz/", &[])).status, 401);
+    let tunnel =
+        |lines: &str| format!("CONNECT www.example:443 HTTP/1.1\r\nHost: www.example:443\r\n{lines}\r\n");
+    assert_eq!(ask(gateway.address, tunnel("").as_bytes()).status, 401);
+    assert_eq!(ask(gateway.address, tunnel(&basic(JANE)).as_bytes()).status, 405);
+    let of_server = format!("OPTIONS * HTTP/1.1\r\nHost: a\r\n{}\r\n", basic(JANE));
+    let seen = ask(gateway.address, of_server.as_bytes()).seen();
+    assert_eq!((&seen.json["method"], &seen.json["path"]), (&"OPTIONS".into(), &"*".into()));
 }
