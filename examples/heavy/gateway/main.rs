@@ -92,6 +92,9 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
     for note in &stores.notes {
         eprintln!("{note}");
     }
+    if options.organization_path.is_some() && options.engine.organization.is_some() {
+        eprintln!("CLERK_ORGANIZATION: has no effect with ORGANIZATION_PATH");
+    }
     let clerk = stores.apply(options.engine.apply(builder)).build()?;
     eprintln!("{}", run::api(&clerk));
     let upstream = match &options.upstream {
@@ -118,10 +121,13 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
 /// Commands that show what reaches the upstream, with an account of the stand-in.
 fn try_lines(options: &Options, address: SocketAddr) -> Vec<String> {
     let curl = "curl -u 'jane@example.com:correct horse battery staple'";
-    let path = match &options.organization_path {
-        Some(pattern) => pattern.replace("{org}", "acme").replace("{*rest}", "me"),
-        None => "/anything".to_owned(),
+    let segment = |segment: &str| match segment {
+        "{org}" => "acme".to_owned(),
+        parameter if parameter.starts_with('{') => "anything".to_owned(),
+        literal => literal.to_owned(),
     };
+    let pattern = options.organization_path.as_deref().unwrap_or("/anything");
+    let path = pattern.split('/').map(segment).collect::<Vec<_>>().join("/");
     let mut lines = vec![format!("{curl} http://{address}{path}")];
     if let Some(family) = options.forward_auth {
         let [method, uri] = family.names();

@@ -72,9 +72,6 @@ impl Options {
 
     fn check(&self) -> Result<(), String> {
         let Some(pattern) = &self.organization_path else { return Ok(()) };
-        if self.engine.organization.is_some() {
-            return Err("ORGANIZATION_PATH: CLERK_ORGANIZATION is set as well; set one of them".to_owned());
-        }
         let any = Clerk::builder("http://127.0.0.1:1").build().map(ClerkBasicAuthLayer::new);
         let checked = any.and_then(|layer| crate::by_path(layer, pattern, |parts| Some(&parts.uri)));
         checked.map(drop).map_err(|error: ConfigError| format!("ORGANIZATION_PATH: {error}"))

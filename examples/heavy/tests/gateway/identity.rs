@@ -66,6 +66,12 @@ fn a10_an_organization_by_setting_is_every_requests() {
     let seen = ask(gateway.address, &get("/orgs/acme/me", &[&basic(JANE)])).seen();
     assert_eq!(seen.field("x-clerk-org-slug"), Some("globex"));
     assert_eq!(ask(gateway.address, &get("/", &[&basic(CAROL)])).status, 403);
+    // A pattern comes before it, also for paths that don't match.
+    let path = ("ORGANIZATION_PATH", "/{service}/{org}");
+    let gateway = Gateway::start(&[("IDENTITY", "headers"), ("CLERK_ORGANIZATION", "globex"), path]);
+    let seen = ask(gateway.address, &get("/a/acme", &[&basic(JANE)])).seen();
+    assert_eq!(seen.field("x-clerk-org-slug"), Some("acme"));
+    assert_eq!(ask(gateway.address, &get("/acme", &[&basic(JANE)])).status, 403);
 }
 
 #[test]

@@ -34,9 +34,6 @@ fn a9_an_unusable_setting_ends_the_program_with_one_line_that_names_it() {
         );
         assert!(output.stdout.is_empty());
     }
-    let both =
-        command(&[("ORGANIZATION_PATH", "/{org}/{*rest}"), ("CLERK_ORGANIZATION", "acme")]).output().unwrap();
-    assert_eq!(both.status.code(), Some(2));
 }
 
 #[test]
