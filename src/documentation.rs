@@ -1,4 +1,4 @@
-//! Pages about the crate as a whole: its rules, its design, the types of other crates in its API.
+//! Pages about the crate as a whole: its rules, its design, a gateway made of it, the types of other crates in its API.
 
 /// The rules that the crate keeps, each with the tests that hold it.
 ///
@@ -14,6 +14,11 @@ pub mod rules {}
 #[doc = "\n"]
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+
+/// A gateway in front of services that know no HTTP Basic, by itself or with nginx, Traefik or Caddy.
+///
+#[doc = include_str!("../docs/gateway.md")]
+pub mod gateway {}
 
 /// The types of other crates in the public API.
 ///

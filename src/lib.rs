@@ -119,8 +119,8 @@
 //! # More
 //!
 //! The pages of [`documentation`] go deeper: the [rules](documentation::rules) that the crate keeps, each with the tests
-//! that hold it; the [design](documentation::design) of its inside; and the [types of other
-//! crates](documentation::foreign_types) in its API.
+//! that hold it; the [design](documentation::design) of its inside; a [gateway](documentation::gateway) in front of
+//! services that aren't written in Rust; and the [types of other crates](documentation::foreign_types) in its API.
 //!
 //! # Features
 //!

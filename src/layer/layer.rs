@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
+use super::identity::IdentityHeaders;
 use super::policy::{AuthorizationHeader, Policy};
 use super::reject::EmptyBody;
 use super::service::ClerkBasicAuth;
@@ -56,6 +57,7 @@ impl ClerkBasicAuthLayer {
             organization: None,
             authorization: AuthorizationHeader::Strip,
             decoding: Decoding::PLAIN,
+            identity: None,
             challenge: Challenge::default(),
             exempt: None,
             source: None,
@@ -160,6 +162,14 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// [`AuthorizationHeader::Bearer`] is for a proxy in front of services that verify Clerk's tokens themselves.
     pub fn authorization_header(self, header: AuthorizationHeader) -> Self {
         self.with(|policy| policy.authorization = header)
+    }
+
+    /// Sends the identity of the session to the inner service in header fields: none by default.
+    ///
+    /// A client's own copies of the fields are removed from every request that passes the layer, also if it has no
+    /// session. See [`IdentityHeaders`] for the names.
+    pub fn identity_headers(self, headers: IdentityHeaders) -> Self {
+        self.with(|policy| policy.identity = Some(Arc::new(headers)))
     }
 
     /// Sets the realm in the challenge: `api` by default.

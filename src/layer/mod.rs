@@ -86,6 +86,7 @@ mod bearer;
 mod decoding;
 mod future;
 mod grpc;
+mod identity;
 #[allow(clippy::module_inception)]
 mod layer;
 mod organization;
@@ -97,6 +98,7 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::grpc::GrpcRejections;
+pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;

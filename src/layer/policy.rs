@@ -8,6 +8,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderValue, OR
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::identity::IdentityHeaders;
 use super::organization::{IdentifierSuffix, RequestOrganization};
 use crate::access::Access;
 use crate::bearer::BearerTokens;
@@ -64,6 +65,7 @@ pub(super) struct Policy {
     pub(super) organization: Option<OrganizationSource>,
     pub(super) authorization: AuthorizationHeader,
     pub(super) decoding: Decoding,
+    pub(super) identity: Option<Arc<IdentityHeaders>>,
     pub(super) challenge: Challenge,
     pub(super) exempt: Option<ExemptFn>,
     pub(super) source: Option<SourceFn>,
@@ -185,6 +187,7 @@ impl fmt::Debug for Policy {
             .field("access", &self.access)
             .field("organization", &self.organization.as_ref().map(|_| "<fn>"))
             .field("authorization", &self.authorization)
+            .field("identity", &self.identity)
             .field("challenge", &self.challenge)
             .field("bearer", &self.bearer)
             .field("exempt", &self.exempt.as_ref().map(|_| "<fn>"))

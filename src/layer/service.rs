@@ -150,12 +150,18 @@ impl<S, R> ClerkBasicAuth<S, R> {
 
     pub(super) fn pass<B>(&self, request: &mut Request<B>, session: ClerkSession) {
         self.policy.rewrite_authorization(request.headers_mut(), &session);
+        if let Some(identity) = &self.policy.identity {
+            identity.rewrite(request.headers_mut(), Some(&session));
+        }
         request.extensions_mut().insert(session);
     }
 
     fn pass_anonymous<B>(&self, request: &mut Request<B>, is_other_scheme: bool) -> Decision {
         if request.headers().contains_key(AUTHORIZATION) {
             self.policy.rewrite_authorization_of_anonymous(request.headers_mut(), is_other_scheme);
+        }
+        if let Some(identity) = &self.policy.identity {
+            identity.rewrite(request.headers_mut(), None);
         }
         request.extensions_mut().insert(Anonymous::new(self.policy.challenge.clone()));
         self.clerk.count(Outcome::Anonymous);

@@ -2,6 +2,7 @@
 
 mod axum;
 mod charsets;
+mod identity;
 mod layer;
 mod readiness;
 mod readme;
