@@ -101,8 +101,9 @@ impl<R> RequireLayer<R> {
     /// for browser clients.
     ///
     /// Clerk's `useReverification()` recognizes it, lets the user verify a factor and repeats the request
-    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response
-    /// body of the inner service must implement `From<String>`.
+    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before, and so are gRPC
+    /// requests if the layer has [`grpc_rejections`](ClerkBasicAuthLayer::grpc_rejections). The response body of the
+    /// inner service must implement `From<String>`.
     pub fn reverification_json(self) -> RequireLayer<ReverificationJson<R>> {
         RequireLayer { guard: self.guard, response: ReverificationJson::new(self.response) }
     }

@@ -1,6 +1,8 @@
+//! The kinds of rejections, with their statuses and codes.
+
 use http::StatusCode;
 
-/// The kind of a [`Rejection`], which determines its status and its code.
+/// The kind of a [`Rejection`](crate::Rejection), which determines its status and its code.
 ///
 /// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
 /// must not conclude that their password is wrong.
@@ -11,12 +13,12 @@ pub enum RejectionKind {
     CredentialsMissing,
     /// The `Authorization` field is not well-formed Basic (401).
     ///
-    /// The [`detail`](Rejection::detail) says what is wrong.
+    /// The [`detail`](crate::Rejection::detail) says what is wrong.
     CredentialsMalformed,
     /// The password is wrong, the user is unknown, or the account is locked or banned (401).
     ///
     /// The answer is the same for all of them. A Bearer token that is refused has this kind too, and a
-    /// [`bearer_refusal`](Rejection::bearer_refusal).
+    /// [`bearer_refusal`](crate::Rejection::bearer_refusal).
     CredentialsRejected,
     /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
     /// sign in by another strategy (403).
