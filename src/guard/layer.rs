@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 
 use super::dimension::{Remedy, Unmet};
@@ -40,7 +40,9 @@ impl<R: Clone> ClerkBasicAuthLayer<R> {
     /// has left, and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles
     /// of that one.
     ///
-    /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`.
+    /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`. Two
+    /// calls, `get(handler).layer(admin).layer(layer)`, don't compile: axum asks for the type of an error in between
+    /// ("cannot infer type of the type parameter `NewError`").
     ///
     /// # Errors
     ///
@@ -108,14 +110,15 @@ impl<R> RequireLayer<R> {
     }
 
     /// Judges what the layer outside has left in a request's extensions.
-    pub(super) fn judge(&self, extensions: &Extensions) -> Result<(), Rejection> {
+    pub(super) fn judge<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let extensions = request.extensions();
         if let Some(session) = extensions.get::<ClerkSession>() {
             return self.check(session);
         }
         if extensions.get::<Anonymous>().is_some() {
             return Err(Rejection::new(RejectionKind::CredentialsMissing));
         }
-        self.guard.clerk.log_missing_layer();
+        self.guard.clerk.log_missing_layer(request);
         Err(Rejection::new(RejectionKind::Misconfigured))
     }
 
