@@ -75,6 +75,9 @@
 //!   [`pass_preflight`](ClerkBasicAuthLayer::pass_preflight).
 //! - **Readiness.** The layer is ready when the inner service is. A request that has to wait for Clerk returns what the
 //!   inner service has reserved, so no sign-in holds a permit of a concurrency limit inside the layer.
+//! - **Log.** The log is written by [`tracing`](https://docs.rs/tracing), so install a subscriber, such as
+//!   `tracing_subscriber::fmt::init()`. Errors and warnings are for the operator; rejections are at info, at most one in a
+//!   second for each kind, and at debug otherwise.
 //! - **Upgrades.** An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
 //! - **Shutdown.** Call [`Clerk::shutdown`] when the server has stopped. Otherwise the sessions stay open at Clerk, for
 //!   7 days by default.

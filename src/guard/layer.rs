@@ -104,7 +104,9 @@ impl<R> RequireLayer<R> {
     ///
     /// Clerk's `useReverification()` recognizes it, lets the user verify a factor and repeats the request
     /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response
-    /// body of the inner service must implement `From<String>`.
+    /// body of the inner service must implement `From<String>`. For any other, a renderer of your own can read what is
+    /// demanded from [`Rejection::reverification`], by
+    /// [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) of the layer.
     pub fn reverification_json(self) -> RequireLayer<ReverificationJson<R>> {
         RequireLayer { guard: self.guard, response: ReverificationJson::new(self.response) }
     }
