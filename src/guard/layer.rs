@@ -103,7 +103,8 @@ impl<R> RequireLayer<R> {
     /// for browser clients.
     ///
     /// Clerk's `useReverification()` recognizes it, lets the user verify a factor and repeats the request
-    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response
+    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before, and so are
+    /// gRPC requests behind a layer with [`grpc_rejections`](ClerkBasicAuthLayer::grpc_rejections). The response
     /// body of the inner service must implement `From<String>`. For any other, a renderer of your own can read what is
     /// demanded from [`Rejection::reverification`], by
     /// [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) of the layer.

@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use crate::layer::RejectionResponse;
+use crate::layer::{RejectionResponse, Switch};
 use crate::rejection::Rejection;
 
 /// Answers rejections that a reverification overcomes as Clerk's `reverificationErrorResponse` does, and others by `R`.
@@ -51,5 +51,9 @@ where
         *response.status_mut() = StatusCode::FORBIDDEN;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+
+    fn grpc_body(&self, switch: Switch) -> Option<B> {
+        self.others.grpc_body(switch)
     }
 }

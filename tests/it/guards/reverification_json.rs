@@ -1,6 +1,6 @@
 //! The answer that Clerk's browser clients recognize.
 
-use http::Request;
+use http::{HeaderValue, Request};
 use http::header::CONTENT_TYPE;
 use tokio::time::advance;
 use tower_clerk::Requirement;
@@ -57,4 +57,25 @@ async fn g6_other_rejections_keep_the_form_of_the_layer() {
     let response = ask_guarded(&layer, &plain, basic(ADA)).await;
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
     assert!(response.body().contains("the user has to verify a factor again"), "{}", response.body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_grpc_request_is_answered_as_the_layer_answers_it() {
+    let world = world(V2);
+    let layer = world.layer().problem_json().grpc_rejections().optional();
+    let strict = || Requirement::new().reverification(Reverification::Strict);
+    let guard = layer.require(strict()).unwrap().reverification_json();
+    let grpc = |mut request: Request<()>| {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        request
+    };
+    ask_guarded(&layer, &guard, grpc(basic(ADA))).await;
+    advance(10 * MINUTE).await;
+    for (request, grpc_status) in [(Request::new(()), "16"), (basic(ADA), "7")] {
+        let response = ask_guarded(&layer, &guard, grpc(request)).await;
+        assert_eq!((response.status().as_u16(), response.body().as_str()), (200, ""));
+        assert_eq!(response.headers()["grpc-status"], grpc_status);
+    }
+    let response = ask_guarded(&layer, &guard, basic(ADA)).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/json", "another client is answered as ever");
 }
