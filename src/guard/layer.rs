@@ -38,7 +38,8 @@ impl<R: Clone> ClerkBasicAuthLayer<R> {
     /// The guard stands inside of this layer, around one route or several. It answers as this layer does, with its body
     /// and its challenge, so make it after the layer's settings. It judges whichever session the layer in front of it
     /// has left, and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles
-    /// of that one.
+    /// of that one. Behind a layer without an organization, sessions are for the personal account, so a role or a
+    /// permission refuses every user who signs in there.
     ///
     /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`. Two
     /// calls, `get(handler).layer(admin).layer(layer)`, don't compile: axum asks for the type of an error in between
@@ -108,6 +109,16 @@ impl<R> RequireLayer<R> {
     /// body of the inner service must implement `From<String>`. For any other, a renderer of your own can read what is
     /// demanded from [`Rejection::reverification`], by
     /// [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) of the layer.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::guard::Reverification;
+    /// use tower_clerk::{ClerkBasicAuthLayer, Requirement};
+    ///
+    /// let strict = Requirement::new().reverification(Reverification::Strict);
+    /// let guard = ClerkBasicAuthLayer::new(clerk).require(strict)?.reverification_json();
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn reverification_json(self) -> RequireLayer<ReverificationJson<R>> {
         RequireLayer { guard: self.guard, response: ReverificationJson::new(self.response) }
     }
