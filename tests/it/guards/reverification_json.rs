@@ -1,7 +1,7 @@
 //! The answer that Clerk's browser clients recognize.
 
-use http::{HeaderValue, Request};
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request};
 use tokio::time::advance;
 use tower_clerk::Requirement;
 use tower_clerk::guard::{Reverification, ReverificationLevel};
