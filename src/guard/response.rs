@@ -29,6 +29,7 @@ impl<R> ReverificationJson<R> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B, R> RejectionResponse<B> for ReverificationJson<R>
 where
     B: From<String>,

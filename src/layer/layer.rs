@@ -189,9 +189,9 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Replaces the response builder for rejections.
     ///
     /// It takes a `Fn(&Rejection) -> Response<B> + Clone`, or any other
-    /// [`RejectionResponse`](crate::layer::RejectionResponse). The layer sets the status and the headers
-    /// `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards, so a builder can change only the body and
-    /// other headers.
+    /// [`RejectionResponse`](crate::layer::RejectionResponse). A builder may choose another status of 4xx or 5xx; any
+    /// other is replaced by the [status](crate::Rejection::status) of the rejection, which a new `Response`, with its
+    /// 200, gets too. The layer sets the headers `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;

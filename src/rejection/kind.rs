@@ -27,6 +27,8 @@ pub enum RejectionKind {
     SecondFactorRequired,
     /// The user is not a member of the organization, it doesn't exist, or the request names none (403). A Bearer token is
     /// for another organization than the request, or for one where the request asks for none.
+    ///
+    /// An [`OrganizationSession`](crate::OrganizationSession) answers a session for the personal account like this.
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
@@ -43,7 +45,8 @@ pub enum RejectionKind {
     UpstreamUnavailable,
     /// The settings of the Clerk instance, the engine or the layer make this impossible (500).
     ///
-    /// The log says which; [`Clerk::preflight`](crate::Clerk::preflight) finds most of them at start.
+    /// The log says which; [`Clerk::preflight`](crate::Clerk::preflight) finds most of them at start. A
+    /// [guard](crate::guard) or an extractor of axum answers like this where no layer stands in front of it.
     Misconfigured,
     /// An internal error of this crate (500).
     Internal,
