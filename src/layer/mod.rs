@@ -97,6 +97,7 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::grpc::GrpcRejections;
+pub(crate) use self::grpc::Switch as GrpcSwitch;
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;

@@ -58,3 +58,23 @@ async fn g6_other_rejections_keep_the_form_of_the_layer() {
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
     assert!(response.body().contains("the user has to verify a factor again"), "{}", response.body());
 }
+
+#[tokio::test(start_paused = true)]
+async fn g6_grpc_requests_keep_the_form_of_the_layer() {
+    let world = world(V2);
+    let layer = world.layer().problem_json().grpc_rejections().optional();
+    let strict = Requirement::new().reverification(Reverification::Strict);
+    let guard = layer.require(strict).unwrap().reverification_json();
+    let grpc = |mut request: Request<()>| {
+        request.headers_mut().insert(CONTENT_TYPE, "application/grpc".parse().unwrap());
+        request
+    };
+    let admitted = ask_guarded(&layer, &guard, grpc(basic(ADA))).await;
+    assert!(admitted.status() == 200 && !admitted.headers().contains_key("grpc-status"));
+    advance(10 * MINUTE).await;
+    for (request, status) in [(basic(ADA), "7"), (Request::new(()), "16")] {
+        let response = ask_guarded(&layer, &guard, grpc(request)).await;
+        assert_eq!((response.status().as_u16(), response.body().as_str()), (200, ""));
+        assert_eq!(response.headers()["grpc-status"], status);
+    }
+}
