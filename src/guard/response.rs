@@ -17,7 +17,8 @@ use crate::rejection::Rejection;
 /// ```
 ///
 /// A [`Custom`](super::Reverification::Custom) reverification is an object,
-/// `{"level":"second_factor","afterMinutes":30}`, in whole minutes, rounded up.
+/// `{"level":"second_factor","afterMinutes":30}`, in whole minutes, rounded up. A layer with
+/// [`grpc_rejections`](crate::ClerkBasicAuthLayer::grpc_rejections) still answers gRPC requests in gRPC's form.
 #[derive(Clone, Copy, Debug)]
 pub struct ReverificationJson<R> {
     others: R,
