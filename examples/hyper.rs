@@ -1,7 +1,8 @@
 //! The layer in front of a plain hyper service, without axum.
 //!
 //! `cargo run --example hyper` uses a stand-in for Clerk inside this process. With `CLERK_PUBLISHABLE_KEY` or
-//! `CLERK_FAPI_URL` set, it uses that instance instead, and the other variables of `Clerk::from_env`.
+//! `CLERK_FAPI_URL` set, it uses that instance instead, and the other variables of `Clerk::from_env`. `LISTEN_ADDR` is
+//! `127.0.0.1:3000` by default.
 
 use std::convert::Infallible;
 use std::env;
@@ -39,7 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(ClerkBasicAuthLayer::new(clerk).problem_json())
         .service(service_fn(hello));
 
-    let listener = TcpListener::bind(env::var("LISTEN_ADDR").as_deref().unwrap_or("127.0.0.1:3000")).await?;
+    let address = env::var("LISTEN_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address).await;
+    let listener = listener.map_err(|error| format!("LISTEN_ADDR: can't listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if stand_in.is_some() {

@@ -63,7 +63,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedC
         return Err(MalformedReason::SeveralFields.into());
     }
     // RFC 9110 section 11.4: a case-insensitive scheme, then one or more spaces.
-    let Some((scheme, mut token)) = field.as_bytes().split_first_chunk::<5>() else {
+    let Some((scheme, mut token)) = from_scheme(field).split_first_chunk::<5>() else {
         return Ok(Presented::Other(field));
     };
     if !scheme.eq_ignore_ascii_case(b"basic") || token.first().is_some_and(|&byte| byte != b' ') {
@@ -76,6 +76,17 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedC
         token = rest;
     }
     BasicToken::new(token).map(Presented::Basic)
+}
+
+/// A field's value without the white space in front, which is no part of it (RFC 9110 section 5.5). Servers of HTTP/1.1 trim
+/// it, those of HTTP/2 don't. If it counted, a field with it would pass for one of another scheme, and a proxy behind the
+/// layer would make the credentials of it that the layer was to verify or to strip.
+pub(crate) fn from_scheme(field: &HeaderValue) -> &[u8] {
+    let mut value = field.as_bytes();
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    value
 }
 
 /// A Basic token without its `=`. Each pair of identifier and password has exactly one such token that decodes to it.
@@ -312,6 +323,15 @@ mod tests {
         let field = headers(&[b"Basic \tYTpi"]);
         let Ok(Presented::Basic(token)) = presented(&field) else { panic!("not Basic") };
         assert_eq!(token.decode(Decoding::PLAIN).unwrap_err().reason(), MalformedReason::NotBase64);
+    }
+
+    #[test]
+    fn c1_white_space_in_front_of_the_scheme_is_ignored() {
+        for field in [" Basic YTpi", "\tBasic YTpi", " \t Basic YTpi"] {
+            assert_eq!(token(field.as_bytes()), Ok(Some(b"YTpi".to_vec())), "{field:?}");
+        }
+        assert_eq!(token(b" Basic"), Err(MalformedReason::NoToken));
+        assert_eq!(token(b" Digest x"), Ok(None));
     }
 
     #[test]

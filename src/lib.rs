@@ -39,7 +39,8 @@
 //! # How a request is handled
 //!
 //! 1. **Header.** Without Basic credentials, the answer is 401, or the request passes as [`Anonymous`] if the layer is
-//!    [`optional`](ClerkBasicAuthLayer::optional). Malformed credentials are answered 401 without a call to Clerk.
+//!    [`optional`](ClerkBasicAuthLayer::optional). Malformed credentials are answered 401 without a call to Clerk. On a
+//!    layer that [accepts Bearer tokens](ClerkBasicAuthLayer::accept_bearer), such a token decides alone.
 //! 2. **Cached session.** The session is looked up by a keyed hash of the token in the header. If it is live and has a
 //!    token that lives long enough, the inner service is called at once: no future is boxed, and Clerk isn't
 //!    called. A token or a proof that ends soon is renewed in the background.
@@ -75,6 +76,9 @@
 //!   [`pass_preflight`](ClerkBasicAuthLayer::pass_preflight).
 //! - **Readiness.** The layer is ready when the inner service is. A request that has to wait for Clerk returns what the
 //!   inner service has reserved, so no sign-in holds a permit of a concurrency limit inside the layer.
+//! - **Log.** The log is written by [`tracing`](https://docs.rs/tracing), so install a subscriber, such as
+//!   `tracing_subscriber::fmt::init()`. Errors and warnings are for the operator; rejections are at info, at most one in a
+//!   second for each kind, and at debug otherwise.
 //! - **Upgrades.** An upgraded connection (a websocket) is authenticated once, at its start; no revocation reaches it.
 //! - **Shutdown.** Call [`Clerk::shutdown`] when the server has stopped. Otherwise the sessions stay open at Clerk, for
 //!   7 days by default.
@@ -127,7 +131,7 @@
 //! | name | description | default |
 //! |---|---|---|
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
-//! | `axum` | sessions as extractors of axum 0.8, and `IntoResponse` for [`Rejection`] | no |
+//! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!

@@ -54,10 +54,11 @@ impl TryFrom<ClerkSession> for OrganizationSession {
     ///
     /// Returns a rejection if the session is for the user's personal account.
     fn try_from(session: ClerkSession) -> Result<Self, Rejection> {
-        match session.organization() {
-            Some(_) => Ok(Self(session)),
-            None => Err(Rejection::new(RejectionKind::OrganizationForbidden)
-                .detail_of("this needs a session in an organization, not the personal account")),
+        if session.organization().is_some() {
+            return Ok(Self(session));
         }
+        let rejection = Rejection::new(RejectionKind::OrganizationForbidden)
+            .detail_of("this needs a session in an organization, not the personal account");
+        Err(if session.via().is_none() { rejection.for_bearer_session() } else { rejection })
     }
 }

@@ -16,7 +16,7 @@ use crate::token::VerifiedToken;
 ///
 /// The layer inserts it into the request's extensions; [`Clerk::authenticate`](crate::Clerk::authenticate) returns it.
 /// It is a snapshot of the session when the request came: a later renewal or revocation doesn't change it. Cloning it
-/// copies one pointer.
+/// copies a pointer and an instant.
 ///
 /// ```
 /// use tower_clerk::ClerkSession;

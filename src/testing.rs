@@ -31,6 +31,30 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Bearer tokens
+//!
+//! For a layer that [accepts Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer), the stand-in signs what a browser
+//! would send:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_clerk::{BearerTokens, ClerkBasicAuthLayer, testing};
+//!
+//! let (fake, clerk) = testing::unlimited();
+//! let tokens = BearerTokens::new().authorized_parties(["https://app.example.com"]);
+//! let layer = ClerkBasicAuthLayer::new(clerk).organization("acme")?.accept_bearer(tokens)?;
+//! let service = layer.layer(service_fn(async |_: http::Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+//! }));
+//!
+//! let session = fake.open_session("jane@example.com");
+//! let jwt = fake.token(&session).organization("acme").origin("https://app.example.com").sign();
+//! let request = http::Request::builder().header("authorization", format!("Bearer {jwt}")).body(())?;
+//! assert_eq!(service.oneshot(request).await?.status(), 200);
+//! # Ok(()) }
+//! ```
+//!
 //! # Tests with rate limits
 //!
 //! To test how your app behaves under the limits, build both by hand:
@@ -77,8 +101,7 @@ impl From<Clock> for FakeClock {
 
 /// Creates a stand-in with its demo accounts, and an engine that uses it, both without a limit of sign-ins.
 ///
-/// This is the start of most tests of an app. Failed attempts still count: after four wrong passwords a user is
-/// answered
+/// This is the start of most tests of an app. Failed attempts still count: after four wrong passwords a user is answered
 /// 429. Use another user or a new engine then.
 ///
 /// ```

@@ -18,10 +18,13 @@ use common::{
     with_authorization,
 };
 use http::{Request, Response};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::guard::SecondFactor;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 use tower_clerk::{
     Access, AuthorizationHeader, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials,
+    OrganizationSelector, Requirement,
 };
 
 /// Everything that this process logs, at every level.
@@ -394,6 +397,67 @@ async fn c6_bearer_tokens_are_never_shown() {
         clerk.revoke_all();
     }
     assert!(secrets.check_log().contains("rejected"), "the log was captured");
+}
+
+/// The flows that decode credentials in other ways, and those that answer behind the layer.
+#[tokio::test(start_paused = true)]
+async fn c6_no_other_charset_suffix_guard_or_form_of_answer_shows_a_secret() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), secrets());
+    let fake = FakeClerk::builder().clock(clock).no_rate_limit().build();
+    let clerk = engine(&fake, &secrets, clock);
+    let passwords = ["p\u{e4}ssw\u{f6}rd of nobody else", "pa\u{308}sswo\u{308}rd of nobody else"];
+    let mut fields = Vec::new();
+    for identifier in [JANE.0, "jane@example.com/acme", "jane@example.com/unlisted"] {
+        for password in [JANE.1, passwords[0], passwords[1]] {
+            secrets.add_pair((identifier, password));
+            fields.push(authorization((identifier, password)));
+        }
+        // In Latin-1.
+        let pair = [identifier.as_bytes(), b":p\xe4ssw\xf6rd of nobody else"].concat();
+        let token = BASE64_STANDARD.encode(pair);
+        secrets.add(token.trim_end_matches('='));
+        fields.push(format!(" Basic {token}"));
+    }
+    let of = || ClerkBasicAuthLayer::new(clerk.clone()).accept_bearer(BearerTokens::new()).unwrap();
+    let suffix = || OrganizationSelector::identifier_suffix('/', ["acme"]);
+    let layers = [
+        of().latin1_fallback(),
+        of().normalize_nfc().latin1_fallback().form_encoded_credentials(),
+        of().organization_by(suffix()).unwrap().authorization_header(AuthorizationHeader::Keep),
+        of().organization_by(suffix()).unwrap().latin1_fallback().optional(),
+    ];
+    let jwt = fake.token(&fake.open_session(JANE.0)).sign();
+    secrets.add_jwts(&jwt);
+    // Fields that only look like another scheme, or like none.
+    let odd =
+        ["Bearer\t", "Bearer,", " Bearer  ", "Bearer x ", "Bearers "].map(|scheme| format!("{scheme}{jwt}"));
+    for layer in &layers {
+        let strict = Requirement::new()
+            .role("admin")
+            .second_factor(SecondFactor::Required { within: Duration::from_secs(60) });
+        let guard = layer.require(strict).unwrap();
+        for field in fields.iter().chain(&odd) {
+            let request = || {
+                let mut request = with_authorization(field);
+                request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+                request
+            };
+            see(&secrets, &ask(layer, request()).await);
+            see(&secrets, &ask(&layer.clone().problem_json().grpc_rejections(), request()).await);
+            let guarded = layer.layer(guard.layer(service_fn(common::me)));
+            see(&secrets, &guarded.oneshot(request()).await.unwrap());
+        }
+        secrets.check(&format!("{layer:?} {guard:?}"), "a layer");
+        for field in [JANE.0, "jane@example.com/acme"] {
+            clerk.forgive(field);
+        }
+    }
+    secrets.check(
+        &format!("{:?} {:?}", clerk.stats(), Credentials::new(JANE.0, JANE.1).unwrap().to_header()),
+        "an engine",
+    );
+    assert!(secrets.check_log().contains("a guard refuses the session"), "the log was captured");
 }
 
 /// A password that is nowhere in this program in plain text: its encoded beginning, and the part that it repeats,

@@ -1,7 +1,8 @@
 //! The layer on a tonic server, and a client that tells its rejections apart.
 //!
 //! `cargo run --example tonic` serves gRPC's health service and uses a stand-in for Clerk inside this process. With
-//! `CLERK_PUBLISHABLE_KEY` set, it uses that instance instead. It prints the command for the client:
+//! `CLERK_PUBLISHABLE_KEY` or `CLERK_FAPI_URL` set, it uses that instance instead, and the other variables of
+//! `Clerk::from_env`. `LISTEN_ADDR` is `127.0.0.1:3000` by default. It prints the command for the client:
 //!
 //! ```console
 //! $ cargo run --example tonic -- client http://127.0.0.1:3000 'jane@example.com:correct horse battery staple'
@@ -65,6 +66,12 @@ pub(crate) async fn check(url: String, credentials: Option<&str>) -> Result<Stri
     }
 }
 
+/// The message of an error and of what caused it: tonic's own is "transport error".
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Several rejections share a status; `x-clerk-code` tells them apart.
 fn describe(status: &Status) -> String {
     let code = status.metadata().get("x-clerk-code").and_then(|code| code.to_str().ok()).unwrap_or("-");
@@ -72,16 +79,16 @@ fn describe(status: &Status) -> String {
 }
 
 async fn run_server() -> Result<(), Error> {
-    let stand_in = match env::var("CLERK_PUBLISHABLE_KEY") {
-        Ok(_) => None,
-        Err(_) => Some(FakeClerk::new().serve("127.0.0.1:0").await?),
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let (clerk, stand_in) = if is_set("CLERK_PUBLISHABLE_KEY") || is_set("CLERK_FAPI_URL") {
+        (Clerk::from_env()?, None)
+    } else {
+        let stand_in = FakeClerk::new().serve("127.0.0.1:0").await?;
+        (Clerk::builder(stand_in.url()).build()?, Some(stand_in))
     };
-    let instance = match &stand_in {
-        Some(stand_in) => stand_in.url(),
-        None => env::var("CLERK_PUBLISHABLE_KEY")?,
-    };
-    let clerk = Clerk::builder(instance).build()?;
-    let listener = TcpListener::bind(env::var("LISTEN_ADDR").as_deref().unwrap_or("127.0.0.1:3000")).await?;
+    let address = env::var("LISTEN_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address).await;
+    let listener = listener.map_err(|error| format!("LISTEN_ADDR: can't listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if stand_in.is_some() {
@@ -111,7 +118,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }

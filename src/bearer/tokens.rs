@@ -73,6 +73,16 @@ impl BearerTokens {
     /// A template's token names no session. [`ClerkSession::session_id`](crate::ClerkSession::session_id) is empty then,
     /// revocations of a session don't reach it (those of its user, and of the organization that it names, do), and with
     /// [`authorized_parties`](Self::authorized_parties) it must name a party.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::{BearerTokens, ClerkBasicAuthLayer};
+    ///
+    /// // The template `reports` of Clerk's dashboard has the claim `"aud": "https://reports.example.com"`.
+    /// let tokens = BearerTokens::new().template("reports", "https://reports.example.com");
+    /// let layer = ClerkBasicAuthLayer::new(clerk).accept_bearer(tokens)?;
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn template(mut self, name: impl Into<String>, audience: impl Into<String>) -> Self {
         let (name, audience) = (name.into().into(), audience.into().into());
         self.templates.push(AcceptedTemplate { name, audience });

@@ -99,10 +99,12 @@ impl VerifiedTokens {
         self.cache.insert(key, verified);
         let mut expiry = lock(&self.expiry);
         expiry.push(Reverse(Expiry { at, key }));
-        // Evicted and revoked tokens leave their entries behind, so clear those out now and then.
+        // Evicted and revoked tokens leave their entries behind, so clear those out now and then. A revoked token can come
+        // again and again, so its key may be in the cache and have many entries: only one of each is kept.
         if expiry.len() as u64 > self.most.saturating_mul(2).saturating_add(1024) {
             self.cache.run_pending_tasks();
-            expiry.retain(|Reverse(entry)| self.cache.contains_key(&entry.key));
+            let held = self.cache.iter();
+            *expiry = held.map(|(key, held)| Reverse(Expiry { at: held.good_until, key: *key })).collect();
         }
         while expiry.peek().is_some_and(|Reverse(entry)| entry.at <= now)
             && let Some(Reverse(entry)) = expiry.pop()
@@ -205,6 +207,23 @@ mod tests {
         assert_eq!(bench.tokens.len(), 2, "the next one that comes in drops it");
         bench.insert(&token(4), Duration::ZERO);
         assert_eq!(bench.tokens.len(), 2, "an expired one doesn't get in");
+    }
+
+    /// A revoked token is dropped after each verification, and a client can send it again until it expires.
+    #[tokio::test(start_paused = true)]
+    async fn k7_a_token_that_is_dropped_and_comes_again_leaves_a_bounded_number_of_expiries() {
+        let bench = Bench::new(10);
+        bench.insert(&token(2), MINUTE);
+        for _ in 0..5_000 {
+            bench.insert(&token(1), MINUTE);
+            bench.tokens.remove(&bench.key(&token(1)));
+        }
+        let expiries = lock(&bench.tokens.expiry).len();
+        assert!(expiries <= 2 * 10 + 1024 + 1, "{expiries}");
+        assert!(bench.has(&token(2)));
+        tokio::time::advance(MINUTE).await;
+        bench.insert(&token(3), MINUTE);
+        assert_eq!(bench.tokens.len(), 1, "the others have expired");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::HeaderValue;
 
+use super::from_scheme;
+
 /// The token of a field `Bearer <token>`, borrowed from the header. It can be any bytes: whether it is a JWT is left to
 /// its verification.
 #[derive(Clone, Copy)]
@@ -15,7 +17,7 @@ impl<'h> BearerToken<'h> {
     /// A field that only begins like this scheme, with a tab or nothing after its name, has an empty token. It must not
     /// pass for another scheme, since it could be read as Bearer further in.
     pub(crate) fn of(field: &'h HeaderValue) -> Option<Self> {
-        let (scheme, rest) = field.as_bytes().split_first_chunk::<6>()?;
+        let (scheme, rest) = from_scheme(field).split_first_chunk::<6>()?;
         if !scheme.eq_ignore_ascii_case(b"bearer") || rest.first().is_some_and(|byte| is_of_scheme(*byte)) {
             return None;
         }
@@ -56,7 +58,8 @@ mod tests {
 
     #[test]
     fn b1_scheme_in_any_case_then_spaces_then_token_then_white_space() {
-        for field in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "bEaReR a.b.c \t "] {
+        for field in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "bEaReR a.b.c \t ", " \tBearer a.b.c"]
+        {
             assert_eq!(token(field).as_deref(), Some("a.b.c"), "{field:?}");
         }
         for field in ["", "Bear", "Bearers a", "Bearer-x a", "Basic YTpi", "Digest a"] {

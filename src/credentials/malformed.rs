@@ -63,7 +63,8 @@ pub enum MalformedReason {
     Padding,
     /// The token has a character outside the standard base64 alphabet, or stray bits at its end.
     NotBase64,
-    /// The credentials are not UTF-8. The client uses another charset.
+    /// The credentials are not UTF-8. The client uses another charset: see
+    /// [`latin1_fallback`](crate::ClerkBasicAuthLayer::latin1_fallback).
     NotUtf8,
     /// A percent sign is not followed by two hexadecimal digits, although form encoding is expected.
     FormEncoding,

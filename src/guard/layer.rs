@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 
 use super::dimension::{Remedy, Unmet};
@@ -38,9 +38,12 @@ impl<R: Clone> ClerkBasicAuthLayer<R> {
     /// The guard stands inside of this layer, around one route or several. It answers as this layer does, with its body
     /// and its challenge, so make it after the layer's settings. It judges whichever session the layer in front of it
     /// has left, and doesn't repeat that layer's own checks: behind a layer for another organization, it judges roles
-    /// of that one.
+    /// of that one. Behind a layer without an organization, sessions are for the personal account, so a role or a
+    /// permission refuses every user who signs in there.
     ///
-    /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`.
+    /// For a single route of axum, pass both as a tuple, the outer one first: `get(handler).layer((layer, admin))`. Two
+    /// calls, `get(handler).layer(admin).layer(layer)`, don't compile: axum asks for the type of an error in between
+    /// ("cannot infer type of the type parameter `NewError`").
     ///
     /// # Errors
     ///
@@ -101,21 +104,35 @@ impl<R> RequireLayer<R> {
     /// for browser clients.
     ///
     /// Clerk's `useReverification()` recognizes it, lets the user verify a factor and repeats the request
-    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before. The response
-    /// body of the inner service must implement `From<String>`.
+    /// (<https://clerk.com/docs/guides/secure/reverification>). Other rejections are answered as before, and so are
+    /// gRPC requests behind a layer with [`grpc_rejections`](ClerkBasicAuthLayer::grpc_rejections). The response
+    /// body of the inner service must implement `From<String>`. For any other, a renderer of your own can read what is
+    /// demanded from [`Rejection::reverification`], by
+    /// [`with_rejection_response`](ClerkBasicAuthLayer::with_rejection_response) of the layer.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::guard::Reverification;
+    /// use tower_clerk::{ClerkBasicAuthLayer, Requirement};
+    ///
+    /// let strict = Requirement::new().reverification(Reverification::Strict);
+    /// let guard = ClerkBasicAuthLayer::new(clerk).require(strict)?.reverification_json();
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn reverification_json(self) -> RequireLayer<ReverificationJson<R>> {
         RequireLayer { guard: self.guard, response: ReverificationJson::new(self.response) }
     }
 
     /// Judges what the layer outside has left in a request's extensions.
-    pub(super) fn judge(&self, extensions: &Extensions) -> Result<(), Rejection> {
+    pub(super) fn judge<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let extensions = request.extensions();
         if let Some(session) = extensions.get::<ClerkSession>() {
             return self.check(session);
         }
         if extensions.get::<Anonymous>().is_some() {
             return Err(Rejection::new(RejectionKind::CredentialsMissing));
         }
-        self.guard.clerk.log_missing_layer();
+        self.guard.clerk.log_missing_layer(request);
         Err(Rejection::new(RejectionKind::Misconfigured))
     }
 

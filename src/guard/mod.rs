@@ -3,7 +3,21 @@
 //! [`ClerkBasicAuthLayer`](crate::ClerkBasicAuthLayer) says who a user is; a guard says whether that user may do this.
 //! [`require`](crate::ClerkBasicAuthLayer::require) makes a [`RequireLayer`] from a layer and a [`Requirement`]: roles,
 //! permissions, features, plans, a second factor, a recent verification. The semantics are those of Clerk's
-//! `auth.has({ … })`, and the compiler or the start of the program finds a misspelt name.
+//! `auth.has({ … })`, and the compiler or the start of the program finds a misspelt name:
+//!
+//! | Clerk | [`Requirement`] |
+//! |---|---|
+//! | `has({ role: 'org:admin' })` | [`role(ADMIN)`](Requirement::role) |
+//! | `has({ permission: 'org:invoices:read' })` | [`permission(READ_INVOICES)`](Requirement::permission) |
+//! | `has({ feature: 'org:reports' })` | [`feature("org:reports")`](Requirement::feature) |
+//! | `has({ plan: 'user:pro' })` | [`plan("user:pro")`](Requirement::plan) |
+//! | `has({ reverification: 'strict' })` | [`reverification(Reverification::Strict)`](Requirement::reverification) |
+//! | `has({ … }) \|\| has({ … })` | [`Requirement::any_of([…])`](Requirement::any_of) |
+//! | `orgId` | [`organization()`](Requirement::organization) |
+//! | `!actor` | [`deny_impersonation()`](Requirement::deny_impersonation) |
+//! | | [`second_factor`](Requirement::second_factor), [`fresh_proof`](Requirement::fresh_proof) |
+//!
+//! A guard answers 403 where `auth.protect()` of Clerk's SDK for Next.js answers 404.
 //!
 //! A request is answered in this order:
 //!

@@ -117,7 +117,17 @@ impl Requirement {
 
     /// Requires a second factor.
     ///
-    /// HTTP Basic carries no second factor, so it is for sessions that a client signed in for elsewhere.
+    /// HTTP Basic carries no second factor, so it is for sessions that a client signed in for elsewhere and presents as
+    /// [Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_clerk::Requirement;
+    /// use tower_clerk::guard::SecondFactor;
+    ///
+    /// let within_an_hour = SecondFactor::Required { within: Duration::from_secs(3600) };
+    /// let requirement = Requirement::new().second_factor(within_an_hour);
+    /// ```
     pub fn second_factor(self, second_factor: SecondFactor) -> Self {
         let SecondFactor::Required { within } = second_factor;
         self.within("the second factor", within, Dimension::SecondFactor { within })
@@ -141,6 +151,16 @@ impl Requirement {
     /// password again after [`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default, and not because a guard
     /// asks for it. So this is for an engine with a `session_ttl` of about this time, or for use with
     /// [`Clerk::expire_proofs`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_clerk::{Clerk, ClerkBasicAuthLayer, Requirement};
+    ///
+    /// let quarter = Duration::from_secs(15 * 60);
+    /// let clerk = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").session_ttl(quarter).build()?;
+    /// let guard = ClerkBasicAuthLayer::new(clerk).require(Requirement::new().fresh_proof(quarter))?;
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn fresh_proof(self, within: Duration) -> Self {
         self.within("a fresh proof", within, Dimension::FreshProof { within })
     }

@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use crate::layer::RejectionResponse;
+use crate::layer::{GrpcSwitch, RejectionResponse};
 use crate::rejection::Rejection;
 
 /// Answers rejections that a reverification overcomes as Clerk's `reverificationErrorResponse` does, and others by `R`.
@@ -17,7 +17,8 @@ use crate::rejection::Rejection;
 /// ```
 ///
 /// A [`Custom`](super::Reverification::Custom) reverification is an object,
-/// `{"level":"second_factor","afterMinutes":30}`, in whole minutes, rounded up.
+/// `{"level":"second_factor","afterMinutes":30}`, in whole minutes, rounded up. A layer with
+/// [`grpc_rejections`](crate::ClerkBasicAuthLayer::grpc_rejections) still answers gRPC requests in gRPC's form.
 #[derive(Clone, Copy, Debug)]
 pub struct ReverificationJson<R> {
     others: R,
@@ -29,6 +30,7 @@ impl<R> ReverificationJson<R> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B, R> RejectionResponse<B> for ReverificationJson<R>
 where
     B: From<String>,
@@ -50,5 +52,10 @@ where
         *response.status_mut() = StatusCode::FORBIDDEN;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+
+    // A gRPC client reads no JSON, so it gets the answer of the layer.
+    fn grpc_body(&self, switch: GrpcSwitch) -> Option<B> {
+        self.others.grpc_body(switch)
     }
 }

@@ -55,7 +55,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match self.layer.judge(request.extensions()) {
+        match self.layer.judge(&request) {
             Ok(()) => ResponseFuture::inner(self.inner.call(request)),
             Err(rejection) => {
                 // Drops the service that was polled ready, and with it what it has reserved (rule A4).

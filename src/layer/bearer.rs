@@ -24,7 +24,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// The inner service gets an ordinary [`ClerkSession`](crate::ClerkSession) with that token;
     /// [`via`](crate::ClerkSession::via) and [`proven_at`](crate::ClerkSession::proven_at) are `None`. A token is verified
     /// here, by the instance's key set, and no other call to Clerk is made. It is then held until it expires, so that the
-    /// next request with it costs as little as with a password. All other settings of the layer apply alike:
+    /// next request with it costs as little as with a password; an engine holds 10,000
+    /// ([`max_verified_tokens`](crate::ClerkBuilder::max_verified_tokens)). All other settings of the layer apply alike:
     ///
     /// - The token must be for the organization that the layer or its selector asks for, and name none if they ask for
     ///   none: otherwise the answer is 403 [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden).

@@ -30,6 +30,14 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// `pässwörd` with decomposed letters is UTF-8, so this setting doesn't concern it: see
     /// [`normalize_nfc`](Self::normalize_nfc). With [`form_encoded_credentials`](Self::form_encoded_credentials), percent
     /// signs are decoded first.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::ClerkBasicAuthLayer;
+    ///
+    /// let layer = ClerkBasicAuthLayer::new(clerk).latin1_fallback().normalize_nfc();
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
     pub fn latin1_fallback(self) -> Self {
         self.with(|policy| policy.decoding.latin1 = true)
     }

@@ -199,9 +199,9 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Replaces the response builder for rejections.
     ///
     /// It takes a `Fn(&Rejection) -> Response<B> + Clone`, or any other
-    /// [`RejectionResponse`](crate::layer::RejectionResponse). The layer sets the status and the headers
-    /// `Cache-Control`, `WWW-Authenticate` and `Retry-After` afterwards, so a builder can change only the body and
-    /// other headers.
+    /// [`RejectionResponse`](crate::layer::RejectionResponse). The layer sets the headers `Cache-Control`,
+    /// `WWW-Authenticate` and `Retry-After` afterwards, and the status unless the builder has chosen one of 4xx or 5xx. A
+    /// builder that sets none, as below, gets that of the rejection.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;

@@ -98,6 +98,7 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::grpc::GrpcRejections;
+pub(crate) use self::grpc::Switch as GrpcSwitch;
 pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::{OrganizationSelector, RequestOrganization};

@@ -26,6 +26,7 @@ use crate::rejection::{Challenge, Rejection};
     label = "a layer with this renderer does not work in front of a service with this response body",
     note = "`problem_json()` needs a response body that implements `From<String>`; for any other, use \
             `problem_json_with(|json: String| …)`, which makes the body of the JSON text",
+    note = "a guard's `reverification_json()` needs `From<String>`, too",
     note = "without a renderer, and for `grpc_rejections()`, the response body must implement `Default`",
     note = "any response body works with a closure: `with_rejection_response(|rejection: &Rejection| …)`"
 )]

@@ -12,7 +12,7 @@ use super::policy::{Policy, RequestPolicy};
 use super::reject::{RejectionResponse, respond};
 use crate::access::Access;
 use crate::counters::Outcome;
-use crate::credentials::{Credentials, MalformedCredentials, Presented, presented};
+use crate::credentials::{Credentials, MalformedCredentials, Presented, from_scheme, presented};
 use crate::engine::Clerk;
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
@@ -252,7 +252,7 @@ impl<S: Clone, R> ClerkBasicAuth<S, R> {
 /// space for example, could be read as Basic further in.
 fn is_other_scheme(headers: &HeaderMap) -> bool {
     let looks_like_basic = |field: &HeaderValue| {
-        field.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"basic"))
+        from_scheme(field).get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"basic"))
     };
     matches!(presented(headers), Ok(Presented::Other(_)))
         && !headers.get_all(AUTHORIZATION).iter().any(looks_like_basic)

@@ -332,6 +332,11 @@ mod tests {
         assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Ok(()));
         let own = attempts.may_ask(id("jane"), Instant::now());
         assert!(matches!(own, Err(Pause::Throttled(_))), "its own attempts stay paused");
+        // A sign-in that was under way by another identifier of the user begins no pause either.
+        let since = attempts.forgiven.now();
+        attempts.lift(id("jane"));
+        attempts.failed(id("jane@example.com"), Failure::Locked, true, since, Instant::now());
+        assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

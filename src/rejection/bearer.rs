@@ -6,6 +6,17 @@ use super::{Rejection, RejectionKind};
 ///
 /// [`Rejection::bearer_refusal`] returns it, for services that answer these cases apart. [`Rejection::detail`] has the
 /// reason in words.
+///
+/// ```
+/// use http::Response;
+/// use tower_clerk::{BearerRefusal, Rejection};
+///
+/// /// For a layer outside that counts tokens which were used after a revocation.
+/// fn is_revoked(response: &Response<String>) -> bool {
+///     let rejection = response.extensions().get::<Rejection>();
+///     rejection.and_then(Rejection::bearer_refusal) == Some(BearerRefusal::Revoked)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BearerRefusal {

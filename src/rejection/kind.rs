@@ -1,6 +1,8 @@
+//! The kinds of rejections, with their statuses and codes.
+
 use http::StatusCode;
 
-/// The kind of a [`Rejection`], which determines its status and its code.
+/// The kind of a [`Rejection`](crate::Rejection), which determines its status and its code.
 ///
 /// Only [401](Self::is_challenge) asks the client for other credentials. An outage of Clerk is never a 401: clients
 /// must not conclude that their password is wrong.
@@ -11,12 +13,12 @@ pub enum RejectionKind {
     CredentialsMissing,
     /// The `Authorization` field is not well-formed Basic (401).
     ///
-    /// The [`detail`](Rejection::detail) says what is wrong.
+    /// The [`detail`](crate::Rejection::detail) says what is wrong.
     CredentialsMalformed,
     /// The password is wrong, the user is unknown, or the account is locked or banned (401).
     ///
     /// The answer is the same for all of them. A Bearer token that is refused has this kind too, and a
-    /// [`bearer_refusal`](Rejection::bearer_refusal).
+    /// [`bearer_refusal`](crate::Rejection::bearer_refusal).
     CredentialsRejected,
     /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
     /// sign in by another strategy (403).
@@ -25,6 +27,8 @@ pub enum RejectionKind {
     SecondFactorRequired,
     /// The user is not a member of the organization, it doesn't exist, or the request names none (403). A Bearer token is
     /// for another organization than the request, or for one where the request asks for none.
+    ///
+    /// An [`OrganizationSession`](crate::OrganizationSession) answers a session for the personal account like this.
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
@@ -41,7 +45,8 @@ pub enum RejectionKind {
     UpstreamUnavailable,
     /// The settings of the Clerk instance, the engine or the layer make this impossible (500).
     ///
-    /// The log says which; [`Clerk::preflight`](crate::Clerk::preflight) finds most of them at start.
+    /// The log says which; [`Clerk::preflight`](crate::Clerk::preflight) finds most of them at start. A
+    /// [guard](crate::guard) or an extractor of axum answers like this where no layer stands in front of it.
     Misconfigured,
     /// An internal error of this crate (500).
     Internal,

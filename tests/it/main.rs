@@ -9,6 +9,7 @@ mod crowd;
 mod stores;
 
 mod arrows;
+mod auto_traits;
 mod backend;
 mod bearer;
 mod foreign_types;

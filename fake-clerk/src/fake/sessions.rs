@@ -121,7 +121,6 @@ impl FakeClerk {
     /// Claims may contain shortcodes of Clerk's templates: `{{user.id}}`, `{{user.primary_email_address}}`,
     /// `{{user.username}}`, `{{user.first_name}}`, `{{user.last_name}}`, `{{user.public_metadata.…}}`, `{{org.id}}`,
     /// `{{org.slug}}`, `{{org.name}}`, `{{org.role}}`, `{{session.id}}`.
-    /// `{{org.slug}}`, `{{org.name}}`, `{{org.role}}`, `{{session.id}}`.
     pub fn add_template(&self, name: impl Into<String>, life: Duration, claims: Map<String, Value>) {
         self.change(|state, _, _| state.templates.insert(name.into(), Template { life, claims }));
     }

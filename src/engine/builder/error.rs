@@ -10,8 +10,8 @@ use crate::instance::InstanceError;
 
 /// A setting of an engine or a layer that is unusable.
 ///
-/// Its message names the setting and says what to do. It never shows a key.
-#[derive(Debug)]
+/// Its message names the setting and says what to do. It never shows a key. `Debug` shows the message, too, since that is
+/// what a program prints whose `main` returns the error.
 #[non_exhaustive]
 pub enum ConfigError {
     /// The instance is neither a publishable key nor the address of a Frontend API.
@@ -175,6 +175,16 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match self.source() {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl StdError for ConfigError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -183,5 +193,24 @@ impl StdError for ConfigError {
             Self::Variable { cause, .. } => cause.source(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Clerk;
+
+    #[test]
+    fn o5_a_main_that_returns_a_configuration_error_prints_its_message() {
+        let wrong_key = Clerk::builder("pk_live_xx").build().unwrap_err();
+        let realm = ConfigError::Realm { realm: "ä".to_owned() };
+        let variable = ConfigError::Variable { name: "CLERK_API_URL", cause: "must be Unicode".into() };
+        for error in [wrong_key, realm, variable] {
+            // `main` prints the error that it returns by `Debug`.
+            assert_eq!(format!("{error:?}"), error.to_string());
+        }
+        let client = ConfigError::HttpClient(Box::from("no certificates"));
+        assert_eq!(format!("{client:?}"), "the HTTP client could not be made: no certificates");
     }
 }

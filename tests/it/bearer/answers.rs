@@ -4,7 +4,7 @@ use http::{Request, StatusCode};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::stats::Outcome;
 use tower_clerk::testing::TokenFlaw;
-use tower_clerk::{AuthorizationHeader, BearerRefusal, Requirement};
+use tower_clerk::{AuthorizationHeader, BearerRefusal, OrganizationSelector, Requirement};
 
 use super::{ACCEPTED, SECOND, accepting, bearer, challenges, jane, refusal, status};
 use crate::common::{JANE, Seen, World, ask, basic, logged, me, with_authorization};
@@ -45,6 +45,10 @@ async fn b6_a_403_to_a_bearer_session_says_insufficient_scope_and_offers_no_pass
     let world = World::new();
     let response = ask(&accepting(&world), bearer(&jane(&world).organization("acme").sign())).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(challenges(&response), [r#"Bearer realm="api", error="insufficient_scope""#]);
+    // Also where the request names no organization, which is found out before the token is verified.
+    let unnamed = accepting(&world).organization_by(OrganizationSelector::header("x-org")).unwrap();
+    let response = ask(&unnamed, bearer(&jane(&world).sign())).await;
     assert_eq!(challenges(&response), [r#"Bearer realm="api", error="insufficient_scope""#]);
     let by_password = ask(&accepting(&world).organization("no-such").unwrap(), basic(JANE)).await;
     assert_eq!((by_password.status(), challenges(&by_password).len()), (StatusCode::FORBIDDEN, 0));

@@ -128,4 +128,22 @@ async fn b5_after_shutdown_no_token_is_accepted() {
     for jwt in [held, new] {
         assert_eq!(code(&ask(&layer, bearer(&jwt)).await), "upstream_unavailable");
     }
+    // Nor is one that was issued so long after it that no revocation reaches it.
+    tokio::time::advance(10 * SECOND).await;
+    assert_eq!(code(&ask(&layer, bearer(&jane(&world).sign())).await), "upstream_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b5_a_shutdown_reaches_a_verification_that_is_under_way() {
+    let world = World::new();
+    let hold = world.fake.hold(Endpoint::Jwks);
+    let waiting = tokio::spawn({
+        let (layer, jwt) = (accepting(&world), jane(&world).sign());
+        async move { code(&ask(&layer, bearer(&jwt)).await).to_owned() }
+    });
+    run_ready_tasks().await;
+    world.clerk.shutdown(Duration::from_secs(1)).await;
+    hold.release();
+    assert_eq!(waiting.await.unwrap(), "upstream_unavailable");
+    assert_eq!(world.clerk.stats().verified_tokens, 0);
 }

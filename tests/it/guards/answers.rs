@@ -80,7 +80,9 @@ async fn g2_without_a_layer_the_client_learns_nothing_and_the_log_everything_onc
     let ask = || async {
         // The layer inside of the guard is too late.
         let service = guard.layer(world.layer().layer(service_fn(me)));
-        let response = service.oneshot(basic(JANE)).await.unwrap();
+        let mut request = basic(JANE);
+        *request.uri_mut() = http::Uri::from_static("/admin?token=hunter2");
+        let response = service.oneshot(request).await.unwrap();
         assert_eq!((response.status().as_u16(), code(&response)), (500, "misconfigured"));
         let body = r#"{"code":"misconfigured","status":500,"title":"sign-in is misconfigured"}"#;
         assert_eq!(response.body(), body);
@@ -95,6 +97,7 @@ async fn g2_without_a_layer_the_client_learns_nothing_and_the_log_everything_onc
     let errors = |log: &str| log.lines().filter(|line| line.contains("ERROR")).count();
     assert_eq!(errors(&log), 1, "{log}");
     assert!(log.contains("ClerkBasicAuthLayer") && log.contains("outside of the guard"), "{log}");
+    assert!(log.contains("GET") && log.contains("path=\"/admin\"") && !log.contains("hunter2"), "{log}");
     let log = logged(async {
         advance(SECOND).await;
         ask().await;

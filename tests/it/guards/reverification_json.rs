@@ -1,7 +1,7 @@
 //! The answer that Clerk's browser clients recognize.
 
-use http::Request;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request};
 use tokio::time::advance;
 use tower_clerk::Requirement;
 use tower_clerk::guard::{Reverification, ReverificationLevel};
@@ -57,4 +57,24 @@ async fn g6_other_rejections_keep_the_form_of_the_layer() {
     let response = ask_guarded(&layer, &plain, basic(ADA)).await;
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
     assert!(response.body().contains("the user has to verify a factor again"), "{}", response.body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_grpc_request_gets_the_answer_of_a_layer_with_grpc_rejections() {
+    let world = world(V2);
+    let layer = world.layer().problem_json().grpc_rejections();
+    let requirement = Requirement::new().reverification(Reverification::Strict);
+    let guard = layer.require(requirement).unwrap().reverification_json();
+    ask_guarded(&layer, &guard, basic(ADA)).await;
+    advance(10 * MINUTE).await;
+    let mut request = basic(ADA);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let response = ask_guarded(&layer, &guard, request).await;
+    assert_eq!((response.status().as_u16(), code(&response)), (200, "forbidden"));
+    assert_eq!(response.headers()["grpc-status"], "7");
+    assert_eq!(response.headers()["grpc-message"], "the user has to verify a factor again");
+    assert_eq!(response.body(), "");
+    let response = ask_guarded(&layer, &guard, basic(ADA)).await;
+    assert_eq!((response.status().as_u16(), code(&response)), (403, "forbidden"));
+    assert!(response.body().contains("clerk_error"), "{}", response.body());
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_clerk::layer::{ProblemJson, RejectionResponse as _};
-use tower_clerk::{ClerkSession, OrganizationSession, Rejection, RejectionKind};
+use tower_clerk::{BearerTokens, ClerkSession, OrganizationSession, Rejection, RejectionKind};
 
 use crate::common::{CAROL, JANE, Pair, World, authorization, in_time};
 
@@ -96,6 +96,20 @@ async fn a6_an_organization_session_is_never_one_for_the_personal_account() {
             assert!(!response.headers().contains_key("www-authenticate"));
             assert_eq!(refused(response).await, (403, "organization_forbidden".to_owned()), "{path}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b6_an_extractor_of_an_organization_answers_a_bearer_session_insufficient_scope() {
+    let world = World::new();
+    let app = handlers().layer(world.layer().accept_bearer(BearerTokens::new()).unwrap());
+    let jwt = world.fake.token(&world.fake.open_session(JANE.0)).sign();
+    for path in ["/scoped", "/optionally-scoped"] {
+        let request = Request::get(path).header("authorization", format!("Bearer {jwt}"));
+        let response = in_time(app.clone().oneshot(request.body(Body::empty()).unwrap())).await.unwrap();
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert_eq!(challenge, r#"Bearer realm="api", error="insufficient_scope""#, "{path}");
+        assert_eq!(refused(response).await, (403, "organization_forbidden".to_owned()), "{path}");
     }
 }
 

@@ -15,7 +15,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::error::MalformedReason;
 use tower_clerk::layer::{EmptyBody, RejectionResponse, respond};
 use tower_clerk::testing::Endpoint;
-use tower_clerk::{Anonymous, AuthorizationHeader, ClerkSession, Rejection, RejectionKind};
+use tower_clerk::{Anonymous, AuthorizationHeader, BearerTokens, ClerkSession, Rejection, RejectionKind};
 
 fn seen(response: &Response<String>) -> &Seen {
     response.extensions().get::<Seen>().expect("the inner service was called")
@@ -221,6 +221,26 @@ async fn a6_optional_passes_missing_credentials_and_rejects_wrong_ones() {
     let bearer = layer.authorization_header(AuthorizationHeader::Bearer);
     let response = ask(&bearer, with_authorization("Bearer a.b.c")).await;
     assert!(!seen(&response).headers.contains_key(AUTHORIZATION));
+}
+
+/// HTTP/2 has such values, since `h2` doesn't trim them. A proxy that writes them as HTTP/1.1 hands on what its receiver
+/// reads as plain `Basic` or `Bearer`.
+#[tokio::test(start_paused = true)]
+async fn a5_white_space_in_front_of_the_scheme_hides_no_credentials() {
+    let world = World::new();
+    let optional = world.layer().optional();
+    let exempt = world.layer().exempt(|_| true);
+    let bearer = world.layer().exempt(|_| true).accept_bearer(BearerTokens::new()).unwrap();
+    for space in [" ", "\t"] {
+        let with_space = |pair| with_authorization(&format!("{space}{}", authorization(pair)));
+        assert_eq!(code(&ask(&optional, with_space((JANE.0, "wrong"))).await), "credentials_rejected");
+        let response = ask(&optional, with_space(JANE)).await;
+        assert_eq!(response.body(), session(&response).user_id());
+        let response = ask(&exempt, with_space(JANE)).await;
+        assert!(seen(&response).is_anonymous && !seen(&response).headers.contains_key(AUTHORIZATION));
+        let response = ask(&bearer, with_authorization(&format!("{space}Bearer a.b.c"))).await;
+        assert!(seen(&response).is_anonymous && !seen(&response).headers.contains_key(AUTHORIZATION));
+    }
 }
 
 fn preflight(change: impl FnOnce(&mut Request<()>)) -> Request<()> {

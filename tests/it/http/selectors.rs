@@ -313,6 +313,8 @@ async fn a8_the_way_to_an_organization_that_is_named_last_applies() {
     let world = World::unlimited();
     let base = || world.layer().organization("acme").unwrap();
     let by = |layer: ClerkBasicAuthLayer, kind: &Kind| layer.organization_by((kind.selector)()).unwrap();
+    let closure = base().organization_from(|_| RequestOrganization::Personal);
+    assert_eq!(organization_of(&ask(&closure, basic(JANE)).await), None);
     for kind in KINDS {
         let response = ask(&by(base(), kind), (kind.request)(JANE, "globex")).await;
         assert_eq!(organization_of(&response), Some("globex"), "{}", kind.name);
