@@ -33,11 +33,13 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
     /// use tower_clerk::{ClerkBasicAuthLayer, RequestOrganization};
     ///
-    /// // `X-Organization: acme`; the personal account if there is no such field.
+    /// // `X-Organization: acme`; the personal account if there is no such field, and no access if there are several.
     /// let by_header = ClerkBasicAuthLayer::new(clerk.clone()).organization_from(|parts| {
-    ///     match parts.headers.get("x-organization") {
-    ///         Some(name) => name.to_str().ok().into(),
-    ///         None => RequestOrganization::Personal,
+    ///     let mut fields = parts.headers.get_all("x-organization").iter();
+    ///     match (fields.next(), fields.next()) {
+    ///         (None, _) => RequestOrganization::Personal,
+    ///         (Some(name), None) => name.to_str().ok().into(),
+    ///         (Some(_), Some(_)) => RequestOrganization::Refused,
     ///     }
     /// });
     ///

@@ -19,7 +19,9 @@ use tower_clerk::error::{
 use tower_clerk::guard::{
     Require, RequireLayer, Reverification, ReverificationJson, ReverificationLevel, SecondFactor,
 };
-use tower_clerk::layer::{EmptyBody, GrpcRejections, ProblemJson, ProblemJsonWith};
+use tower_clerk::layer::{
+    EmptyBody, GrpcRejections, IdentityField, IdentityHeaders, ProblemJson, ProblemJsonWith,
+};
 use tower_clerk::preflight::{Finding, FindingKind};
 use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls};
 use tower_clerk::store::{
@@ -131,6 +133,8 @@ fn values_are_debug_send_sync_and_unpin() {
 #[test]
 fn layers_and_services_are_what_servers_need() {
     clone::<EmptyBody>();
+    copy::<IdentityField>();
+    clone::<IdentityHeaders>();
     clone::<ProblemJson>();
     clone::<Renderer>();
     clone::<ReverificationJson<Renderer>>();
