@@ -1,4 +1,5 @@
-//! Pages about the crate as a whole: its rules, its design, a gateway made of it, the types of other crates in its API.
+//! Pages about the crate as a whole: its rules, its design, a gateway made of it, browsers as clients, the types of other
+//! crates in its API.
 
 /// The rules that the crate keeps, each with the tests that hold it.
 ///
@@ -19,6 +20,11 @@ pub mod design {}
 ///
 #[doc = include_str!("../docs/gateway.md")]
 pub mod gateway {}
+
+/// Browsers as clients: pages of other origins, and the browser's dialog for a password.
+///
+#[doc = include_str!("../docs/browsers.md")]
+pub mod browsers {}
 
 /// The types of other crates in the public API.
 ///

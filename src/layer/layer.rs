@@ -182,9 +182,7 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Returns an error if the realm isn't printable ASCII.
     pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let challenge = Challenge::basic(realm)?;
-        Ok(self.with(|policy| {
-            policy.challenge = if policy.bearer.is_some() { challenge.and_bearer() } else { challenge };
-        }))
+        Ok(self.with(|policy| policy.challenge = policy.challenge.in_realm_of(&challenge)))
     }
 
     /// Lets CORS preflights pass as [`Anonymous`](crate::Anonymous): off by default.

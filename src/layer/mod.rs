@@ -83,6 +83,7 @@
 //! ```
 
 mod bearer;
+mod browsers;
 mod decoding;
 mod future;
 mod grpc;

@@ -73,7 +73,8 @@ impl<B: Default> RejectionResponse<B> for EmptyBody {
 ///
 /// For a guard or a handler behind the layer that rejects a request in the layer's own form. `challenge` is sent with a
 /// 401; [`Anonymous::challenge`](crate::Anonymous::challenge) has that of the layer. `request` are the headers of the
-/// rejected request, on which the form depends if the renderer is a [`GrpcRejections`](crate::layer::GrpcRejections).
+/// rejected request, on which the form depends if the renderer is a [`GrpcRejections`](crate::layer::GrpcRejections) or
+/// the layer [spares scripts the prompt](crate::ClerkBasicAuthLayer::no_prompt_for_fetch).
 ///
 /// ```
 /// use http::{Request, Response};
@@ -111,7 +112,7 @@ where
     let status = response.status();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    challenge.set(headers, status, &rejection);
+    challenge.for_request(request).set(headers, status, &rejection);
     set_retry_after(headers, &rejection);
     response.extensions_mut().insert(rejection);
     response

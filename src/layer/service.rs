@@ -163,7 +163,8 @@ impl<S, R> ClerkBasicAuth<S, R> {
         if let Some(identity) = &self.policy.identity {
             identity.rewrite(request.headers_mut(), None);
         }
-        request.extensions_mut().insert(Anonymous::new(self.policy.challenge.clone()));
+        let challenge = self.policy.challenge.for_request(request.headers());
+        request.extensions_mut().insert(Anonymous::new(challenge));
         self.clerk.count(Outcome::Anonymous);
         Decision::Pass
     }

@@ -11,6 +11,7 @@ use crate::credentials::MalformedReason;
 
 mod bearer;
 mod challenge;
+mod fetch;
 mod kind;
 
 pub(crate) use self::bearer::BearerPart;

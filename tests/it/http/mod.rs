@@ -1,6 +1,7 @@
 //! The behavior of the tower layer and of the HTTP client.
 
 mod axum;
+mod browsers;
 mod charsets;
 mod identity;
 mod layer;
