@@ -3,13 +3,14 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::request::Parts;
 
 use crate::layer::{ProblemJson, respond};
 use crate::organization_session::OrganizationSession;
+use crate::original_uri::original_uri;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::{Anonymous, ClerkSession};
 use crate::sync::lock;
@@ -103,7 +104,7 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// What the layer has left in the request: a session, or the mark of a request without one.
+/// The session that the layer has left in the request, or the mark of a request without one.
 fn found(parts: &Parts) -> Result<Result<ClerkSession, &Anonymous>, Rejection> {
     if let Some(session) = parts.extensions.get::<ClerkSession>() {
         return Ok(Ok(session.clone()));
@@ -120,7 +121,7 @@ fn report_missing_layer(parts: &Parts) {
     let mut reported = lock(&REPORTED);
     if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
         *reported = Some(Instant::now());
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        let uri = original_uri(&parts.extensions, &parts.uri);
         tracing::error!(
             method = %parts.method,
             path = uri.path(),

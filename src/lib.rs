@@ -167,6 +167,7 @@ mod limits;
 mod membership;
 mod organization;
 mod organization_session;
+mod original_uri;
 mod packed;
 mod provider;
 mod rejection;

@@ -21,7 +21,7 @@ pub(crate) struct Reply {
     pub(crate) client_token: ClientToken,
 }
 
-/// What the response says about the client token.
+/// The client token in the response's header.
 pub(crate) enum ClientToken {
     Unchanged,
     New(Unsigned),

@@ -4,8 +4,8 @@
 //! time, until every token from before it has expired. The tombstones of [`Revocations`](crate::sessions::Revocations)
 //! don't do for this: they are about flights, and are forgotten when no flight can be that old.
 //!
-//! What is dropped, since it is old or there is no room, raises the time before which no token of anyone is accepted. It
-//! costs nothing if all tokens from before it have expired, and otherwise it errs on the safe side.
+//! A revocation that is dropped, since it is old or there is no room, raises the time before which no token of anyone is
+//! accepted. That costs nothing if all tokens from before it have expired; otherwise it errs on the safe side.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

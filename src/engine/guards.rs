@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::Request;
 
 use super::Clerk;
+use crate::original_uri::original_uri;
 use crate::session::ClerkSession;
 
 /// The subject of the warning about a missing layer.
@@ -29,24 +30,12 @@ impl Clerk {
         if self.0.sign_ins.warnings.is_due(NO_LAYER, self.0.clock.now()) {
             tracing::error!(
                 method = %request.method(),
-                path = whole_path(request),
+                // Without the query, which may hold a secret.
+                path = original_uri(request.extensions(), request.uri()).path(),
                 "a guard got a request that has been through no ClerkBasicAuthLayer and answered it 500: put the layer \
                  outside of the guard, that is before it in a tuple (`.layer((layer, guard))`) and in a ServiceBuilder of \
                  tower, and after it in a Router of axum (`.layer(guard).layer(layer)`)"
             );
         }
     }
-}
-
-/// The path of a request, without its query, which may hold a secret.
-#[cfg(feature = "axum")]
-fn whole_path<B>(request: &Request<B>) -> &str {
-    let original = request.extensions().get::<axum::extract::OriginalUri>();
-    original.map_or(request.uri(), |original| &original.0).path()
-}
-
-/// The path of a request, without its query, which may hold a secret. A nested router may have cut it.
-#[cfg(not(feature = "axum"))]
-fn whole_path<B>(request: &Request<B>) -> &str {
-    request.uri().path()
 }

@@ -36,7 +36,7 @@ impl fmt::Display for Unmet<'_> {
     }
 }
 
-/// What the user can do to pass the guard. A client is told it only if nothing else is missing.
+/// A step by which the user can pass the guard. A client is told of it only if nothing else is missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Remedy {
     SecondFactor,

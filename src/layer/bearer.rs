@@ -107,7 +107,7 @@ fn is_origin(party: &str) -> bool {
     })
 }
 
-/// What is known of a Bearer token without waiting.
+/// The result for a Bearer token that is known without waiting.
 pub(super) enum BearerLook {
     Held(ClerkSession),
     Rejected(Rejection),

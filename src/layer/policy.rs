@@ -109,7 +109,7 @@ impl Policy {
         }
     }
 
-    /// What a request with this organization asks the engine for.
+    /// The access that a request with this organization asks the engine for.
     pub(super) fn access_of(
         &self,
         organization: Option<RequestOrganization>,

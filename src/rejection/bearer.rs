@@ -1,4 +1,4 @@
-//! What a rejection says of a Bearer token.
+//! The reason of a rejection, as far as it is a Bearer token.
 
 use super::{Rejection, RejectionKind};
 
@@ -28,7 +28,7 @@ pub enum BearerRefusal {
     Other,
 }
 
-/// What a rejection has to do with a Bearer token.
+/// The part that a Bearer token has in a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BearerPart {
     /// The client's token was refused.

@@ -21,6 +21,7 @@ const LEVELS: &[&[&str]] = &[
         "membership",
         "organization",
         "organization_session",
+        "original_uri",
         "rejection",
         "scope",
         "session",

@@ -81,9 +81,9 @@ fn cors(page_origin: HeaderValue) -> CorsLayer {
     CorsLayer::new()
         .allow_origin([page_origin])
         .allow_methods([Method::GET, Method::POST])
-        // What a page may set: its own credentials, and the type of a body.
+        // A page may set its own credentials, and the type of a body.
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        // What it may read of a rejection besides status and body.
+        // Of a rejection, it may read these fields besides status and body.
         .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE])
         // Whether the browser may send a password that the user has typed into its own dialog.
         .allow_credentials(true)

@@ -11,14 +11,10 @@ pub(super) const UNKNOWN_URI: &str = "a path selector has to know the path befor
                                       around the layer cuts paths (the crate's feature `axum` finds it for routers of \
                                       axum)";
 
-/// The whole URI in the extensions of axum, or that of the request where axum has left none: no router of axum has cut
-/// that one.
+/// The whole URI, as far as routers of axum cut it.
 #[cfg(feature = "axum")]
 pub(super) fn of_framework() -> Option<WholeUriFn> {
-    Some(|parts| {
-        let original = parts.extensions.get::<axum::extract::OriginalUri>();
-        Some(original.map_or(&parts.uri, |original| &original.0))
-    })
+    Some(|parts| Some(crate::original_uri::original_uri(&parts.extensions, &parts.uri)))
 }
 
 /// Without a framework that is known, the program has to say where the whole URI is.

@@ -108,7 +108,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// What the echo says about the request.
+    /// The echo's description of the request.
     pub(crate) fn seen(&self) -> Seen {
         assert_eq!(self.status, 200, "{self:?}");
         let json = self.json();

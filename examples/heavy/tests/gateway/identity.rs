@@ -1,4 +1,4 @@
-//! What the upstream learns of the user, and of the way of the request (rules A5 and A10).
+//! The fields by which the upstream learns of the user, and of the way of the request (rules A5 and A10).
 
 use crate::harness::{BOB, CAROL, Gateway, JANE, ask, basic, get};
 
