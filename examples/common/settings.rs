@@ -177,12 +177,7 @@ fn refuse_missing_parts() -> Result<(), String> {
 /// Reads which Bearer tokens to accept.
 fn bearer() -> Result<Option<BearerTokens>, String> {
     let parties = variable("AUTHORIZED_PARTIES")?;
-    let is_accepted = match variable("ACCEPT_BEARER")?.as_deref() {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
-    };
-    match (is_accepted, parties) {
+    match (is_on("ACCEPT_BEARER")?, parties) {
         (false, None) => Ok(None),
         (false, Some(_)) => {
             Err("AUTHORIZED_PARTIES: has no effect without ACCEPT_BEARER=1; set both or neither".to_owned())
@@ -226,6 +221,15 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>, String> {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(format!("{name}: must be UTF-8")),
+    }
+}
+
+/// Whether a setting is on, which `1` means.
+pub(crate) fn is_on(name: &str) -> Result<bool, String> {
+    match variable(name)?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(format!("{name}: must be 1 or unset")),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `IDENTITY` | `bearer`: the upstream gets `Authorization: Bearer <jwt>`; `headers`: `X-Clerk-User-Id` and so on | `bearer` |
 //! | `ORGANIZATION_PATH` | the pattern of the paths, such as `/orgs/{org}/{*rest}`, that name the organization | `CLERK_ORGANIZATION` |
 //! | `FORWARD_AUTH` | `nginx`, `traefik` or `caddy`: answers that proxy's questions at `GET /auth` | off |
+//! | `NO_PROMPT_FOR_FETCH` | `1`: a page's own `fetch` that is answered 401 opens no browser's dialog | off |
 //! | `TRUSTED_PROXIES` | networks whose `X-Forwarded-For` names the client, such as `10.0.0.0/8,::1` | none |
 //! | `UPSTREAM_TIMEOUT_SECS` | seconds for the upstream to begin its answer | 60 |
 //!
@@ -166,6 +167,9 @@ fn layer(options: &Options, clerk: &Clerk) -> Result<ClerkBasicAuthLayer, Config
         let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
         Some(trusted.client(*peer, &parts.headers))
     });
+    if options.no_prompt_for_fetch {
+        layer = layer.no_prompt_for_fetch();
+    }
     if let Some(organization) = &options.engine.organization {
         layer = layer.organization(organization)?;
     }

@@ -7,7 +7,7 @@ use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ConfigError};
 
 use crate::addresses::TrustedProxies;
 use crate::forward_auth::Family;
-use crate::settings::{Settings, number, variable};
+use crate::settings::{Settings, is_on, number, variable};
 use crate::upstream::Upstream;
 
 pub(crate) struct Options {
@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) identity: Identity,
     pub(crate) organization_path: Option<String>,
     pub(crate) forward_auth: Option<Family>,
+    pub(crate) no_prompt_for_fetch: bool,
     pub(crate) trusted: TrustedProxies,
     pub(crate) upstream_timeout: Duration,
 }
@@ -59,6 +60,7 @@ impl Options {
             identity,
             organization_path: variable("ORGANIZATION_PATH")?,
             forward_auth: forward_auth.transpose().map_err(|error| format!("FORWARD_AUTH: {error}"))?,
+            no_prompt_for_fetch: is_on("NO_PROMPT_FOR_FETCH")?,
             trusted: trusted
                 .transpose()
                 .map_err(|error| format!("TRUSTED_PROXIES: {error}"))?

@@ -75,6 +75,24 @@ fn a10_an_organization_by_setting_is_every_requests() {
 }
 
 #[test]
+fn a7_a_pages_own_fetch_gets_no_prompt_where_that_is_set() {
+    for (setting, to_fetch) in [("1", "xBasic realm="), ("", "Basic realm=")] {
+        let gateway = Gateway::start(&[("NO_PROMPT_FOR_FETCH", setting), ("FORWARD_AUTH", "caddy")]);
+        let original = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n";
+        for (path, lines) in [("/", ""), ("/auth", original)] {
+            for (fetch, expected) in
+                [("Sec-Fetch-Dest: empty\r\n", to_fetch), ("Sec-Fetch-Dest: document\r\n", "Basic realm=")]
+            {
+                let answer = ask(gateway.address, &get(path, &[fetch, lines]));
+                assert_eq!(answer.status, 401);
+                let challenge = answer.field("www-authenticate").unwrap();
+                assert!(challenge.starts_with(expected), "{setting} {path} {fetch}: {challenge}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a10_the_way_of_a_request_is_told_by_trusted_proxies_alone() {
     let lines = [
         "X-Forwarded-For: 203.0.113.9\r\n",

@@ -17,6 +17,7 @@ fn a9_an_unusable_setting_ends_the_program_with_one_line_that_names_it() {
         ("ORGANIZATION_PATH", "/orgs/acme"),
         ("FORWARD_AUTH", "apache"),
         ("FORWARD_AUTH", "nginx,caddy"),
+        ("NO_PROMPT_FOR_FETCH", "yes"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TRUSTED_PROXIES", "proxy.example"),
         ("UPSTREAM_TIMEOUT_SECS", "0"),
