@@ -6,6 +6,7 @@ mod bytes;
 mod forward_auth;
 mod harness;
 mod identity;
+mod in_front;
 #[allow(dead_code, reason = "a part has more than its tests call")]
 mod parts;
 mod program;

@@ -41,18 +41,20 @@ pub(crate) fn start_nginx(address: SocketAddr, folder: &Path, text: &str) -> Opt
 /// Starts Caddy, where it is installed.
 pub(crate) fn caddy(gateway: &Gateway, service: SocketAddr) -> Option<Proxy> {
     let (address, folder) = place("caddy");
-    let text = adapted(
-        "Caddyfile",
-        ":80 {",
-        &format!("http://:{} {{\n\tbind 127.0.0.1", address.port()),
-        gateway,
-        service,
-    );
-    // Without the port of its interface for administrators, which two of them can't share.
-    fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{text}")).unwrap();
+    let site = format!("http://:{} {{\n\tbind 127.0.0.1", address.port());
+    let text = adapted("Caddyfile", ":80 {", &site, gateway, service);
+    start_caddy(address, &folder, &format!("{{\n{ALONE}}}\n{text}"))
+}
+
+/// Options by which Caddy opens neither port 80 nor the one for administrators, which two of them can't share.
+pub(crate) const ALONE: &str = "\tadmin off\n\tauto_https disable_redirects\n";
+
+/// Starts Caddy with this file.
+pub(crate) fn start_caddy(address: SocketAddr, folder: &Path, text: &str) -> Option<Proxy> {
+    fs::write(folder.join("Caddyfile"), text).unwrap();
     let arguments = |command: &mut Command| {
         command.arg("run").arg("--config").arg(folder.join("Caddyfile")).args(["--adapter", "caddyfile"]);
-        command.env("HOME", &folder).env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
+        command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
     };
     start(&["caddy"], arguments, address)
 }
@@ -68,15 +70,17 @@ pub(crate) fn place(name: &str) -> (SocketAddr, PathBuf) {
 fn adapted(file: &str, listen: &str, to: &str, gateway: &Gateway, service: SocketAddr) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway").join(file);
     let text = fs::read_to_string(path).unwrap();
-    let replaced = |text: String, from: &str, to: &str| {
-        assert_eq!(text.matches(from).count(), 1, "{from} is in {file} once");
-        text.replace(from, to)
-    };
     let text =
         text.lines().filter(|line| !line.trim().starts_with('#')).collect::<Vec<_>>().join("\n") + "\n";
     let text = replaced(text, listen, to);
     let text = replaced(text, "127.0.0.1:3000", &gateway.address.to_string());
     replaced(text, "127.0.0.1:8080", &service.to_string())
+}
+
+/// A text with a part of it replaced, which it must have once.
+pub(crate) fn replaced(text: String, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from} is there once: {text}");
+    text.replace(from, to)
 }
 
 fn start(programs: &[&str], arguments: impl Fn(&mut Command), address: SocketAddr) -> Option<Proxy> {
@@ -97,10 +101,15 @@ fn start(programs: &[&str], arguments: impl Fn(&mut Command), address: SocketAdd
         }
         return Some(Proxy { address, _process: process });
     }
-    let is_required = std::env::var_os("REQUIRE_PROXIES").is_some();
-    assert!(!is_required, "{} must be installed", programs[0]);
-    println!("skipped: {} isn't installed", programs[0]);
+    left_out(programs[0]);
     None
+}
+
+/// Says that a program isn't installed. Where all have to be, that is an error.
+pub(crate) fn left_out(program: &str) {
+    let is_required = std::env::var_os("REQUIRE_PROXIES").is_some();
+    assert!(!is_required, "{program} must be installed");
+    println!("skipped: {program} isn't installed");
 }
 
 /// Both proxies, each in front of a gateway with these settings.
@@ -132,6 +141,17 @@ fn a10_proxies_pass_on_the_identity_that_the_gateway_names() {
         );
         let open = ask(address, &get("/public/a", &[])).seen();
         assert!(!open.fields.iter().any(|(name, value)| name.contains("clerk") && !value.is_empty()));
+    });
+}
+
+#[test]
+fn a7_a_pages_own_fetch_gets_no_prompt_behind_a_proxy_where_that_is_set() {
+    each(&[("NO_PROMPT_FOR_FETCH", "1")], |name, _, address| {
+        for (fetch, expected) in [("Sec-Fetch-Dest: empty\r\n", "xBasic realm="), ("", "Basic realm=")] {
+            let answer = ask(address, &get("/a", &[fetch]));
+            let challenge = answer.field("www-authenticate").unwrap();
+            assert!(answer.status == 401 && challenge.starts_with(expected), "{name}: {challenge}");
+        }
     });
 }
 

@@ -81,7 +81,7 @@ fn identity(fields: &[(String, String)]) -> Vec<(String, String)> {
 
 /// Sends each request, and compares what arrives with what arrives of an honest one. Returns the number of those that
 /// were let in.
-fn survivors(address: SocketAddr, path: &str) -> usize {
+pub(crate) fn survivors(address: SocketAddr, path: &str) -> usize {
     let honest = ask(address, &get(path, &[&basic(CAROL)])).seen();
     let expected = identity(&honest.fields);
     let mut let_in = 0;

@@ -1,25 +1,34 @@
 //! An upstream with `https://`, where nginx and OpenSSL are installed (rule A7).
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::{Gateway, JANE, ask, basic, get};
-use crate::proxies::{place, start_nginx};
+use crate::proxies::{left_out, place, start_nginx};
 
-#[test]
-fn a7_an_https_upstream_is_verified_and_may_speak_http_2() {
-    let (address, folder) = place("tls");
-    let certificate = folder.join("certificate.pem");
+/// Makes `certificate.pem`, for `localhost`, and `key.pem`, where OpenSSL is installed.
+pub(crate) fn make_certificate(folder: &Path) -> Option<()> {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", "key.pem", "-out", "certificate.pem"])
-        .current_dir(&folder)
+        .current_dir(folder)
         .stderr(Stdio::null())
         .status();
     if made.is_err() {
-        println!("skipped: openssl isn't installed");
+        left_out("openssl");
+    }
+    assert!(made.ok()?.success(), "openssl makes no certificate");
+    Some(())
+}
+
+#[test]
+fn a7_an_https_upstream_is_verified_and_may_speak_http_2() {
+    let (address, folder) = place("tls");
+    if make_certificate(&folder).is_none() {
         return;
     }
+    let certificate = folder.join("certificate.pem");
     let text = format!(
         "server {{ listen {address} ssl http2; ssl_certificate {0}/certificate.pem; ssl_certificate_key {0}/key.pem;\n\
          return 200 \"$server_protocol $host $http_authorization\"; }}\n",

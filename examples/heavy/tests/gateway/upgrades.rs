@@ -1,6 +1,7 @@
 //! WebSockets through the gateway (rule A7).
 
 use std::io::{BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 
 use crate::harness::{Gateway, JANE, ask, basic, connect, get, read_head, upstream};
 
@@ -11,9 +12,9 @@ const HANDSHAKE: [&str; 4] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
 ];
 
-#[test]
-fn a7_a_websocket_is_authenticated_at_its_start_and_passes_bytes_both_ways() {
-    let upstream = upstream(|mut stream| {
+/// An upstream that accepts a WebSocket, and answers each byte by the next one until the client closes.
+pub(crate) fn socket() -> SocketAddr {
+    upstream(|mut stream| {
         let (start, fields) = read_head(&mut BufReader::new(stream.try_clone().unwrap()));
         assert_eq!(start, "GET /socket HTTP/1.1");
         let field = |name: &str| fields.iter().find(|(other, _)| other == name).map(|(_, value)| &**value);
@@ -23,18 +24,21 @@ fn a7_a_websocket_is_authenticated_at_its_start_and_passes_bytes_both_ways() {
         let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello";
         stream.write_all(answer.as_bytes()).unwrap();
-        // Answers each byte by the next one, until the client closes.
         let mut byte = [0];
         while stream.read(&mut byte).unwrap() == 1 {
             stream.write_all(&[byte[0] + 1]).unwrap();
         }
-        stream.write_all(b"bye").unwrap();
-    });
-    let gateway = Gateway::with_upstream(upstream, &[]);
-    let handshake = |more: &str| get("/socket", &[&HANDSHAKE[..], &[more]].concat());
-    assert_eq!(ask(gateway.address, &handshake("")).status, 401);
+        // A proxy in front may be gone by now.
+        _ = stream.write_all(b"bye");
+    })
+}
 
-    let mut stream = connect(gateway.address);
+/// Opens a WebSocket to [`socket`] through the server at this address, and talks through it.
+pub(crate) fn talk(address: SocketAddr) -> (TcpStream, BufReader<TcpStream>) {
+    let handshake = |more: &str| get("/socket", &[&HANDSHAKE[..], &[more]].concat());
+    assert_eq!(ask(address, &handshake("")).status, 401);
+
+    let mut stream = connect(address);
     stream.write_all(&handshake(&basic(JANE))).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (start, fields) = read_head(&mut reader);
@@ -50,6 +54,13 @@ fn a7_a_websocket_is_authenticated_at_its_start_and_passes_bytes_both_ways() {
         reader.read_exact(&mut answer).unwrap();
         assert_eq!(answer, [byte + 1]);
     }
+    (stream, reader)
+}
+
+#[test]
+fn a7_a_websocket_is_authenticated_at_its_start_and_passes_bytes_both_ways() {
+    let gateway = Gateway::with_upstream(socket(), &[]);
+    let (stream, mut reader) = talk(gateway.address);
     // Each direction ends by itself.
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = Vec::new();
