@@ -31,19 +31,16 @@ use tower_http::cors::CorsLayer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let stand_in = match env::var("CLERK_PUBLISHABLE_KEY") {
-        Ok(_) => None,
-        // Without the limit of Clerk, since this is about what a browser sees.
-        Err(_) => Some(FakeClerk::builder().no_rate_limit().build().serve("127.0.0.1:0").await?),
+    let (clerk, stand_in) = match env::var("CLERK_PUBLISHABLE_KEY") {
+        Ok(key) if !key.is_empty() => (Clerk::builder(key).build()?, None),
+        _ => {
+            // Without the limit of Clerk, since this is about what a browser sees.
+            let stand_in = FakeClerk::builder().no_rate_limit().build().serve("127.0.0.1:0").await?;
+            (Clerk::builder(stand_in.url()).unlimited_sign_ins().build()?, Some(stand_in))
+        }
     };
-    let clerk = match &stand_in {
-        Some(stand_in) => Clerk::builder(stand_in.url()).unlimited_sign_ins().build()?,
-        None => Clerk::builder(env::var("CLERK_PUBLISHABLE_KEY")?).build()?,
-    };
-    let listen_addr = env::var("LISTEN_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
-    let page_addr = env::var("PAGE_ADDR").unwrap_or_else(|_| "127.0.0.1:3001".to_owned());
-    let (listener, page_listener) =
-        (TcpListener::bind(listen_addr).await?, TcpListener::bind(page_addr).await?);
+    let listener = listen("LISTEN_ADDR", "127.0.0.1:3000").await?;
+    let page_listener = listen("PAGE_ADDR", "127.0.0.1:3001").await?;
     let (url, page_url) =
         (format!("http://{}", listener.local_addr()?), format!("http://{}", page_listener.local_addr()?));
     let page = page(&url);
@@ -59,6 +56,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         axum::serve(page_listener, Router::new().route("/", page)).into_future(),
     )?;
     Ok(())
+}
+
+/// Opens the port that a variable names. An error begins with the variable.
+async fn listen(name: &str, default: &str) -> Result<TcpListener, String> {
+    let address = env::var(name).unwrap_or_else(|_| default.to_owned());
+    TcpListener::bind(&address).await.map_err(|error| format!("{name}: can't listen on {address}: {error}"))
 }
 
 /// The API, for pages of this origin.
