@@ -143,7 +143,8 @@ impl Proxy {
             tokio::select! {
                 answer = &mut answer => {
                     return answer.map_err(|error| {
-                        tracing::warn!(%error, cause = error_chain(&error), "the upstream can't be reached");
+                        let cause = error_chain(&error);
+                        tracing::warn!(upstream = %self.upstream, %error, cause, "the upstream can't be reached");
                         Box::new(problem(StatusCode::BAD_GATEWAY, "the upstream can't be reached"))
                     });
                 }
@@ -156,7 +157,7 @@ impl Proxy {
             if state.waits_for_client {
                 return Err(Box::new(problem(StatusCode::REQUEST_TIMEOUT, "the request doesn't arrive")));
             }
-            tracing::warn!(timeout = ?self.timeout, "the upstream doesn't answer");
+            tracing::warn!(upstream = %self.upstream, timeout = ?self.timeout, "the upstream doesn't answer");
             return Err(Box::new(problem(StatusCode::GATEWAY_TIMEOUT, "the upstream doesn't answer")));
         }
     }

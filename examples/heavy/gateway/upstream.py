@@ -2,6 +2,8 @@
 
     CLERK_FAPI_URL=https://clerk.example.com python3 upstream.py 8080
 
+The port is 8080 unless it is given.
+
 It verifies each token as Clerk describes (https://clerk.com/docs/guides/sessions/manual-jwt-verification): its signature
 against the instance's key set, its issuer and its times. In earnest, take a library for JWTs.
 """
@@ -15,7 +17,9 @@ import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ISSUER = os.environ["CLERK_FAPI_URL"].rstrip("/")
+ISSUER = os.environ.get("CLERK_FAPI_URL", "").rstrip("/")
+if not ISSUER:
+    sys.exit("CLERK_FAPI_URL: must be the address of the instance, such as http://127.0.0.1:4400")
 # The prefix of a SHA-256 digest in a signature (RFC 8017, section 9.2, note 1).
 SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
 LEEWAY = 5
@@ -62,6 +66,8 @@ class Service(BaseHTTPRequestHandler):
             status, answer = 200, {"user": verified(token, keys())["sub"]}
         except (KeyError, TypeError, ValueError) as error:
             status, answer = 401, {"error": repr(error)}
+        except OSError as error:
+            status, answer = 503, {"error": f"no key set: {error}"}
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -73,6 +79,6 @@ class Service(BaseHTTPRequestHandler):
         pass
 
 
-server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Service)
+server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080), Service)
 print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
 server.serve_forever()

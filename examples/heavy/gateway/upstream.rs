@@ -1,5 +1,6 @@
 //! The upstream's address, and the connections to it.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,6 +42,12 @@ impl Upstream {
     pub(crate) fn uri(&self, path: &PathAndQuery) -> Option<Uri> {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(path.clone()).build().ok()
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
     }
 }
 
