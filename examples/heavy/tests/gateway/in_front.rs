@@ -59,14 +59,14 @@ fn front(name: &'static str, gateway: &Gateway) -> Option<Front> {
     let proxy = if name == "nginx" {
         let text = of_the_page("nginx");
         let listen = format!("listen {plain};\n    listen {tls} ssl http2;");
-        let text = replaced(text, "listen 443 ssl http2;", &listen);
-        let text = replaced(text, "/etc/nginx/api.example.com.pem", certificate.to_str()?);
-        let text = replaced(text, "/etc/nginx/api.example.com.key", key.to_str()?);
-        let text = replaced(text, "127.0.0.1:3000", &gateway.address.to_string());
+        let text = replaced(&text, "listen 443 ssl http2;", &listen);
+        let text = replaced(&text, "/etc/nginx/api.example.com.pem", certificate.to_str()?);
+        let text = replaced(&text, "/etc/nginx/api.example.com.key", key.to_str()?);
+        let text = replaced(&text, "127.0.0.1:3000", &gateway.address.to_string());
         start_nginx(plain, &folder, &text)
     } else {
-        let text = replaced(of_the_page("caddyfile"), "127.0.0.1:3000", &gateway.address.to_string());
-        let text = replaced(text, "{\n\tservers {", &format!("{{\n{ALONE}\tservers {{"));
+        let text = replaced(&of_the_page("caddyfile"), "127.0.0.1:3000", &gateway.address.to_string());
+        let text = replaced(&text, "{\n\tservers {", &format!("{{\n{ALONE}\tservers {{"));
         // Caddy has no site with and without TLS, so the same one is there twice.
         let (options, site) = text.split_once("api.example.com {").unwrap();
         let (http, https) = (plain.port(), tls.port());

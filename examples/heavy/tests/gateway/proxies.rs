@@ -72,13 +72,13 @@ fn adapted(file: &str, listen: &str, to: &str, gateway: &Gateway, service: Socke
     let text = fs::read_to_string(path).unwrap();
     let text =
         text.lines().filter(|line| !line.trim().starts_with('#')).collect::<Vec<_>>().join("\n") + "\n";
-    let text = replaced(text, listen, to);
-    let text = replaced(text, "127.0.0.1:3000", &gateway.address.to_string());
-    replaced(text, "127.0.0.1:8080", &service.to_string())
+    let text = replaced(&text, listen, to);
+    let text = replaced(&text, "127.0.0.1:3000", &gateway.address.to_string());
+    replaced(&text, "127.0.0.1:8080", &service.to_string())
 }
 
 /// A text with a part of it replaced, which it must have once.
-pub(crate) fn replaced(text: String, from: &str, to: &str) -> String {
+pub(crate) fn replaced(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "{from} is there once: {text}");
     text.replace(from, to)
 }
