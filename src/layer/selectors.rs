@@ -89,7 +89,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// returns `None` count as one source, and so do all requests of a layer without this setting.
     ///
     /// The layer has no default and trusts no header: behind a proxy the peer's address is the proxy's, and a client
-    /// can send any `X-Forwarded-For` unless your proxy overwrites it.
+    /// can send any `X-Forwarded-For` unless your proxy overwrites it. A client of IPv6 has a whole network of addresses, so
+    /// take the first 64 bits of those.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;

@@ -51,6 +51,15 @@ impl TrustedProxies {
     }
 }
 
+/// The source that sign-ins are shared among: an address of IPv4, or the network /64 of one of IPv6. A client of IPv6 has at
+/// least such a network (RFC 6177), and would otherwise count as a new source with each of its addresses.
+pub(crate) fn source(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
 /// An address, with or without a port.
 fn address(hop: &str) -> Option<IpAddr> {
     let address = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
@@ -85,6 +94,18 @@ mod tests {
             ("127.0.0.1", "::ffff:127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
         ] {
             assert_eq!(client(trusted, peer, lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn p1_a_network_of_ipv6_is_one_source() {
+        for (client, expected) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"),
+            ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        ] {
+            assert_eq!(source(client.parse().unwrap()).to_string(), expected);
         }
     }
 

@@ -20,17 +20,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Fields about the way of the request, and those in which some frameworks expect another path than that of the request,
-/// besides `X-Forwarded-…`. The gateway is the first one that the upstream believes, so a client sends none of them.
-const FORWARDING: [&str; 8] = [
-    "forwarded",
-    "true-client-ip",
-    "x-client-ip",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
+/// besides `X-Forwarded…` and `X-Original-…`. The gateway is the first one that the upstream believes, so a client sends none of them.
+const FORWARDING: [&str; 6] =
+    ["forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip", "x-rewrite-url"];
 
 /// Removes the fields that `Connection` names, and those that belong to one connection. Returns whether the message
 /// upgrades to a WebSocket.
@@ -38,15 +30,13 @@ const FORWARDING: [&str; 8] = [
 /// No other protocol is upgraded to: in a connection upgraded to `h2c`, the client could send the upstream any number of
 /// requests past the gateway.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> bool {
-    let options: Vec<String> = headers
+    let options: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        .flat_map(|line| {
-            String::from_utf8_lossy(line.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>()
-        })
-        .map(|option| option.trim().to_ascii_lowercase())
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
         .collect();
-    let upgrades = options.iter().any(|option| option == "upgrade")
+    let upgrades = options.contains(&header::UPGRADE)
         && headers.get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
     // gRPC requires it (RFC 9110, section 10.1.4).
     let takes_trailers =
@@ -55,7 +45,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> bool {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    for option in options {
+    for option in options.iter().filter(|option| !is_for_the_gateway(option)) {
         headers.remove(option);
     }
     for name in HOP_BY_HOP {
@@ -67,6 +57,12 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> bool {
     upgrades
 }
 
+/// Whether the gateway itself reads the field, or sets it anew. A client that could remove such a field of a trusted proxy
+/// by naming it in `Connection` would pass for that proxy (CVE-2022-31813 in Apache httpd).
+fn is_for_the_gateway(name: &HeaderName) -> bool {
+    *name == header::AUTHORIZATION || *name == header::HOST || is_forwarding(name)
+}
+
 /// Asks for a WebSocket, or agrees to one.
 pub(crate) fn set_upgrade(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -76,6 +72,14 @@ pub(crate) fn set_upgrade(headers: &mut HeaderMap) {
 /// Removes the client's own identity fields.
 pub(crate) fn remove_identity(headers: &mut HeaderMap, identity: &IdentityHeaders) {
     remove(headers, |name| identity.is_copy(name.as_str()));
+}
+
+/// Removes the trailers that would say something else than the header does. A server may merge trailers into the header
+/// (RFC 9110, section 6.5.1).
+pub(crate) fn remove_forged_trailers(trailers: &mut HeaderMap, identity: &IdentityHeaders) {
+    remove_hop_by_hop(trailers);
+    remove_identity(trailers, identity);
+    remove(trailers, is_for_the_gateway);
 }
 
 /// The way of a request, as the gateway knows it.
@@ -118,7 +122,7 @@ pub(crate) fn normalized(name: &HeaderName) -> String {
 
 fn is_forwarding(name: &HeaderName) -> bool {
     let name = normalized(name);
-    FORWARDING.contains(&&*name) || name.starts_with("x-forwarded-")
+    FORWARDING.contains(&&*name) || name.starts_with("x-forwarded") || name.starts_with("x-original-")
 }
 
 fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
@@ -187,6 +191,10 @@ mod tests {
             ("x-real-ip", "1.1.1.1"),
             ("x-rewrite-url", "/admin"),
             ("x.original.url", "/admin"),
+            ("x-original-host", "evil.example"),
+            ("x_original_forwarded_for", "1.1.1.1"),
+            ("x-forwarded", "for=1.1.1.1"),
+            ("x-cluster-client-ip", "1.1.1.1"),
             ("x-request-id", "1"),
         ]);
         let way = Way {

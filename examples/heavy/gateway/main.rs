@@ -165,7 +165,7 @@ fn layer(options: &Options, clerk: &Clerk) -> Result<ClerkBasicAuthLayer, Config
     let trusted = options.trusted.clone();
     let mut layer = options.engine.layer(clerk)?.source_key(move |parts| {
         let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-        Some(trusted.client(*peer, &parts.headers))
+        Some(addresses::source(trusted.client(*peer, &parts.headers)))
     });
     if options.no_prompt_for_fetch {
         layer = layer.no_prompt_for_fetch();

@@ -9,7 +9,7 @@ use axum::http::header::{self, HeaderValue};
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tower_clerk::layer::IdentityHeaders;
 
 use crate::addresses::TrustedProxies;
 use crate::fields::{Way, remove_hop_by_hop, remove_identity, set_upgrade};
-use crate::upload::{Progress, Upload};
+use crate::upload::{Progress, Stage, Upload};
 use crate::upstream::{Connections, Upstream};
 
 pub(crate) struct Proxy {
@@ -34,14 +34,10 @@ struct Upgrades(bool);
 /// Removes what a client must not send through the gateway. It runs before the layer, so that neither an option of
 /// `Connection` nor a copy by another name undoes what the layer sets.
 pub(crate) fn cleaned(mut request: Request) -> Request {
+    // HTTP/1.0 has no upgrades (RFC 9110, section 7.8).
+    let can_upgrade = request.version() == Version::HTTP_11;
     let headers = request.headers_mut();
-    // It is for the gateway, which doesn't pass it on, also where `Connection` says so.
-    let authorization: Vec<HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().cloned().collect();
-    let upgrades = remove_hop_by_hop(headers);
-    headers.remove(header::AUTHORIZATION);
-    for line in authorization {
-        headers.append(header::AUTHORIZATION, line);
-    }
+    let upgrades = remove_hop_by_hop(headers) && can_upgrade;
     remove_identity(headers, &IdentityHeaders::new());
     request.extensions_mut().insert(Upgrades(upgrades));
     request
@@ -109,14 +105,22 @@ impl Proxy {
         parts.uri = uri;
         parts.version = Version::default();
         parts.extensions.clear();
+        // Without it, the client of the upstream would leave the body of a GET out.
+        if matches!(parts.method, Method::GET | Method::HEAD) && body.size_hint().exact().is_none() {
+            parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let (body, progress) = Upload::new(body, IdentityHeaders::new());
         Ok((Request::from_parts(parts, Body::new(body)), progress))
     }
 
     fn way(&self, peer: SocketAddr, headers: &HeaderMap, uri: &Uri) -> Way {
         let is_trusted = self.trusted.trusts(peer.ip());
-        let told =
-            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|_| is_trusted);
+        // Of several lines, or of a list, the first one may be the client's.
+        let told = |name: &str| {
+            let mut lines = headers.get_all(name).iter().filter(|_| is_trusted);
+            let line = lines.next()?.to_str().ok()?;
+            (lines.next().is_none() && !line.contains(',')).then_some(line)
+        };
         // A request in absolute form names its host there, whatever `Host` says (RFC 9112, section 3.2.2).
         let authority = uri.authority().map(Authority::as_str);
         let host = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
@@ -143,6 +147,9 @@ impl Proxy {
             tokio::select! {
                 answer = &mut answer => {
                     return answer.map_err(|error| {
+                        if progress.state().stage == Stage::Broken {
+                            return Box::new(problem(StatusCode::BAD_REQUEST, "the request's body is broken"));
+                        }
                         let cause = error_chain(&error);
                         tracing::warn!(upstream = %self.upstream, %error, cause, "the upstream can't be reached");
                         Box::new(problem(StatusCode::BAD_GATEWAY, "the upstream can't be reached"))
@@ -154,7 +161,7 @@ impl Proxy {
             if state.since + self.timeout > Instant::now() {
                 continue;
             }
-            if state.waits_for_client {
+            if state.stage == Stage::WaitsForClient {
                 return Err(Box::new(problem(StatusCode::REQUEST_TIMEOUT, "the request doesn't arrive")));
             }
             tracing::warn!(upstream = %self.upstream, timeout = ?self.timeout, "the upstream doesn't answer");

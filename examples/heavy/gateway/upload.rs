@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tower_clerk::layer::IdentityHeaders;
 
-use crate::fields::remove_hop_by_hop;
+use crate::fields::remove_forged_trailers;
 
-/// A body that records how far it has come, and whose trailers hold no identity.
+/// A body that records how far it has come, and whose trailers are no forged fields.
 pub(crate) struct Upload {
     body: Body,
     progress: Progress,
@@ -21,8 +20,7 @@ pub(crate) struct Upload {
 
 impl Upload {
     pub(crate) fn new(body: Body, identity: IdentityHeaders) -> (Self, Progress) {
-        let progress =
-            Progress(Arc::new(Mutex::new(State { since: Instant::now(), waits_for_client: false })));
+        let progress = Progress(Arc::new(Mutex::new(State { since: Instant::now(), stage: Stage::Moving })));
         (Self { body, progress: progress.clone(), identity }, progress)
     }
 }
@@ -36,8 +34,12 @@ impl hyper::body::Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.progress.note(polled.is_pending());
-        polled.map(|frame| frame.map(|frame| Ok(without_forged_trailers(frame?, &self.identity))))
+        self.progress.note(match &polled {
+            Poll::Pending => Stage::WaitsForClient,
+            Poll::Ready(Some(Err(_))) => Stage::Broken,
+            Poll::Ready(_) => Stage::Moving,
+        });
+        polled.map_ok(|frame| without_forged_trailers(frame, &self.identity))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -57,8 +59,16 @@ pub(crate) struct Progress(Arc<Mutex<State>>);
 pub(crate) struct State {
     /// When the body last moved.
     pub(crate) since: Instant,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Moving,
     /// The upstream has taken all that the client has sent so far, and the body isn't at its end.
-    pub(crate) waits_for_client: bool,
+    WaitsForClient,
+    /// The client has broken off, or its body is malformed.
+    Broken,
 }
 
 impl Progress {
@@ -66,28 +76,19 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, is_pending: bool) {
+    fn note(&self, stage: Stage) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !(is_pending && state.waits_for_client) {
-            *state = State { since: Instant::now(), waits_for_client: is_pending };
+        if stage == Stage::Moving || stage != state.stage {
+            *state = State { since: Instant::now(), stage };
         }
     }
 }
 
-/// A server may merge trailers into the header fields, so they must hold no credentials and no identity.
 fn without_forged_trailers<D>(frame: Frame<D>, identity: &IdentityHeaders) -> Frame<D> {
     let mut trailers = match frame.into_trailers() {
         Ok(trailers) => trailers,
         Err(frame) => return frame,
     };
-    remove_hop_by_hop(&mut trailers);
-    let forged: Vec<_> = trailers
-        .keys()
-        .filter(|name| **name == header::AUTHORIZATION || identity.is_copy(name.as_str()))
-        .cloned()
-        .collect();
-    for name in forged {
-        trailers.remove(name);
-    }
+    remove_forged_trailers(&mut trailers, identity);
     Frame::trailers(trailers)
 }

@@ -79,7 +79,12 @@ impl PathPattern {
             left = after;
             match segment {
                 Segment::Literal(literal) if **literal == *text => {}
-                Segment::Parameter if !text.is_empty() => {}
+                Segment::Parameter if !text.is_empty() => {
+                    // A server further in that decodes its slash would count the segments after it differently.
+                    if organization.is_none() && percent_decoded(text).0.contains(&b'/') {
+                        return None;
+                    }
+                }
                 Segment::Organization if !text.is_empty() => organization = Some(text),
                 _ => return None,
             }
@@ -186,6 +191,11 @@ mod tests {
             ("/orgs/{org}/{*rest}", "/orgs/acme", None),
             ("/a%20b/{org}", "/a%20b/acme", Some("acme")),
             ("/a%20b/{org}", "/a b/acme", None),
+            // A server further in may decode the slash, and find the organization in another place.
+            ("/{region}/{org}/{*rest}", "/eu%2Facme/globex/me", None),
+            ("/{region}/{org}/{*rest}", "/eu%2facme/globex/me", None),
+            ("/{region}/{org}/{*rest}", "/eu/acme/a%2Fb", Some("acme")),
+            ("/{org}/{project}/me", "/acme/a%2Fb/me", Some("acme")),
         ] {
             assert_eq!(organization(pattern, path).as_deref(), expected, "{pattern} {path}");
         }

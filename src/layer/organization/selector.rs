@@ -74,7 +74,8 @@ impl OrganizationSelector {
     /// 0.8 matches its routes.
     ///
     /// The segment `{org}` is percent-decoded once. A path with a dot segment or a backslash, in plain or
-    /// percent-encoded, matches no pattern, because a proxy may read it as another path than this crate does.
+    /// percent-encoded, matches no pattern, because a proxy may read it as another path than this crate does. Neither does
+    /// one with an encoded slash in `{org}` or in a parameter before it.
     ///
     /// A nested router cuts the path before the layer sees it. With the feature `axum`, the selector reads the
     /// [`OriginalUri`](https://docs.rs/axum/0.8/axum/extract/struct.OriginalUri.html) that a router of axum 0.8 leaves

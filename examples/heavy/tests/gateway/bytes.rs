@@ -123,3 +123,37 @@ fn a7_trailers_pass_without_identity() {
     assert_eq!(seen.trailers, [("x-checksum".to_owned(), "7".to_owned())]);
     assert_eq!(seen.json["body_length"], 2);
 }
+
+#[test]
+fn a10_trailers_tell_nothing_about_the_way_of_the_request() {
+    let gateway = Gateway::start(&[]);
+    let names =
+        ["X-Forwarded-For", "x_forwarded_for", "Forwarded", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL"];
+    let trailers: String = names.map(|name| format!("{name}: 203.0.113.9\r\n")).concat();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\n{}Trailer: {}, X-Checksum\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nup\r\n0\r\n{trailers}X-Checksum: 7\r\n\r\n",
+        basic(JANE),
+        names.join(", ")
+    );
+    let seen = ask(gateway.address, request.as_bytes()).seen();
+    assert_eq!(seen.trailers, [("x-checksum".to_owned(), "7".to_owned())]);
+}
+
+#[test]
+fn a7_a_body_of_any_method_arrives_however_its_length_is_told() {
+    let gateway = Gateway::start(&[]);
+    for method in ["GET", "POST", "DELETE", "SEARCH"] {
+        for framed in
+            ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+        {
+            let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{}{framed}", basic(JANE));
+            let seen = ask(gateway.address, request.as_bytes()).seen();
+            assert_eq!(
+                (&seen.json["method"], &seen.json["body_length"]),
+                (&method.into(), &5.into()),
+                "{framed}"
+            );
+        }
+    }
+}

@@ -125,6 +125,32 @@ fn a10_the_way_of_a_request_is_told_by_trusted_proxies_alone() {
 }
 
 #[test]
+fn a10_a_client_takes_no_field_about_the_way_out_of_the_request() {
+    let gateway = Gateway::start(&[("TRUSTED_PROXIES", "127.0.0.0/8")]);
+    // The proxy in front has passed `Connection` on. Without the fields, the upstream would take the proxy for the client.
+    let lines = [
+        "X-Forwarded-For: 203.0.113.9\r\n",
+        "X-Forwarded-Proto: https\r\n",
+        "Connection: X-Forwarded-For, x-forwarded-proto, Host, Forwarded\r\n",
+    ];
+    let seen = ask(gateway.address, &get("/", &[&[&*basic(JANE)], &lines[..]].concat())).seen();
+    assert_eq!(seen.field("x-forwarded-for"), Some("203.0.113.9"));
+    assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
+    assert_eq!(seen.field("x-forwarded-host"), Some("api.example"));
+
+    // A list, or two lines, may begin with the client's own.
+    for forged in [
+        "X-Forwarded-Host: evil.example\r\nX-Forwarded-Host: www.example\r\n",
+        "X-Forwarded-Host: evil.example,www.example\r\n",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n",
+    ] {
+        let seen = ask(gateway.address, &get("/", &[&basic(JANE), forged])).seen();
+        assert_eq!(seen.field("x-forwarded-host"), Some("api.example"), "{forged}");
+        assert_eq!(seen.field("x-forwarded-proto"), Some("http"), "{forged}");
+    }
+}
+
+#[test]
 fn a10_fields_of_one_connection_and_repeated_hosts_go_no_further() {
     let gateway = Gateway::start(&[]);
     let lines = [

@@ -190,6 +190,56 @@ fn a10_a_forged_original_uri_changes_no_organization_behind_a_proxy() {
 }
 
 #[test]
+fn a10_no_path_that_a_service_may_read_otherwise_is_open_to_everyone() {
+    each(&[("IDENTITY", "headers")], |name, _, address| {
+        for open in ["/public/", "/public/a/b-c.min.js", "/public/a?x=../%2f"] {
+            assert_eq!(ask(address, &get(open, &[])).status, 200, "{name} {open}");
+        }
+        for closed in [
+            "/orgs/../public/a",
+            "/orgs/acme/%2e%2e/%2e%2e/public/a",
+            "/orgs/..%2fpublic/a",
+            "/public/../orgs/a",
+            "/public/..%2forgs/a",
+            "/public/..;/orgs/a",
+            "/public/%2e%2e;/orgs/a",
+            "/public/..%5corgs",
+            "/public/..\\orgs",
+            "/public%2fa",
+            "//public/a",
+        ] {
+            let status = ask(address, &get(closed, &[])).status;
+            assert!([400, 401, 404].contains(&status), "{name} {closed}: {status}");
+        }
+    });
+}
+
+#[test]
+fn a7_no_proxy_upgrades_to_another_protocol_than_a_websocket() {
+    // In a connection of HTTP/2 to the service, the client could name any user.
+    each(&[("IDENTITY", "headers")], |name, _, address| {
+        for upgrade in
+            ["Upgrade: h2c\r\n", "Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: websocket, h2c\r\n"]
+        {
+            for (path, pair) in [("/closed", basic(JANE)), ("/public/a", String::new())] {
+                let lines = [
+                    &*pair,
+                    "Connection: Upgrade\r\n",
+                    upgrade,
+                    "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+                ];
+                let seen = ask(address, &get(path, &lines)).seen();
+                assert!(
+                    seen.field("upgrade").is_none_or(|to| to == "websocket"),
+                    "{name} {path} {upgrade}: {:?}",
+                    seen.fields
+                );
+            }
+        }
+    });
+}
+
+#[test]
 fn a9_each_status_of_a_rejection_reaches_the_client_of_a_proxy() {
     each(&[("IDENTITY", "headers"), BY_PATH], |name, _, address| {
         let status = |path: &str, pair: &str| ask(address, &get(path, &[&basic(pair)]));

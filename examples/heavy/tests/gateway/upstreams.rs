@@ -59,6 +59,17 @@ fn a9_a_slow_upstream_is_a_504_unless_the_request_is_still_on_its_way() {
 }
 
 #[test]
+fn a9_a_body_that_the_client_has_garbled_is_a_400_and_no_fault_of_the_upstream() {
+    let gateway = Gateway::start(&[]);
+    for body in ["5;a\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n", "fffffffffffffffff\r\nhello\r\n"] {
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n{body}", basic(JANE));
+        let answer = ask(gateway.address, request.as_bytes());
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &"bad_request".into()), "{body}");
+    }
+}
+
+#[test]
 fn a9_an_answer_that_breaks_off_is_broken_for_the_client_too() {
     for body in ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
         let (break_off, breaks_off) = mpsc::channel();
