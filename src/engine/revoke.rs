@@ -80,7 +80,7 @@ impl Clerk {
         // If `before` is older than any flight in progress, no tombstone is needed; stored proofs are checked either way.
         let longest_way = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
         if now.saturating_duration_since(before) < longest_way {
-            sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
+            sign_ins.revocations.expire_proofs(user_id, before, now);
         }
         sign_ins.users.expire_proofs(user_id, before);
     }

@@ -31,7 +31,7 @@ use crate::limits::{Circuit, Denials, Epoch, FailureCounts, Forgiven, Pass, Sign
 use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
-use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
+use crate::sessions::{Concerned, EndQueue, Generation, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
 use crate::sync::lock;
 
@@ -62,6 +62,8 @@ pub(crate) struct SignInOutcome {
 pub(crate) struct OpenOutcome {
     pub(crate) result: Result<(), SignInError>,
     pub(crate) deadline: Instant,
+    /// The start of the flight.
+    pub(crate) since: Generation,
 }
 
 /// The input of a sign-in.
@@ -193,12 +195,10 @@ impl SignIns {
         let proof = self.pending_proofs.take(&attempt.key, now)?;
         // A revocation since the proof would void the session, so no sign-in is spent on it. A later one is found by
         // `commit`.
-        let concerns = |target: &Target| match target {
-            Target::User(user) => *user == proof.user_id,
-            Target::Proofs(user, before) => *user == proof.user_id && proof.at < *before,
-            Target::Session(_) | Target::Organization(_) | Target::All => false,
-        };
-        self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
+        let concerned = Concerned::user(&proof.user_id).and_proof(&proof.user_id, proof.at);
+        if self.revocations.is_revoked(proof.since, &concerned) {
+            return None;
+        }
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
         start.start(now);
