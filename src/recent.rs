@@ -133,7 +133,9 @@ mod tests {
         let last = 5 * MOST as u64;
         recent.put(0, event(last, now));
         assert!(recent.is_after(&1, 0) && recent.is_after(&u64::MAX, 0), "the price of the bound");
-        assert!(!recent.is_after(&u64::MAX, 1) && recent.is_after(&0, last - 1) && !recent.is_after(&0, last));
+        assert!(
+            !recent.is_after(&u64::MAX, 1) && recent.is_after(&0, last - 1) && !recent.is_after(&0, last)
+        );
         assert_eq!(recent.len(), MOST);
     }
 }

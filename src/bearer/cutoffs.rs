@@ -30,6 +30,10 @@ const SLACK: u64 = LEEWAY + 1;
 /// sends without a `Date` is as long.
 const SLACK_BY_WALL: u64 = 60 + 1;
 
+/// The life of Clerk's session tokens by default, in seconds:
+/// <https://clerk.com/docs/guides/sessions/session-tokens>.
+const DEFAULT_LIFE: u64 = 60;
+
 /// Revocations that are kept. Beyond that the oldest is dropped.
 const MOST: usize = 65_536;
 
@@ -41,6 +45,8 @@ pub(crate) enum CutoffTarget {
     Organization(Box<str>),
     /// A user's tokens for an organization.
     Membership(Box<str>, Box<str>),
+    /// The tokens that live longer than Clerk's session tokens do by default.
+    LongLived,
     All,
 }
 
@@ -110,6 +116,8 @@ impl Cutoffs {
             session,
             organization.map(|id| CutoffTarget::Organization(id.into())),
             organization.map(|id| CutoffTarget::Membership(user(), id.into())),
+            (claims.expires_at().saturating_sub(claims.issued_at()) > DEFAULT_LIFE)
+                .then_some(CutoffTarget::LongLived),
         ];
         let (issued, kept) = (claims.issued_at(), lock(&self.kept));
         let is_from_before = |cutoff: &Cutoff| issued < cutoff.before.max(self.before(cutoff.at));
@@ -195,6 +203,7 @@ mod tests {
             (member("user_1", "org_acme"), false, true),
             (member("user_2", "org_acme"), false, false),
             (member("user_1", "org_globex"), false, false),
+            (CutoffTarget::LongLived, true, true),
             (CutoffTarget::All, true, true),
         ] {
             let cutoffs = cutoffs();

@@ -10,6 +10,7 @@ use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::Clock;
 use crate::jitter::Jitter;
 use crate::limits::{Circuit, CircuitState, Pass};
+use crate::organization::Organization;
 use crate::provider::{CLERK_TOKEN, MintError, MintRequest, NewToken, Provider, TokenLife, Verifier};
 use crate::scope::{OrganizationName, Scope, TemplateName};
 use crate::session::ClerkSession;
@@ -188,6 +189,10 @@ impl Minter {
             .into_iter()
             .map(|target| self.revocations.mark(target))
             .collect();
+        if let (Some(mark), Some(slug)) = (marks.first(), session.organization().and_then(Organization::slug))
+        {
+            mark.note_slug(slug);
+        }
         HeldToken::new(session, left + life, life, renew_at, since, marks)
     }
 }

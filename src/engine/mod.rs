@@ -4,10 +4,12 @@ mod background;
 mod bearer;
 pub(crate) mod builder;
 mod deadline;
+mod ended_session;
 mod enroll;
 mod exchange;
 mod forgive;
 mod guards;
+mod membership;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;

@@ -85,17 +85,6 @@ impl Clerk {
         sign_ins.users.expire_proofs(user_id, before);
     }
 
-    /// Drops all tokens for an organization, by its id (`org_…`).
-    ///
-    /// Call it when a member was removed from the organization or has got other permissions. The next request for the
-    /// organization mints a new token, so Clerk decides again about the membership and its permissions. Sessions, and
-    /// tokens for other organizations, are not affected.
-    pub fn revoke_organization(&self, organization_id: &str) {
-        let target = Target::Organization(organization_id.into());
-        self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
-        self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
-    }
-
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
     ///
     /// Call it after an incident, for instance if the memory or the stores of the process may have been read, or after

@@ -157,9 +157,8 @@ impl Holding {
 
     /// Forgets that organizations were refused, whatever names they were requested by.
     pub(crate) fn forget_refused_organizations(&self) {
-        lock(&self.refusals).retain(|(scope, _, why)| {
-            scope.organization.is_none() || *why != TokenRefusal::Forbidden
-        });
+        lock(&self.refusals)
+            .retain(|(scope, _, why)| scope.organization.is_none() || *why != TokenRefusal::Forbidden);
     }
 
     pub(crate) fn refuse(&self, scope: Scope, why: TokenRefusal, now: Instant, ttl: Duration) {

@@ -19,6 +19,9 @@ use super::weak_map::WeakMap;
 use crate::recent::{Event, Recent};
 use crate::sync::lock;
 
+/// The slugs that are noted of one organization. More than one is a change of the slug already.
+const MAX_SLUGS: usize = 2;
+
 /// The target of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
@@ -44,12 +47,25 @@ pub(crate) struct Generation(u64);
 
 /// The last revocation of a target that tokens are held for.
 #[derive(Debug, Default)]
-pub(crate) struct Mark(AtomicU64);
+pub(crate) struct Mark {
+    generation: AtomicU64,
+    /// Of an organization: the slugs in the tokens that were minted since that revocation. There are two only while the
+    /// organization is being renamed.
+    slugs: Mutex<Vec<Box<str>>>,
+}
 
 impl Mark {
     /// Whether its target was revoked after `since`. One relaxed load, for the hot path.
     pub(crate) fn is_after(&self, since: Generation) -> bool {
-        self.0.load(Ordering::Relaxed) > since.0
+        self.generation.load(Ordering::Relaxed) > since.0
+    }
+
+    /// Notes the slug in a new token of the organization.
+    pub(crate) fn note_slug(&self, slug: &str) {
+        let mut slugs = lock(&self.slugs);
+        if slugs.len() < MAX_SLUGS && !slugs.iter().any(|known| **known == *slug) {
+            slugs.push(slug.into());
+        }
     }
 }
 
@@ -143,9 +159,16 @@ impl Revocations {
     ) {
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         if let Some(mark) = self.marks.get(&target) {
-            mark.0.store(generation, Ordering::Release);
+            lock(&mark.slugs).clear();
+            mark.generation.store(generation, Ordering::Release);
         }
         recent.put(target, Event { generation, at: now, value: before });
+    }
+
+    /// Whether a token is held for this organization that names it by another slug.
+    pub(crate) fn knows_another_slug(&self, organization: &str, slug: Option<&str>) -> bool {
+        let mark = self.marks.get(&Target::Organization(organization.into()));
+        mark.is_some_and(|mark| lock(&mark.slugs).iter().any(|known| Some(&**known) != slug))
     }
 
     /// Stores a flight's result, unless a target that it concerns was revoked since the flight started.

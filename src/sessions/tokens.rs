@@ -165,7 +165,8 @@ impl Tokens {
 
     /// The token itself, if it is good. This neither counts as a use nor passes the renewal gate.
     pub(crate) fn good_as_is(&self, access: &Access, now: Instant) -> Option<Arc<HeldToken>> {
-        self.held(access).filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked())
+        self.held(access)
+            .filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked())
     }
 
     /// The scopes, other than the plain one, that have a token which has not expired.

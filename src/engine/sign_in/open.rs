@@ -13,7 +13,7 @@ use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::client_token::ClientSlot;
 use crate::engine::rejections;
 use crate::key::{device_name, normalize_identifier};
-use crate::limits::Repeats;
+use crate::limits::{Ground, Repeats};
 use crate::provider::OpenedSession;
 use crate::scope::OrganizationName;
 use crate::sessions::{
@@ -205,7 +205,7 @@ impl SignIns {
         if pending.is_some() && !session.choose_organization.load(Ordering::Relaxed) {
             let rejection =
                 rejections::from_api_error(&ApiError::coded(ErrorClass::ActionRequired, "pending"));
-            self.remember(attempt, &rejection, Repeats::Lengthen);
+            self.remember(attempt, &rejection, Ground::Other, Repeats::Lengthen);
             self.give_up(&candidate);
             return Err(rejection.into());
         }
