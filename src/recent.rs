@@ -38,8 +38,9 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         Self { by_key: HashMap::new(), order: BTreeMap::new(), forgotten: 0, life }
     }
 
-    /// Replaces the last event of a key. `generation` must be larger than that of any event before.
-    pub(crate) fn put(&mut self, key: K, event: Event<V>) {
+    /// Replaces the last event of a key. Its generation must be larger than that of any event before. Hands on each
+    /// event that is forgotten for it.
+    pub(crate) fn put(&mut self, key: K, event: Event<V>, mut forget: impl FnMut(Event<V>)) {
         let (generation, now) = (event.generation, event.at);
         if let Some(before) = self.by_key.insert(key.clone(), event) {
             self.order.remove(&before.generation);
@@ -52,7 +53,7 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
                 return;
             }
             let (generation, key) = oldest.remove_entry();
-            self.by_key.remove(&key);
+            self.by_key.remove(&key).into_iter().for_each(&mut forget);
             self.forgotten = generation;
         }
     }
@@ -100,7 +101,7 @@ mod tests {
             let mut now = Instant::now();
             for (generation, (key, pause)) in (1..).zip(events) {
                 now += Duration::from_secs(pause);
-                recent.put(key, event(generation, now));
+                recent.put(key, event(generation, now), drop);
                 all.push((generation, key, now));
                 for key in 0..8 {
                     for since in 0..=generation {
@@ -122,16 +123,16 @@ mod tests {
     fn k7_events_are_bounded_and_a_forgotten_one_counts_for_every_key() {
         let (mut recent, now) = (Recent::new(LIFE), Instant::now());
         for generation in 1..=MOST as u64 {
-            recent.put(generation, event(generation, now));
+            recent.put(generation, event(generation, now), drop);
         }
         assert!(!recent.is_after(&0, 0) && recent.is_after(&1, 0), "all are known");
         // A key takes no more room for having many events.
         for generation in 1..=3 * MOST as u64 {
-            recent.put(MOST as u64, event(MOST as u64 + generation, now));
+            recent.put(MOST as u64, event(MOST as u64 + generation, now), drop);
         }
         assert!(!recent.is_after(&0, 0) && recent.is_after(&1, 0) && recent.len() == MOST);
         let last = 5 * MOST as u64;
-        recent.put(0, event(last, now));
+        recent.put(0, event(last, now), drop);
         assert!(recent.is_after(&1, 0) && recent.is_after(&u64::MAX, 0), "the price of the bound");
         assert!(
             !recent.is_after(&u64::MAX, 1) && recent.is_after(&0, last - 1) && !recent.is_after(&0, last)

@@ -53,7 +53,7 @@ impl LiftedGrounds {
     ) {
         let (key, mut recent) = ((identifier, ground), lock(&self.recent));
         let epoch = next();
-        recent.put(key, Event { generation: epoch.number(), at: now, value: () });
+        recent.put(key, Event { generation: epoch.number(), at: now, value: () }, drop);
         // After that, so that `remember` finds the one or this finds the other.
         if self.remembered.contains_key(&key) {
             self.remembered.insert(key, epoch);

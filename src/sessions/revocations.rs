@@ -162,7 +162,7 @@ impl Revocations {
             lock(&mark.slugs).clear();
             mark.generation.store(generation, Ordering::Release);
         }
-        recent.put(target, Event { generation, at: now, value: before });
+        recent.put(target, Event { generation, at: now, value: before }, drop);
     }
 
     /// Whether a token is held for this organization that names it by another slug.

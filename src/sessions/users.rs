@@ -61,8 +61,10 @@ pub(super) struct Joined {
 #[derive(Debug)]
 pub(crate) struct User {
     pub(crate) id: Box<str>,
-    /// The number of revocations. A trust record from before the last one is void.
+    /// The number of revocations. A trust record or a pending proof from before the last one is void.
     revoked: AtomicU64,
+    /// Proofs from before this instant have expired.
+    expired: Mutex<Option<Instant>>,
     proofs: Mutex<Vec<Weak<Proof>>>,
     /// The user's organizations, as of the last answer that listed them.
     memberships: Mutex<Box<[Membership]>>,
@@ -226,10 +228,18 @@ impl User {
 
     /// Lets no request in by a password that was last proven before `before`, until it is proven again.
     fn expire_proofs(&self, before: Instant) {
+        let mut expired = lock(&self.expired);
+        *expired = (*expired).max(Some(before));
+        drop(expired);
         self.proofs().iter().for_each(|proof| proof.expire(before));
     }
 
-    /// Voids the user's trust records. Returns the user's proofs, which the caller must remove.
+    /// Whether a proof from this instant has expired.
+    pub(crate) fn has_expired(&self, at: Instant) -> bool {
+        lock(&self.expired).is_some_and(|before| at < before)
+    }
+
+    /// Voids the user's trust records and pending proofs. Returns the user's proofs, which the caller must remove.
     fn revoke(&self) -> Vec<Arc<Proof>> {
         self.revoked.fetch_add(1, Ordering::AcqRel);
         self.proofs()
@@ -245,6 +255,7 @@ impl Users {
         self.0.get_or_insert(id.into(), || User {
             id: id.into(),
             revoked: AtomicU64::new(0),
+            expired: Mutex::default(),
             proofs: Mutex::default(),
             memberships: Mutex::default(),
             unknown: Mutex::default(),
@@ -256,7 +267,7 @@ impl Users {
         self.0.get(id)
     }
 
-    /// Voids a user's trust records. Returns the user's proofs, which the caller must remove.
+    /// Voids a user's trust records and pending proofs. Returns the user's proofs, which the caller must remove.
     pub(crate) fn revoke(&self, id: &str) -> Vec<Arc<Proof>> {
         self.get(id).map(|user| user.revoke()).unwrap_or_default()
     }
@@ -268,7 +279,7 @@ impl Users {
         }
     }
 
-    /// Voids the trust records of all users.
+    /// Voids the trust records and pending proofs of all users.
     pub(crate) fn revoke_all(&self) {
         self.0.all().iter().for_each(|user| _ = user.revoke());
     }
