@@ -177,6 +177,28 @@ mod tests {
         assert_eq!(ttl(&denials).await, 10);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn w5_a_lift_voids_the_denials_on_its_ground_and_no_others() {
+        const GROUNDS: [Ground; 4] = [Ground::Banned, Ground::Locked, Ground::Unknown, Ground::Other];
+        for lifted in [Ground::Banned, Ground::Locked, Ground::Unknown] {
+            let (denials, now) = (Denials::new(10 * SECOND, forgiven()), Instant::now());
+            let of = |ground| Refusal { ground, ..refusal(&denials) };
+            let remember =
+                |ground, refusal| denials.remember(key(format!("{ground:?}")), refusal, Repeats::Same, now);
+            let is_denied = |ground: Ground| denials.get(&key(format!("{ground:?}")), now).is_some();
+            GROUNDS.iter().for_each(|ground| remember(*ground, of(*ground)));
+            let under_way = of(lifted);
+            denials.forgiven.lift(KeySecret::from([7; 32]).identifier("bob"), lifted, now);
+            assert!(GROUNDS.into_iter().all(is_denied), "another identifier");
+            denials.forgiven.lift(ada(), lifted, now);
+            GROUNDS.into_iter().for_each(|ground| assert_eq!(is_denied(ground), ground != lifted));
+            remember(lifted, under_way);
+            assert!(!is_denied(lifted), "the refusal was under way");
+            remember(lifted, of(lifted));
+            assert!(is_denied(lifted), "a later refusal");
+        }
+    }
+
     #[test]
     fn k7_denials_are_bounded() {
         let (denials, now) = (Denials::new(10 * SECOND, forgiven()), Instant::now());

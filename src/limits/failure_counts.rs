@@ -529,4 +529,32 @@ mod tests {
         tokio::time::advance(60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Ok(()));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn w5_a_lifted_lock_ends_its_own_pause_and_none_that_failures_have_begun() {
+        let attempts = counts();
+        let (jane, user) = (id("jane"), KeySecret::from([7; 32]).user("user_jane"));
+        let fail = |failure| attempts.failed(jane, failure, false, attempts.forgiven.now(), Instant::now());
+        attempts.succeeded(jane, user, []);
+        fail(Failure::Locked);
+        assert_eq!(attempts.may_ask(jane, Instant::now()), Err(Pause::Rejected(Ground::Locked)));
+        attempts.lift_lock([id("bob"), KeySecret::from([7; 32]).user("user_bob")], Instant::now());
+        assert!(attempts.is_paused(jane, Instant::now()), "the lock of another user");
+        attempts.lift_lock([user, jane], Instant::now());
+        assert_eq!(attempts.may_ask(jane, Instant::now()), Ok(()));
+        // A failure that was under way is counted, and doesn't pause for the lock.
+        let since = attempts.forgiven.now();
+        attempts.lift_lock([user], Instant::now());
+        attempts.failed(jane, Failure::Locked, false, since, Instant::now());
+        assert!(attempts.reached_left(user, Instant::now()).is_none());
+        fail(Failure::Confirmed);
+        fail(Failure::Locked);
+        // Four failures: their own pause is under way beside the lock's.
+        let (left, ground) = attempts.reached_left(user, Instant::now()).unwrap();
+        assert_eq!((left, ground), (CLERKS_LOCK, Ground::Other));
+        attempts.lift_lock([user, jane], Instant::now());
+        assert_eq!(attempts.reached_left(user, Instant::now()), Some((10 * MINUTE, Ground::Other)));
+        attempts.lift(jane);
+        assert_eq!(attempts.reached_left(user, Instant::now()), None);
+    }
 }

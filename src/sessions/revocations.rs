@@ -191,6 +191,12 @@ impl Revocations {
         if is_revoked { None } else { Some(store()) }
     }
 
+    #[cfg(test)]
+    pub(super) fn while_locked<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _recent = lock(&self.recent);
+        self.marks.while_locked(run)
+    }
+
     /// Whether a target was revoked since the flight started.
     pub(crate) fn is_revoked(&self, since: Generation, concerned: &Concerned) -> bool {
         self.store_unless_revoked(since, concerned, || ()).is_none()

@@ -237,3 +237,44 @@ impl Tokens {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::revocations::{Revocations, Target};
+    use super::*;
+    use crate::claims::Claims;
+    use crate::token::VerifiedToken;
+
+    /// While the locks of the revocations are held by this very thread, a hit that takes one of them never returns.
+    #[tokio::test(start_paused = true)]
+    async fn w6_a_use_of_an_organizations_token_takes_no_lock_of_the_revocations() {
+        let (revocations, now) = (Revocations::new(Duration::from_secs(30)), Instant::now());
+        let access = Access::new().organization("acme");
+        let membership = |user: &str| Target::Membership(user.into(), "org_acme".into());
+        let token = |since: Generation| {
+            let claims = json!({"iss": "x", "sub": "jane", "iat": 1, "exp": 61, "org_id": "org_acme"});
+            let claims = Claims::from_payload(claims.to_string().as_bytes()).unwrap();
+            let session = ClerkSession::new("sess_1", None, VerifiedToken::new("a.b.c", claims), None);
+            let marks = [Target::Organization("org_acme".into()), membership("jane")];
+            let marks = marks.map(|target| revocations.mark(target)).into();
+            let life = Duration::from_secs(60);
+            Arc::new(HeldToken::new(session, now + life, life, now + life, since, marks))
+        };
+        let tokens = Tokens::default();
+        tokens.put(&access, &token(revocations.now()), now);
+        let strangers =
+            [membership("bob"), Target::Organization("globex".into()), Target::LongLived, Target::All];
+        strangers.into_iter().for_each(|target| revocations.revoke(target, now));
+        let hit = || revocations.while_locked(|| tokens.good(&access, now).is_some());
+        assert!(hit());
+        for revoked in [membership("jane"), Target::Organization("org_acme".into())] {
+            revocations.revoke(revoked, now);
+            assert!(!hit());
+            assert!(tokens.good_as_is(&access, now).is_none());
+            tokens.put(&access, &token(revocations.now()), now);
+            assert!(hit(), "a token from after the revocation");
+        }
+    }
+}

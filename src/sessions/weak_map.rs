@@ -46,6 +46,12 @@ impl<K: Eq + Hash, T> WeakMap<K, T> {
         object
     }
 
+    #[cfg(test)]
+    pub(super) fn while_locked<R>(&self, run: impl FnOnce() -> R) -> R {
+        let _inner = lock(&self.0);
+        run()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         lock(&self.0).by_key.values().filter_map(Weak::upgrade).collect()
     }
