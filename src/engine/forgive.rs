@@ -37,14 +37,14 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.failures.lift(sign_ins.secret.identifier(&normalize_identifier(identifier)));
     }
-    /// Lifts the refusals that were remembered since the user is banned, and no others.
+
+    /// Lifts the refusals that were remembered since the user is banned, and the pauses that they have begun.
     ///
     /// Call it with all identifiers of a user (email addresses, phone numbers, user name) when Clerk's webhook
     /// `user.updated` tells that the user is neither banned nor deprovisioned. It may be called for any user, also for
     /// one that was never banned: a refusal of a wrong password stays, and so do the counts of failed attempts and the
-    /// pauses that they have begun. So a client that makes such webhooks fly gains no guess. Without it, a lifted ban
-    /// is refused for up to an hour; with many refusals in the time of the ban, a pause may have to end first, which
-    /// [`forgive`](Self::forgive) lifts.
+    /// pauses that wrong passwords have begun. So a client that makes such webhooks fly gains no guess. Without it, a
+    /// lifted ban is refused for up to an hour, and for up to a day to a client that has gone on asking.
     ///
     /// A refusal by a sign-in that is under way is answered and counted, but not remembered. At most 64 identifiers
     /// are taken. Nothing is searched for.
@@ -55,7 +55,8 @@ impl Clerk {
     /// # }
     /// ```
     pub fn forgive_ban(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.lift(identifiers, Ground::Banned);
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        sign_ins.failures.lift_ban(&self.identifiers(identifiers).collect::<Vec<_>>(), now);
     }
 
     /// Lifts the refusals that were remembered since the account is locked, and the pause for the lock.
@@ -76,12 +77,9 @@ impl Clerk {
     /// from unknown users (enumeration protection), refusals of wrong passwords go as well; of a new user there are
     /// none. The counts of failed attempts and the pauses that they have begun stay, so that no guess is gained.
     pub fn forgive_unknown(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.lift(identifiers, Ground::Unknown);
-    }
-
-    fn lift(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>, ground: Ground) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
-        self.identifiers(identifiers).for_each(|identifier| sign_ins.forgiven.lift(identifier, ground, now));
+        self.identifiers(identifiers)
+            .for_each(|identifier| sign_ins.forgiven.lift(identifier, Ground::Unknown, now));
     }
 
     fn identifiers(

@@ -35,10 +35,9 @@ pub(crate) fn refused(refusal: CredentialRefusal) -> Rejection {
 pub(crate) fn failure_of(refusal: CredentialRefusal) -> Failure {
     match refusal {
         CredentialRefusal::Unidentified => Failure::Unconfirmed,
-        CredentialRefusal::Credentials | CredentialRefusal::NotByPassword | CredentialRefusal::Barred => {
-            Failure::Confirmed
-        }
+        CredentialRefusal::Credentials | CredentialRefusal::NotByPassword => Failure::Confirmed,
         CredentialRefusal::Locked => Failure::Locked,
+        CredentialRefusal::Barred => Failure::Banned,
     }
 }
 
@@ -132,7 +131,7 @@ mod tests {
             (CredentialRefusal::Unidentified, Failure::Unconfirmed),
             (CredentialRefusal::NotByPassword, Failure::Confirmed),
             (CredentialRefusal::Locked, Failure::Locked),
-            (CredentialRefusal::Barred, Failure::Confirmed),
+            (CredentialRefusal::Barred, Failure::Banned),
         ] {
             assert_eq!(failure_of(refusal), failure, "{refusal:?}");
         }

@@ -11,26 +11,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use super::failure_count::Count;
 use super::forgiven::{Epoch, Forgiven};
 use super::grounds::Ground;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
-
-/// How many failures cause no pause.
-const FREE: u32 = 3;
-
-/// The pause after the first failure beyond `FREE`. Each further failure doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(10 * 60);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The number of failures from which on the pause is the longest. By default Clerk locks an account at ten failures,
-/// and warns when two are left (<https://clerk.com/docs/guides/protect/user-lockout>).
-const NEAR_THE_LOCK: u32 = 8;
-
-/// How long Clerk locks an account by default (<https://clerk.com/docs/guides/protect/user-lockout>).
-const CLERKS_LOCK: Duration = Duration::from_secs(60 * 60);
 
 /// How many users and identifiers have their failures at Clerk remembered (rule K7): this many that Clerk has
 /// confirmed, and as many that may be made up.
@@ -48,13 +33,15 @@ pub(crate) enum Failure {
     Confirmed,
     /// The account exists, and Clerk has locked it.
     Locked,
+    /// The account exists, and its user is banned.
+    Banned,
 }
 
 /// The rejection of an attempt that must not reach Clerk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// Reject as if Clerk had refused the credentials, since the identifier has free attempts left. The ground is
-    /// [`Locked`](Ground::Locked) if there is no pause but for Clerk's lock.
+    /// Reject as if Clerk had refused the credentials, since the identifier has free attempts left. The ground is that of
+    /// the pause: [`Locked`](Ground::Locked) if there is none but for Clerk's lock.
     Rejected(Ground),
     /// Reject with 429 for this long.
     Throttled(Duration),
@@ -77,44 +64,6 @@ pub(crate) struct FailureCounts {
 }
 
 type Counts = Cache<IdentifierKey, Arc<Mutex<Count>>, PassThrough>;
-
-#[derive(Debug, Default)]
-struct Count {
-    failures: u32,
-    /// The end of the pause that the failures have begun.
-    paused_until: Option<Instant>,
-    /// The end of the pause for Clerk's lock.
-    locked_until: Option<Instant>,
-}
-
-impl Count {
-    /// How long the pause lasts, and its ground: [`Locked`](Ground::Locked) if it is for Clerk's lock alone.
-    fn pause_left(&self, now: Instant) -> Option<(Duration, Ground)> {
-        let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(now));
-        let (counted, locked) = (left(self.paused_until), left(self.locked_until));
-        let ground = if counted.is_some_and(|left| !left.is_zero()) { Ground::Other } else { Ground::Locked };
-        counted.max(locked).filter(|left| !left.is_zero()).map(|left| (left, ground))
-    }
-
-    /// Counts a failure without a pause, because the pauses were lifted while its sign-in was under way.
-    fn fail_without_pause(&mut self) {
-        self.failures = self.failures.saturating_add(1);
-    }
-
-    /// Counts a failure, and sets the pause that follows it.
-    fn fail(&mut self, now: Instant) {
-        self.fail_without_pause();
-        if let Some(doublings) = self.failures.checked_sub(FREE + 1) {
-            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            self.pause(FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE), now);
-        }
-    }
-
-    fn pause(&mut self, pause: Duration, now: Instant) {
-        let until = now + pause;
-        self.paused_until = Some(self.paused_until.map_or(until, |set| set.max(until)));
-    }
-}
 
 impl FailureCounts {
     pub(crate) fn new(forgiven: Arc<Forgiven>) -> Self {
@@ -169,9 +118,14 @@ impl FailureCounts {
 
     /// Counts an attempt that was rejected without a call to Clerk, from a sign-in that began at `since`.
     pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, since: Epoch, now: Instant) {
+        self.see(identifier, self.is_lifted(identifier, since), now);
+    }
+
+    /// Counts an attempt seen here.
+    fn see(&self, identifier: IdentifierKey, is_lifted: bool, now: Instant) {
         let count = self.seen.get_with(identifier, Arc::default);
         let mut count = lock(&count);
-        if self.is_lifted(identifier, since) { count.fail_without_pause() } else { count.fail(now) }
+        if is_lifted { count.fail_without_pause() } else { count.fail(now) }
     }
 
     /// Counts a refusal of a sign-in that began at `since`. `warned` tells whether Clerk has warned that it is about to
@@ -184,22 +138,21 @@ impl FailureCounts {
         since: Epoch,
         now: Instant,
     ) {
-        self.refused_unasked(identifier, since, now);
+        let keys = [identifier, self.subject(identifier)];
+        let has_lifted = |ground| keys.iter().any(|key| self.forgiven.has_lifted(*key, ground, since));
         let reached = self.reached(identifier, failure != Failure::Unconfirmed);
         // `lift` marks the identifier before it takes this lock, so either the mark is seen here, or `lift` finds the
         // pause that is set here.
         let mut reached = lock(&reached);
-        if self.is_lifted(identifier, since) {
+        let is_lifted =
+            self.is_lifted(identifier, since) || (failure == Failure::Banned && has_lifted(Ground::Banned));
+        self.see(identifier, is_lifted, now);
+        if is_lifted {
             return reached.fail_without_pause();
         }
-        reached.fail(now);
-        if warned || reached.failures >= NEAR_THE_LOCK {
-            reached.pause(LONGEST_PAUSE, now);
-        }
-        let keys = [identifier, self.subject(identifier)];
-        let is_unlocked = keys.iter().any(|key| self.forgiven.has_lifted(*key, Ground::Locked, since));
-        if failure == Failure::Locked && !is_unlocked {
-            reached.locked_until = reached.locked_until.max(Some(now + CLERKS_LOCK));
+        reached.refused(failure, warned, now);
+        if failure == Failure::Locked && has_lifted(Ground::Locked) {
+            reached.lift_lock();
         }
     }
 
@@ -223,7 +176,8 @@ impl FailureCounts {
         ] {
             if let Some(count) = counts.get(&of) {
                 let mut count = lock(&count);
-                (count.paused_until, count.locked_until) = (None, None);
+                count.lift_pause();
+                count.lift_lock();
             }
         }
     }
@@ -234,8 +188,24 @@ impl FailureCounts {
         for key in keys {
             self.forgiven.lift(key, Ground::Locked, now);
             if let Some(count) = self.confirmed.get(&key) {
-                lock(&count).locked_until = None;
+                lock(&count).lift_lock();
             }
+        }
+    }
+
+    /// Lifts the pauses that refusals because of a ban have begun, by the keys of the user's identifiers, and voids the
+    /// denials because of it. The counts stay. If the last refusal was that of a password, nothing is lifted: no guess is
+    /// gained, as Clerk has judged none of those that met the ban.
+    pub(crate) fn lift_ban(&self, identifiers: &[IdentifierKey], now: Instant) {
+        let mut was_banned = false;
+        for identifier in identifiers {
+            self.forgiven.lift(*identifier, Ground::Banned, now);
+            for key in [*identifier, self.subject(*identifier)] {
+                was_banned |= self.confirmed.get(&key).is_some_and(|count| lock(&count).lift_ban());
+            }
+        }
+        for count in identifiers.iter().filter(|_| was_banned).filter_map(|key| self.seen.get(key)) {
+            lock(&count).lift_pause();
         }
     }
 

@@ -8,6 +8,7 @@ mod backoff;
 mod calls;
 mod circuit;
 mod denials;
+mod failure_count;
 mod failure_counts;
 mod forgiven;
 mod grounds;

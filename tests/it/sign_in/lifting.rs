@@ -46,6 +46,45 @@ async fn w5_a_lifted_ban_works_at_once() {
     }
 }
 
+/// During the ban, requests with the right password and with others go on, and their refusals begin pauses.
+#[tokio::test(start_paused = true)]
+async fn w5_a_lifted_ban_works_at_once_after_any_number_of_refusals() {
+    for world in worlds() {
+        world.fake.ban("jane");
+        let mut throttled = 0;
+        for minute in 0..200 {
+            for (identifier, password) in [JANE, JANE_BY_NAME, (JANE.0, &*format!("guess {minute}"))] {
+                let status = world.get_as(identifier, password).await.status();
+                assert!(status == 401 || status == 429, "{status}");
+                throttled += usize::from(status == 429);
+            }
+            tokio::time::advance(secs(60)).await;
+        }
+        assert!(throttled > 100, "{throttled}");
+        world.fake.unban("jane");
+        user_updated(&world);
+        assert_eq!(world.get(JANE).await.status(), 200);
+        assert_eq!(world.get(JANE_BY_NAME).await.status(), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w5_a_lifted_ban_ends_no_pause_that_wrong_passwords_have_begun() {
+    for world in worlds() {
+        world.fake.ban("jane");
+        assert_eq!(world.get(JANE).await.status(), 401, "banned");
+        world.fake.unban("jane");
+        user_updated(&world);
+        for guess in 0..5 {
+            _ = world.get_as(JANE.0, &format!("guess {guess}")).await;
+        }
+        let calls = world.fake.count(Endpoint::Any);
+        user_updated(&world);
+        assert_eq!(world.get_as(JANE.0, "another guess").await.status(), 429);
+        assert_eq!(world.fake.count(Endpoint::Any), calls);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn w5_a_lifted_lock_works_at_once_by_each_identifier() {
     for world in worlds() {
