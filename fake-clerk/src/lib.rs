@@ -87,6 +87,7 @@ mod totp;
 mod accounts;
 mod settings;
 mod tokens;
+mod webhooks;
 
 mod errors;
 mod state;
@@ -129,6 +130,10 @@ pub use crate::server::FakeClerkServer;
 pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
+pub use crate::webhooks::{
+    DeliveryStatus, InvalidWebhook, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookFault,
+    WebhookHeaders, WebhookSecret,
+};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -74,14 +74,13 @@ pub(crate) fn reset_password(context: &mut Context<'_>) -> Handled {
             return Err(ApiError::password_too_short(MIN_PASSWORD));
         }
         let now = context.now;
-        if let Some(user) = attempt.user.as_ref().and_then(|id| context.state.users.get_mut(id)) {
-            user.account.password = Some(password.to_owned());
+        let user = attempt.user.as_deref().unwrap_or_default();
+        context.state.update_user(user, now, |user| {
+            user.set_password(password.to_owned(), now);
             user.account.new_password = false;
-            user.password_set = now.instant;
-        }
+        });
         if context.call.param("sign_out_of_other_sessions") == Some("true") {
-            let user = attempt.user.as_deref().unwrap_or_default();
-            context.state.sessions.end_of_user(user, SessionStatus::Revoked, now);
+            context.state.end_sessions_of_user(user, SessionStatus::Revoked, now);
         }
         complete(context, client, attempt);
         Ok(())
