@@ -83,6 +83,8 @@ mod endpoint;
 mod ids;
 mod sync;
 mod totp;
+#[cfg(feature = "server")]
+mod variable;
 
 mod accounts;
 mod settings;

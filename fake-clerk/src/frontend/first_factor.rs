@@ -1,5 +1,6 @@
 //! The first factor of sign-ins that began with only an identifier, and the password reset.
 
+use crate::authentication::MIN_PASSWORD;
 use crate::context::{Context, Handled};
 use crate::errors::ApiError;
 use crate::frontend::checks::required;
@@ -9,9 +10,6 @@ use crate::frontend::progress::{complete, proceed};
 use crate::frontend::step::step;
 use crate::state::SessionStatus;
 use crate::state::sign_in::{Status, Verification};
-
-/// Minimum length of a new password.
-const MIN_PASSWORD: usize = 8;
 
 pub(crate) fn prepare(context: &mut Context<'_>) -> Handled {
     step(context, |context, _, attempt| {

@@ -2,7 +2,7 @@
 
 mod backend;
 mod client;
-mod event;
+pub(crate) mod event;
 mod organization;
 pub(crate) mod page;
 mod sign_in;

@@ -5,6 +5,8 @@
 mod attempt;
 mod delivery;
 mod endpoint;
+#[cfg(feature = "server")]
+mod environment;
 mod fault;
 mod mailbox;
 pub(crate) mod random;
