@@ -2,8 +2,8 @@
 
 use crate::accounts::FakeOrganization;
 use crate::fake::FakeClerk;
+use crate::state::State;
 use crate::state::organizations::is_slug;
-use crate::state::{State, User};
 
 /// Organizations.
 ///
@@ -96,9 +96,7 @@ impl FakeClerk {
     /// Panics if a member has the role, which Clerk refuses.
     pub fn delete_role(&self, role: &str) {
         self.change(|state, _, _| {
-            let has_role = |user: &User| user.memberships.iter().any(|membership| membership.role == role);
-            let is_in_use = state.users.newest_first().any(has_role);
-            assert!(!is_in_use, "a member has the role {role:?}");
+            assert!(!state.has_member_with(role), "a member has the role {role:?}");
             state.remove_role(role);
         });
     }

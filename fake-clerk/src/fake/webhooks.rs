@@ -129,7 +129,7 @@ impl FakeClerk {
         let numbers: Vec<u64> = ids.into_iter().flat_map(|id| numbers_of(&webhooks, id.as_ref())).collect();
         let mut statuses = Vec::with_capacity(numbers.len());
         for number in numbers {
-            statuses.push(webhooks.attempt(number).await.1);
+            statuses.push(webhooks.deliver_once(number).await);
         }
         statuses
     }

@@ -109,6 +109,14 @@ impl State {
         self.changes.push(if is_new { Change::RoleCreated(role) } else { Change::RoleUpdated(role) });
     }
 
+    pub(crate) fn has_member_with(&self, role: &str) -> bool {
+        self.organizations.all().any(|organization| {
+            let id = &organization.about.id;
+            let mut members = organization.members.iter().filter_map(|user| self.membership(user, id));
+            members.any(|membership| membership.role == role)
+        })
+    }
+
     /// Removes a role that no member has.
     pub(crate) fn remove_role(&mut self, role: &str) {
         for organization in self.organizations.all_mut() {

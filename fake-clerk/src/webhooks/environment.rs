@@ -2,7 +2,8 @@
 
 use crate::ids;
 use crate::variable::variable;
-use crate::webhooks::{InvalidWebhook, WebhookEndpoint, WebhookSecret};
+use crate::webhooks::endpoint::WebhookEndpoint;
+use crate::webhooks::secret::{InvalidWebhook, WebhookSecret};
 
 const URL: &str = "FAKE_CLERK_WEBHOOK_URL";
 const SECRET: &str = "FAKE_CLERK_WEBHOOK_SECRET";

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::ids;
-use crate::webhooks::Due;
 use crate::webhooks::delivery::{DeliveryStatus, WebhookAttempt, WebhookDelivery};
 use crate::webhooks::endpoint::WebhookEndpoint;
 use crate::webhooks::fault::WebhookFault;
@@ -41,6 +40,12 @@ pub(crate) struct Mailbox {
     /// Scripted faults of the next events.
     pub(crate) faults: VecDeque<WebhookFault>,
     due: Vec<Due>,
+}
+
+/// A delivery whose attempt is due.
+pub(crate) struct Due {
+    pub(crate) number: u64,
+    pub(crate) delay: Duration,
 }
 
 /// An attempt to make now.
@@ -150,7 +155,7 @@ impl Mailbox {
 
     /// Returns what an attempt at a delivery needs; `None` if there is nothing to attempt.
     pub(crate) fn order(&mut self, number: u64) -> Option<Order> {
-        let delivery = self.delivery(number)?;
+        let delivery = self.delivery(number).filter(|it| it.seen.status != DeliveryStatus::Dropped)?;
         let (id, body, endpoint) =
             (delivery.seen.id.clone(), delivery.seen.body.clone(), delivery.endpoint.clone());
         match self.endpoint(&endpoint).filter(|endpoint| endpoint.is_enabled) {

@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::webhooks::attempt::Answer;
+use crate::webhooks::answer::Answer;
 use crate::webhooks::secret::InvalidWebhook;
 
 /// Maximum number of attempts at a time, so that a storm of events doesn't exhaust the file descriptors.

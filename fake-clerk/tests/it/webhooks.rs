@@ -161,20 +161,19 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled_until_it_is_enabled() 
 
 #[tokio::test(start_paused = true)]
 async fn one_success_within_five_days_keeps_an_endpoint() {
-    let (clerk, inbox) = Inbox::of(FakeClerk::builder());
+    let inbox = Inbox::new();
+    let clerk = FakeClerk::new();
+    let endpoint = clerk.add_webhook(inbox.endpoint());
     for day in 0..12 {
-        inbox.answer(if day == 4 || day == 8 { [204; 7] } else { [500; 7] });
-        for _ in 0..7 {
-            let id = clerk.send_webhook("user.updated", json!({}));
-            clerk.settle_webhooks().await;
-            clerk.drop_webhook(&id);
-        }
-        inbox.answer([]);
+        inbox.answer([if day % 4 == 3 { 204 } else { 500 }]);
+        let id = clerk.send_webhook("test", json!({}));
+        clerk.settle_webhooks().await;
+        // It isn't tried again then.
+        clerk.drop_webhook(&id);
         sleep(DAY).await;
-        // Retries have answers of their own; only first attempts are scripted here.
-        inbox.take();
+        assert_eq!(inbox.take().len(), 1);
     }
-    assert!(clerk.deliveries().len() == 84, "an event was for nobody");
+    assert!(clerk.webhook_is_enabled(&endpoint));
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +188,7 @@ async fn held_events_are_delivered_in_any_order_and_more_than_once() {
     assert_eq!((ban.status(), ban.attempts().len()), (DeliveryStatus::Held, 0));
     inbox.answer([204, 204, 503]);
     let got = clerk.deliver_webhooks([unban.id(), ban.id(), ban.id()]).await;
-    assert_eq!(got.map(|status| status.map(|it| it.as_u16())), [Some(204), Some(204), Some(503)]);
+    assert_eq!(got, [204, 204, 503].map(|status| StatusCode::from_u16(status).ok()));
     let banned: Vec<Value> =
         inbox.events(&clerk).await.into_iter().map(|(_, data)| data["banned"].clone()).collect();
     assert_eq!(banned, [false, true, true]);
