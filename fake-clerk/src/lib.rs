@@ -1,8 +1,9 @@
 //! A Clerk instance in memory.
 //!
 //! [`FakeClerk`] stands in for a Clerk instance in tests and demos. It implements the parts of the Frontend API that
-//! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users and sessions,
-//! with Clerk's rate limits, lockouts and errors. It signs its tokens. A client of Clerk can be tested against it
+//! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users, sessions and
+//! organizations, with Clerk's rate limits, lockouts and errors. It signs its tokens, and sends webhooks to each
+//! [`WebhookEndpoint`]. A client of Clerk can be tested against it
 //! without an account or a network and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without waiting.
 //!
 //! - In process, [`FakeClerk::handle`] answers a request. It runs on any executor unless a response is delayed:

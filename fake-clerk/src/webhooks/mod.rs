@@ -6,13 +6,13 @@ mod answer;
 mod attempt;
 mod courier;
 mod delivery;
-pub(crate) mod endpoint;
+mod endpoint;
 #[cfg(feature = "server")]
 mod environment;
 mod fault;
 mod mailbox;
 pub(crate) mod random;
-pub(crate) mod secret;
+mod secret;
 #[cfg(feature = "server")]
 mod socket;
 

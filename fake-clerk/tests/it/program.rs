@@ -124,6 +124,7 @@ async fn a_ban_by_curl_makes_a_webhook_fly() {
     let secret = WebhookSecret::random();
     let clerk = FakeClerk::new();
     let jane = clerk.user_id("jane").unwrap();
+    assert!(include_str!("../../README.md").contains(&format!("/v1/users/{jane}/ban ")), "{jane}");
     for given in ["", secret.expose()] {
         let settings = [("FAKE_CLERK_WEBHOOK_URL", url.as_str()), ("FAKE_CLERK_WEBHOOK_SECRET", given)];
         let running = Running::start(&settings);
