@@ -183,7 +183,7 @@ impl FakeClerk {
             let now = Now::read(&self.inner.clock, world.settings.clock_skew);
             envelope(&world.settings, now, None, event, data)
         };
-        let id = self.inner.webhooks.post(event, body);
+        let id = self.inner.webhooks.post(event, &body);
         self.inner.webhooks.start();
         id
     }
@@ -197,7 +197,7 @@ impl FakeClerk {
         }
         let page = Page::new(&world.state, &world.settings, "", None, now);
         for (event, data) in changes.iter().filter_map(|change| page.event(change)) {
-            webhooks.post(event, envelope(&world.settings, now, call, event, data));
+            webhooks.post(event, &envelope(&world.settings, now, call, event, data));
         }
     }
 }

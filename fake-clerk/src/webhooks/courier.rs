@@ -77,7 +77,7 @@ impl Webhooks {
     }
 
     /// Queues an event for the endpoints that want it, and returns its id. [`start`](Self::start) sends it.
-    pub(crate) fn post(&self, event: &str, body: Bytes) -> String {
+    pub(crate) fn post(&self, event: &str, body: &Bytes) -> String {
         self.mailbox(|mailbox| mailbox.post(event, body))
     }
 

@@ -78,7 +78,7 @@ impl Mailbox {
     }
 
     /// Queues an event for the endpoints that want it, and returns its id.
-    pub(crate) fn post(&mut self, event: &str, body: Bytes) -> String {
+    pub(crate) fn post(&mut self, event: &str, body: &Bytes) -> String {
         let id = ids::random("msg");
         let fault = self.faults.pop_front();
         let status = match fault {
