@@ -29,6 +29,13 @@
 //! ```text
 //! $ curl 'http://127.0.0.1:4400/v1/users?username=jane' -H "Authorization: Bearer $CLERK_SECRET_KEY"
 //! ```
+//!
+//! `FAKE_CLERK_WEBHOOK_URL` makes it send webhooks there, signed with `FAKE_CLERK_WEBHOOK_SECRET`; by default a fixed
+//! secret is used and printed. Banning a user makes one fly:
+//!
+//! ```text
+//! $ curl -X POST http://127.0.0.1:4400/v1/users/user_2pqaQ9F4o9MNRSlx8VeMRn5hZug/ban -H "Authorization: Bearer $CLERK_SECRET_KEY"
+//! ```
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower_clerk::testing::{FakeClerk, FakeClerkServer};
+use tower_clerk::testing::{FakeClerk, FakeClerkBuilder, FakeClerkServer, WebhookEndpoint};
 use tower_clerk::{Clerk, ClerkApi};
 use tracing_subscriber::EnvFilter;
 
@@ -37,13 +37,23 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Starts a stand-in for Clerk inside this process, and prints how to use it: `try_lines` work as they are.
-pub(crate) async fn start_stand_in(unlimited: bool, try_lines: &[String]) -> io::Result<FakeClerkServer> {
+pub(crate) async fn start_stand_in(
+    unlimited: bool,
+    webhook: Option<WebhookEndpoint>,
+    try_lines: &[String],
+) -> io::Result<FakeClerkServer> {
     let fake = if unlimited { FakeClerk::builder().no_rate_limit() } else { FakeClerk::builder() };
-    let fake = fake.build().serve("127.0.0.1:0").await?;
+    let sends_webhooks = webhook.is_some();
+    let clerk = webhook.into_iter().fold(fake, FakeClerkBuilder::webhook).build();
+    let fake = clerk.serve("127.0.0.1:0").await?;
     let url = fake.url();
     println!("no CLERK_PUBLISHABLE_KEY is set: a stand-in for Clerk runs inside this process at {url}");
     for line in try_lines {
         println!("try: {line}");
+    }
+    if let Some(jane) = clerk.user_id("jane").filter(|_| sends_webhooks) {
+        let key = clerk.secret_key();
+        eprintln!("a webhook: curl -X POST {url}/v1/users/{jane}/ban -H 'Authorization: Bearer {key}'");
     }
     eprintln!("other accounts: see fake-clerk/README.md");
     if !unlimited {

@@ -4,12 +4,15 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tower_clerk::testing::WebhookEndpoint;
 use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
     /// The instance, from the variables of Clerk's SDKs; `None` for the stand-in.
     pub(crate) clerk: Option<ClerkBuilder>,
+    /// The endpoint to which the stand-in sends webhooks.
+    pub(crate) stand_in_webhook: Option<WebhookEndpoint>,
     pub(crate) has_secret_key: bool,
     pub(crate) organization: Option<String>,
     template: Option<String>,
@@ -56,6 +59,7 @@ impl Settings {
         let settings = Self {
             listen_addr,
             clerk,
+            stand_in_webhook: WebhookEndpoint::from_env().map_err(|error| error.to_string())?,
             has_secret_key: is_set("CLERK_SECRET_KEY") || is_set("CLERK_SECRET_KEY_FILE"),
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,

@@ -26,6 +26,8 @@
 //! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
 //! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
 //! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
+//! | `FAKE_CLERK_WEBHOOK_URL` | a URL to which the stand-in sends webhooks, `http://HOST:PORT/PATH` | none |
+//! | `FAKE_CLERK_WEBHOOK_SECRET` | the secret that signs them, `whsec_…` | a fixed one |
 //! | `LISTEN_ADDR` | an IP address and a port; port 0 picks a free one | `127.0.0.1:3000` |
 //! | `SESSION_TTL_SECS` | seconds for which a verified password stays valid | 3600 |
 //! | `NEGATIVE_TTL_SECS` | seconds for which the first refusal of a credential is remembered | 10 |
@@ -111,7 +113,12 @@ async fn serve(
         Some(builder) => (builder, None),
         None => {
             let line = format!("curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
-            let stand_in = run::start_stand_in(settings.has_no_sign_in_rate(), &[line]).await?;
+            let stand_in = run::start_stand_in(
+                settings.has_no_sign_in_rate(),
+                settings.stand_in_webhook.take(),
+                &[line],
+            )
+            .await?;
             (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };

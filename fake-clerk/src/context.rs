@@ -73,7 +73,8 @@ impl Context<'_> {
     }
 
     pub(crate) fn page(&self) -> Page<'_> {
-        Page::new(self.state, self.settings, self.call, self.now)
+        let (issuer, origin) = (&self.call.issuer, self.call.origin());
+        Page::new(self.state, self.settings, issuer, origin, self.now)
     }
 
     /// Returns the client that the request's token identifies; `None` without a token.

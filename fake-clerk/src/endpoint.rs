@@ -49,14 +49,22 @@ pub enum Endpoint {
     Health,
     /// Backend API: `GET /v1/users`
     Users,
-    /// Backend API: `GET`, `PATCH /v1/users/{id}`
+    /// Backend API: `GET`, `PATCH`, `DELETE /v1/users/{id}`
     User,
     /// Backend API: `POST /v1/users/{id}/verify_password`
     VerifyPassword,
-    /// Backend API: `POST /v1/users/{id}/ban`, `unban`, `lock`, `unlock`
+    /// Backend API: `POST /v1/users/{id}/ban`, `unban`, `lock`, `unlock`, `remove_password`
     UserAction,
+    /// Backend API: `DELETE /v1/users/{id}/mfa`, `totp`
+    UserSecondFactors,
     /// Backend API: `GET /v1/users/{id}/organization_memberships`
     UserMemberships,
+    /// Backend API: `GET`, `PATCH`, `DELETE /v1/organizations/{id}`
+    Organization,
+    /// Backend API: `POST /v1/organizations/{id}/memberships`
+    OrganizationMembers,
+    /// Backend API: `PATCH`, `DELETE /v1/organizations/{id}/memberships/{user_id}`
+    OrganizationMember,
     /// Backend API: `POST /v1/sign_in_tokens`
     SignInTokens,
     /// Backend API: `POST /v1/sign_in_tokens/{id}/revoke`
@@ -109,9 +117,13 @@ impl Endpoint {
             ["v1", "users"] => (Self::Users, &[]),
             ["v1", "users", id] => (Self::User, &[*id]),
             ["v1", "users", id, "verify_password"] => (Self::VerifyPassword, &[*id]),
-            ["v1", "users", id, action @ ("ban" | "unban" | "lock" | "unlock")] => {
+            ["v1", "users", id, action @ ("ban" | "unban" | "lock" | "unlock" | "remove_password")] => {
                 (Self::UserAction, &[*id, *action])
             }
+            ["v1", "users", id, "mfa" | "totp"] => (Self::UserSecondFactors, &[*id]),
+            ["v1", "organizations", id] => (Self::Organization, &[*id]),
+            ["v1", "organizations", id, "memberships"] => (Self::OrganizationMembers, &[*id]),
+            ["v1", "organizations", id, "memberships", user] => (Self::OrganizationMember, &[*id, *user]),
             ["v1", "users", id, "organization_memberships"] => (Self::UserMemberships, &[*id]),
             ["v1", "sign_in_tokens"] => (Self::SignInTokens, &[]),
             ["v1", "sign_in_tokens", id, "revoke"] => (Self::RevokeSignInToken, &[*id]),
@@ -135,6 +147,10 @@ impl Endpoint {
                 | Self::VerifyPassword
                 | Self::UserAction
                 | Self::UserMemberships
+                | Self::UserSecondFactors
+                | Self::Organization
+                | Self::OrganizationMembers
+                | Self::OrganizationMember
                 | Self::SignInTokens
                 | Self::RevokeSignInToken
                 | Self::BackendSessions
@@ -167,7 +183,9 @@ impl Endpoint {
             | Self::BackendSession
             | Self::BackendJwks
             | Self::Instance => method == Method::GET,
-            Self::User => [Method::GET, Method::PATCH].contains(method),
+            Self::User | Self::Organization => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
+            Self::OrganizationMember => [Method::PATCH, Method::DELETE].contains(method),
+            Self::UserSecondFactors => method == Method::DELETE,
             Self::BackendSessions => [Method::GET, Method::POST].contains(method),
             Self::Unknown => true,
             _ => method == Method::POST,

@@ -1,8 +1,9 @@
 //! A Clerk instance in memory.
 //!
 //! [`FakeClerk`] stands in for a Clerk instance in tests and demos. It implements the parts of the Frontend API that
-//! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users and sessions,
-//! with Clerk's rate limits, lockouts and errors. It signs its tokens. A client of Clerk can be tested against it
+//! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users, sessions and
+//! organizations, with Clerk's rate limits, lockouts and errors. It signs its tokens, and sends webhooks to each
+//! [`WebhookEndpoint`]. A client of Clerk can be tested against it
 //! without an account or a network and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without waiting.
 //!
 //! - In process, [`FakeClerk::handle`] answers a request. It runs on any executor unless a response is delayed:
@@ -83,10 +84,13 @@ mod endpoint;
 mod ids;
 mod sync;
 mod totp;
+#[cfg(feature = "server")]
+mod variable;
 
 mod accounts;
 mod settings;
 mod tokens;
+mod webhooks;
 
 mod errors;
 mod state;
@@ -129,6 +133,10 @@ pub use crate::server::FakeClerkServer;
 pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
+pub use crate::webhooks::{
+    DeliveryStatus, InvalidWebhook, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookFault,
+    WebhookHeaders, WebhookSecret,
+};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -1,12 +1,14 @@
 //! The stand-in as a program.
 
-use std::env::{self, VarError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::accounts::demo;
 use crate::fake::FakeClerk;
+use crate::server::FakeClerkServer;
+use crate::variable::variable;
+use crate::webhooks::{WebhookEndpoint, WebhookSecret};
 
 /// Runs the program `fake-clerk`, which serves the [demo accounts](crate#demo-accounts) until Ctrl-C or SIGTERM.
 ///
@@ -17,9 +19,11 @@ use crate::fake::FakeClerk;
 /// | `FAKE_CLERK_ADDR` | the address to listen on; port 0 picks a free one | `127.0.0.1:4400` |
 /// | `FAKE_CLERK_LIMITS` | `off`: no rate limits | Clerk's limits |
 /// | `CLERK_SECRET_KEY` | the Backend API's key, `sk_test_…` or `sk_live_…` | a fixed key, printed to stderr |
+/// | `FAKE_CLERK_WEBHOOK_URL` | a webhook endpoint, `http://HOST:PORT/PATH` | no webhooks |
+/// | `FAKE_CLERK_WEBHOOK_SECRET` | the secret of its signatures, `whsec_…` | a fixed secret, printed to stderr |
 ///
 /// An empty variable counts as unset. Once the program accepts connections, it prints the line `fake clerk listening
-/// on http://HOST:PORT` to stdout. The key, the ids of the organizations and the mailed codes go to stderr. The exit
+/// on http://HOST:PORT` to stdout. The key, the secret of webhooks, the ids of the organizations and the mailed codes go to stderr. The exit
 /// code is 2 if a variable is unusable, and 1 if no signal handler can be installed.
 pub async fn run() -> ExitCode {
     let settings = match Settings::from_env() {
@@ -29,6 +33,9 @@ pub async fn run() -> ExitCode {
     let mut clerk = FakeClerk::builder().on_code(|to, code| eprintln!("mail to {to}: {code}"));
     if !settings.limits {
         clerk = clerk.no_rate_limit();
+    }
+    if let Some(endpoint) = settings.webhook.clone() {
+        clerk = clerk.webhook(endpoint);
     }
     let key_is_given = settings.key.is_some();
     if let Some(key) = settings.key {
@@ -47,6 +54,18 @@ pub async fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    describe(&clerk, key_is_given, &server);
+    if let Some(endpoint) = &settings.webhook {
+        describe_webhook(endpoint, settings.webhook_secret_is_given);
+    }
+    announce(server.addr());
+    stopped.await;
+    server.shutdown().await;
+    ExitCode::SUCCESS
+}
+
+/// Prints how to use both APIs.
+fn describe(clerk: &FakeClerk, key_is_given: bool, server: &FakeClerkServer) {
     if key_is_given {
         // The key may be a real one, so it isn't printed.
         eprintln!("the Backend API is at the same address, its key is the one in CLERK_SECRET_KEY");
@@ -62,10 +81,17 @@ pub async fn run() -> ExitCode {
          -d 'password=correct horse battery staple'",
         server.addr()
     );
-    announce(server.addr());
-    stopped.await;
-    server.shutdown().await;
-    ExitCode::SUCCESS
+}
+
+/// Prints where webhooks go, and the secret for the receiver. A given one may be real, so it isn't printed.
+fn describe_webhook(endpoint: &WebhookEndpoint, secret_is_given: bool) {
+    if secret_is_given {
+        eprintln!("webhooks go to {}, signed with FAKE_CLERK_WEBHOOK_SECRET", endpoint.url);
+    } else {
+        eprintln!("webhooks go to {}, signed with this secret:", endpoint.url);
+        let secrets = endpoint.secrets.iter().map(WebhookSecret::expose);
+        secrets.for_each(|secret| eprintln!("export CLERK_WEBHOOK_SIGNING_SECRET={secret}"));
+    }
 }
 
 /// The settings from the environment.
@@ -73,6 +99,8 @@ struct Settings {
     address: String,
     limits: bool,
     key: Option<String>,
+    webhook: Option<WebhookEndpoint>,
+    webhook_secret_is_given: bool,
 }
 
 impl Settings {
@@ -89,16 +117,9 @@ impl Settings {
             // Without the value, which may be a secret even if it doesn't look like one.
             return Err("CLERK_SECRET_KEY: must begin with sk_test_ or sk_live_".to_owned());
         }
-        Ok(Self { address, limits, key })
-    }
-}
-
-/// Returns a variable's value. An empty one counts as unset.
-fn variable(name: &str) -> Result<Option<String>, String> {
-    match env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(format!("{name}: must be UTF-8")),
+        let webhook = WebhookEndpoint::from_env().map_err(|error| error.to_string())?;
+        let webhook_secret_is_given = variable("FAKE_CLERK_WEBHOOK_SECRET")?.is_some();
+        Ok(Self { address, limits, key, webhook, webhook_secret_is_given })
     }
 }
 

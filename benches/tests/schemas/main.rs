@@ -2,11 +2,13 @@
 //!
 //! The descriptions belong to Clerk and aren't part of this repository. `CLERK_SCHEMAS` names the folder with
 //! `fapi-2025-11-10.schemas.json`, a JSON Schema that has in `responses` a schema for each kind of response of the
-//! Frontend API, and `bapi-2026-05-12.yml`, the OpenAPI description of the Backend API.
+//! Frontend API, and the OpenAPI descriptions `bapi-2026-05-12.yml` of the Backend API and `webhooks-2025-04-15.yml` of
+//! webhooks.
 
 mod backend;
 mod frontend;
 mod openapi;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Clerk's OpenAPI description of the Backend API, as JSON Schema.
+//! Clerk's OpenAPI descriptions of the Backend API and of webhooks, as JSON Schema.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,9 +7,10 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-const FILE: &str = "bapi-2026-05-12.yml";
+pub(crate) const BACKEND: &str = "bapi-2026-05-12.yml";
+pub(crate) const WEBHOOKS: &str = "webhooks-2025-04-15.yml";
 
-/// The description, with nullable values expressed as in JSON Schema.
+/// A description, with nullable values expressed as in JSON Schema.
 pub(crate) struct OpenApi {
     document: Value,
     /// Compiled on first use.
@@ -17,16 +18,16 @@ pub(crate) struct OpenApi {
 }
 
 impl OpenApi {
-    pub(crate) fn load(folder: &Path) -> Self {
-        let path = folder.join(FILE);
+    pub(crate) fn load(folder: &Path, file: &str) -> Self {
+        let path = folder.join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut document: Value = serde_norway::from_str(&text).expect("YAML that is JSON but for its form");
-        if let Some(components) = document.get_mut("components") {
-            nullable_to_null(components);
+        for part in ["components", "paths", "x-webhooks"] {
+            if let Some(part) = document.get_mut(part) {
+                nullable_to_null(part);
+            }
         }
-        if let Some(paths) = document.get_mut("paths") {
-            nullable_to_null(paths);
-        }
+        allow_session_events(&mut document);
         Self { document, validators: BTreeMap::new() }
     }
 
@@ -44,17 +45,32 @@ impl OpenApi {
                 false if status >= 400 => json!({ "$ref": "#/components/schemas/ClerkErrors" }),
                 false => return None,
             };
-            let schema = json!({
-                "$schema": "http://json-schema.org/draft-07/schema#",
-                "components": self.document["components"],
-                "allOf": [schema],
-            });
-            let validator = jsonschema::validator_for(&schema);
-            let validator =
-                validator.unwrap_or_else(|error| panic!("{name}: the schema is unusable: {error}"));
+            let validator = self.compile(&name, &schema);
             self.validators.insert(name.clone(), validator);
         }
         self.validators.get(&name)
+    }
+
+    /// Returns the schema of a webhook event.
+    pub(crate) fn event(&mut self, kind: &str) -> &Validator {
+        if !self.validators.contains_key(kind) {
+            let event = &self.document["x-webhooks"][kind]["post"]["requestBody"];
+            let schema = event["content"]["application/json"]["schema"].clone();
+            assert!(schema.is_object(), "{kind} isn't described");
+            let validator = self.compile(kind, &schema);
+            self.validators.insert(kind.to_owned(), validator);
+        }
+        &self.validators[kind]
+    }
+
+    fn compile(&self, name: &str, schema: &Value) -> Validator {
+        let schema = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "components": self.document["components"],
+            "allOf": [schema],
+        });
+        let validator = jsonschema::validator_for(&schema);
+        validator.unwrap_or_else(|error| panic!("{name}: the schema is unusable: {error}"))
     }
 
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
@@ -63,6 +79,18 @@ impl OpenApi {
             None => value,
         }
     }
+}
+
+/// Lets an event's session have a user, and be pending, as in the examples of the description. Its schemas contradict
+/// these: `Session` allows no `user`, which the event requires, and lists no status `pending`.
+fn allow_session_events(document: &mut Value) {
+    let schemas = &mut document["components"]["schemas"];
+    if schemas.get("SessionEventPayload").is_none() {
+        return;
+    }
+    let session = &mut schemas["Session"]["properties"];
+    session["user"] = json!({ "$ref": "#/components/schemas/User" });
+    session["status"]["enum"].as_array_mut().expect("the statuses").push(json!("pending"));
 }
 
 /// Turns `nullable: true` of OpenAPI 3.0 into an alternative.

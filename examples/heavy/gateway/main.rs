@@ -86,7 +86,12 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
         Some(builder) => (builder, None),
         None => {
             let lines = try_lines(options, address);
-            let stand_in = run::start_stand_in(options.engine.has_no_sign_in_rate(), &lines).await?;
+            let stand_in = run::start_stand_in(
+                options.engine.has_no_sign_in_rate(),
+                options.engine.stand_in_webhook.take(),
+                &lines,
+            )
+            .await?;
             (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };

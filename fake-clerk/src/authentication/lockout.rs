@@ -36,7 +36,9 @@ pub(crate) fn count_failure(context: &mut Context<'_>, id: Option<&str>, error: 
     user.failures += 1;
     let left = max.saturating_sub(user.failures);
     if left == 0 {
-        user.lock = Some(Lock { until: Some(context.now.instant + duration) });
+        let (id, now) = (user.account.id.clone(), context.now);
+        let lock = Lock { until: Some(now.instant + duration) };
+        context.state.update_user(&id, now, |user| user.lock = Some(lock));
     }
     if left <= 2 && context.settings.lockout_warning { error.with_lockout_warning(left) } else { error }
 }

@@ -2,3 +2,6 @@
 
 pub(crate) mod lockout;
 pub(crate) mod session;
+
+/// Minimum length of a new password.
+pub(crate) const MIN_PASSWORD: usize = 8;

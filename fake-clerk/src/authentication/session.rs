@@ -4,7 +4,7 @@ use crate::clock::Now;
 use crate::context::Context;
 use crate::ids;
 use crate::settings::FakeClerkBuilder;
-use crate::state::{Client, Session, SessionStatus, State};
+use crate::state::{Change, Client, Session, SessionStatus, State};
 
 /// Maximum number of ended sessions that a client lists.
 const OVER_SESSIONS: usize = 4;
@@ -23,6 +23,7 @@ pub(crate) fn open(
     let user = state.users.get_mut(user)?;
     user.failures = 0;
     user.last_sign_in = Some(now.instant);
+    user.updated = now.instant;
     let mut tasks = user.tasks.clone();
     if settings.force_organization_selection && !tasks.iter().any(|task| task == "choose-organization") {
         tasks.push("choose-organization".to_owned());
@@ -40,6 +41,7 @@ pub(crate) fn open(
         organization,
         created: now.instant,
         last_active: now.instant,
+        updated: now.instant,
         expires: now.instant + settings.session_life,
         first_factor: now.instant,
         second_factor: second_factor.then_some(now.instant),
@@ -52,6 +54,10 @@ pub(crate) fn open(
         !drop
     });
     let id = session.id.clone();
+    state.changes.push(Change::Session(id.clone(), session.status));
+    if settings.sign_in_updates_user {
+        state.changes.push(Change::UserUpdated(session.user.clone()));
+    }
     client.sessions.push(id.clone());
     client.last_active_session = Some(id.clone());
     state.sessions.insert(session);

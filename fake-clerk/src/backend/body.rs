@@ -12,7 +12,21 @@ fn known(call: &Call) -> Option<&'static [&'static str]> {
     match call.endpoint {
         Endpoint::VerifyPassword => Some(&["password"]),
         // Clerk has many more; refusing them is better than pretending to change something.
-        Endpoint::User if call.method == Method::PATCH => Some(&["bypass_client_trust"]),
+        Endpoint::User if call.method == Method::PATCH => Some(&[
+            "bypass_client_trust",
+            "first_name",
+            "last_name",
+            "password",
+            "sign_out_of_other_sessions",
+            "skip_password_checks",
+            "totp_secret",
+        ]),
+        Endpoint::UserAction if call.variable(1) == "remove_password" => {
+            Some(&["sign_out_of_other_sessions"])
+        }
+        Endpoint::Organization if call.method == Method::PATCH => Some(&["name", "slug"]),
+        Endpoint::OrganizationMembers => Some(&["role", "user_id"]),
+        Endpoint::OrganizationMember if call.method == Method::PATCH => Some(&["role"]),
         _ => None,
     }
 }

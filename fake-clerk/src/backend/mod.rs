@@ -2,6 +2,7 @@
 
 mod body;
 mod find;
+mod organizations;
 mod sessions;
 mod sign_in_tokens;
 mod users;
@@ -29,10 +30,14 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     body::check(call)?;
     match call.endpoint {
         Endpoint::Users => users::list(context),
-        Endpoint::User => users::show_or_change(context),
+        Endpoint::User => users::handle(context),
         Endpoint::VerifyPassword => users::verify_password(context),
         Endpoint::UserAction => users::act(context),
+        Endpoint::UserSecondFactors => users::remove_second_factors(context),
         Endpoint::UserMemberships => users::memberships(context),
+        Endpoint::Organization => organizations::handle(context),
+        Endpoint::OrganizationMembers => organizations::add_member(context),
+        Endpoint::OrganizationMember => organizations::change_member(context),
         Endpoint::SignInTokens => sign_in_tokens::create(context),
         Endpoint::RevokeSignInToken => sign_in_tokens::revoke(context),
         Endpoint::BackendSessions => sessions::list_or_create(context),

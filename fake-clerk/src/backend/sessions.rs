@@ -87,11 +87,9 @@ pub(crate) fn show(context: &mut Context<'_>) -> Handled {
 
 pub(crate) fn revoke(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
-    if !session(context)?.is_live(context.now.instant) {
+    session(context)?;
+    if !context.state.end_session(id, SessionStatus::Revoked, context.now) {
         return Err(ApiError::session_action("revoke", id));
-    }
-    if let Some(session) = context.state.sessions.get_mut(id) {
-        session.status = SessionStatus::Revoked;
     }
     choose_last_active(context, id);
     answer(context, id)

@@ -1,17 +1,19 @@
-//! `/v1/users`: look up users, verify a password, list memberships, ban and lock.
+//! `/v1/users`: look up, change and delete users, verify a password, list memberships, ban and lock.
 
 use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::authentication::lockout;
+use crate::authentication::{MIN_PASSWORD, lockout};
 use crate::backend::body;
 use crate::backend::find::user;
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
 use crate::state::identifiers::normalize;
-use crate::state::{User, Users};
+use crate::state::{SessionStatus, User, Users};
+use crate::totp;
+use crate::views::event::deleted;
 
 /// Maximum number of values of a filter.
 const MAX_VALUES: usize = 100;
@@ -82,14 +84,51 @@ fn is_among(id: &str, values: &[&str]) -> bool {
     !is_excluded && (asked.peek().is_none() || asked.any(|known| known == id))
 }
 
-pub(crate) fn show_or_change(context: &mut Context<'_>) -> Handled {
+pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
-    if context.call.method == Method::PATCH {
-        let bypass = body::flag(context.call, "bypass_client_trust")?;
-        user(context, id)?;
-        if let (Some(bypass), Some(user)) = (bypass, context.state.users.get_mut(id)) {
-            user.account.bypass_device_trust = bypass;
+    match context.call.method {
+        Method::PATCH => change(context, id),
+        Method::DELETE => {
+            user(context, id)?;
+            context.state.remove_user(id);
+            Ok(Reply::plain(deleted("user", id)))
         }
+        _ => answer(context, id),
+    }
+}
+
+fn change(context: &mut Context<'_>, id: &str) -> Handled {
+    let call = context.call;
+    let bypass = body::flag(call, "bypass_client_trust")?;
+    let (first, last) = (body::text(call, "first_name")?, body::text(call, "last_name")?);
+    let (password, totp) = (body::text(call, "password")?, body::text(call, "totp_secret")?);
+    let skips_checks = body::flag(call, "skip_password_checks")?.unwrap_or_default();
+    let signs_out = body::flag(call, "sign_out_of_other_sessions")?.unwrap_or_default();
+    user(context, id)?;
+    if password.is_some_and(|password| !skips_checks && password.chars().count() < MIN_PASSWORD) {
+        return Err(ApiError::password_too_short(MIN_PASSWORD));
+    }
+    if let Some(secret) = totp.filter(|secret| totp::code(secret, 0).is_none()) {
+        return Err(ApiError::param_value("totp_secret", secret));
+    }
+    let now = context.now;
+    context.state.update_user(id, now, |user| {
+        let account = &mut user.account;
+        account.bypass_device_trust = bypass.unwrap_or(account.bypass_device_trust);
+        for (own, given) in [(&mut account.first_name, first), (&mut account.last_name, last)] {
+            if let Some(given) = given {
+                *own = Some(given.to_owned());
+            }
+        }
+        if let Some(password) = password {
+            user.set_password(password.to_owned(), now);
+        }
+        if let Some(secret) = totp {
+            user.set_totp(Some(secret.to_owned()), now);
+        }
+    });
+    if signs_out && password.is_some() {
+        context.state.end_sessions_of_user(id, SessionStatus::Revoked, now);
     }
     answer(context, id)
 }
@@ -131,22 +170,36 @@ pub(crate) fn memberships(context: &mut Context<'_>) -> Handled {
     Ok(Reply::plain(json!({ "data": shown, "total_count": user.memberships.len() })))
 }
 
-/// Bans, unbans, locks or unlocks a user.
+/// Bans, unbans, locks or unlocks a user, or removes the password.
 pub(crate) fn act(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let id = call.variable(0);
     let (settings, now) = (context.settings, context.now);
-    user(context, id)?;
-    if call.variable(1) == "ban" {
-        context.state.ban(id, now);
-    }
-    if let Some(user) = context.state.users.get_mut(id) {
-        match call.variable(1) {
-            "unban" => user.account.banned = false,
-            "lock" => user.lock(settings, now),
-            "unlock" => user.unlock(),
-            _ => {}
+    let has_password = user(context, id)?.account.password.is_some();
+    let state = &mut context.state;
+    match call.variable(1) {
+        "ban" => state.ban(id, now),
+        "unban" => state.update_user(id, now, |user| user.account.banned = false),
+        "lock" => state.update_user(id, now, |user| user.lock(settings, now)),
+        "unlock" => state.update_user(id, now, User::unlock),
+        // Clerk changes nothing, and sends no event, if there is no password.
+        _ if has_password => {
+            let signs_out = body::flag(call, "sign_out_of_other_sessions")?.unwrap_or_default();
+            state.update_user(id, now, |user| user.account.password = None);
+            if signs_out {
+                state.end_sessions_of_user(id, SessionStatus::Revoked, now);
+            }
         }
+        _ => {}
     }
     answer(context, id)
+}
+
+/// Removes the second factors of a user. The stand-in has one kind, the authenticator app.
+pub(crate) fn remove_second_factors(context: &mut Context<'_>) -> Handled {
+    let id = context.call.variable(0);
+    user(context, id)?;
+    let now = context.now;
+    context.state.update_user(id, now, |user| user.set_totp(None, now));
+    Ok(Reply::plain(json!({ "user_id": id })))
 }

@@ -2,7 +2,7 @@
 
 use crate::errors::api_error::ApiError;
 
-/// These come from Clerk's auth.go, forms.go, requests.go, users.go and sign_in_tokens.go.
+/// These come from Clerk's auth.go, forms.go, requests.go, users.go, organizations.go and sign_in_tokens.go.
 impl ApiError {
     pub(crate) fn secret_key() -> Self {
         let text =
@@ -32,6 +32,33 @@ impl ApiError {
 
     pub(crate) fn no_user(id: &str) -> Self {
         Self::not_found("not found", &format!("No user was found with id {id}"))
+    }
+
+    pub(crate) fn no_organization(id: &str) -> Self {
+        Self::not_found("not found", &format!("No organization was found with id {id}"))
+    }
+
+    pub(crate) fn no_membership() -> Self {
+        Self::not_found("not found", "The user isn't a member of the organization")
+    }
+
+    pub(crate) fn no_role(role: &str) -> Self {
+        Self::not_found("not found", &format!("No role was found with key {role}"))
+    }
+
+    pub(crate) fn already_a_member(id: &str) -> Self {
+        let long = format!("User {id} is already a member of the organization.");
+        Self::new(400, "already_a_member_in_organization", "already a member", &long)
+    }
+
+    pub(crate) fn slug_format() -> Self {
+        let long = "slug can only contain lowercase alphanumeric characters and the dash";
+        Self::new(422, "form_param_format_invalid", "is invalid", long).meta("param_name", "slug")
+    }
+
+    pub(crate) fn slug_taken() -> Self {
+        let text = "That slug is taken. Please try another.";
+        Self::new(422, "form_identifier_exists", text, text).meta("param_name", "slug")
     }
 
     pub(crate) fn no_password() -> Self {

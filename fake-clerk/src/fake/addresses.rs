@@ -34,7 +34,7 @@ impl FakeClerk {
     ///
     /// Panics if there is no such user or address.
     pub fn set_email_verified(&self, user: &str, address: &str, verified: bool) {
-        self.change_user(user, |user, _, _| {
+        self.update_user(user, |user, _, _| {
             let mut emails = user.account.emails.iter_mut();
             let email = emails.find(|(known, _)| known.eq_ignore_ascii_case(address));
             email.unwrap_or_else(|| panic!("no address {address:?}")).1 = verified;
@@ -48,7 +48,7 @@ impl FakeClerk {
     /// Panics if there is no such user or address.
     pub fn change_email(&self, user: &str, from: &str, to: impl Into<String>) {
         let id = self.change_user(user, |user, _, _| user.account.id.clone());
-        self.change(|state, _, _| {
+        self.change(|state, _, now| {
             state.users.change_identifiers(&id, |user| {
                 let at = user.account.emails.iter().position(|(known, _)| known.eq_ignore_ascii_case(from));
                 let at = at.unwrap_or_else(|| panic!("no address {from:?}"));
@@ -56,6 +56,7 @@ impl FakeClerk {
                 // Clerk treats the new address as a new object with its own id.
                 user.email_ids[at] = ids::random("idn");
             });
+            state.update_user(&id, now, |_| {});
         });
     }
 }

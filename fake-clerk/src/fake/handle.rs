@@ -116,8 +116,10 @@ impl FakeClerk {
                 false => frontend::handle(&mut context),
             };
             let (mailed, takes) = (context.mailed, context.takes);
+            self.post_changes(world, now, Some(call));
             (handled, mailed, takes, world.settings.on_code.clone())
         };
+        self.inner.webhooks.start();
         // Outside the lock: signing is slow, and a hook may call the stand-in.
         for (identifier, code) in mailed {
             if let Some(hook) = &hook {

@@ -14,6 +14,7 @@ use crate::settings::FakeClerkBuilder;
 use crate::state::State;
 use crate::sync::lock;
 use crate::tokens::KeyRing;
+use crate::webhooks::Webhooks;
 
 impl FakeClerkBuilder {
     /// Builds the instance.
@@ -37,15 +38,17 @@ impl FakeClerk {
         FakeClerkBuilder::new()
     }
 
-    fn start(settings: FakeClerkBuilder) -> Self {
+    fn start(mut settings: FakeClerkBuilder) -> Self {
+        let endpoints = std::mem::take(&mut settings.webhooks);
         let state = State::new(KeyRing::of_instance(&settings.host));
         let demo = settings.demo;
         let inner = Inner {
             clock: settings.clock,
-            world: Mutex::new(World { settings, state }),
             script: Mutex::default(),
             log: Mutex::default(),
             gates: Arc::default(),
+            webhooks: Webhooks::new(settings.clock),
+            world: Mutex::new(World { settings, state }),
         };
         let clerk = Self { inner: Arc::new(inner), address: None };
         if demo {
@@ -54,6 +57,10 @@ impl FakeClerk {
             for (user, organization, role) in demo::MEMBERS {
                 clerk.add_member(user, organization, role);
             }
+        }
+        // Only now, so that the demo accounts are no news.
+        for endpoint in endpoints {
+            clerk.add_webhook(endpoint);
         }
         clerk
     }
@@ -119,7 +126,7 @@ impl FakeClerk {
         Hosts { frontend: settings.host.clone(), backend: settings.backend_host() }
     }
 
-    /// Changes the settings of the running instance. Its clock and its accounts stay.
+    /// Changes the settings of the running instance. Its clock, its accounts and its webhook endpoints stay.
     ///
     /// ```
     /// use fake_clerk::FakeClerk;
@@ -133,8 +140,14 @@ impl FakeClerk {
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State, &FakeClerkBuilder, Now) -> T) -> T {
-        let world = &mut *lock(&self.inner.world);
-        let now = Now::read(&self.inner.clock, world.settings.clock_skew);
-        change(&mut world.state, &world.settings, now)
+        let changed = {
+            let world = &mut *lock(&self.inner.world);
+            let now = Now::read(&self.inner.clock, world.settings.clock_skew);
+            let changed = change(&mut world.state, &world.settings, now);
+            self.post_changes(world, now, None);
+            changed
+        };
+        self.inner.webhooks.start();
+        changed
     }
 }

@@ -7,6 +7,8 @@ mod handle;
 
 mod users;
 
+mod organizations;
+
 mod addresses;
 
 mod sessions;
@@ -14,6 +16,8 @@ mod sessions;
 pub(crate) mod token;
 
 mod scripting;
+
+mod webhooks;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,6 +29,7 @@ use crate::hold::Gates;
 use crate::log::Log;
 use crate::settings::FakeClerkBuilder;
 use crate::state::State;
+use crate::webhooks::Webhooks;
 
 /// A Clerk instance in memory.
 ///
@@ -43,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 pub(crate) struct World {

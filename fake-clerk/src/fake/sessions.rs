@@ -43,12 +43,19 @@ impl FakeClerk {
 
     /// Revokes a session, like an administrator. Returns whether it was live.
     pub fn revoke_session(&self, session: &str) -> bool {
-        self.change(|state, _, now| match state.sessions.get_mut(session) {
-            Some(session) if session.is_live(now.instant) => {
-                session.status = SessionStatus::Revoked;
-                true
-            }
-            _ => false,
+        self.change(|state, _, now| state.end_session(session, SessionStatus::Revoked, now))
+    }
+
+    /// Gives a live session a task, so that it is pending from now on: `setup-mfa` or `reset-password` for example.
+    ///
+    /// Clerk does it when the instance requires something new of its users. Returns whether the session was live.
+    pub fn add_task(&self, session: &str, task: impl Into<String>) -> bool {
+        self.change(|state, _, now| {
+            let live = state.sessions.get_mut(session).filter(|session| session.is_live(now.instant));
+            let Some(live) = live else { return false };
+            live.tasks.push(task.into());
+            state.set_session_status(session, SessionStatus::Pending, now);
+            true
         })
     }
 

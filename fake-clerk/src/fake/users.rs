@@ -1,17 +1,26 @@
 //! Accounts, as an administrator changes them in Clerk's dashboard.
 
-use crate::accounts::{FakeOrganization, FakeUser};
+use crate::accounts::FakeUser;
 use crate::clock::Now;
 use crate::fake::FakeClerk;
 use crate::settings::FakeClerkBuilder;
-use crate::state::{Membership, State, User};
-use crate::{ids, totp};
+use crate::state::User;
+use crate::totp;
 
 /// Accounts.
 ///
-/// Methods accept a user's id or any identifier, and an organization's id or slug. They panic if there is no such
-/// user or organization, since that is a mistake in the test.
+/// Methods accept a user's id or any identifier. They panic if there is no such user, since that is a mistake in the
+/// test.
 impl FakeClerk {
+    /// Changes a user in a way that others can see.
+    pub(crate) fn update_user(&self, user: &str, change: impl FnOnce(&mut User, &FakeClerkBuilder, Now)) {
+        self.change(|state, settings, now| {
+            let id = state.users.id_of(user).unwrap_or_else(|| panic!("no user {user:?}"));
+            state.update_user(&id, now, |user| change(user, settings, now));
+        });
+    }
+
+    /// Changes a user, or reads something about one, without others seeing it.
     pub(crate) fn change_user<T>(
         &self,
         user: &str,
@@ -22,6 +31,12 @@ impl FakeClerk {
             let Some(found) = state.users.get_mut(&id) else { panic!("no user {user:?}") };
             change(found, settings, now)
         })
+    }
+
+    /// Returns the id of a user named by id or by any identifier, if there is one.
+    #[must_use]
+    pub fn user_id(&self, user: &str) -> Option<String> {
+        self.change(|state, _, _| state.users.id_of(user))
     }
 
     /// Adds a user and returns the id. A user with the same id is replaced.
@@ -37,86 +52,13 @@ impl FakeClerk {
         })
     }
 
-    /// Adds an organization and returns the id. An organization with the same id is replaced.
-    ///
-    /// # Panics
-    ///
-    /// Panics if another organization has the slug, or if the slug is invalid: it may only contain lower-case letters,
-    /// digits and dashes.
-    pub fn add_organization(&self, organization: FakeOrganization) -> String {
-        self.change(|state, _, now| {
-            let (id, slug) = (organization.id.clone(), &organization.slug);
-            let is_of_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            let is_slug = !slug.is_empty() && slug.chars().all(is_of_slug);
-            assert!(is_slug, "{slug:?} is no slug: one has lower-case letters, digits and dashes only");
-            let owner = state.organizations.id_of(slug);
-            assert!(owner.is_none_or(|owner| owner == id), "another organization has the slug {slug:?}");
-            state.organizations.add(organization, now);
-            id
-        })
-    }
-
-    /// Makes a user a member of an organization, or changes the role of a member.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is no such user or organization, or when the organization doesn't have the role.
-    pub fn add_member(&self, user: &str, organization: &str, role: &str) {
-        self.change(|state, _, now| {
-            let (user, id) = found(state, user, organization);
-            let Some(organization) = state.organizations.get_mut(&id) else { return };
-            let (slug, roles) = (&organization.about.slug, &organization.about.roles);
-            let known = || roles.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ");
-            let has_role = roles.iter().any(|(key, _)| key == role);
-            assert!(has_role, "{slug} has no role {role:?}: it has {}", known());
-            let Some(user) = state.users.get_mut(&user) else { return };
-            if let Some(membership) = user.memberships.iter_mut().find(|it| it.organization == id) {
-                role.clone_into(&mut membership.role);
-                return;
-            }
-            organization.members += 1;
-            user.memberships.push(Membership {
-                id: ids::random("orgmem"),
-                organization: id,
-                role: role.to_owned(),
-                created: now.instant,
-            });
-        });
-    }
-
-    /// Ends a membership. Sessions in which the organization was active stay live without it.
-    ///
-    /// # Panics
-    ///
-    /// Panics if there is no such user or organization.
-    pub fn remove_member(&self, user: &str, organization: &str) {
-        self.change(|state, _, _| {
-            let (user, organization) = found(state, user, organization);
-            if state.membership(&user, &organization).is_none() {
-                return;
-            }
-            if let Some(user) = state.users.get_mut(&user) {
-                user.memberships.retain(|membership| membership.organization != organization);
-            }
-            if let Some(organization) = state.organizations.get_mut(&organization) {
-                organization.members -= 1;
-            }
-            state.sessions.change_of_user(&user, |session| {
-                session.organization.take_if(|active| *active == organization);
-            });
-        });
-    }
-
     /// Changes a password. As on Clerk, existing sessions stay live.
     ///
     /// # Panics
     ///
     /// Panics if there is no such user.
     pub fn set_password(&self, user: &str, password: impl Into<String>) {
-        self.change_user(user, |user, _, now| {
-            user.account.password = Some(password.into());
-            user.password_set = now.instant;
-        });
+        self.update_user(user, |user, _, now| user.set_password(password.into(), now));
     }
 
     /// Bans a user and revokes the user's sessions.
@@ -135,7 +77,7 @@ impl FakeClerk {
     ///
     /// Panics if there is no such user.
     pub fn unban(&self, user: &str) {
-        self.change_user(user, |user, _, _| user.account.banned = false);
+        self.update_user(user, |user, _, _| user.account.banned = false);
     }
 
     /// Locks a user for as long as wrong passwords would (1 h by default), or until [`unlock`](Self::unlock) if the
@@ -145,7 +87,7 @@ impl FakeClerk {
     ///
     /// Panics if there is no such user.
     pub fn lock(&self, user: &str) {
-        self.change_user(user, |user, settings, now| user.lock(settings, now));
+        self.update_user(user, |user, settings, now| user.lock(settings, now));
     }
 
     /// Unlocks a user and clears the failures.
@@ -154,7 +96,7 @@ impl FakeClerk {
     ///
     /// Panics if there is no such user.
     pub fn unlock(&self, user: &str) {
-        self.change_user(user, |user, _, _| user.unlock());
+        self.update_user(user, |user, _, _| user.unlock());
     }
 
     /// Sets whether sign-ins require a code from an authenticator app. See [`totp_code`](Self::totp_code).
@@ -163,10 +105,9 @@ impl FakeClerk {
     ///
     /// Panics if there is no such user.
     pub fn require_second_factor(&self, user: &str, required: bool) {
-        self.change_user(user, |user, _, _| match required {
-            true if user.account.totp.is_none() => user.account.totp = Some(totp::secret()),
-            true => {}
-            false => user.account.totp = None,
+        self.update_user(user, |user, _, now| {
+            let secret = required.then(|| user.account.totp.clone().unwrap_or_else(totp::secret));
+            user.set_totp(secret, now);
         });
     }
 
@@ -224,11 +165,4 @@ impl FakeClerk {
     pub fn last_code(&self, user: &str) -> Option<String> {
         self.change_user(user, |user, _, _| user.last_code.clone())
     }
-}
-
-fn found(state: &State, user: &str, organization: &str) -> (String, String) {
-    let user = state.users.id_of(user).unwrap_or_else(|| panic!("no user {user:?}"));
-    let organization =
-        state.organizations.id_of(organization).unwrap_or_else(|| panic!("no organization {organization:?}"));
-    (user, organization)
 }

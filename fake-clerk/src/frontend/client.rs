@@ -34,7 +34,7 @@ fn create(context: &mut Context<'_>) -> Handled {
 
 /// Ends all sessions and deletes the client.
 fn delete(context: &mut Context<'_>, id: &str) -> Handled {
-    context.state.sessions.end_of_client(id, SessionStatus::Ended, context.now);
+    context.state.end_sessions_of_client(id, SessionStatus::Ended, context.now);
     let client = context.state.clients.remove(id);
     let mut page = context.page();
     let shown = client.map(|client| page.client(&client)).unwrap_or_default();
@@ -44,7 +44,7 @@ fn delete(context: &mut Context<'_>, id: &str) -> Handled {
 /// Removes all sessions but keeps the client, so that Device Trust still knows the device.
 pub(crate) fn remove_sessions(context: &mut Context<'_>) -> Handled {
     let id = context.require_client()?;
-    context.state.sessions.end_of_client(&id, SessionStatus::Removed, context.now);
+    context.state.end_sessions_of_client(&id, SessionStatus::Removed, context.now);
     let now = context.now.instant;
     if let Some(client) = context.state.clients.get_mut(&id) {
         client.sessions.clear();

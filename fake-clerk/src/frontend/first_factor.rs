@@ -1,5 +1,6 @@
 //! The first factor of sign-ins that began with only an identifier, and the password reset.
 
+use crate::authentication::MIN_PASSWORD;
 use crate::context::{Context, Handled};
 use crate::errors::ApiError;
 use crate::frontend::checks::required;
@@ -9,9 +10,6 @@ use crate::frontend::progress::{complete, proceed};
 use crate::frontend::step::step;
 use crate::state::SessionStatus;
 use crate::state::sign_in::{Status, Verification};
-
-/// Minimum length of a new password.
-const MIN_PASSWORD: usize = 8;
 
 pub(crate) fn prepare(context: &mut Context<'_>) -> Handled {
     step(context, |context, _, attempt| {
@@ -74,14 +72,13 @@ pub(crate) fn reset_password(context: &mut Context<'_>) -> Handled {
             return Err(ApiError::password_too_short(MIN_PASSWORD));
         }
         let now = context.now;
-        if let Some(user) = attempt.user.as_ref().and_then(|id| context.state.users.get_mut(id)) {
-            user.account.password = Some(password.to_owned());
+        let user = attempt.user.as_deref().unwrap_or_default();
+        context.state.update_user(user, now, |user| {
+            user.set_password(password.to_owned(), now);
             user.account.new_password = false;
-            user.password_set = now.instant;
-        }
+        });
         if context.call.param("sign_out_of_other_sessions") == Some("true") {
-            let user = attempt.user.as_deref().unwrap_or_default();
-            context.state.sessions.end_of_user(user, SessionStatus::Revoked, now);
+            context.state.end_sessions_of_user(user, SessionStatus::Revoked, now);
         }
         complete(context, client, attempt);
         Ok(())

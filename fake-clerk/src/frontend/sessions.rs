@@ -6,7 +6,7 @@ use crate::authentication::session::choose_last_active;
 use crate::claims::{self, Wanted};
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
-use crate::state::{Session, SessionStatus};
+use crate::state::SessionStatus;
 use crate::tokens::unsigned::payload;
 
 /// Returns the session in the path if it belongs to the client.
@@ -85,17 +85,21 @@ pub(crate) fn touch(context: &mut Context<'_>) -> Handled {
     let now = context.now.instant;
     let Some(session) = context.state.sessions.get_mut(&id) else { return Err(ApiError::no_session(&id)) };
     session.last_active = now;
+    session.updated = now;
     match choice {
         Choice::Unsaid => {}
         Choice::Personal => session.organization = None,
         Choice::Organization(organization) => {
             session.organization = Some(organization);
-            finish_task(session, "choose-organization");
+            session.tasks.retain(|task| task != "choose-organization");
         }
     }
     if let Some(client) = context.state.clients.get_mut(&session.client) {
         client.last_active_session = Some(id.clone());
         client.updated = now;
+    }
+    if session.status == SessionStatus::Pending && session.tasks.is_empty() {
+        context.state.set_session_status(&id, SessionStatus::Active, context.now);
     }
     let mut reply = answer(context, &id);
     if intent == "focus" {
@@ -103,13 +107,6 @@ pub(crate) fn touch(context: &mut Context<'_>) -> Handled {
         reply.body["client"] = Value::Null;
     }
     Ok(reply)
-}
-
-fn finish_task(session: &mut Session, task: &str) {
-    session.tasks.retain(|open| open != task);
-    if session.tasks.is_empty() {
-        session.status = SessionStatus::Active;
-    }
 }
 
 pub(crate) fn mint(context: &mut Context<'_>) -> Handled {
@@ -153,10 +150,8 @@ pub(crate) fn mint_from_template(context: &mut Context<'_>) -> Handled {
 /// Ends the session, which stays listed on the client.
 pub(crate) fn end(context: &mut Context<'_>) -> Handled {
     let id = own(context)?;
-    let now = context.now;
-    match context.state.sessions.get_mut(&id) {
-        Some(session) if session.is_live(now.instant) => session.status = SessionStatus::Ended,
-        _ => return Err(ApiError::session_action("end", &id)),
+    if !context.state.end_session(&id, SessionStatus::Ended, context.now) {
+        return Err(ApiError::session_action("end", &id));
     }
     choose_last_active(context, &id);
     Ok(answer(context, &id))
@@ -165,11 +160,11 @@ pub(crate) fn end(context: &mut Context<'_>) -> Handled {
 /// Ends the session and removes it from the client.
 pub(crate) fn remove(context: &mut Context<'_>) -> Handled {
     let id = own(context)?;
-    if let Some(session) = context.state.sessions.get_mut(&id) {
-        session.status = SessionStatus::Removed;
-        if let Some(client) = context.state.clients.get_mut(&session.client) {
-            client.sessions.retain(|listed| *listed != id);
-        }
+    context.state.set_session_status(&id, SessionStatus::Removed, context.now);
+    if let Some(session) = context.state.sessions.get(&id)
+        && let Some(client) = context.state.clients.get_mut(&session.client)
+    {
+        client.sessions.retain(|listed| *listed != id);
     }
     choose_last_active(context, &id);
     Ok(answer(context, &id))

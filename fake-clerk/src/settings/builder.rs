@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::FakeClock;
 use crate::settings::backend::{BackendLimit, GoneSession};
+use crate::webhooks::WebhookEndpoint;
 
 /// The version of an instance's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub struct FakeClerkBuilder {
     pub(crate) session_minter: bool,
     pub(crate) clock_skew: i64,
     pub(crate) on_code: Option<CodeHook>,
+    /// The endpoints to register when the instance starts.
+    pub(crate) webhooks: Vec<WebhookEndpoint>,
+    pub(crate) sign_in_updates_user: bool,
+    pub(crate) webhook_seconds: bool,
 }
 
 impl FakeClerkBuilder {
@@ -98,6 +103,9 @@ impl FakeClerkBuilder {
             session_minter: false,
             clock_skew: 0,
             on_code: None,
+            webhooks: Vec::new(),
+            sign_in_updates_user: true,
+            webhook_seconds: false,
         }
     }
 

@@ -2,9 +2,11 @@
 //!
 //! Each kind has a store with the indexes for its look-ups, so that no request scans everything.
 
+pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod identifiers;
 pub(crate) mod limits;
+mod members;
 pub(crate) mod organizations;
 pub(crate) mod session;
 pub(crate) mod sessions;
@@ -19,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::accounts::FakeUser;
 use crate::clock::Now;
+pub(crate) use crate::state::changes::Change;
 pub(crate) use crate::state::clients::{Client, KnownDevices};
 pub(crate) use crate::state::limits::{Limits, Window};
 pub(crate) use crate::state::organizations::{Membership, Organization, Organizations};
@@ -45,6 +48,8 @@ pub(crate) struct State {
     /// Sign-in tokens by id.
     pub(crate) tickets: HashMap<String, Ticket>,
     pub(crate) limits: Limits,
+    /// The changes since webhooks were last told.
+    pub(crate) changes: Vec<Change>,
 }
 
 impl State {
@@ -60,24 +65,35 @@ impl State {
             keys,
             tickets: HashMap::new(),
             limits: Limits::default(),
+            changes: Vec::new(),
         }
     }
 
     /// Adds a user without checking that identifiers are unique, and returns the id.
     pub(crate) fn add_user(&mut self, account: FakeUser, now: Now) -> String {
         let id = account.id.clone();
-        self.users.add(account, now);
+        match self.users.add(account, now) {
+            Some(former) => {
+                self.leave_organizations(&former);
+                self.changes.push(Change::UserUpdated(id.clone()));
+            }
+            None => self.changes.push(Change::UserCreated(id.clone())),
+        }
         id
+    }
+
+    /// Changes a user in a way that others can see.
+    pub(crate) fn update_user(&mut self, id: &str, now: Now, change: impl FnOnce(&mut User)) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        change(user);
+        user.updated = now.instant;
+        self.changes.push(Change::UserUpdated(id.to_owned()));
     }
 
     /// Removes a user with all sessions.
     pub(crate) fn remove_user(&mut self, id: &str) {
         let Some(user) = self.users.remove(id) else { return };
-        for membership in user.memberships {
-            if let Some(organization) = self.organizations.get_mut(&membership.organization) {
-                organization.members -= 1;
-            }
-        }
+        self.leave_organizations(&user);
         for session in self.sessions.remove_of_user(id) {
             if let Some(client) = self.clients.get_mut(&session.client) {
                 client.sessions.retain(|listed| *listed != session.id);
@@ -85,19 +101,50 @@ impl State {
             }
         }
         self.known_devices.forget_user(id);
+        self.changes.push(Change::UserDeleted(id.to_owned()));
     }
 
-    pub(crate) fn membership(&self, user: &str, organization: &str) -> Option<&Membership> {
-        let memberships = &self.users.get(user)?.memberships;
-        memberships.iter().find(|membership| membership.organization == organization)
+    fn leave_organizations(&mut self, user: &User) {
+        for membership in &user.memberships {
+            if let Some(organization) = self.organizations.get_mut(&membership.organization) {
+                organization.members.remove(&user.account.id);
+            }
+        }
     }
 
     /// Bans a user and revokes the user's sessions.
     pub(crate) fn ban(&mut self, user: &str, now: Now) {
-        if let Some(user) = self.users.get_mut(user) {
-            user.account.banned = true;
+        self.update_user(user, now, |user| user.account.banned = true);
+        self.end_sessions_of_user(user, SessionStatus::Revoked, now);
+    }
+
+    /// Gives a session another status.
+    pub(crate) fn set_session_status(&mut self, id: &str, to: SessionStatus, now: Now) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.status = to;
+            session.updated = now.instant;
+            self.changes.push(Change::Session(id.to_owned(), to));
         }
-        self.sessions.end_of_user(user, SessionStatus::Revoked, now);
+    }
+
+    /// Gives a session its final status, and returns whether it was live until then.
+    pub(crate) fn end_session(&mut self, id: &str, to: SessionStatus, now: Now) -> bool {
+        let is_live = self.sessions.get(id).is_some_and(|session| session.is_live(now.instant));
+        if is_live {
+            self.set_session_status(id, to, now);
+        }
+        is_live
+    }
+
+    pub(crate) fn end_sessions_of_user(&mut self, user: &str, to: SessionStatus, now: Now) {
+        let sessions: Vec<String> = self.sessions.of_user(user).map(|session| session.id.clone()).collect();
+        sessions.iter().for_each(|id| _ = self.end_session(id, to, now));
+    }
+
+    pub(crate) fn end_sessions_of_client(&mut self, client: &str, to: SessionStatus, now: Now) {
+        let sessions: Vec<String> =
+            self.sessions.of_client(client).map(|session| session.id.clone()).collect();
+        sessions.iter().for_each(|id| _ = self.end_session(id, to, now));
     }
 
     /// Returns a client's live sessions, oldest first.

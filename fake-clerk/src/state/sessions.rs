@@ -18,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) organization: Option<String>,
     pub(crate) created: Instant,
     pub(crate) last_active: Instant,
+    /// When the session was last used, or got its status.
+    pub(crate) updated: Instant,
     pub(crate) expires: Instant,
     /// When the user last verified the first factor.
     pub(crate) first_factor: Instant,
@@ -33,13 +35,6 @@ impl Session {
 
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.status(now).is_live()
-    }
-
-    /// Sets the final status, if the session is live.
-    pub(crate) fn end(&mut self, to: SessionStatus, now: Now) {
-        if self.is_live(now.instant) {
-            self.status = to;
-        }
     }
 
     pub(crate) fn public(&self, now: Now) -> FakeSession {
@@ -116,20 +111,6 @@ impl Sessions {
         for id in self.of_user.get(user).into_iter().flat_map(BTreeMap::values) {
             if let Some(session) = self.by_id.get_mut(id) {
                 change(session);
-            }
-        }
-    }
-
-    /// Ends a user's live sessions with a status.
-    pub(crate) fn end_of_user(&mut self, user: &str, to: SessionStatus, now: Now) {
-        self.change_of_user(user, |session| session.end(to, now));
-    }
-
-    /// Ends a client's live sessions with a status.
-    pub(crate) fn end_of_client(&mut self, client: &str, to: SessionStatus, now: Now) {
-        for id in self.of_client.get(client).into_iter().flat_map(BTreeMap::values) {
-            if let Some(session) = self.by_id.get_mut(id) {
-                session.end(to, now);
             }
         }
     }

@@ -26,7 +26,12 @@ pub(crate) struct User {
     /// The last mailed code.
     pub(crate) last_code: Option<String>,
     pub(crate) created: Instant,
+    pub(crate) updated: Instant,
     pub(crate) password_set: Instant,
+    /// When a second factor was last added, if ever.
+    pub(crate) mfa_enabled: Option<Instant>,
+    /// When the last second factor was last removed, if ever.
+    pub(crate) mfa_disabled: Option<Instant>,
     pub(crate) last_sign_in: Option<Instant>,
 }
 
@@ -34,6 +39,21 @@ impl User {
     /// Locks the user for as long as wrong passwords would, or until unlocked if the instance has no lockout.
     pub(crate) fn lock(&mut self, settings: &FakeClerkBuilder, now: Now) {
         self.lock = Some(Lock { until: settings.lockout.map(|(_, duration)| now.instant + duration) });
+    }
+
+    pub(crate) fn set_password(&mut self, password: String, now: Now) {
+        self.account.password = Some(password);
+        self.password_set = now.instant;
+    }
+
+    /// Sets or removes the secret of the authenticator app.
+    pub(crate) fn set_totp(&mut self, secret: Option<String>, now: Now) {
+        match (&self.account.totp, &secret) {
+            (None, Some(_)) => self.mfa_enabled = Some(now.instant),
+            (Some(_), None) => self.mfa_disabled = Some(now.instant),
+            _ => {}
+        }
+        self.account.totp = secret;
     }
 
     /// Unlocks the user and clears the failures.
@@ -61,9 +81,9 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// Adds a user. It replaces one with the same id.
-    pub(crate) fn add(&mut self, account: FakeUser, now: Now) {
-        self.remove(&account.id);
+    /// Adds a user, and returns the one with the same id that it replaces.
+    pub(crate) fn add(&mut self, account: FakeUser, now: Now) -> Option<User> {
+        let former = self.remove(&account.id);
         self.added += 1;
         let user = User {
             number: self.added,
@@ -75,11 +95,15 @@ impl Users {
             memberships: Vec::new(),
             last_code: None,
             created: now.instant,
+            updated: now.instant,
             password_set: now.instant,
+            mfa_enabled: account.totp.as_ref().map(|_| now.instant),
+            mfa_disabled: None,
             last_sign_in: None,
             account,
         };
         self.insert(user);
+        former
     }
 
     fn insert(&mut self, user: User) {

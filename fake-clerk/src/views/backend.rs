@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::state::{Membership, Session, Ticket, User};
+use crate::state::{Membership, Organization, Session, Ticket, User};
 use crate::views::page::Page;
 
 impl Page<'_> {
@@ -23,7 +23,14 @@ impl Page<'_> {
     pub(crate) fn backend_membership(&self, user: &User, membership: &Membership) -> Option<Value> {
         let mut shown = self.membership(user, membership)?;
         shown["private_metadata"] = json!({});
+        shown["organization"]["private_metadata"] = json!({});
         Some(shown)
+    }
+
+    pub(crate) fn backend_organization(&self, organization: &Organization) -> Value {
+        let mut shown = self.organization(organization);
+        shown["private_metadata"] = json!({});
+        shown
     }
 
     /// Renders a session without its token, which only the session's owner may see.
@@ -41,7 +48,7 @@ impl Page<'_> {
             "expire_at": self.ms(session.expires),
             "abandon_at": self.ms(session.expires + Duration::from_secs(23 * 24 * 3600)),
             "created_at": self.ms(session.created),
-            "updated_at": self.ms(session.last_active),
+            "updated_at": self.ms(session.updated),
             "tasks": if tasks.is_empty() { Value::Null } else { Value::Array(tasks) },
         })
     }

@@ -51,7 +51,7 @@ impl Page<'_> {
             "tasks": if tasks.is_empty() { Value::Null } else { Value::Array(tasks) },
             "factor_verification_age": claims::factor_verification_age(session, self.now),
             "created_at": self.ms(session.created),
-            "updated_at": self.ms(session.last_active),
+            "updated_at": self.ms(session.updated),
             "last_active_token": token,
             "public_user_data": null,
         });
@@ -70,8 +70,8 @@ impl Page<'_> {
             return json!({ "object": "token", "jwt": at });
         }
         let wanted = Wanted {
-            issuer: &self.call.issuer,
-            origin: self.call.origin(),
+            issuer: self.issuer,
+            origin: self.origin,
             organization: session.organization.as_deref(),
             life: None,
         };

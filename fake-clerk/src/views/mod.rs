@@ -2,6 +2,7 @@
 
 mod backend;
 mod client;
+pub(crate) mod event;
 mod organization;
 pub(crate) mod page;
 mod sign_in;

@@ -9,24 +9,21 @@ use crate::views::user::{IMAGE, public_user_data};
 impl Page<'_> {
     pub(crate) fn membership(&self, user: &User, membership: &Membership) -> Option<Value> {
         let organization = self.state.organizations.get(&membership.organization)?;
-        let role = membership.role.strip_prefix("org:").unwrap_or(&membership.role);
-        let mut letters = role.chars();
-        let name: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
         Some(json!({
             "object": "organization_membership",
             "id": membership.id,
             "role": membership.role,
-            "role_name": name,
+            "role_name": role_name(&membership.role),
             "permissions": permissions(organization, &membership.role),
             "public_metadata": {},
             "public_user_data": public_user_data(user),
             "organization": self.organization(organization),
             "created_at": self.ms(membership.created),
-            "updated_at": self.ms(membership.created),
+            "updated_at": self.ms(membership.updated),
         }))
     }
 
-    fn organization(&self, organization: &Organization) -> Value {
+    pub(crate) fn organization(&self, organization: &Organization) -> Value {
         json!({
             "object": "organization",
             "id": organization.about.id,
@@ -34,19 +31,25 @@ impl Page<'_> {
             "slug": organization.about.slug,
             "image_url": IMAGE,
             "has_image": false,
-            "members_count": organization.members,
+            "members_count": organization.members.len(),
             "pending_invitations_count": 0,
             "max_allowed_memberships": 0,
             "admin_delete_enabled": true,
             "public_metadata": {},
             "created_at": self.ms(organization.created),
-            "updated_at": self.ms(organization.created),
+            "updated_at": self.ms(organization.updated),
         })
     }
 }
 
+/// Derives the display name of a role from its key.
+pub(crate) fn role_name(key: &str) -> String {
+    let mut letters = key.strip_prefix("org:").unwrap_or(key).chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
 /// Returns a role's permissions, including Clerk's own, which tokens leave out.
-fn permissions(organization: &Organization, role: &str) -> Vec<String> {
+pub(crate) fn permissions(organization: &Organization, role: &str) -> Vec<String> {
     let system: &[&str] = match role {
         "org:admin" => &[
             "org:sys_profile:manage",

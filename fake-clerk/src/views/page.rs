@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::clock::Now;
-use crate::request::Call;
 use crate::settings::FakeClerkBuilder;
 use crate::state::State;
 use crate::tokens::Unsigned;
@@ -12,7 +11,10 @@ use crate::tokens::Unsigned;
 pub(crate) struct Page<'a> {
     pub(crate) state: &'a State,
     pub(crate) settings: &'a FakeClerkBuilder,
-    pub(crate) call: &'a Call,
+    /// The issuer of the tokens.
+    pub(crate) issuer: &'a str,
+    /// The origin that the tokens are issued for.
+    pub(crate) origin: Option<&'a str>,
     pub(crate) now: Now,
     pub(crate) tokens: Vec<Unsigned>,
     /// The sessions of these tokens. A session that is shown twice has one token.
@@ -20,8 +22,14 @@ pub(crate) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn new(state: &'a State, settings: &'a FakeClerkBuilder, call: &'a Call, now: Now) -> Self {
-        Self { state, settings, call, now, tokens: Vec::new(), token_of: Vec::new() }
+    pub(crate) fn new(
+        state: &'a State,
+        settings: &'a FakeClerkBuilder,
+        issuer: &'a str,
+        origin: Option<&'a str>,
+        now: Now,
+    ) -> Self {
+        Self { state, settings, issuer, origin, now, tokens: Vec::new(), token_of: Vec::new() }
     }
 
     pub(crate) fn ms(&self, instant: tokio::time::Instant) -> Value {

@@ -37,8 +37,8 @@ impl Page<'_> {
             "two_factor_enabled": two_factor,
             "totp_enabled": two_factor,
             "backup_code_enabled": false,
-            "mfa_enabled_at": two_factor.then(|| self.now.ms_at(user.created)),
-            "mfa_disabled_at": null,
+            "mfa_enabled_at": user.mfa_enabled.map(|at| self.now.ms_at(at)),
+            "mfa_disabled_at": user.mfa_disabled.map(|at| self.now.ms_at(at)),
             "public_metadata": account.public_metadata,
             "unsafe_metadata": {},
             "external_id": null,
@@ -53,7 +53,7 @@ impl Page<'_> {
             "last_sign_in_at": user.last_sign_in.map(|at| self.now.ms_at(at)),
             "last_active_at": user.last_sign_in.map(|at| self.now.ms_at(at)),
             "created_at": self.ms(user.created),
-            "updated_at": self.ms(user.password_set),
+            "updated_at": self.ms(user.updated),
         });
         // Moved in afterwards; `json!` would clone them.
         shown["email_addresses"] = Value::Array(self.email_addresses(user));

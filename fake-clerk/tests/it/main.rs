@@ -4,11 +4,13 @@
 
 mod addresses;
 mod backend;
+mod backend_changes;
 mod backend_door;
 mod backend_sessions;
 mod caller;
 mod door;
 mod faults;
+mod inbox;
 mod log;
 mod members;
 mod modules;
@@ -21,3 +23,6 @@ mod sign_in;
 mod socket;
 mod tickets;
 mod tokens;
+mod webhook_events;
+mod webhook_socket;
+mod webhooks;

@@ -1,0 +1,10 @@
+//! What an endpoint answers.
+
+use http::{HeaderValue, StatusCode};
+
+/// An endpoint's answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// The header by which an endpoint controls deliveries: <https://docs.svix.com/receiving/delivery-control>.
+    pub(crate) control: Option<HeaderValue>,
+}
