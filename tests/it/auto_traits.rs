@@ -29,7 +29,7 @@ use tower_clerk::store::{
     StoreErrorKind, StoredSession,
 };
 use tower_clerk::token_endpoint::{
-    self, DiscoveryDocument, KeySet, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
+    self, DiscoveryDocument, KeySet, ResponseBody, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
 };
 use tower_clerk::transport::TransportError;
 use tower_clerk::{
@@ -112,6 +112,7 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<StoredSession>();
     clone::<UpstreamCalls>();
     copy::<TokenErrorCode>();
+    value::<ResponseBody>();
     value::<TokenRequest<'static>>();
     error::<TokenError>();
     copy::<AuthorizationHeader>();

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tower::{Service, ServiceExt as _};
 use tower_clerk::Rejection;
-use tower_clerk::token_endpoint::{TokenEndpoint, TokenError};
+use tower_clerk::token_endpoint::{ResponseBody, TokenEndpoint, TokenError};
 
 use crate::common::{Pair, World, authorization, in_time};
 
@@ -60,7 +60,7 @@ impl Answer {
     }
 }
 
-pub(crate) async fn read(response: Response<Full<Bytes>>) -> Answer {
+pub(crate) async fn read(response: Response<ResponseBody>) -> Answer {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer {
@@ -74,7 +74,7 @@ pub(crate) async fn read(response: Response<Full<Bytes>>) -> Answer {
 
 pub(crate) async fn send<S, B>(service: S, request: Request<B>) -> Answer
 where
-    S: Service<Request<B>, Response = Response<Full<Bytes>>>,
+    S: Service<Request<B>, Response = Response<ResponseBody>>,
     S::Error: std::fmt::Debug,
 {
     read(in_time(service.oneshot(request)).await.unwrap()).await
