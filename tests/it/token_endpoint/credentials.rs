@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request};
 use tower_clerk::testing::{Endpoint, FakeUser, Fault};
 use tower_clerk::{Credentials, RejectionKind};
 
@@ -208,9 +208,8 @@ async fn futures_of<F: Future>(count: usize, make: impl Fn() -> F) -> Vec<F::Out
 #[tokio::test(start_paused = true)]
 async fn e2_credentials_in_the_query_are_none() {
     let world = World::new();
-    let request = Request::post("/token?client_id=jane&client_secret=x&grant_type=client_credentials");
-    let request =
-        request.header("content-type", super::FORM).body(http_body_util::Full::from(GRANT)).unwrap();
+    let mut request = form(None, GRANT);
+    *request.uri_mut() = "/token?client_id=jane&client_secret=x".parse().unwrap();
     let answer = send(world.endpoint().credentials_in_form(), request).await;
     assert_eq!(answer.failure(), (401, "invalid_client"));
     assert_eq!(world.fake.count(Endpoint::Any), 0);
