@@ -18,7 +18,8 @@
 //!   details.
 //! - [`Rejection`] says why a request was rejected, in the extensions of the response.
 //!
-//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route.
+//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route. For
+//! machines that ask for a token first, the module `token_endpoint` has an OAuth 2.0 token endpoint on the same engine.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -133,6 +134,7 @@
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
+//! | `token-endpoint` | the module `token_endpoint`: an OAuth 2.0 token endpoint that answers with Clerk's JWTs | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
 //! The module `testing` re-exports types of `fake-clerk`, so a minor release of `fake-clerk` may break it.
@@ -182,6 +184,9 @@ mod sync;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod token;
+#[cfg(feature = "token-endpoint")]
+#[cfg_attr(docsrs, doc(cfg(feature = "token-endpoint")))]
+pub mod token_endpoint;
 pub mod transport;
 
 pub use access::Access;

@@ -113,9 +113,9 @@ async fn w5_a_refusal_that_was_under_way_when_its_ground_was_lifted_is_not_remem
         let [frontend, backend] = worlds();
         for (world, endpoint) in [(frontend, Endpoint::SignIns), (backend, Endpoint::Users)] {
             if locked {
-                world.fake.lock("jane")
+                world.fake.lock("jane");
             } else {
-                world.fake.ban("jane")
+                world.fake.ban("jane");
             }
             let hold = world.fake.hold_answer(endpoint);
             let waiting = {
@@ -126,9 +126,9 @@ async fn w5_a_refusal_that_was_under_way_when_its_ground_was_lifted_is_not_remem
                 run_ready_tasks().await;
             }
             if locked {
-                world.fake.unlock("jane")
+                world.fake.unlock("jane");
             } else {
-                world.fake.unban("jane")
+                world.fake.unban("jane");
             }
             user_updated(&world);
             hold.release();
