@@ -133,6 +133,7 @@
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
+//! | `webhook` | the module `webhook`: Clerk's webhooks, verified and acted on | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
 //! The module `testing` re-exports types of `fake-clerk`, so a minor release of `fake-clerk` may break it.
@@ -182,6 +183,9 @@ mod sync;
 pub mod testing;
 mod token;
 pub mod transport;
+#[cfg(feature = "webhook")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+pub mod webhook;
 
 pub use access::Access;
 pub use authorization::{Permission, Role};
@@ -231,6 +235,9 @@ pub mod preflight {
 /// [`Clerk::stats`] returns them.
 pub mod stats {
     pub use crate::counters::{Outcome, UpstreamCalls};
+    #[cfg(feature = "webhook")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+    pub use crate::counters::{WebhookDeliveries, WebhookOutcome};
     pub use crate::engine::Stats;
     pub use crate::limits::CircuitState;
 }

@@ -25,6 +25,8 @@ mod stats;
 mod token;
 mod trusted_credentials;
 mod warm;
+#[cfg(feature = "webhook")]
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -85,6 +87,8 @@ struct Inner {
     bearer: Bearer,
     outcomes: Outcomes,
     malformed: MalformedCounts,
+    #[cfg(feature = "webhook")]
+    webhooks: crate::counters::WebhookCounts,
     rejection_log: RejectionLog,
     backend_rate: Option<(u32, Duration)>,
     settings: Settings,
@@ -185,6 +189,8 @@ impl Clerk {
         Stats {
             requests: inner.outcomes.all(),
             malformed: inner.malformed.all(),
+            #[cfg(feature = "webhook")]
+            webhooks: inner.webhooks.all(),
             upstream: inner.calls.all(),
             api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),

@@ -5,6 +5,7 @@ mod build;
 mod defaults;
 mod error;
 mod from_env;
+pub(crate) mod secret_variable;
 
 use std::fmt;
 use std::sync::Arc;
