@@ -171,6 +171,7 @@ mod organization_session;
 mod original_uri;
 mod packed;
 mod provider;
+mod recent;
 mod rejection;
 mod scope;
 mod session;

@@ -7,7 +7,7 @@
 //! A revocation that is dropped, since it is old or there is no room, raises the time before which no token of anyone is
 //! accepted. That costs nothing if all tokens from before it have expired; otherwise it errs on the safe side.
 
-use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::claims::Claims;
 use crate::clock::{ClerkTime, unix_seconds};
+use crate::recent::{Event, Recent};
 use crate::sync::lock;
 
 /// The tolerated difference in seconds between Clerk's clock and ours, as in Clerk's own SDKs (`clockSkewInMs`, 5000).
@@ -30,8 +31,13 @@ const SLACK: u64 = LEEWAY + 1;
 /// sends without a `Date` is as long.
 const SLACK_BY_WALL: u64 = 60 + 1;
 
-/// Revocations that are kept. Beyond that the oldest is dropped.
-const MOST: usize = 65_536;
+/// The life of Clerk's session tokens by default, in seconds:
+/// <https://clerk.com/docs/guides/sessions/session-tokens>.
+const DEFAULT_LIFE: u64 = 60;
+
+/// The slots of targets. A token that is held is compared with the revocations again when there was one in a slot of
+/// its targets, so of a thousand revocations of strangers one or two make it compare. A slot takes eight bytes.
+const SLOTS: u64 = 4096;
 
 /// Whose tokens a revocation concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,80 +47,73 @@ pub(crate) enum CutoffTarget {
     Organization(Box<str>),
     /// A user's tokens for an organization.
     Membership(Box<str>, Box<str>),
+    /// The tokens that live longer than Clerk's session tokens do by default.
+    LongLived,
     All,
 }
 
 /// The times before which tokens must not have been issued.
 pub(crate) struct Cutoffs {
     time: Arc<ClerkTime>,
-    /// For how long after a revocation a token from before it can live.
-    needed_for: Duration,
-    /// Grows with each revocation. A token that was checked in this generation needs no other check.
-    generation: AtomicU64,
     kept: Mutex<Kept>,
+    /// By slot: the generation of the last revocation of a target in it. What was checked in the present generation of
+    /// its slots needs no other check.
+    generations: Box<[AtomicU64]>,
 }
 
-#[derive(Default)]
 struct Kept {
-    of: HashMap<CutoffTarget, Cutoff>,
-    /// In the order of the revocations. Of a target that was revoked again, the older entry is void.
-    order: VecDeque<(CutoffTarget, u64)>,
+    /// With the time in seconds since the Unix epoch, by Clerk's clock as it was known at the revocation.
+    recent: Recent<CutoffTarget, u64>,
+    /// The number of revocations.
+    generation: u64,
     /// Tokens that were issued before this time are refused, whosever they are.
     floor: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Cutoff {
-    at: Instant,
-    /// In seconds since the Unix epoch, by Clerk's clock as it was known at the revocation.
-    before: u64,
-    generation: u64,
-}
+/// The slots of the targets that a token belongs to.
+pub(crate) type Slots = Box<[u16]>;
 
 impl Cutoffs {
     /// `longest_life` is the longest life of a token.
     pub(crate) fn new(time: Arc<ClerkTime>, longest_life: Duration) -> Self {
+        // For so long after a revocation a token from before it can live.
+        let life = longest_life + Duration::from_secs(SLACK_BY_WALL + LEEWAY);
         Self {
             time,
-            needed_for: longest_life + Duration::from_secs(SLACK_BY_WALL + LEEWAY),
-            generation: AtomicU64::new(0),
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept { recent: Recent::new(life), generation: 0, floor: 0 }),
+            generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
     /// Refuses the target's tokens that were issued by now.
     pub(crate) fn revoke(&self, target: CutoffTarget, now: Instant) {
+        let slot = slot_of(&target);
         let mut kept = lock(&self.kept);
-        let generation = self.generation.load(Ordering::Relaxed) + 1;
-        kept.drop_old(now, self.needed_for, |at| self.before(at));
-        let cutoff = Cutoff { at: now, before: self.before(now), generation };
-        kept.of.insert(target.clone(), cutoff);
-        kept.order.push_back((target, generation));
+        let Kept { recent, generation, floor } = &mut *kept;
+        let before = *floor;
+        *generation += 1;
+        let event = Event { generation: *generation, at: now, value: self.before(now) };
+        recent
+            .put(target, event, |dropped| *floor = (*floor).max(dropped.value).max(self.before(dropped.at)));
         // Last, and under the lock: a check that sees this generation finds the cutoff.
-        self.generation.store(generation, Ordering::Release);
+        if *floor > before {
+            self.generations[slot_of(&CutoffTarget::All)].store(*generation, Ordering::Release);
+        }
+        self.generations[slot].store(*generation, Ordering::Release);
     }
 
-    /// The number of revocations so far, to be read before a check. One load.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// The generation of the last revocation in these slots, to be read before a check. One load for each slot.
+    pub(crate) fn generation(&self, slots: &Slots) -> u64 {
+        let generation = |slot: &u16| self.generations[usize::from(*slot)].load(Ordering::Acquire);
+        slots.iter().map(generation).max().unwrap_or_default()
     }
 
     /// Whether a revocation concerns the token with these claims.
     pub(crate) fn refuse(&self, claims: &Claims) -> bool {
-        let user = || claims.subject().into();
-        let session = claims.session_id().map(|id| CutoffTarget::Session(id.into()));
-        let organization = claims.organization().map(|organization| organization.id());
-        let targets = [
-            Some(CutoffTarget::All),
-            Some(CutoffTarget::User(user())),
-            session,
-            organization.map(|id| CutoffTarget::Organization(id.into())),
-            organization.map(|id| CutoffTarget::Membership(user(), id.into())),
-        ];
         let (issued, kept) = (claims.issued_at(), lock(&self.kept));
-        let is_from_before = |cutoff: &Cutoff| issued < cutoff.before.max(self.before(cutoff.at));
+        let is_from_before = |cutoff: &Event<u64>| issued < cutoff.value.max(self.before(cutoff.at));
         issued < kept.floor
-            || targets.iter().flatten().filter_map(|target| kept.of.get(target)).any(is_from_before)
+            || targets(claims).iter().filter_map(|target| kept.recent.get(target)).any(is_from_before)
     }
 
     /// The earliest `iat` of a token that was certainly issued after this instant, by what is known of Clerk's time now.
@@ -125,23 +124,30 @@ impl Cutoffs {
     }
 }
 
-impl Kept {
-    /// Drops what no living token is from before, and makes room for another entry.
-    fn drop_old(&mut self, now: Instant, needed_for: Duration, before: impl Fn(Instant) -> u64) {
-        while let Some((target, generation)) = self.order.front() {
-            let cutoff = self.of.get(target).filter(|cutoff| cutoff.generation == *generation);
-            let is_needed =
-                cutoff.is_some_and(|cutoff| now.saturating_duration_since(cutoff.at) <= needed_for);
-            if is_needed && self.order.len() < MOST {
-                return;
-            }
-            if let Some(cutoff) = cutoff {
-                self.floor = self.floor.max(cutoff.before).max(before(cutoff.at));
-                self.of.remove(target);
-            }
-            self.order.pop_front();
-        }
+/// The slots of a token with these claims.
+pub(crate) fn slots(claims: &Claims) -> Slots {
+    targets(claims).iter().map(|target| slot_of(target) as u16).collect()
+}
+
+fn slot_of(target: &CutoffTarget) -> usize {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    (hasher.finish() % SLOTS) as usize
+}
+
+/// The targets that a token with these claims belongs to.
+fn targets(claims: &Claims) -> Vec<CutoffTarget> {
+    let user = || claims.subject().into();
+    let mut targets = vec![CutoffTarget::All, CutoffTarget::User(user())];
+    targets.extend(claims.session_id().map(|id| CutoffTarget::Session(id.into())));
+    if let Some(organization) = claims.organization() {
+        targets.push(CutoffTarget::Organization(organization.id().into()));
+        targets.push(CutoffTarget::Membership(user(), organization.id().into()));
     }
+    if claims.expires_at().saturating_sub(claims.issued_at()) > DEFAULT_LIFE {
+        targets.push(CutoffTarget::LongLived);
+    }
+    targets
 }
 
 #[cfg(test)]
@@ -152,6 +158,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::recent::MOST;
 
     const NOW: u64 = 1_900_000_000;
     const LIFE: Duration = Duration::from_secs(600);
@@ -195,12 +202,13 @@ mod tests {
             (member("user_1", "org_acme"), false, true),
             (member("user_2", "org_acme"), false, false),
             (member("user_1", "org_globex"), false, false),
+            (CutoffTarget::LongLived, true, true),
             (CutoffTarget::All, true, true),
         ] {
             let cutoffs = cutoffs();
-            let before = cutoffs.generation();
+            let slots = slots(&claims(NOW, &in_acme));
             cutoffs.revoke(target.clone(), Instant::now());
-            assert_ne!(cutoffs.generation(), before);
+            assert!(cutoffs.generation(&slots) == 1 || !acme, "{target:?} makes a held token compare");
             let refuses = |iat, more: &Value| cutoffs.refuse(&claims(iat, more));
             assert_eq!(refuses(NOW, &json!({})), personal, "{target:?}");
             assert_eq!(refuses(NOW, &in_acme), acme, "{target:?}");
@@ -250,12 +258,11 @@ mod tests {
         cutoffs.revoke(user("user_1"), Instant::now());
         tokio::time::advance(LIFE + seconds(SLACK_BY_WALL + LEEWAY)).await;
         cutoffs.revoke(user("user_2"), Instant::now());
-        assert_eq!(lock(&cutoffs.kept).of.len(), 2);
+        assert_eq!(lock(&cutoffs.kept).recent.len(), 2);
         tokio::time::advance(seconds(1)).await;
         cutoffs.revoke(user("user_2"), Instant::now());
         {
-            let kept = lock(&cutoffs.kept);
-            assert_eq!((kept.of.len(), kept.order.len()), (1, 2), "of a user revoked twice, one cutoff");
+            assert_eq!(lock(&cutoffs.kept).recent.len(), 1, "of a user revoked twice, one cutoff");
         }
         assert!(cutoffs.refuse(&claims(NOW, &json!({}))), "even if the clock steps back");
         assert!(!cutoffs.refuse(&claims(NOW + SLACK, &json!({}))));
@@ -269,16 +276,37 @@ mod tests {
         for count in 0..MOST - 1 {
             cutoffs.revoke(user(&format!("user-{count}")), Instant::now());
         }
-        let stranger = |iat| cutoffs.refuse(&claims(iat, &json!({"sub": "stranger", "sid": "sess_2"})));
+        // A target takes no more room for being revoked again and again.
+        for _ in 0..2 * MOST {
+            cutoffs.revoke(user("user-0"), Instant::now());
+        }
+        let claims = |iat| claims(iat, &json!({"sub": "stranger", "sid": "sess_2"}));
+        let stranger = |iat| cutoffs.refuse(&claims(iat));
         assert!(!stranger(NOW), "all are kept");
+        let slots = slots(&claims(NOW));
+        let checked = cutoffs.generation(&slots);
         cutoffs.revoke(user("one too many"), Instant::now());
         assert!(stranger(NOW + LEEWAY) && !stranger(NOW + SLACK), "the first one is not");
-        // A target that is revoked again and again takes no more room than others.
-        for _ in 0..2 * MOST {
-            cutoffs.revoke(user("again"), Instant::now());
+        assert_ne!(cutoffs.generation(&slots), checked, "a held token compares again");
+        assert_eq!(lock(&cutoffs.kept).recent.len(), MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn w6_revocations_of_strangers_make_few_held_tokens_compare() {
+        let cutoffs = cutoffs();
+        let held: Vec<_> = (0..1_000)
+            .map(|at| {
+                let names =
+                    json!({"sub": format!("user_{at}"), "sid": format!("sess_{at}"), "org_id": "org_acme"});
+                slots(&claims(NOW, &names))
+            })
+            .collect();
+        for at in 0..50 {
+            cutoffs.revoke(user(&format!("stranger {at}")), Instant::now());
         }
-        let kept = lock(&cutoffs.kept);
-        assert!(kept.order.len() <= MOST && kept.of.len() == 1);
+        // Each of the 50 is in one of 4,096 slots, and a token has six.
+        let compare = held.iter().filter(|slots| cutoffs.generation(slots) > 0).count();
+        assert!(compare < 250, "{compare} of 1,000");
     }
 
     /// A check that runs beside a revocation may come to either result, but none that starts after it may miss it.
@@ -289,12 +317,13 @@ mod tests {
         for round in 0..200 {
             let cutoffs = cutoffs();
             let token = claims(NOW, &json!({}));
-            let (checked, barrier) = (AtomicU64::new(cutoffs.generation()), std::sync::Barrier::new(2));
+            let slots = slots(&token);
+            let (checked, barrier) = (AtomicU64::new(cutoffs.generation(&slots)), std::sync::Barrier::new(2));
             std::thread::scope(|scope| {
                 let checker = scope.spawn(|| {
                     barrier.wait();
                     for _ in 0..100 {
-                        let generation = cutoffs.generation();
+                        let generation = cutoffs.generation(&slots);
                         if checked.load(Ordering::Relaxed) != generation && !cutoffs.refuse(&token) {
                             checked.store(generation, Ordering::Relaxed);
                         }
@@ -304,7 +333,7 @@ mod tests {
                 cutoffs.revoke(user("user_1"), Instant::now());
                 checker.join().unwrap();
             });
-            assert_ne!(checked.load(Ordering::Relaxed), cutoffs.generation(), "round {round}");
+            assert_ne!(checked.load(Ordering::Relaxed), cutoffs.generation(&slots), "round {round}");
         }
     }
 }

@@ -5,7 +5,7 @@ mod cutoffs;
 mod tokens;
 mod verified;
 
-pub(crate) use self::cutoffs::{CutoffTarget, Cutoffs, LEEWAY};
+pub(crate) use self::cutoffs::{CutoffTarget, Cutoffs, LEEWAY, slots};
 pub use self::tokens::BearerTokens;
 pub(crate) use self::tokens::Unacceptable;
 pub(crate) use self::verified::{TokenClass, VerifiedBearer, VerifiedTokens};

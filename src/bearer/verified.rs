@@ -11,7 +11,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::cutoffs::Cutoffs;
+use super::cutoffs::{Cutoffs, Slots};
 use crate::key::{BearerKey, PassThrough};
 use crate::session::ClerkSession;
 use crate::sync::lock;
@@ -32,21 +32,23 @@ pub(crate) struct VerifiedBearer {
     pub(crate) session: ClerkSession,
     pub(crate) class: TokenClass,
     good_until: Instant,
-    /// The generation of the revocations that it was last compared with.
+    slots: Slots,
+    /// The generation of the revocations in its slots that it was last compared with.
     checked: AtomicU64,
 }
 
 impl VerifiedBearer {
     /// A token that has been compared with no revocation yet.
-    pub(crate) fn new(session: ClerkSession, class: TokenClass, good_until: Instant) -> Self {
+    pub(crate) fn new(session: ClerkSession, class: TokenClass, good_until: Instant, slots: Slots) -> Self {
         // No generation is that large.
-        Self { session, class, good_until, checked: AtomicU64::new(u64::MAX) }
+        Self { session, class, good_until, slots, checked: AtomicU64::new(u64::MAX) }
     }
 
-    /// Whether a revocation concerns this token. One atomic load, unless there was a revocation since the last call.
+    /// Whether a revocation concerns this token. A few atomic loads, unless there was a revocation in its slots since the
+    /// last call.
     pub(crate) fn is_revoked(&self, cutoffs: &Cutoffs) -> bool {
         // Read before the comparison: a revocation that comes in between has a later generation.
-        let generation = cutoffs.generation();
+        let generation = cutoffs.generation(&self.slots);
         if self.checked.load(Ordering::Relaxed) == generation {
             return false;
         }
@@ -180,7 +182,7 @@ mod tests {
             let token = VerifiedToken::new(token, Claims::from_payload(claims.as_bytes()).unwrap());
             let (key, now) = (self.key(token.jwt()), Instant::now());
             let session = ClerkSession::new("sess_1", None, token, None);
-            let verified = VerifiedBearer::new(session, TokenClass::Session, now + life);
+            let verified = VerifiedBearer::new(session, TokenClass::Session, now + life, Box::default());
             self.tokens.insert(key, Arc::new(verified), now);
         }
 

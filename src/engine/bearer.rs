@@ -16,6 +16,7 @@ use super::{Clerk, Inner};
 use crate::access::Access;
 use crate::bearer::{
     BearerTokens, CutoffTarget, Cutoffs, LEEWAY, TokenClass, Unacceptable, VerifiedBearer, VerifiedTokens,
+    slots,
 };
 use crate::clock::{ClerkTime, unix_seconds};
 use crate::counters::Outcome;
@@ -84,7 +85,8 @@ impl Bearer {
         let left = Duration::from_secs(token.claims().expires_at().saturating_sub(time));
         let session_id = token.claims().session_id().unwrap_or_default().to_owned();
         let session = ClerkSession::new(&session_id, None, token, None);
-        Ok(VerifiedBearer::new(session, class, now + left.min(self.longest_life)))
+        let slots = slots(session.claims());
+        Ok(VerifiedBearer::new(session, class, now + left.min(self.longest_life), slots))
     }
 }
 

@@ -105,7 +105,7 @@ impl Clerk {
         let identifier = sign_ins.secret.identifier(&normalize_identifier(credentials.identifier()));
         let (since, now) = (sign_ins.forgiven.now(), sign_ins.clock.now());
         sign_ins.failures.may_ask(identifier, now).map_err(|pause| match pause {
-            Pause::Rejected => Rejection::new(RejectionKind::CredentialsRejected),
+            Pause::Rejected(_) => Rejection::new(RejectionKind::CredentialsRejected),
             Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),
         })?;
         let permit_request =

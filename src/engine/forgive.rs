@@ -1,7 +1,11 @@
 //! Lifting the refusals of an identifier (rule K11).
 
 use super::Clerk;
-use crate::key::normalize_identifier;
+use crate::key::{IdentifierKey, normalize_identifier};
+use crate::limits::Ground;
+
+/// Identifiers of one user that are forgiven by one call. More are ignored.
+const MAX_IDENTIFIERS: usize = 64;
 
 impl Clerk {
     /// Lifts the remembered refusals of an identifier (an email address, a phone number or a user name) and the pause
@@ -32,5 +36,60 @@ impl Clerk {
     pub fn forgive(&self, identifier: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.failures.lift(sign_ins.secret.identifier(&normalize_identifier(identifier)));
+    }
+    /// Lifts the refusals that were remembered since the user is banned, and no others.
+    ///
+    /// Call it with all identifiers of a user (email addresses, phone numbers, user name) when Clerk's webhook
+    /// `user.updated` tells that the user is neither banned nor deprovisioned. It may be called for any user, also for
+    /// one that was never banned: a refusal of a wrong password stays, and so do the counts of failed attempts and the
+    /// pauses that they have begun. So a client that makes such webhooks fly gains no guess. Without it, a lifted ban
+    /// is refused for up to an hour; with many refusals in the time of the ban, a pause may have to end first, which
+    /// [`forgive`](Self::forgive) lifts.
+    ///
+    /// A refusal by a sign-in that is under way is answered and counted, but not remembered. At most 64 identifiers
+    /// are taken. Nothing is searched for.
+    ///
+    /// ```no_run
+    /// # fn example(clerk: tower_clerk::Clerk) {
+    /// clerk.forgive_ban(["jane@example.com", "+4917012345", "jane"]);
+    /// # }
+    /// ```
+    pub fn forgive_ban(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.lift(identifiers, Ground::Banned);
+    }
+
+    /// Lifts the refusals that were remembered since the account is locked, and the pause for the lock.
+    ///
+    /// Call it with the user's id (`user_…`) and all identifiers when Clerk's webhook `user.updated` tells that the
+    /// account is not locked. Everything that [`forgive_ban`](Self::forgive_ban) leaves alone stays here as well.
+    /// Without it, the account is refused for Clerk's lock, an hour by default.
+    pub fn forgive_lock(&self, user_id: &str, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        let keys = std::iter::once(sign_ins.secret.user(user_id)).chain(self.identifiers(identifiers));
+        sign_ins.failures.lift_lock(keys, now);
+    }
+
+    /// Lifts the refusals that were remembered since Clerk knew no such user.
+    ///
+    /// Call it with the verified identifiers of a new user when Clerk's webhook `user.created` arrives. An unverified
+    /// identifier may be another person's, and is not to be passed. Where an instance doesn't tell wrong passwords
+    /// from unknown users (enumeration protection), refusals of wrong passwords go as well; of a new user there are
+    /// none. The counts of failed attempts and the pauses that they have begun stay, so that no guess is gained.
+    pub fn forgive_unknown(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.lift(identifiers, Ground::Unknown);
+    }
+
+    fn lift(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>, ground: Ground) {
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        self.identifiers(identifiers).for_each(|identifier| sign_ins.forgiven.lift(identifier, ground, now));
+    }
+
+    fn identifiers(
+        &self,
+        identifiers: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> impl Iterator<Item = IdentifierKey> {
+        let secret = &self.0.sign_ins.secret;
+        let key = |identifier: &str| secret.identifier(&normalize_identifier(identifier));
+        identifiers.into_iter().take(MAX_IDENTIFIERS).map(move |identifier| key(identifier.as_ref()))
     }
 }

@@ -10,10 +10,11 @@ use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::Clock;
 use crate::jitter::Jitter;
 use crate::limits::{Circuit, CircuitState, Pass};
-use crate::provider::{MintError, MintRequest, NewToken, Provider, TokenLife, Verifier};
+use crate::organization::Organization;
+use crate::provider::{CLERK_TOKEN, MintError, MintRequest, NewToken, Provider, TokenLife, Verifier};
 use crate::scope::{OrganizationName, Scope, TemplateName};
 use crate::session::ClerkSession;
-use crate::sessions::{Generation, HeldToken, Holding, Revocations, Session, Target, User};
+use crate::sessions::{Concerned, Generation, HeldToken, Holding, Mark, Revocations, Session, Target, User};
 
 /// Concurrent mints of one engine (rule P2).
 const MAX_MINTS: usize = 32;
@@ -127,9 +128,8 @@ impl Minter {
         }
     }
 
-    /// Stores a token, unless its user, session or organization was revoked since the mint started, or its session was
-    /// displaced.
-    fn store(
+    /// Stores a token, unless a revocation since the mint started concerns it, or its session was displaced.
+    pub(crate) fn store(
         &self,
         holding: &Holding,
         minted_for: &Session,
@@ -137,13 +137,11 @@ impl Minter {
         token: Arc<HeldToken>,
         since: Generation,
     ) -> Result<Arc<HeldToken>, MintError> {
-        let concerns = |target: &Target| match target {
-            Target::Organization(id) => {
-                token.session.organization().is_some_and(|organization| organization.id() == &**id)
-            }
-            target => holding.concerns(target),
-        };
-        let stored = self.revocations.store_unless_revoked(since, concerns, || {
+        let tokens_of = Target::TokensOf(Arc::clone(&minted_for.id));
+        let concerned = targets_of(&holding.user, &token.session, access, token.life())
+            .into_iter()
+            .fold(holding.concerned().and(tokens_of), Concerned::and);
+        let stored = self.revocations.store_unless_revoked(since, &concerned, || {
             let has_session = holding.has_session(&minted_for.id);
             if has_session {
                 holding.tokens.put(access, &token, self.clock.now());
@@ -185,9 +183,33 @@ impl Minter {
         let usable = life.saturating_sub(HeldToken::least_life(life, access));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
+        let user = &session.user;
         let session = ClerkSession::new(&session.id, Some(self.provider.api()), token, organization);
-        HeldToken::new(session, left + life, life, renew_at, since)
+        let marks: Box<[Arc<Mark>]> = targets_of(user, &session, access, life)
+            .into_iter()
+            .map(|target| self.revocations.mark(target))
+            .collect();
+        if let (Some(mark), Some(slug)) = (marks.first(), session.organization().and_then(Organization::slug))
+        {
+            mark.note_slug(slug);
+        }
+        HeldToken::new(session, left + life, life, renew_at, since, marks)
     }
+}
+
+/// The targets of revocations that concern this token alone, and not its session.
+fn targets_of(user: &User, token: &ClerkSession, access: &Access, life: Duration) -> Vec<Target> {
+    let organization = token.organization().map(|organization| Arc::<str>::from(organization.id()));
+    let mut targets: Vec<_> = organization
+        .into_iter()
+        .flat_map(|id| {
+            [Target::Organization(Arc::clone(&id)), Target::Membership(user.id.as_ref().into(), id)]
+        })
+        .collect();
+    if !access.scope.is_plain() && life > CLERK_TOKEN {
+        targets.push(Target::LongLived);
+    }
+    targets
 }
 
 /// The template of `access`, if it has one.

@@ -4,10 +4,12 @@ mod background;
 mod bearer;
 pub(crate) mod builder;
 mod deadline;
+mod ended_session;
 mod enroll;
 mod exchange;
 mod forgive;
 mod guards;
+mod membership;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mint;
@@ -152,7 +154,7 @@ impl Clerk {
     pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Hit> {
         let now = self.0.clock.now();
         let proof = self.0.sign_ins.sessions.get(key, now)?;
-        let (session, token_due) = proof.holding.tokens.good(access, now, &self.0.sign_ins.revocations)?;
+        let (session, token_due) = proof.holding.tokens.good(access, now)?;
         if token_due {
             self.renew_token(&proof.holding, access, now);
         }

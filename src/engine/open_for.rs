@@ -52,8 +52,7 @@ impl Clerk {
             Ok(()) => Ok(outcome.deadline),
             Err(SignInError::Rejected(rejection)) => {
                 if rejection.kind() == RejectionKind::OrganizationForbidden {
-                    let (now, ttl) = (inner.clock.now(), inner.settings.negative_ttl);
-                    holding.refuse(access.scope.clone(), TokenRefusal::Forbidden, now, ttl);
+                    inner.refuse(holding, access, TokenRefusal::Forbidden, outcome.since);
                 }
                 Err(rejection)
             }

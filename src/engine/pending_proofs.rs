@@ -12,11 +12,11 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::key::{CredentialKey, PassThrough};
-use crate::sessions::Generation;
+use crate::sessions::User;
 
 /// How long a pending proof is valid. It is longer than the waits that `Retry-After` usually asks for, and short,
 /// because the proof that it becomes counts from the same instant.
-pub(super) const LIFE: Duration = Duration::from_secs(5 * 60);
+const LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// Pending proofs per engine (rule K7).
 const MAX_PROOFS: u64 = 10_000;
@@ -24,14 +24,25 @@ const MAX_PROOFS: u64 = 10_000;
 /// A password that Clerk has accepted, without a session so far.
 #[derive(Debug)]
 pub(crate) struct PendingProof {
-    pub(crate) user_id: Box<str>,
+    pub(crate) user: Arc<User>,
     pub(crate) identifiers: Vec<String>,
     pub(crate) at: Instant,
-    /// Compared with revocations when the session is stored: a later one voids the proof.
-    pub(crate) since: Generation,
+    /// The user's revocations so far. The tombstones don't do: a proof may wait for longer than they last.
+    revocations: u64,
 }
 
-/// The pending proofs of one engine. They hold credential keys, user ids and identifiers, and no secrets.
+impl PendingProof {
+    pub(crate) fn new(user: Arc<User>, identifiers: Vec<String>, at: Instant) -> Self {
+        let revocations = user.revocations();
+        Self { user, identifiers, at, revocations }
+    }
+
+    fn is_valid(&self) -> bool {
+        self.revocations == self.user.revocations() && !self.user.has_expired(self.at)
+    }
+}
+
+/// The pending proofs of one engine. They hold credential keys, users and identifiers, and no secrets.
 pub(crate) struct PendingProofs {
     proofs: Cache<CredentialKey, Arc<PendingProof>, PassThrough>,
     life: Duration,
@@ -48,7 +59,8 @@ impl PendingProofs {
 
     /// Removes and returns a valid proof. The caller puts it back if opening the session fails again.
     pub(crate) fn take(&self, key: &CredentialKey, now: Instant) -> Option<Arc<PendingProof>> {
-        self.proofs.remove(key).filter(|proof| now.saturating_duration_since(proof.at) < self.life)
+        let proof = self.proofs.remove(key)?;
+        (now.saturating_duration_since(proof.at) < self.life && proof.is_valid()).then_some(proof)
     }
 
     pub(crate) fn put(&self, key: CredentialKey, proof: PendingProof) {

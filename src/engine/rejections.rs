@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass};
-use crate::limits::{CLERK_WINDOW, Failure};
+use crate::limits::{CLERK_WINDOW, Failure, Ground};
 use crate::provider::MintError;
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -39,6 +39,16 @@ pub(crate) fn failure_of(refusal: CredentialRefusal) -> Failure {
             Failure::Confirmed
         }
         CredentialRefusal::Locked => Failure::Locked,
+    }
+}
+
+/// The ground of a remembered refusal, for lifting it when the account changes (rule W5).
+pub(crate) fn ground_of(class: ErrorClass) -> Ground {
+    match class {
+        ErrorClass::Refused(CredentialRefusal::Barred) => Ground::Banned,
+        ErrorClass::Refused(CredentialRefusal::Locked) => Ground::Locked,
+        ErrorClass::Refused(CredentialRefusal::Unidentified) => Ground::Unknown,
+        _ => Ground::Other,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Clerk, pending_proofs};
+use super::Clerk;
 use crate::bearer::CutoffTarget;
 use crate::clerk_api::{ApiError, TimeLeft};
 use crate::credentials::Credentials;
@@ -32,6 +32,8 @@ impl Clerk {
     /// user at Clerk as well. With Device Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
+        // Pending proofs first: a sign-in that goes on from one notes its generation before it looks whether it is void.
+        sign_ins.users.revoke(user_id);
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
@@ -78,22 +80,12 @@ impl Clerk {
         // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
         // If `before` is older than any flight in progress, no tombstone is needed; stored proofs are checked either way.
-        let longest_way = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
-        if now.saturating_duration_since(before) < longest_way {
-            sign_ins.revocations.revoke(Target::Proofs(user_id.into(), before), now);
+        if now.saturating_duration_since(before) < sign_ins.revocations.longest_flight() {
+            // As in `revoke_user`.
+            sign_ins.users.expire_proofs(user_id, before);
+            sign_ins.revocations.expire_proofs(user_id, before, now);
         }
         sign_ins.users.expire_proofs(user_id, before);
-    }
-
-    /// Drops all tokens for an organization, by its id (`org_…`).
-    ///
-    /// Call it when a member was removed from the organization or has got other permissions. The next request for the
-    /// organization mints a new token, so Clerk decides again about the membership and its permissions. Sessions, and
-    /// tokens for other organizations, are not affected.
-    pub fn revoke_organization(&self, organization_id: &str) {
-        let target = Target::Organization(organization_id.into());
-        self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
-        self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
     }
 
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
@@ -103,6 +95,8 @@ impl Clerk {
     /// [`revoke_user`](Self::revoke_user) for every user. Each user must then sign in again, within the sign-in budget.
     pub fn revoke_all(&self) {
         let sign_ins = &self.0.sign_ins;
+        // As in `revoke_user`.
+        sign_ins.pending_proofs.forget_all();
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::All);
         sign_ins.users.revoke_all();

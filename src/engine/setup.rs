@@ -188,7 +188,9 @@ impl Shared {
         let Self { settings, clock, time, jitter, secret, revocations, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
-        let forgiven = Arc::<Forgiven>::default();
+        // A request may wait for a permit twice (rule S5).
+        let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
+        let forgiven = Arc::new(Forgiven::new(longest_sign_in));
         SignIns {
             reaper: SessionReaper::new(Arc::clone(&provider), queue, clock, timeout),
             provider,

@@ -11,7 +11,9 @@ use crate::engine::Clerk;
 use crate::flight::{Join, Priority};
 use crate::provider::MintError;
 use crate::session::ClerkSession;
-use crate::sessions::{Freshness, HeldToken, Holding, HoldingKey, TokenRefusal};
+use crate::sessions::{
+    Concerned, Freshness, Generation, HeldToken, Holding, HoldingKey, Target, TokenRefusal,
+};
 
 const TOO_SHORT_LIVED: &str = "the lifetime of the tokens that Clerk issues is shorter than min_token_lifetime: lower \
                                min_token_lifetime, or raise the token lifetime in Clerk's dashboard";
@@ -24,7 +26,7 @@ impl Inner {
         access: &Access,
     ) -> Result<ClerkSession, MintError> {
         let now = self.clock.now();
-        if let Some((session, due)) = holding.tokens.good(access, now, &self.sign_ins.revocations) {
+        if let Some((session, due)) = holding.tokens.good(access, now) {
             if due {
                 Clerk(Arc::clone(self)).renew_token(holding, access, now);
             }
@@ -42,7 +44,7 @@ impl Inner {
         {
             return Err(self.too_short_lived());
         }
-        let good = || holding.tokens.good_as_is(access, self.clock.now(), &self.sign_ins.revocations).map(Ok);
+        let good = || holding.tokens.good_as_is(access, self.clock.now()).map(Ok);
         let join = self.join_mint(holding, access, now, good);
         let held = match join {
             Join::Ready(held) => held?,
@@ -80,10 +82,11 @@ impl Inner {
             let api = self.sign_ins.provider.api().name();
             let span = tracing::debug_span!("mint", session_id = &*holding.session().id, api);
             let mint = async move {
+                let since = engine.sign_ins.revocations.now();
                 let minted = engine.sign_ins.minter.mint(&holding, &access).await;
                 match &minted {
                     Ok(token) => engine.keep_warm(&holding, &access, token, last_use),
-                    Err(error) => engine.remember_refusal(&holding, &access, error),
+                    Err(error) => engine.remember_refusal(&holding, &access, error, since),
                 }
                 minted
             };
@@ -92,13 +95,28 @@ impl Inner {
     }
 
     /// Remembers a refusal that another mint would only repeat, and logs it if the operator can act on it.
-    fn remember_refusal(&self, holding: &Holding, access: &Access, error: &MintError) {
+    fn remember_refusal(&self, holding: &Holding, access: &Access, error: &MintError, since: Generation) {
         let Some(refusal) = error.lasting() else { return };
         match (refusal, error) {
             (TokenRefusal::Misconfigured(advice), _) => tracing::error!("{advice}"),
             (TokenRefusal::Unknown, MintError::Api(error)) => self.sign_ins.warn_of_unknown(error),
             _ => {}
         }
-        holding.refuse(access.scope.clone(), refusal, self.clock.now(), self.settings.negative_ttl);
+        self.refuse(holding, access, refusal, since);
+    }
+
+    /// Remembers a refusal by a flight that started at `since`, unless the user's refusals were lifted meanwhile.
+    pub(super) fn refuse(
+        &self,
+        holding: &Holding,
+        access: &Access,
+        refusal: TokenRefusal,
+        since: Generation,
+    ) {
+        let user = &*holding.user.id;
+        let refusals = Concerned::user(user).and(Target::Refusals(user.into()));
+        self.sign_ins.revocations.store_unless_revoked(since, &refusals, || {
+            holding.refuse(access.scope.clone(), refusal, self.clock.now(), self.settings.negative_ttl);
+        });
     }
 }

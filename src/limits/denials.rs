@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::forgiven::{Epoch, Forgiven};
+use super::grounds::Ground;
 use crate::key::{CredentialKey, IdentifierKey, PassThrough};
 use crate::rejection::Rejection;
 
@@ -40,6 +41,7 @@ pub(crate) struct Denials {
 pub(crate) struct Refusal {
     pub(crate) rejection: Rejection,
     pub(crate) identifier: IdentifierKey,
+    pub(crate) ground: Ground,
     /// The start of the sign-in that was refused.
     pub(crate) since: Epoch,
 }
@@ -68,11 +70,14 @@ impl Denials {
 
     fn find(&self, key: &CredentialKey) -> Option<Denial> {
         let denial = self.cache.get(key)?;
-        let Refusal { identifier, since, .. } = denial.refusal;
-        (!self.forgiven.is_void(identifier, since)).then_some(denial)
+        let Refusal { identifier, ground, since, .. } = denial.refusal;
+        (!self.forgiven.is_refusal_void(identifier, ground, since)).then_some(denial)
     }
 
     pub(crate) fn remember(&self, key: CredentialKey, refusal: Refusal, repeats: Repeats, now: Instant) {
+        if !self.forgiven.remember(refusal.identifier, refusal.ground, refusal.since) {
+            return;
+        }
         let times = match repeats {
             Repeats::Lengthen => self.find(&key).map_or(1, |denial| denial.times + 1),
             Repeats::Same => 1,
@@ -110,7 +115,11 @@ mod tests {
 
     fn refusal(denials: &Denials) -> Refusal {
         let rejection = Rejection::new(RejectionKind::CredentialsRejected);
-        Refusal { rejection, identifier: ada(), since: denials.forgiven.now() }
+        Refusal { rejection, identifier: ada(), ground: Ground::Other, since: denials.forgiven.now() }
+    }
+
+    fn forgiven() -> Arc<Forgiven> {
+        Arc::new(Forgiven::new(60 * SECOND))
     }
 
     fn ada() -> IdentifierKey {
@@ -132,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_each_refusal_lengthens_the_denial_up_to_an_hour() {
-        let denials = Denials::new(10 * SECOND, Arc::default());
+        let denials = Denials::new(10 * SECOND, forgiven());
         for expected in [10, 60, 600, 3600, 3600] {
             refuse(&denials, Repeats::Lengthen);
             assert_eq!(ttl(&denials).await, expected);
@@ -146,7 +155,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_no_denial_is_shorter_than_negative_ttl() {
-        let denials = Denials::new(100 * SECOND, Arc::default());
+        let denials = Denials::new(100 * SECOND, forgiven());
         for expected in [100, 100, 600] {
             refuse(&denials, Repeats::Lengthen);
             assert_eq!(ttl(&denials).await, expected);
@@ -155,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_a_lifted_denial_is_over_and_the_next_one_is_short_again() {
-        let denials = Denials::new(10 * SECOND, Arc::default());
+        let denials = Denials::new(10 * SECOND, forgiven());
         for _ in 0..3 {
             refuse(&denials, Repeats::Lengthen);
         }
@@ -168,9 +177,31 @@ mod tests {
         assert_eq!(ttl(&denials).await, 10);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn w5_a_lift_voids_the_denials_on_its_ground_and_no_others() {
+        const GROUNDS: [Ground; 4] = [Ground::Banned, Ground::Locked, Ground::Unknown, Ground::Other];
+        for lifted in [Ground::Banned, Ground::Locked, Ground::Unknown] {
+            let (denials, now) = (Denials::new(10 * SECOND, forgiven()), Instant::now());
+            let of = |ground| Refusal { ground, ..refusal(&denials) };
+            let remember =
+                |ground, refusal| denials.remember(key(format!("{ground:?}")), refusal, Repeats::Same, now);
+            let is_denied = |ground: Ground| denials.get(&key(format!("{ground:?}")), now).is_some();
+            GROUNDS.iter().for_each(|ground| remember(*ground, of(*ground)));
+            let under_way = of(lifted);
+            denials.forgiven.lift(KeySecret::from([7; 32]).identifier("bob"), lifted, now);
+            assert!(GROUNDS.into_iter().all(is_denied), "another identifier");
+            denials.forgiven.lift(ada(), lifted, now);
+            GROUNDS.into_iter().for_each(|ground| assert_eq!(is_denied(ground), ground != lifted));
+            remember(lifted, under_way);
+            assert!(!is_denied(lifted), "the refusal was under way");
+            remember(lifted, of(lifted));
+            assert!(is_denied(lifted), "a later refusal");
+        }
+    }
+
     #[test]
     fn k7_denials_are_bounded() {
-        let (denials, now) = (Denials::new(10 * SECOND, Arc::default()), Instant::now());
+        let (denials, now) = (Denials::new(10 * SECOND, forgiven()), Instant::now());
         for at in 0..100_000 {
             denials.remember(key(at), refusal(&denials), Repeats::Lengthen, now);
         }

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::forgiven::{Epoch, Forgiven};
+use super::grounds::Ground;
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
@@ -52,8 +53,9 @@ pub(crate) enum Failure {
 /// The rejection of an attempt that must not reach Clerk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// Reject as if Clerk had refused the credentials, since the identifier has free attempts left.
-    Rejected,
+    /// Reject as if Clerk had refused the credentials, since the identifier has free attempts left. The ground is
+    /// [`Locked`](Ground::Locked) if there is no pause but for Clerk's lock.
+    Rejected(Ground),
     /// Reject with 429 for this long.
     Throttled(Duration),
 }
@@ -79,12 +81,19 @@ type Counts = Cache<IdentifierKey, Arc<Mutex<Count>>, PassThrough>;
 #[derive(Debug, Default)]
 struct Count {
     failures: u32,
+    /// The end of the pause that the failures have begun.
     paused_until: Option<Instant>,
+    /// The end of the pause for Clerk's lock.
+    locked_until: Option<Instant>,
 }
 
 impl Count {
-    fn pause_left(&self, now: Instant) -> Option<Duration> {
-        self.paused_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    /// How long the pause lasts, and its ground: [`Locked`](Ground::Locked) if it is for Clerk's lock alone.
+    fn pause_left(&self, now: Instant) -> Option<(Duration, Ground)> {
+        let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(now));
+        let (counted, locked) = (left(self.paused_until), left(self.locked_until));
+        let ground = if counted.is_some_and(|left| !left.is_zero()) { Ground::Other } else { Ground::Locked };
+        counted.max(locked).filter(|left| !left.is_zero()).map(|left| (left, ground))
     }
 
     /// Counts a failure without a pause, because the pauses were lifted while its sign-in was under way.
@@ -136,12 +145,12 @@ impl FailureCounts {
     /// Returns the rejection if the identifier is paused. This counts as an attempt seen here, unless the rejection is
     /// a 429.
     pub(crate) fn may_ask(&self, identifier: IdentifierKey, now: Instant) -> Result<(), Pause> {
-        if let Some(left) = self.left(&self.seen, identifier, now) {
+        if let Some((left, _)) = self.left(&self.seen, identifier, now) {
             return Err(Pause::Throttled(left));
         }
-        if self.reached_left(self.subject(identifier), now).is_some() {
+        if let Some((_, ground)) = self.reached_left(self.subject(identifier), now) {
             self.refused_unasked(identifier, self.forgiven.now(), now);
-            return Err(Pause::Rejected);
+            return Err(Pause::Rejected(ground));
         }
         Ok(())
     }
@@ -187,8 +196,10 @@ impl FailureCounts {
         if warned || reached.failures >= NEAR_THE_LOCK {
             reached.pause(LONGEST_PAUSE, now);
         }
-        if failure == Failure::Locked {
-            reached.pause(CLERKS_LOCK, now);
+        let subject = self.subject(identifier);
+        let is_unlocked = |of| self.forgiven.has_lifted(of, Ground::Locked, since);
+        if failure == Failure::Locked && !is_unlocked(identifier) && !is_unlocked(subject) {
+            reached.locked_until = reached.locked_until.max(Some(now + CLERKS_LOCK));
         }
     }
 
@@ -211,7 +222,19 @@ impl FailureCounts {
             (&self.unconfirmed, subject),
         ] {
             if let Some(count) = counts.get(&of) {
-                lock(&count).paused_until = None;
+                let mut count = lock(&count);
+                (count.paused_until, count.locked_until) = (None, None);
+            }
+        }
+    }
+
+    /// Lifts the pause for Clerk's lock of a user, by the keys of the user and of the user's identifiers, and voids the
+    /// denials for the lock. Pauses that failures have begun stay, and so do the counts.
+    pub(crate) fn lift_lock(&self, keys: impl IntoIterator<Item = IdentifierKey>, now: Instant) {
+        for key in keys {
+            self.forgiven.lift(key, Ground::Locked, now);
+            if let Some(count) = self.confirmed.get(&key) {
+                lock(&count).locked_until = None;
             }
         }
     }
@@ -258,8 +281,10 @@ impl FailureCounts {
         self.confirmed.get_with(subject, || self.unconfirmed.remove(&subject).unwrap_or_default())
     }
 
-    fn reached_left(&self, subject: IdentifierKey, now: Instant) -> Option<Duration> {
-        self.left(&self.confirmed, subject, now).max(self.left(&self.unconfirmed, subject, now))
+    /// The pause after failures at Clerk, if there is one.
+    fn reached_left(&self, subject: IdentifierKey, now: Instant) -> Option<(Duration, Ground)> {
+        let confirmed = self.left(&self.confirmed, subject, now);
+        confirmed.or_else(|| self.left(&self.unconfirmed, subject, now))
     }
 
     fn forget(&self, subject: IdentifierKey) {
@@ -267,7 +292,7 @@ impl FailureCounts {
         self.unconfirmed.invalidate(&subject);
     }
 
-    fn left(&self, counts: &Counts, of: IdentifierKey, now: Instant) -> Option<Duration> {
+    fn left(&self, counts: &Counts, of: IdentifierKey, now: Instant) -> Option<(Duration, Ground)> {
         lock(&*counts.get(&of)?).pause_left(now)
     }
 
@@ -291,6 +316,10 @@ mod tests {
         }
     }
 
+    fn counts() -> FailureCounts {
+        FailureCounts::new(Arc::new(Forgiven::new(MINUTE)))
+    }
+
     fn id(name: &str) -> IdentifierKey {
         KeySecret::from([7; 32]).identifier(name)
     }
@@ -304,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_a_lifted_pause_is_over_and_the_next_failure_pauses_for_longer() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         for minutes in [10, 20] {
             while wrong(&attempts, "jane").is_ok() {}
             assert_eq!(wrong(&attempts, "jane"), Err(Pause::Throttled(minutes * MINUTE)));
@@ -323,11 +352,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k11_a_lift_of_one_identifier_ends_the_pause_of_its_user() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         attempts.is_of(id("jane"), id("user"), Instant::now());
         attempts.is_of(id("jane@example.com"), id("user"), Instant::now());
         while wrong(&attempts, "jane").is_ok() {}
-        assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Err(Pause::Rejected));
+        assert_eq!(
+            attempts.may_ask(id("jane@example.com"), Instant::now()),
+            Err(Pause::Rejected(Ground::Other))
+        );
         attempts.lift(id("jane@example.com"));
         assert_eq!(attempts.may_ask(id("jane@example.com"), Instant::now()), Ok(()));
         let own = attempts.may_ask(id("jane"), Instant::now());
@@ -341,7 +373,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_three_are_free_and_each_further_one_doubles_the_pause() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         for _ in 0..4 {
             assert_eq!(wrong(&attempts, "jane"), Ok(()));
         }
@@ -354,7 +386,7 @@ mod tests {
         tokio::time::advance(160 * MINUTE).await;
         assert_eq!(
             wrong(&attempts, "jane"),
-            Err(Pause::Rejected),
+            Err(Pause::Rejected(Ground::Other)),
             "Clerk is no longer called, and the answer is the same"
         );
         assert_eq!(wrong(&attempts, "bob"), Ok(()));
@@ -362,13 +394,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_user_has_one_count_under_all_identifiers() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         attempts.succeeded(id("jane"), id("user"), [id("jane@example.com")]);
         for name in ["jane", "jane@example.com", "jane", "jane@example.com"] {
             assert_eq!(wrong(&attempts, name), Ok(()));
         }
-        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
-        assert_eq!(wrong(&attempts, "jane@example.com"), Err(Pause::Rejected));
+        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected(Ground::Other)));
+        assert_eq!(wrong(&attempts, "jane@example.com"), Err(Pause::Rejected(Ground::Other)));
         attempts.succeeded(id("jane"), id("user"), []);
         assert_eq!(wrong(&attempts, "jane"), Ok(()));
     }
@@ -379,7 +411,7 @@ mod tests {
         let histories: Vec<Vec<_>> = failures
             .into_iter()
             .map(|failure| {
-                let attempts = FailureCounts::new(Arc::default());
+                let attempts = counts();
                 (0..8)
                     .map(|_| {
                         let now = Instant::now();
@@ -388,7 +420,7 @@ mod tests {
                                 attempts.failed(id("x"), failure, true, Epoch::default(), now);
                                 None
                             }
-                            Err(Pause::Rejected) => None,
+                            Err(Pause::Rejected(Ground::Other)) => None,
                             Err(Pause::Throttled(left)) => Some(left),
                         }
                     })
@@ -402,7 +434,7 @@ mod tests {
     /// Identifiers that Clerk doesn't know are counted in a separate bounded cache.
     #[tokio::test(start_paused = true)]
     async fn p3_made_up_identifiers_evict_no_count_of_an_existing_account() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         attempts.succeeded(id("user name"), id("user"), [id("address")]);
         let now = Instant::now();
         for (name, failure) in [
@@ -427,20 +459,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_counting_continues_when_an_identifier_is_confirmed_and_when_it_no_longer_is() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         let failures = [Failure::Unconfirmed, Failure::Unconfirmed, Failure::Confirmed, Failure::Unconfirmed];
         for failure in failures {
             assert_eq!(attempts.reached_left(id("jane"), Instant::now()), None);
             attempts.failed(id("jane"), failure, false, Epoch::default(), Instant::now());
         }
-        assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some(10 * MINUTE));
+        assert_eq!(attempts.reached_left(id("jane"), Instant::now()), Some((10 * MINUTE, Ground::Other)));
         attempts.run_pending_tasks();
         assert_eq!(attempts.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn p3_an_identifier_belongs_to_the_user_who_has_signed_in_with_it() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         attempts.succeeded(id("bob@example.com"), id("bob"), []);
         (0..4).for_each(|_| {
             attempts.failed(
@@ -464,7 +496,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn o2_users_and_identifiers_with_failures_are_counted() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         for (name, failure) in
             [("a", Failure::Confirmed), ("b", Failure::Unconfirmed), ("c", Failure::Unconfirmed)]
         {
@@ -480,7 +512,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn k7_the_identifiers_whose_attempts_were_seen_are_bounded() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         for at in 0..2 * MAX_SEEN {
             attempts.refused_unasked(id(&format!("made up {at}")), Epoch::default(), Instant::now());
         }
@@ -490,11 +522,39 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p3_a_lockout_warning_sets_the_longest_pause() {
-        let attempts = FailureCounts::new(Arc::default());
+        let attempts = counts();
         attempts.failed(id("jane"), Failure::Confirmed, true, Epoch::default(), Instant::now());
         tokio::time::advance(23 * 60 * MINUTE).await;
-        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected));
+        assert_eq!(wrong(&attempts, "jane"), Err(Pause::Rejected(Ground::Other)));
         tokio::time::advance(60 * MINUTE).await;
         assert_eq!(wrong(&attempts, "jane"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn w5_a_lifted_lock_ends_its_own_pause_and_none_that_failures_have_begun() {
+        let attempts = counts();
+        let (jane, user) = (id("jane"), KeySecret::from([7; 32]).user("user_jane"));
+        let fail = |failure| attempts.failed(jane, failure, false, attempts.forgiven.now(), Instant::now());
+        attempts.succeeded(jane, user, []);
+        fail(Failure::Locked);
+        assert_eq!(attempts.may_ask(jane, Instant::now()), Err(Pause::Rejected(Ground::Locked)));
+        attempts.lift_lock([id("bob"), KeySecret::from([7; 32]).user("user_bob")], Instant::now());
+        assert!(attempts.is_paused(jane, Instant::now()), "the lock of another user");
+        attempts.lift_lock([user, jane], Instant::now());
+        assert_eq!(attempts.may_ask(jane, Instant::now()), Ok(()));
+        // A failure that was under way is counted, and doesn't pause for the lock.
+        let since = attempts.forgiven.now();
+        attempts.lift_lock([user], Instant::now());
+        attempts.failed(jane, Failure::Locked, false, since, Instant::now());
+        assert!(attempts.reached_left(user, Instant::now()).is_none());
+        fail(Failure::Confirmed);
+        fail(Failure::Locked);
+        // Four failures: their own pause is under way beside the lock's.
+        let (left, ground) = attempts.reached_left(user, Instant::now()).unwrap();
+        assert_eq!((left, ground), (CLERKS_LOCK, Ground::Other));
+        attempts.lift_lock([user, jane], Instant::now());
+        assert_eq!(attempts.reached_left(user, Instant::now()), Some((10 * MINUTE, Ground::Other)));
+        attempts.lift(jane);
+        assert_eq!(attempts.reached_left(user, Instant::now()), None);
     }
 }

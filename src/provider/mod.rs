@@ -49,7 +49,7 @@ use crate::store::StoredSession;
 const CLERK_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Clerk's default life of a session token, 60 s: <https://clerk.com/docs/guides/sessions/session-tokens>.
-const CLERK_TOKEN: Duration = Duration::from_secs(60);
+pub(crate) const CLERK_TOKEN: Duration = Duration::from_secs(60);
 
 /// The provider of one engine.
 pub(crate) enum Provider {

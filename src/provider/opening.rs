@@ -7,7 +7,7 @@ use crate::clerk_api::fapi::{SignInWith, SignedIn};
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::limits::{NoPermit, PermitRequest, Share, SignInPermit};
 use crate::scope::OrganizationName;
-use crate::sessions::{Generation, Target, User};
+use crate::sessions::{Concerned, Generation, Target, User};
 
 impl Backend {
     /// Returns the user's session for the organization of the first request, or for the personal account if the user is
@@ -121,12 +121,8 @@ impl Backend {
 
     /// Removes a session that was revoked before it was stored. A later revocation finds it in the store.
     async fn remove_if_revoked(&self, signed_in: &SignedIn, since: Generation) {
-        let concerns = |target: &Target| match target {
-            Target::User(id) => *id == signed_in.user_id,
-            Target::Session(id) => *id == signed_in.session_id,
-            Target::Organization(_) | Target::Proofs(..) | Target::All => false,
-        };
-        if self.revocations.store_unless_revoked(since, concerns, || ()).is_none() {
+        let session = Target::Session(signed_in.session_id.as_ref().into());
+        if self.revocations.is_revoked(since, &Concerned::user(&signed_in.user_id).and(session)) {
             self.open_sessions.remove(&signed_in.user_id, &signed_in.session_id).await;
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::revocations::Target;
+use super::revocations::{Concerned, Target};
 use super::session::{Session, SessionState};
 use super::tokens::{HeldToken, Tokens};
 use super::users::User;
@@ -135,14 +135,12 @@ impl Holding {
         displaced.inspect(|displaced| self.tokens.forget_session(&displaced.id))
     }
 
-    /// Whether a revocation targets the user or one of the sessions.
-    pub(crate) fn concerns(&self, target: &Target) -> bool {
-        match target {
-            Target::User(id) => *id == self.user.id,
-            Target::Session(id) => self.has_session(id),
-            Target::Organization(_) | Target::Proofs(..) => false,
-            Target::All => true,
-        }
+    /// The user and the sessions, for a comparison with revocations.
+    pub(crate) fn concerned(&self) -> Concerned {
+        let sessions = self.sessions();
+        sessions.iter().fold(Concerned::user(&self.user.id), |concerned, session| {
+            concerned.and(Target::Session(Arc::clone(&session.id)))
+        })
     }
 
     /// The last token for this access, or the last plain one, even if it has expired: some instances ask for it when
@@ -155,6 +153,12 @@ impl Holding {
     pub(crate) fn refused(&self, scope: &Scope, now: Instant) -> Option<TokenRefusal> {
         let refusals = lock(&self.refusals);
         refusals.iter().find(|(refused, until, _)| refused == scope && *until > now).map(|(.., why)| *why)
+    }
+
+    /// Forgets that organizations were refused, whatever names they were requested by.
+    pub(crate) fn forget_refused_organizations(&self) {
+        lock(&self.refusals)
+            .retain(|(scope, _, why)| scope.organization.is_none() || *why != TokenRefusal::Forbidden);
     }
 
     pub(crate) fn refuse(&self, scope: Scope, why: TokenRefusal, now: Instant, ttl: Duration) {

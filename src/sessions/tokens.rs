@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::once_gate::OnceGate;
-use super::revocations::{Generation, Revocations};
+use super::revocations::{Generation, Mark};
 use crate::access::Access;
 use crate::scope::Scope;
 use crate::session::ClerkSession;
@@ -33,6 +33,8 @@ pub(crate) struct HeldToken {
     in_use: AtomicBool,
     /// The generation in which its mint started.
     since: Generation,
+    /// Of its organization, its membership and the like: revocations that it can't be found by.
+    marks: Box<[Arc<Mark>]>,
     /// When it was last used, as a count of uses of the holding's scoped tokens.
     used: AtomicU64,
 }
@@ -53,6 +55,7 @@ impl HeldToken {
         life: Duration,
         renew_at: Instant,
         since: Generation,
+        marks: Box<[Arc<Mark>]>,
     ) -> Self {
         let renewal = OnceGate::new(Some(renew_at));
         let renew_after = renew_at.saturating_duration_since(good_until - life);
@@ -65,6 +68,7 @@ impl HeldToken {
             renewal,
             in_use: AtomicBool::new(false),
             since,
+            marks,
             used: AtomicU64::new(0),
         }
     }
@@ -89,11 +93,15 @@ impl HeldToken {
     /// Whether `other` should replace this token. Tokens compare by `oiat`, the time that their claims are from, and
     /// then by `iat`, as in Clerk's own SDKs.
     fn gives_way_to(&self, other: &Self, now: Instant) -> bool {
-        if self.freshness(&Access::default(), now) != Freshness::Good || self.since < other.since {
+        if self.freshness(&Access::default(), now) != Freshness::Good || self.is_revoked() {
             return true;
         }
         let fresh = |token: &Self| (token.session.origin_issued_at(), token.session.claims().issued_at());
         fresh(self) <= fresh(other)
+    }
+
+    pub(crate) fn life(&self) -> Duration {
+        self.life
     }
 
     /// When its mint started.
@@ -110,13 +118,9 @@ impl HeldToken {
         self.in_use.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether its organization was revoked since it was minted.
-    fn is_revoked(&self, revocations: &Revocations) -> bool {
-        revocations.organizations_since(self.since)
-            && self
-                .session
-                .organization()
-                .is_some_and(|organization| revocations.organization_since(organization.id(), self.since))
+    /// Whether its organization or its membership was revoked since its mint started, or the like.
+    fn is_revoked(&self) -> bool {
+        self.marks.iter().any(|mark| mark.is_after(self.since))
     }
 }
 
@@ -136,19 +140,14 @@ struct TokenSet {
 impl Tokens {
     /// The session for a request, if there is a good token for this access; and whether the next token is due, which
     /// only one caller is told.
-    pub(crate) fn good(
-        &self,
-        access: &Access,
-        now: Instant,
-        revocations: &Revocations,
-    ) -> Option<(ClerkSession, bool)> {
+    pub(crate) fn good(&self, access: &Access, now: Instant) -> Option<(ClerkSession, bool)> {
         let held = self.held.load();
         let token = if access.scope.is_plain() {
             held.plain.as_ref()?
         } else {
             let (_, token) = held.scoped.iter().find(|(key, _)| *key == access.scope)?;
             token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-            if token.is_revoked(revocations) {
+            if token.is_revoked() {
                 return None;
             }
             token
@@ -165,14 +164,9 @@ impl Tokens {
     }
 
     /// The token itself, if it is good. This neither counts as a use nor passes the renewal gate.
-    pub(crate) fn good_as_is(
-        &self,
-        access: &Access,
-        now: Instant,
-        revocations: &Revocations,
-    ) -> Option<Arc<HeldToken>> {
+    pub(crate) fn good_as_is(&self, access: &Access, now: Instant) -> Option<Arc<HeldToken>> {
         self.held(access)
-            .filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked(revocations))
+            .filter(|token| token.freshness(access, now) == Freshness::Good && !token.is_revoked())
     }
 
     /// The scopes, other than the plain one, that have a token which has not expired.
@@ -203,7 +197,7 @@ impl Tokens {
     }
 
     /// Drops the tokens of a session.
-    pub(super) fn forget_session(&self, session_id: &str) {
+    pub(crate) fn forget_session(&self, session_id: &str) {
         let is_of = |token: &Arc<HeldToken>| token.session.session_id() == session_id;
         self.held.rcu(|held| {
             let mut next = TokenSet::clone(held);
@@ -241,5 +235,46 @@ impl Tokens {
             next.scoped.push((access.scope.clone(), Arc::clone(token)));
             next
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::revocations::{Revocations, Target};
+    use super::*;
+    use crate::claims::Claims;
+    use crate::token::VerifiedToken;
+
+    /// While the locks of the revocations are held by this very thread, a hit that takes one of them never returns.
+    #[tokio::test(start_paused = true)]
+    async fn w6_a_use_of_an_organizations_token_takes_no_lock_of_the_revocations() {
+        let (revocations, now) = (Revocations::new(Duration::from_secs(30)), Instant::now());
+        let access = Access::new().organization("acme");
+        let membership = |user: &str| Target::Membership(user.into(), "org_acme".into());
+        let token = |since: Generation| {
+            let claims = json!({"iss": "x", "sub": "jane", "iat": 1, "exp": 61, "org_id": "org_acme"});
+            let claims = Claims::from_payload(claims.to_string().as_bytes()).unwrap();
+            let session = ClerkSession::new("sess_1", None, VerifiedToken::new("a.b.c", claims), None);
+            let marks = [Target::Organization("org_acme".into()), membership("jane")];
+            let marks = marks.map(|target| revocations.mark(target)).into();
+            let life = Duration::from_secs(60);
+            Arc::new(HeldToken::new(session, now + life, life, now + life, since, marks))
+        };
+        let tokens = Tokens::default();
+        tokens.put(&access, &token(revocations.now()), now);
+        let strangers =
+            [membership("bob"), Target::Organization("globex".into()), Target::LongLived, Target::All];
+        strangers.into_iter().for_each(|target| revocations.revoke(target, now));
+        let hit = || revocations.while_locked(|| tokens.good(&access, now).is_some());
+        assert!(hit());
+        for revoked in [membership("jane"), Target::Organization("org_acme".into())] {
+            revocations.revoke(revoked, now);
+            assert!(!hit());
+            assert!(tokens.good_as_is(&access, now).is_none());
+            tokens.put(&access, &token(revocations.now()), now);
+            assert!(hit(), "a token from after the revocation");
+        }
     }
 }

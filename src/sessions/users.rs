@@ -1,6 +1,5 @@
 //! The users whose credentials were proven here, so that a revocation can find their proofs.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::end_queue::EndQueue;
 use super::holding::Holding;
 use super::proof::Proof;
 use super::session::{Session, SessionState};
+use super::weak_map::WeakMap;
 use crate::membership::Membership;
 use crate::scope::OrganizationName;
 use crate::sync::lock;
@@ -61,8 +61,10 @@ pub(super) struct Joined {
 #[derive(Debug)]
 pub(crate) struct User {
     pub(crate) id: Box<str>,
-    /// The number of revocations. A trust record from before the last one is void.
+    /// The number of revocations. A trust record or a pending proof from before the last one is void.
     revoked: AtomicU64,
+    /// Proofs from before this instant have expired.
+    expired: Mutex<Option<Instant>>,
     proofs: Mutex<Vec<Weak<Proof>>>,
     /// The user's organizations, as of the last answer that listed them.
     memberships: Mutex<Box<[Membership]>>,
@@ -208,6 +210,17 @@ impl User {
         lock(&self.proofs).iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// The holdings in use, each once.
+    pub(crate) fn holdings(&self) -> Vec<Arc<Holding>> {
+        let mut holdings: Vec<Arc<Holding>> = Vec::new();
+        for proof in self.proofs().iter().filter(|proof| !proof.is_over()) {
+            if !holdings.iter().any(|known| Arc::ptr_eq(known, &proof.holding)) {
+                holdings.push(Arc::clone(&proof.holding));
+            }
+        }
+        holdings
+    }
+
     /// The proofs that point at this holding.
     pub(crate) fn proofs_on(&self, holding: &Arc<Holding>) -> Vec<Arc<Proof>> {
         self.proofs().into_iter().filter(|proof| Arc::ptr_eq(&proof.holding, holding)).collect()
@@ -215,10 +228,18 @@ impl User {
 
     /// Lets no request in by a password that was last proven before `before`, until it is proven again.
     fn expire_proofs(&self, before: Instant) {
+        let mut expired = lock(&self.expired);
+        *expired = (*expired).max(Some(before));
+        drop(expired);
         self.proofs().iter().for_each(|proof| proof.expire(before));
     }
 
-    /// Voids the user's trust records. Returns the user's proofs, which the caller must remove.
+    /// Whether a proof from this instant has expired.
+    pub(crate) fn has_expired(&self, at: Instant) -> bool {
+        lock(&self.expired).is_some_and(|before| at < before)
+    }
+
+    /// Voids the user's trust records and pending proofs. Returns the user's proofs, which the caller must remove.
     fn revoke(&self) -> Vec<Arc<Proof>> {
         self.revoked.fetch_add(1, Ordering::AcqRel);
         self.proofs()
@@ -227,53 +248,39 @@ impl User {
 
 /// All users, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Users(Mutex<UserIndex>);
-
-#[derive(Debug, Default)]
-struct UserIndex {
-    by_id: HashMap<Box<str>, Weak<User>>,
-    /// The size at which entries of dropped users are cleared out next.
-    clear_at: usize,
-}
+pub(crate) struct Users(WeakMap<Box<str>, User>);
 
 impl Users {
     pub(crate) fn of(&self, id: &str) -> Arc<User> {
-        let mut index = lock(&self.0);
-        if let Some(user) = index.by_id.get(id).and_then(Weak::upgrade) {
-            return user;
-        }
-        if index.by_id.len() >= index.clear_at {
-            index.by_id.retain(|_, user| user.strong_count() > 0);
-            index.clear_at = 2 * index.by_id.len() + 1024;
-        }
-        let user = Arc::new(User {
+        self.0.get_or_insert(id.into(), || User {
             id: id.into(),
             revoked: AtomicU64::new(0),
+            expired: Mutex::default(),
             proofs: Mutex::default(),
             memberships: Mutex::default(),
             unknown: Mutex::default(),
-        });
-        index.by_id.insert(id.into(), Arc::downgrade(&user));
-        user
+        })
     }
 
-    /// Voids a user's trust records. Returns the user's proofs, which the caller must remove.
+    /// The user with this id, while a proof or a trust record is held of it.
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<User>> {
+        self.0.get(id)
+    }
+
+    /// Voids a user's trust records and pending proofs. Returns the user's proofs, which the caller must remove.
     pub(crate) fn revoke(&self, id: &str) -> Vec<Arc<Proof>> {
-        let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
-        user.map(|user| user.revoke()).unwrap_or_default()
+        self.get(id).map(|user| user.revoke()).unwrap_or_default()
     }
 
     /// Lets no request of a user in by a password that was last proven before `before`, until it is proven again.
     pub(crate) fn expire_proofs(&self, id: &str, before: Instant) {
-        let user = lock(&self.0).by_id.get(id).and_then(Weak::upgrade);
-        if let Some(user) = user {
+        if let Some(user) = self.get(id) {
             user.expire_proofs(before);
         }
     }
 
-    /// Voids the trust records of all users.
+    /// Voids the trust records and pending proofs of all users.
     pub(crate) fn revoke_all(&self) {
-        let users: Vec<_> = lock(&self.0).by_id.values().filter_map(Weak::upgrade).collect();
-        users.iter().for_each(|user| _ = user.revoke());
+        self.0.all().iter().for_each(|user| _ = user.revoke());
     }
 }

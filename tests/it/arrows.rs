@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The levels from the ground up. A module imports from the levels below its own, and from its own level as long as no
 /// cycle comes of it.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "jitter", "packed", "sync", "transport"],
+    &["clock", "jitter", "packed", "recent", "sync", "transport"],
     &[
         "access",
         "authorization",

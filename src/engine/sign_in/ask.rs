@@ -179,11 +179,11 @@ impl SignIns {
                 return Err(rejections::unavailable("paused"));
             }
             _ => self.failures.may_ask(identifier, now).map_err(|pause| match pause {
-                Pause::Rejected => {
+                Pause::Rejected(ground) => {
                     // Remembered like Clerk's own refusal. Otherwise a repeated request would show which of the two it
                     // was.
                     let rejection = Rejection::new(RejectionKind::CredentialsRejected);
-                    self.remember(attempt, &rejection, Repeats::Lengthen);
+                    self.remember(attempt, &rejection, ground, Repeats::Lengthen);
                     rejection
                 }
                 Pause::Throttled(left) => Rejection::new(RejectionKind::Throttled).with_retry_after(left),

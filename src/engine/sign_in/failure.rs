@@ -6,7 +6,7 @@ use super::{Attempt, SignIns};
 use crate::clerk_api::{ApiError, ErrorClass};
 use crate::engine::rejections;
 use crate::key::normalize_identifier;
-use crate::limits::{Refusal, Repeats};
+use crate::limits::{Ground, Refusal, Repeats};
 use crate::rejection::Rejection;
 use crate::sync::lock;
 
@@ -25,13 +25,13 @@ impl SignIns {
                     tracing::warn!("{}", rejections::DEVICE_ADVICE);
                 }
                 self.trusted.forget(&attempt.key);
-                self.remember(attempt, &rejection, Repeats::Lengthen);
+                self.remember(attempt, &rejection, rejections::ground_of(class), Repeats::Lengthen);
             }
             ErrorClass::Unknown => {
                 self.warn_of_unknown(error);
                 // An earlier retry would only get the remembered rejection.
                 let rejection = rejection.with_retry_after(self.settings.negative_ttl);
-                self.remember(attempt, &rejection, Repeats::Same);
+                self.remember(attempt, &rejection, Ground::Other, Repeats::Same);
                 return rejection;
             }
             ErrorClass::Misconfigured => {
@@ -58,9 +58,15 @@ impl SignIns {
         }
     }
 
-    pub(super) fn remember(&self, attempt: &Attempt, rejection: &Rejection, repeats: Repeats) {
+    pub(super) fn remember(
+        &self,
+        attempt: &Attempt,
+        rejection: &Rejection,
+        ground: Ground,
+        repeats: Repeats,
+    ) {
         let identifier = self.secret.identifier(&normalize_identifier(attempt.credentials.identifier()));
-        let refusal = Refusal { rejection: rejection.clone(), identifier, since: attempt.since };
+        let refusal = Refusal { rejection: rejection.clone(), identifier, ground, since: attempt.since };
         self.denials.remember(attempt.key, refusal, repeats, self.clock.now());
     }
 }

@@ -31,7 +31,7 @@ use crate::limits::{Circuit, Denials, Epoch, FailureCounts, Forgiven, Pass, Sign
 use crate::provider::{ProvenPassword, Provider};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
-use crate::sessions::{EndQueue, Generation, Proof, Revocations, Sessions, Target, Users};
+use crate::sessions::{Concerned, EndQueue, Generation, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
 use crate::sync::lock;
 
@@ -62,6 +62,8 @@ pub(crate) struct SignInOutcome {
 pub(crate) struct OpenOutcome {
     pub(crate) result: Result<(), SignInError>,
     pub(crate) deadline: Instant,
+    /// The start of the flight.
+    pub(crate) since: Generation,
 }
 
 /// The input of a sign-in.
@@ -190,22 +192,16 @@ impl SignIns {
         }
         // Before the proof is taken: an open circuit must not cost the user another check of the password.
         self.circuit.check(now).ok()?;
+        // A revocation from before this voids the proof, and a later one is found by `commit`.
+        let since = self.revocations.now();
         let proof = self.pending_proofs.take(&attempt.key, now)?;
-        // A revocation since the proof would void the session, so no sign-in is spent on it. A later one is found by
-        // `commit`.
-        let concerns = |target: &Target| match target {
-            Target::User(user) => *user == proof.user_id,
-            Target::Proofs(user, before) => *user == proof.user_id && proof.at < *before,
-            Target::Session(_) | Target::Organization(_) | Target::All => false,
-        };
-        self.revocations.store_unless_revoked(proof.since, concerns, || ())?;
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
         start.start(now);
         let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
-        let (user_id, identifiers) = (proof.user_id.clone(), proof.identifiers.clone());
+        let (user_id, identifiers) = (proof.user.id.clone(), proof.identifiers.clone());
         let proved = ProvenPassword { user_id, at: proof.at, identifiers, session: None };
-        Some(self.finish(attempt, proved, pass, proof.since, time).await)
+        Some(self.finish(attempt, proved, pass, since, time).await)
     }
 
     /// Opens a session for a proven password, and stores its proof.
@@ -230,7 +226,10 @@ impl SignIns {
             }
             Err(error) => {
                 if matches!(error.class, ErrorClass::NoPermit | ErrorClass::RateLimited) {
-                    self.pending_proofs.put(attempt.key, PendingProof { user_id, identifiers, at, since });
+                    let concerned = Concerned::user(&user_id).and_proof(&user_id, at);
+                    self.revocations.store_unless_revoked(since, &concerned, || {
+                        self.pending_proofs.put(attempt.key, PendingProof::new(user, identifiers, at));
+                    });
                 }
                 self.drop_refused(attempt, &error);
                 Err(self.on_failure(attempt, &error).into())

@@ -13,12 +13,12 @@ use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::client_token::ClientSlot;
 use crate::engine::rejections;
 use crate::key::{device_name, normalize_identifier};
-use crate::limits::Repeats;
+use crate::limits::{Ground, Repeats};
 use crate::provider::OpenedSession;
 use crate::scope::OrganizationName;
 use crate::sessions::{
-    EndPolicy, Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session, SessionState, Target,
-    User,
+    Concerned, EndPolicy, Generation, HeldToken, Holding, NewSession, Proof, ProofLife, Session,
+    SessionState, Target, User,
 };
 use crate::store::StoredSession;
 
@@ -76,12 +76,10 @@ impl SignIns {
             Ok(opened) => {
                 let session = self.session_of(&opened);
                 // The new session is not part of the holding yet, so a revocation may name either.
-                let concerns = |target: &Target| {
-                    holding.concerns(target) || matches!(target, Target::Session(id) if **id == *session.id)
-                };
+                let concerned = holding.concerned().and(Target::Session(Arc::clone(&session.id)));
                 let stored = self
                     .revocations
-                    .store_unless_revoked(since, concerns, || self.sessions.add(holding, &session).is_ok());
+                    .store_unless_revoked(since, &concerned, || self.sessions.add(holding, &session).is_ok());
                 match stored {
                     Some(true) => Ok(()),
                     // The last proof on the holding has left. The session stays stored for the next sign-in.
@@ -93,7 +91,7 @@ impl SignIns {
                 }
             }
         };
-        OpenOutcome { result, deadline: self.clock.now() + time.left() }
+        OpenOutcome { result, deadline: self.clock.now() + time.left(), since }
     }
 
     /// Replaces a live session by a new one. Mints the old session's tokens again first, so that no request waits for
@@ -146,23 +144,17 @@ impl SignIns {
         since: Generation,
     ) -> Result<Arc<Proof>, SignInError> {
         let Candidate { session, holding, token, at } = candidate;
-        let concerns = |target: &Target| match target {
-            Target::Proofs(user, before) => *user == session.user.id && at < before,
-            target => holding.concerns(target),
-        };
-        let stored = self.revocations.store_unless_revoked(since, concerns, || {
+        let concerned = holding.concerned().and_proof(&session.user.id, *at);
+        let stored = self.revocations.store_unless_revoked(since, &concerned, || {
             let prove = |holding| Proof::new(attempt.key, holding, *at, self.proof_life(*at), session.end);
             let proof = self.sessions.insert(session, holding, self.provider.sharing(), prove).ok()?;
-            if let Some((access, token)) = token {
-                proof.holding.tokens.put(access, token, self.clock.now());
-            }
             self.trusted.trust(proof.key, &session.user, self.clock.now());
             Some(proof)
         });
         let proof = match stored {
             Some(Some(proof)) => proof,
             // Only the proof has expired: the next sign-in may go on with the session.
-            None if !self.is_revoked(holding, since) => {
+            None if !self.revocations.is_revoked(since, &holding.concerned()) => {
                 self.sessions.abandon(holding, EndPolicy::UnlessStored);
                 return Err(SignInError::Superseded);
             }
@@ -171,22 +163,21 @@ impl SignIns {
                 return Err(SignInError::Superseded);
             }
         };
+        // If it was revoked, the request mints another one.
+        if let Some((access, token)) = token {
+            _ = self.minter.store(&proof.holding, session, access, Arc::clone(token), since);
+        }
         // A store may write to disk, so this must not happen under the revocations lock. A revocation in between has
         // not found the device, so it is forgotten here.
         let device_name = device_name(attempt.credentials.identifier());
         self.provider.remember(&device_name, session);
-        let revokes_user = |target: &Target| matches!(target, Target::User(id) if *id == session.user.id);
-        if self.revocations.store_unless_revoked(since, revokes_user, || ()).is_none() {
+        if self.revocations.is_revoked(since, &Concerned::user(&session.user.id)) {
             self.provider.forget_device(&device_name);
         }
         self.sign_in_limiter.set_trusted(self.trusted.len());
         let api = self.provider.api().name();
         tracing::debug!(user_id = &*session.user.id, session_id = &*session.id, api, "signed in");
         Ok(proof)
-    }
-
-    fn is_revoked(&self, holding: &Holding, since: Generation) -> bool {
-        self.revocations.store_unless_revoked(since, |target| holding.concerns(target), || ()).is_none()
     }
 
     async fn candidate(
@@ -214,7 +205,7 @@ impl SignIns {
         if pending.is_some() && !session.choose_organization.load(Ordering::Relaxed) {
             let rejection =
                 rejections::from_api_error(&ApiError::coded(ErrorClass::ActionRequired, "pending"));
-            self.remember(attempt, &rejection, Repeats::Lengthen);
+            self.remember(attempt, &rejection, Ground::Other, Repeats::Lengthen);
             self.give_up(&candidate);
             return Err(rejection.into());
         }

@@ -10,7 +10,7 @@ use super::open::ProvenSession;
 use super::{Attempt, SignInError, SignInOutcome, SignIns};
 use crate::flight::Start;
 use crate::provider::ProvenPassword;
-use crate::sessions::{Generation, Proof, Target};
+use crate::sessions::{Generation, Proof};
 
 /// The least time between a renewal that got no permit or no answer and the next one.
 pub(crate) const PROOF_RENEWAL_PAUSE: Duration = Duration::from_secs(10);
@@ -90,10 +90,7 @@ impl SignIns {
         let now = self.clock.now();
         let renewed = self.revocations.store_unless_revoked(
             since,
-            |target| match target {
-                Target::Proofs(user, before) => *user == holding.user.id && at < *before,
-                target => holding.concerns(target),
-            },
+            &holding.concerned().and_proof(&holding.user.id, at),
             || {
                 held.renew(at, self.proof_life(at));
                 self.trusted.trust(held.key, &holding.user, now);

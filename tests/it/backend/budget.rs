@@ -146,9 +146,14 @@ async fn k13_a_verified_password_stays_proven_until_its_session_opens() {
 /// A pending proof lasts for minutes, unless its user is revoked.
 #[tokio::test(start_paused = true)]
 async fn k9_a_pending_proof_ends_on_revocation_and_on_expiry() {
-    for (wait, revoked, proofs) in
-        [(30, None, 1), (30, Some("user"), 2), (30, Some("all"), 2), (400, None, 2)]
-    {
+    for (wait, revoked, proofs) in [
+        (30, None, 1),
+        (30, Some("user"), 2),
+        (30, Some("all"), 2),
+        (30, Some("expired"), 2),
+        (30, Some("strangers"), 1),
+        (400, None, 2),
+    ] {
         let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine.sign_in_wait(SECOND));
         users(&world, 6);
         for user in 0..5 {
@@ -161,10 +166,14 @@ async fn k9_a_pending_proof_ends_on_revocation_and_on_expiry() {
         let waiting = calls[5].path().split('/').nth(3).unwrap().to_owned();
         match revoked {
             Some("user") => world.clerk.revoke_user(&waiting),
+            Some("expired") => world.clerk.expire_proofs(&waiting, world.clock.wall() + 5 * SECOND),
+            Some("strangers") => world.clerk.revoke_user("user_stranger"),
             Some(_) => world.clerk.revoke_all(),
             None => {}
         }
         tokio::time::sleep(wait * SECOND).await;
+        // The tombstone of the first one is older than any flight, and is forgotten.
+        world.clerk.revoke_user("user_another_stranger");
         assert_eq!(get(&world, 5).await.status(), 200);
         assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on a revoked proof");

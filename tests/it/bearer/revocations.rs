@@ -11,10 +11,13 @@ use crate::common::{BOB, JANE, World, ask, basic, code, run_ready_tasks, session
 #[tokio::test(start_paused = true)]
 async fn b5_each_revocation_refuses_the_tokens_that_were_issued_before() {
     type Revoke = fn(&Clerk, &str, &str, &str);
-    let revocations: [(&str, Revoke, [bool; 4]); 4] = [
+    let revocations: [(&str, Revoke, [bool; 4]); 7] = [
         ("user", |clerk, user, _, _| clerk.revoke_user(user), [true, true, true, false]),
         ("session", |clerk, _, session, _| clerk.revoke_session(session), [true, true, false, false]),
         ("organization", |clerk, _, _, org| clerk.revoke_organization(org), [false, true, true, false]),
+        ("membership", |clerk, user, _, org| clerk.revoke_membership(user, org), [false, true, true, false]),
+        ("ended session", |clerk, _, session, _| clerk.drop_session(session), [true, true, false, false]),
+        ("long-lived", |clerk, _, _, _| clerk.drop_long_lived_tokens(), [true, true, true, true]),
         ("all", |clerk, _, _, _| clerk.revoke_all(), [true, true, true, true]),
     ];
     for (name, revoke, revoked) in revocations {

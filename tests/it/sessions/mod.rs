@@ -1,8 +1,10 @@
 //! How sessions end, and races with their end.
 
 mod changed_passwords;
+mod ended_at_clerk;
 mod ending;
 mod expired_proofs;
+mod memberships;
 mod one_object;
 mod proofs;
 mod races;

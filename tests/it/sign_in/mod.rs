@@ -9,6 +9,7 @@ mod faults;
 mod flights;
 mod forgiving;
 mod guessing;
+mod lifting;
 mod outage;
 mod runtimes;
 mod transports;
