@@ -23,3 +23,4 @@ mod sign_in;
 mod sizes;
 mod testing;
 mod tokens;
+mod webhook;
