@@ -1,8 +1,8 @@
 //! Failed attempts: calls stop before Clerk locks the account (rule P3).
 //!
 //! There are two separate counts. Failures that *reached* Clerk decide whether Clerk is called. They are counted per
-//! user if the user is known, since Clerk locks users. FailureCounts *seen here* with an identifier decide the rejection,
-//! whatever Clerk knows of the identifier, so that known, unknown, locked and banned accounts get the same answers.
+//! user if the user is known, since Clerk locks users. Those *seen here* with an identifier decide the rejection, whatever
+//! Clerk knows of it, so that known, unknown, locked and banned accounts get the same answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl Count {
 
     /// Counts a failure, and sets the pause that follows it.
     fn fail(&mut self, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
+        self.fail_without_pause();
         if let Some(doublings) = self.failures.checked_sub(FREE + 1) {
             let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
             self.pause(FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE), now);
@@ -169,7 +169,7 @@ impl FailureCounts {
 
     /// Counts an attempt that was rejected without a call to Clerk, from a sign-in that began at `since`.
     pub(crate) fn refused_unasked(&self, identifier: IdentifierKey, since: Epoch, now: Instant) {
-        let count = self.count(&self.seen, identifier);
+        let count = self.seen.get_with(identifier, Arc::default);
         let mut count = lock(&count);
         if self.is_lifted(identifier, since) { count.fail_without_pause() } else { count.fail(now) }
     }
@@ -196,9 +196,9 @@ impl FailureCounts {
         if warned || reached.failures >= NEAR_THE_LOCK {
             reached.pause(LONGEST_PAUSE, now);
         }
-        let subject = self.subject(identifier);
-        let is_unlocked = |of| self.forgiven.has_lifted(of, Ground::Locked, since);
-        if failure == Failure::Locked && !is_unlocked(identifier) && !is_unlocked(subject) {
+        let keys = [identifier, self.subject(identifier)];
+        let is_unlocked = keys.iter().any(|key| self.forgiven.has_lifted(*key, Ground::Locked, since));
+        if failure == Failure::Locked && !is_unlocked {
             reached.locked_until = reached.locked_until.max(Some(now + CLERKS_LOCK));
         }
     }
@@ -276,7 +276,7 @@ impl FailureCounts {
         let subject = self.subject(identifier);
         let is_user = subject != identifier;
         if !confirmed && !is_user && !self.confirmed.contains_key(&subject) {
-            return self.count(&self.unconfirmed, subject);
+            return self.unconfirmed.get_with(subject, Arc::default);
         }
         self.confirmed.get_with(subject, || self.unconfirmed.remove(&subject).unwrap_or_default())
     }
@@ -294,10 +294,6 @@ impl FailureCounts {
 
     fn left(&self, counts: &Counts, of: IdentifierKey, now: Instant) -> Option<(Duration, Ground)> {
         lock(&*counts.get(&of)?).pause_left(now)
-    }
-
-    fn count(&self, counts: &Counts, of: IdentifierKey) -> Arc<Mutex<Count>> {
-        counts.get_with(of, Arc::default)
     }
 }
 
@@ -420,7 +416,7 @@ mod tests {
                                 attempts.failed(id("x"), failure, true, Epoch::default(), now);
                                 None
                             }
-                            Err(Pause::Rejected(Ground::Other)) => None,
+                            Err(Pause::Rejected(_)) => None,
                             Err(Pause::Throttled(left)) => Some(left),
                         }
                     })
