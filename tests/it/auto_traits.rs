@@ -23,9 +23,7 @@ use tower_clerk::layer::{
     EmptyBody, GrpcRejections, IdentityField, IdentityHeaders, ProblemJson, ProblemJsonWith,
 };
 use tower_clerk::preflight::{Finding, FindingKind};
-use tower_clerk::stats::{
-    CircuitState, Outcome, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome,
-};
+use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome};
 use tower_clerk::store::{
     DeviceFile, DeviceInbox, KnownDevice, MemoryDevices, MemorySessions, SessionFile, StoreError,
     StoreErrorKind, StoredSession,
@@ -33,7 +31,8 @@ use tower_clerk::store::{
 use tower_clerk::transport::TransportError;
 use tower_clerk::webhook::{
     self, ClerkWebhookService, Event, EventData, MembershipData, OrganizationData, SessionData, UserData,
-    VerifiableIdentifier, WebhookError, WebhookErrorKind, WebhookSecretError, WebhookSecrets, WebhookVerifier,
+    VerifiableIdentifier, WebhookError, WebhookErrorKind, WebhookSecretError, WebhookSecrets,
+    WebhookVerifier,
 };
 use tower_clerk::{
     Access, Anonymous, AuthorizationHeader, BearerRefusal, BearerTokens, Challenge, Claims, Clerk, ClerkApi,
@@ -180,8 +179,15 @@ fn every_public_type_is_listed_here() {
     let here =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/auto_traits.rs")).unwrap();
     let here: BTreeSet<&str> = here.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    let other = 
-        ["DeviceStore", "EventSink", "RejectionResponse", "SessionStore", "SinkError", "SinkFuture", "StoreFuture"];
+    let other = [
+        "DeviceStore",
+        "EventSink",
+        "RejectionResponse",
+        "SessionStore",
+        "SinkError",
+        "SinkFuture",
+        "StoreFuture",
+    ];
     let mut found = 0;
     for file in ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs", "webhook/mod.rs"] {
         let text = fs::read_to_string(src.join(file)).unwrap();

@@ -49,8 +49,7 @@ async fn w1_a_bad_delivery_is_400_and_does_nothing() {
         with(&good, &[(name, value), ("svix-signature", &of(id, timestamp))])
     };
     let webhook = |changes: &[(&'static str, &str)]| {
-        let fields =
-            [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", right)];
+        let fields = [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", right)];
         with(&fields.map(|(name, value)| (name, value.to_owned())), changes)
     };
     let repeated = |name: &'static str| {
@@ -64,7 +63,10 @@ async fn w1_a_bad_delivery_is_400_and_does_nothing() {
         ("no id", with(&good, &[("svix-id", "")])),
         ("no timestamp", with(&good, &[("svix-timestamp", "")])),
         ("no signature", with(&good, &[("svix-signature", "")])),
-        ("mixed", [with(&good, &[("svix-signature", "")]), vec![("webhook-signature", right.to_owned())]].concat()),
+        (
+            "mixed",
+            [with(&good, &[("svix-signature", "")]), vec![("webhook-signature", right.to_owned())]].concat(),
+        ),
         ("mixed id", webhook(&[("webhook-id", ""), ("svix-id", id)])),
         ("a bit of svix before all of webhook", webhook(&[("svix-id", id)])),
         ("repeated id", repeated("svix-id")),
@@ -102,11 +104,17 @@ async fn w1_a_bad_delivery_is_400_and_does_nothing() {
     for (name, fields) in bad {
         let response = send(&service, request(&fields, body.clone())).await;
         assert_eq!(response.status(), 400, "{name}");
-        assert!(!response.body().is_empty() && !response.body().contains(right), "{name}: {}", response.body());
+        assert!(
+            !response.body().is_empty() && !response.body().contains(right),
+            "{name}: {}",
+            response.body()
+        );
         assert!(!response.headers().contains_key("allow"), "{name}");
     }
     // The body is another one, in a byte, in white space or in its length.
-    for changed in [body.replace("user_", "user-"), format!("{body} "), body[..body.len() - 1].to_owned(), String::new()] {
+    for changed in
+        [body.replace("user_", "user-"), format!("{body} "), body[..body.len() - 1].to_owned(), String::new()]
+    {
         assert_eq!(send(&service, request(&good, changed)).await.status(), 400);
     }
     let refused = [WebhookOutcome::Headers, WebhookOutcome::Timestamp, WebhookOutcome::Signature];
@@ -179,7 +187,11 @@ async fn w2_another_method_is_405_and_says_which_one_is_allowed() {
         let mut request = signed(&world, "msg_1", body.clone());
         *request.method_mut() = method.clone();
         let response = send(&service, request).await;
-        assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"POST".parse().unwrap()), "{method}");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &"POST".parse().unwrap()),
+            "{method}"
+        );
     }
     assert_eq!(counted(&world, WebhookOutcome::Method), 6);
     world.fake.clear_log();
@@ -242,18 +254,26 @@ async fn w3_an_event_is_read_field_by_field_and_its_json_is_beside() {
     assert_eq!((user.id(), user.event_type(), user.instance_id()), ("msg_7", "user.updated", Some("ins_1")));
     assert_eq!((user.time().map(unix), user.json()), (Some(1_716_883_200), body));
     let EventData::User(data) = user.data() else { panic!("{user:?}") };
-    assert_eq!((&*data.id, data.username.as_deref(), data.banned, data.locked), ("user_1", Some("jane"), Some(true), None));
+    assert_eq!(
+        (&*data.id, data.username.as_deref(), data.banned, data.locked),
+        ("user_1", Some("jane"), Some(true), None)
+    );
     assert_eq!(data.password_last_updated_at.map(super::millis), Some(1_716_883_200_500));
     let emails: Vec<_> = data.email_addresses.iter().map(|it| (&*it.identifier, it.is_verified)).collect();
     assert_eq!(emails, [("a@x.io", true), ("b@x.io", false)]);
-    assert!(!format!("{user:?} {data:?} {:?}", data.email_addresses).contains("x.io"), "personal data isn't shown");
+    assert!(
+        !format!("{user:?} {data:?} {:?}", data.email_addresses).contains("x.io"),
+        "personal data isn't shown"
+    );
     #[derive(serde::Deserialize)]
     struct Own {
         username: String,
     }
     assert_eq!(user.data_as::<Own>().unwrap().username, "jane");
     // A list of another form hides no ban.
-    let odd = read(r#"{"type":"user.updated","data":{"id":"user_1","banned":true,"email_addresses":"none"}}"#).unwrap();
+    let odd =
+        read(r#"{"type":"user.updated","data":{"id":"user_1","banned":true,"email_addresses":"none"}}"#)
+            .unwrap();
     assert!(matches!(odd.data(), EventData::User(user) if user.banned == Some(true)), "{odd:?}");
     for unknown in [
         r#"{"type":"subscription.active","data":{"id":"sub_1"}}"#,
@@ -293,7 +313,9 @@ async fn c6_no_log_line_and_no_answer_to_a_webhook_shows_the_secret_or_a_signatu
     let log = logged(async {
         for service in [service(&world), failing.clone()] {
             let wrong = with(&right, &[("svix-signature", "v1,AAAA")]);
-            for request in [request(&right, body.clone()), request(&wrong, body.clone()), request(&[], body.clone())] {
+            for request in
+                [request(&right, body.clone()), request(&wrong, body.clone()), request(&[], body.clone())]
+            {
                 answers += &format!("{:?}", send(&service, request).await);
             }
         }

@@ -16,7 +16,12 @@ fn verifier() -> WebhookVerifier {
 
 fn name() -> impl Strategy<Value = HeaderName> {
     let names = [
-        "svix-id", "svix-timestamp", "svix-signature", "webhook-id", "webhook-timestamp", "webhook-signature",
+        "svix-id",
+        "svix-timestamp",
+        "svix-signature",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
     ];
     prop::sample::select(names.to_vec()).prop_map(HeaderName::from_static)
 }
@@ -37,12 +42,27 @@ fn value() -> impl Strategy<Value = HeaderValue> {
 fn near_an_event() -> impl Strategy<Value = String> {
     let number = any::<i64>().prop_map(|number| number.to_string());
     let leaf = prop_oneof![
-        Just("null".to_owned()), Just("true".to_owned()), Just("1e300".to_owned()), number, "\"[ -!#-Z^-~]{0,8}\"",
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("1e300".to_owned()),
+        number,
+        "\"[ -!#-Z^-~]{0,8}\"",
     ];
     let data = leaf.prop_recursive(3, 20, 5, |inner| {
         let key = prop::sample::select(vec![
-            "id", "banned", "locked", "updated_at", "email_addresses", "email_address", "verification", "organization",
-            "public_user_data", "user_id", "slug", "mfa_enabled_at", "password_last_updated_at",
+            "id",
+            "banned",
+            "locked",
+            "updated_at",
+            "email_addresses",
+            "email_address",
+            "verification",
+            "organization",
+            "public_user_data",
+            "user_id",
+            "slug",
+            "mfa_enabled_at",
+            "password_last_updated_at",
         ]);
         let field = (key, inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
         prop_oneof![
@@ -51,10 +71,16 @@ fn near_an_event() -> impl Strategy<Value = String> {
         ]
     });
     let event_type = prop::sample::select(vec![
-        "user.updated", "user.deleted", "session.ended", "organization.updated", "organizationMembership.deleted", "x",
+        "user.updated",
+        "user.deleted",
+        "session.ended",
+        "organization.updated",
+        "organizationMembership.deleted",
+        "x",
     ]);
-    (event_type, data.clone(), data)
-        .prop_map(|(kind, data, time)| format!("{{\"type\":\"{kind}\",\"data\":{data},\"timestamp\":{time}}}"))
+    (event_type, data.clone(), data).prop_map(|(kind, data, time)| {
+        format!("{{\"type\":\"{kind}\",\"data\":{data},\"timestamp\":{time}}}")
+    })
 }
 
 proptest! {

@@ -137,7 +137,8 @@ async fn w5_a_session_that_becomes_pending_mints_again() {
     let world = World::unlimited();
     signed_in(&world).await;
     let pending = session(&world.get(JANE).await).session_id().to_owned();
-    deliver(&world, "session.pending", &json!({ "object": "session", "id": pending, "status": "pending" })).await;
+    deliver(&world, "session.pending", &json!({ "object": "session", "id": pending, "status": "pending" }))
+        .await;
     assert_eq!(next(&world).await, is("", 0, 1));
 }
 
@@ -175,7 +176,11 @@ async fn w5_a_removed_member_is_refused_at_the_next_request_and_let_in_when_adde
     assert_eq!(world.get_for(BOB, "acme").await.status(), 200);
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 0);
-    assert_eq!(world.fake.count(Endpoint::Tokens), 2, "one for the refusal and one for the new member, none for Bob");
+    assert_eq!(
+        world.fake.count(Endpoint::Tokens),
+        2,
+        "one for the refusal and one for the new member, none for Bob"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,7 +240,11 @@ async fn w5_changed_roles_and_permissions_drop_long_lived_tokens_alone() {
         deliver(&world, event_type, &json!({ "id": "role_1", "key": "org:admin" })).await;
         assert_eq!(ask().await, 200);
         assert_eq!(next(&world).await.0, "", "{event_type}");
-        assert_eq!(world.fake.count(Endpoint::Any), 1, "{event_type}: the long-lived token alone was minted again");
+        assert_eq!(
+            world.fake.count(Endpoint::Any),
+            1,
+            "{event_type}: the long-lived token alone was minted again"
+        );
     }
 }
 

@@ -72,7 +72,11 @@ async fn w2_a_body_over_one_mebibyte_is_413_whether_its_length_is_known_or_not()
         assert_eq!(send(&service, known).await.status(), status, "{size}");
         let chunked = signed(&world, &format!("msg_{size}_chunked"), body.clone());
         let pieces = body.chunks(1000).rev().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        assert_eq!(send(&service, chunked.map(|_| Pieces(pieces))).await.status(), status, "{size} in chunks");
+        assert_eq!(
+            send(&service, chunked.map(|_| Pieces(pieces))).await.status(),
+            status,
+            "{size} in chunks"
+        );
     }
     assert_eq!(counted(&world, WebhookOutcome::TooLarge), 4);
 }

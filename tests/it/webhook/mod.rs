@@ -54,9 +54,9 @@ fn fields(world: &World, id: &str, body: &[u8]) -> [(&'static str, String); 3] {
 }
 
 fn request(fields: &[(&str, String)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    let builder = fields.iter().fold(Request::post("/webhooks/clerk"), |builder, (name, value)| {
-        builder.header(*name, value)
-    });
+    let builder = fields
+        .iter()
+        .fold(Request::post("/webhooks/clerk"), |builder, (name, value)| builder.header(*name, value));
     builder.body(Full::new(body.into())).unwrap()
 }
 
@@ -88,7 +88,10 @@ where
 /// Delivers an event, with an id of its own.
 async fn deliver(world: &World, event_type: &str, data: &Value) {
     let body = event(world, event_type, data);
-    let id = format!("msg_{:x}", aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes()).as_ref()[0]);
+    let id = format!(
+        "msg_{:x}",
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes()).as_ref()[0]
+    );
     let id = format!("{id}{}", world.clerk.stats().webhooks.iter().map(|it| it.count).sum::<u64>());
     let response = send(&service(world), signed(world, &id, body)).await;
     assert_eq!(response.status(), 204, "{event_type}: {}", response.body());

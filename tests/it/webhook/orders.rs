@@ -33,7 +33,12 @@ const HISTORIES: [[Change; 4]; 6] = [
 ];
 
 /// Makes a change at Clerk, and returns the event that tells of it.
-fn change(world: &World, change: Change, ids: &[String; 3], last_password: &mut u64) -> (&'static str, Value) {
+fn change(
+    world: &World,
+    change: Change,
+    ids: &[String; 3],
+    last_password: &mut u64,
+) -> (&'static str, Value) {
     let ([jane, acme, held], fake, now) = (ids, &world.fake, millis(world.clock.wall()));
     let membership = json!({
         "id": "orgmem_1",
@@ -55,7 +60,8 @@ fn change(world: &World, change: Change, ids: &[String; 3], last_password: &mut 
     }
     let user = |changed: Value| {
         let mut user = user(jane, "jane", &changed);
-        user["password_last_updated_at"] = if *last_password == 0 { Value::Null } else { (*last_password).into() };
+        user["password_last_updated_at"] =
+            if *last_password == 0 { Value::Null } else { (*last_password).into() };
         user
     };
     match change {

@@ -13,7 +13,10 @@ use super::{SECOND, counted, event, send, service, signed};
 use crate::common::{JANE, World, run_ready_tasks, session};
 
 /// A service whose sink fails while it has no permit left, and the events that it got.
-fn recording(world: &World, successes: usize) -> (ClerkWebhookService, Arc<Semaphore>, Arc<Mutex<Vec<String>>>) {
+fn recording(
+    world: &World,
+    successes: usize,
+) -> (ClerkWebhookService, Arc<Semaphore>, Arc<Mutex<Vec<String>>>) {
     let (permits, seen) = (Arc::new(Semaphore::new(successes)), Arc::<Mutex<Vec<String>>>::default());
     let of_sink = (Arc::clone(&permits), Arc::clone(&seen));
     let service = service(world).sink(move |event: Event| {

@@ -26,7 +26,9 @@ async fn w1_the_signatures_of_svix_are_accepted_and_no_changed_one() {
             WebhookVerifier::new(WebhookSecrets::parse(secret).unwrap()).clock(Clock::starting_at(at));
         let kind = |id: &str, body: &[u8], signature: &str| {
             let mut headers = HeaderMap::new();
-            for (name, value) in [("svix-id", id), ("svix-timestamp", timestamp), ("svix-signature", signature)] {
+            for (name, value) in
+                [("svix-id", id), ("svix-timestamp", timestamp), ("svix-signature", signature)]
+            {
                 headers.insert(name, value.parse().unwrap());
             }
             verifier.verify(&headers, body).err().map(|error| error.kind())
