@@ -158,7 +158,7 @@ impl ClerkWebhookService {
             }
             Answer::Refused(_) | Answer::Method | Answer::TooLarge | Answer::Unread => {
                 let reason = answer.reason();
-                if self.clerk.is_warning_due(outcome) {
+                if self.clerk.is_warning_due(&["webhook_", outcome].concat()) {
                     tracing::warn!(target: "tower_clerk::webhook", outcome, reason, "a webhook was refused");
                 } else {
                     tracing::debug!(target: "tower_clerk::webhook", outcome, reason, "a webhook was refused");

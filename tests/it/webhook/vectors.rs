@@ -21,7 +21,7 @@ async fn w1_the_signatures_of_svix_are_accepted_and_no_changed_one() {
         let [secret, id, timestamp, body, signature] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let at = std::time::SystemTime::UNIX_EPOCH + timestamp.parse().unwrap() * SECOND;
+        let at = std::time::SystemTime::UNIX_EPOCH + timestamp.parse::<u32>().unwrap() * SECOND;
         let verifier =
             WebhookVerifier::new(WebhookSecrets::parse(secret).unwrap()).clock(Clock::starting_at(at));
         let kind = |id: &str, body: &[u8], signature: &str| {
