@@ -33,7 +33,7 @@ pub enum WebhookErrorKind {
     Timestamp,
     /// No secret of the endpoint has signed the delivery.
     Signature,
-    /// The signature is right, but the body is not an event.
+    /// The signature is right, but the body is not an event, or its object does not fit the type that was asked for.
     Body,
 }
 

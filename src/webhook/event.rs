@@ -99,8 +99,13 @@ impl Event {
     ///     (event.event_type() == "organizationDomain.created").then(|| event.data_as::<Domain>().ok())?.map(|it| it.name)
     /// }
     /// ```
-    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str::<wire::WithData<T>>(&self.0.json).map(|event| event.data)
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, WebhookError> {
+        let event = serde_json::from_str::<wire::WithData<T>>(&self.0.json);
+        event.map(|event| event.data).map_err(|_| {
+            WebhookError::body(
+                "the event's object does not fit the type: compare its fields with Clerk's description",
+            )
+        })
     }
 }
 

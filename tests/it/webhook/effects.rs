@@ -176,11 +176,7 @@ async fn w5_a_removed_member_is_refused_at_the_next_request_and_let_in_when_adde
     assert_eq!(world.get_for(BOB, "acme").await.status(), 200);
     assert_eq!(world.get(JANE).await.status(), 200);
     assert_eq!(world.fake.count(Endpoint::SignIns), 0);
-    assert_eq!(
-        world.fake.count(Endpoint::Tokens),
-        2,
-        "one for the refusal and one for the new member, none for Bob"
-    );
+    assert_eq!(world.fake.count(Endpoint::Tokens), 1, "one for the new member, none for Bob");
 }
 
 #[tokio::test(start_paused = true)]
