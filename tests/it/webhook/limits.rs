@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -79,6 +81,30 @@ async fn w2_a_body_over_one_mebibyte_is_413_whether_its_length_is_known_or_not()
         );
     }
     assert_eq!(counted(&world, WebhookOutcome::TooLarge), 4);
+}
+
+/// A body without an end, which counts what is read of it.
+struct Endless(Arc<AtomicUsize>);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.fetch_add(MIB, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b' '; MIB])))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w2_a_body_without_an_end_is_413_after_16_mebibytes() {
+    let (world, read) = (World::unlimited(), Arc::new(AtomicUsize::new(0)));
+    let request = signed(&world, "msg_1", "").map(|_| Endless(Arc::clone(&read)));
+    assert_eq!(send(&service(&world), request).await.status(), 413);
+    assert_eq!(read.load(Ordering::Relaxed), 17 * MIB);
 }
 
 #[tokio::test(start_paused = true)]
