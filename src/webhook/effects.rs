@@ -43,13 +43,18 @@ pub(super) fn apply(clerk: &Clerk, event: &Event) {
 
         // Of these, something was to be done, and the object can't be read.
         (
-            "user.updated" | "user.deleted" | "organization.updated" | "organization.deleted",
+            "user.updated"
+            | "user.deleted"
+            | "session.pending"
+            | "session.ended"
+            | "session.removed"
+            | "session.revoked"
+            | "organization.updated"
+            | "organization.deleted"
+            | "organizationMembership.updated"
+            | "organizationMembership.deleted",
             EventData::Unknown,
-        )
-        | ("session.pending" | "session.ended" | "session.removed" | "session.revoked", EventData::Unknown)
-        | ("organizationMembership.updated" | "organizationMembership.deleted", EventData::Unknown) => {
-            unreadable(clerk, event);
-        }
+        ) => unreadable(clerk, event),
         _ => {}
     }
 }
