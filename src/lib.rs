@@ -135,6 +135,7 @@
 //! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `token-endpoint` | the module `token_endpoint`: an OAuth 2.0 token endpoint that answers with Clerk's JWTs | no |
+//! | `webhook` | the module `webhook`: Clerk's webhooks, verified and acted on | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
 //! The module `testing` re-exports types of `fake-clerk`, so a minor release of `fake-clerk` may break it.
@@ -188,6 +189,9 @@ mod token;
 #[cfg_attr(docsrs, doc(cfg(feature = "token-endpoint")))]
 pub mod token_endpoint;
 pub mod transport;
+#[cfg(feature = "webhook")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+pub mod webhook;
 
 pub use access::Access;
 pub use authorization::{Permission, Role};
@@ -237,6 +241,9 @@ pub mod preflight {
 /// [`Clerk::stats`] returns them.
 pub mod stats {
     pub use crate::counters::{Outcome, UpstreamCalls};
+    #[cfg(feature = "webhook")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+    pub use crate::counters::{WebhookDeliveries, WebhookOutcome};
     pub use crate::engine::Stats;
     pub use crate::limits::CircuitState;
 }

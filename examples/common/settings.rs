@@ -33,14 +33,7 @@ enum SignInRate {
 }
 
 /// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
-const NOT_BUILT_IN: [&str; 6] = [
-    "ACCEPT_API_KEYS",
-    "CLERK_WEBHOOK_SIGNING_SECRET",
-    "CLERK_WEBHOOK_SIGNING_SECRET_FILE",
-    "REDIS_URL",
-    "STORE_FILE",
-    "STORE_KEYS",
-];
+const NOT_BUILT_IN: [&str; 4] = ["ACCEPT_API_KEYS", "REDIS_URL", "STORE_FILE", "STORE_KEYS"];
 
 /// A URL for engines that are built only to check settings, and never send a request.
 const NOWHERE: &str = "http://127.0.0.1:1";

@@ -10,6 +10,7 @@
 //! | `GET /orgs/{org}/me` | members of the organization in the path, by id or slug | as `/me`, for that organization |
 //! | `GET /admin` | users with the role `org:admin`; needs `CLERK_ORGANIZATION` | as `/me` |
 //! | `GET /invoices` | users with the permission `org:invoices:manage`; needs `CLERK_ORGANIZATION` | as `/me` |
+//! | `POST /webhooks/clerk` | Clerk's webhooks, by their signature; needs `CLERK_WEBHOOK_SIGNING_SECRET` | 204 |
 //! | `GET /healthz` | anyone | `ok` |
 //! | `GET /metrics` | anyone | metrics in the Prometheus text format |
 //!
@@ -22,6 +23,8 @@
 //! | `CLERK_API_URL` | the URL of the Backend API | `https://api.clerk.com` |
 //! | `CLERK_ORGANIZATION` | id or slug of the organization of `/me`, `/optional`, `/admin` and `/invoices` | the personal account |
 //! | `CLERK_JWT_TEMPLATE` | the JWT template of the tokens | session tokens |
+//! | `CLERK_WEBHOOK_SIGNING_SECRET` | the signing secret of the endpoint `/webhooks/clerk`, or several with commas between | no such route |
+//! | `CLERK_WEBHOOK_SIGNING_SECRET_FILE` | a file whose first line is that, in place of it | |
 //! | `ACCEPT_BEARER` | `1`: a session token as `Authorization: Bearer` is accepted, too | off |
 //! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
 //! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
@@ -58,6 +61,7 @@ use serde_json::{Value, json};
 use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
+use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
 use tower_clerk::{Clerk, ClerkSession, ConfigError, OrganizationSelector, Permission, Requirement, Role};
 
 /// Histogram buckets for the latency of calls to Clerk, in seconds.
@@ -67,6 +71,8 @@ const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 const ROUTES: [&str; 7] =
     ["/me", "/optional", "/orgs/{org}/me", "/admin", "/invoices", "/healthz", "/metrics"];
 
+const WEBHOOKS: &str = "/webhooks/clerk";
+
 const ADMIN: Role = Role::new("org:admin");
 const MANAGE_INVOICES: Permission = Permission::new("org:invoices:manage");
 
@@ -75,6 +81,13 @@ async fn main() -> ExitCode {
     run::log();
     let mut settings = match Settings::from_env() {
         Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let webhook_secrets = match WebhookSecrets::from_env() {
+        Ok(secrets) => secrets,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
@@ -94,7 +107,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&mut settings, stores, listener).await {
+    match serve(&mut settings, webhook_secrets, stores, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -105,6 +118,7 @@ async fn main() -> ExitCode {
 
 async fn serve(
     settings: &mut Settings,
+    webhook_secrets: Option<WebhookSecrets>,
     stores: Stores,
     listener: TcpListener,
 ) -> Result<(), Box<dyn std::error::Error>> {
@@ -135,7 +149,12 @@ async fn serve(
     }
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
-    let app = app(settings, &clerk, prometheus)?;
+    let mut app = app(settings, &clerk, prometheus)?;
+    if let Some(secrets) = webhook_secrets {
+        // Outside of the layer: the signature takes the place of credentials.
+        app = app.route_service(WEBHOOKS, ClerkWebhookService::new(clerk.clone(), secrets));
+        eprintln!("POST {WEBHOOKS} takes Clerk's webhooks");
+    }
     run::run(address, &clerk, |stopped| {
         axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
     })

@@ -5,6 +5,8 @@ mod malformed;
 mod operation;
 mod outcomes;
 mod stripes;
+#[cfg(feature = "webhook")]
+mod webhooks;
 
 pub(crate) use self::calls::Calls;
 pub use self::calls::UpstreamCalls;
@@ -12,3 +14,7 @@ pub(crate) use self::malformed::MalformedCounts;
 pub(crate) use self::operation::{CallResult, Operation};
 pub use self::outcomes::Outcome;
 pub(crate) use self::outcomes::Outcomes;
+#[cfg(feature = "webhook")]
+pub(crate) use self::webhooks::WebhookCounts;
+#[cfg(feature = "webhook")]
+pub use self::webhooks::{WebhookDeliveries, WebhookOutcome};

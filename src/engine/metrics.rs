@@ -38,6 +38,11 @@ impl Clerk {
         for (reason, count) in &stats.malformed {
             counter!("tower_clerk_malformed_total", "reason" => reason.name()).absolute(*count);
         }
+        #[cfg(feature = "webhook")]
+        for it in &stats.webhooks {
+            let labels = [("event", it.event_type), ("outcome", it.outcome.name())];
+            counter!("tower_clerk_webhooks_total", &labels).absolute(it.count);
+        }
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
             ("tower_clerk_verified_tokens", stats.verified_tokens),
@@ -74,6 +79,8 @@ impl Clerk {
             "tower_clerk_malformed_total",
             "Requests with malformed credentials by reason; they add up to the outcome malformed"
         );
+        #[cfg(feature = "webhook")]
+        describe_counter!("tower_clerk_webhooks_total", "Webhooks by type of event and outcome");
         describe_histogram!(
             "tower_clerk_upstream_seconds",
             Unit::Seconds,

@@ -29,6 +29,8 @@ mod token;
 mod token_endpoint;
 mod trusted_credentials;
 mod warm;
+#[cfg(feature = "webhook")]
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -89,6 +91,8 @@ struct Inner {
     bearer: Bearer,
     outcomes: Outcomes,
     malformed: MalformedCounts,
+    #[cfg(feature = "webhook")]
+    webhooks: crate::counters::WebhookCounts,
     rejection_log: RejectionLog,
     backend_rate: Option<(u32, Duration)>,
     settings: Settings,
@@ -199,6 +203,8 @@ impl Clerk {
         Stats {
             requests: inner.outcomes.all(),
             malformed: inner.malformed.all(),
+            #[cfg(feature = "webhook")]
+            webhooks: inner.webhooks.all(),
             upstream: inner.calls.all(),
             api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),

@@ -118,6 +118,8 @@ impl Clerk {
             bearer,
             outcomes: Outcomes::default(),
             malformed: MalformedCounts::default(),
+            #[cfg(feature = "webhook")]
+            webhooks: crate::counters::WebhookCounts::default(),
             rejection_log: RejectionLog::default(),
             backend_rate,
             settings,

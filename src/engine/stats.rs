@@ -1,5 +1,7 @@
 //! The public snapshot of an engine's counts (rule O2).
 
+#[cfg(feature = "webhook")]
+use crate::counters::WebhookDeliveries;
 use crate::counters::{Outcome, UpstreamCalls};
 use crate::credentials::MalformedReason;
 use crate::limits::CircuitState;
@@ -29,6 +31,10 @@ pub struct Stats {
     /// The number of requests with malformed credentials, by reason. Together they are those of
     /// [`Outcome::Malformed`].
     pub malformed: Box<[(MalformedReason, u64)]>,
+    /// The number of webhooks by the type of their event and their outcome. Each one has exactly one outcome.
+    #[cfg(feature = "webhook")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]
+    pub webhooks: Box<[WebhookDeliveries]>,
     /// The number and the duration of calls to Clerk, by kind and result.
     pub upstream: Box<[UpstreamCalls]>,
     /// Credentials that are served from the cache at present: at most

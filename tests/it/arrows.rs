@@ -33,7 +33,7 @@ const LEVELS: &[&[&str]] = &[
     &["bearer", "sessions", "store"],
     &["provider"],
     &["engine"],
-    &["guard", "layer", "testing", "token_endpoint"],
+    &["guard", "layer", "testing", "token_endpoint", "webhook"],
     &["axum"],
 ];
 

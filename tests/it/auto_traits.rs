@@ -23,7 +23,7 @@ use tower_clerk::layer::{
     EmptyBody, GrpcRejections, IdentityField, IdentityHeaders, ProblemJson, ProblemJsonWith,
 };
 use tower_clerk::preflight::{Finding, FindingKind};
-use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls};
+use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome};
 use tower_clerk::store::{
     DeviceFile, DeviceInbox, KnownDevice, MemoryDevices, MemorySessions, SessionFile, StoreError,
     StoreErrorKind, StoredSession,
@@ -32,6 +32,11 @@ use tower_clerk::token_endpoint::{
     self, DiscoveryDocument, KeySet, ResponseBody, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
 };
 use tower_clerk::transport::TransportError;
+use tower_clerk::webhook::{
+    self, ClerkWebhookService, Event, EventData, MembershipData, OrganizationData, SessionData, UserData,
+    VerifiableIdentifier, WebhookError, WebhookErrorKind, WebhookSecretError, WebhookSecrets,
+    WebhookVerifier,
+};
 use tower_clerk::{
     Access, Anonymous, AuthorizationHeader, BearerRefusal, BearerTokens, Challenge, Claims, Clerk, ClerkApi,
     ClerkBasicAuth, ClerkBasicAuthLayer, ClerkBuilder, ClerkSession, Clock, ConfigError, Credentials,
@@ -115,6 +120,20 @@ fn values_are_debug_send_sync_and_unpin() {
     value::<ResponseBody>();
     value::<TokenRequest<'static>>();
     error::<TokenError>();
+    clone::<Event>();
+    clone::<EventData>();
+    clone::<MembershipData>();
+    clone::<OrganizationData>();
+    clone::<SessionData>();
+    clone::<UserData>();
+    clone::<VerifiableIdentifier>();
+    clone::<WebhookDeliveries>();
+    clone::<WebhookSecrets>();
+    clone::<WebhookVerifier>();
+    copy::<WebhookErrorKind>();
+    copy::<WebhookOutcome>();
+    error::<WebhookError>();
+    error::<WebhookSecretError>();
     copy::<AuthorizationHeader>();
     copy::<BearerRefusal>();
     copy::<CircuitState>();
@@ -147,6 +166,9 @@ fn layers_and_services_are_what_servers_need() {
     clone::<ReverificationJson<Renderer>>();
     clone::<ClerkBasicAuthLayer<Renderer>>();
     clone::<RequireLayer<Renderer>>();
+    clone::<ClerkWebhookService>();
+    moved::<webhook::ResponseFuture>();
+    unpin::<webhook::ResponseFuture>();
     moved::<ClerkBasicAuth<Route, Renderer>>();
     moved::<Require<Route, Renderer>>();
     moved::<layer::ResponseFuture<Route, Renderer, Body, Body>>();
@@ -169,9 +191,19 @@ fn every_public_type_is_listed_here() {
     let here =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/auto_traits.rs")).unwrap();
     let here: BTreeSet<&str> = here.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    let other = ["DeviceStore", "RejectionResponse", "SessionStore", "StoreFuture"];
+    let other = [
+        "DeviceStore",
+        "EventSink",
+        "RejectionResponse",
+        "SessionStore",
+        "SinkError",
+        "SinkFuture",
+        "StoreFuture",
+    ];
     let mut found = 0;
-    for file in ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs", "token_endpoint/mod.rs"] {
+    for file in
+        ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs", "token_endpoint/mod.rs", "webhook/mod.rs"]
+    {
         let text = fs::read_to_string(src.join(file)).unwrap();
         for exports in text.split("pub use ").skip(1).map(|rest| rest.split(';').next().unwrap()) {
             let names = exports.split(|c: char| !(c.is_alphanumeric() || c == '_'));

@@ -32,6 +32,8 @@ fn a_foreign_type_is_found_in_signatures_fields_and_impls_and_nowhere_else() {
         use moka::sync::Cache;
         use tower_layer::Layer;
         use bytes::Bytes;
+        use tower_service::Service as _;
+        use tower_service::Private;
         pub struct Public { pub map: HeaderMap, cache: Cache }
         pub(crate) struct Inner { pub(crate) method: Method }
         impl Public {
@@ -50,6 +52,10 @@ fn a_foreign_type_is_found_in_signatures_fields_and_impls_and_nowhere_else() {
             }
         }
         impl<S> Layer<S> for Public {}
+struct Hidden;
+pub(super) enum Inside { One }
+        impl<S> Private<S> for Hidden {}
+        impl<S> Private<S> for Inside {}
         fn private(bytes: Bytes) {}
     ";
     let expected = [
@@ -132,9 +138,23 @@ fn spelled_out(signature: &str) -> Vec<String> {
     words.filter(is_type).map(str::to_owned).collect()
 }
 
+/// The types of a file that the crate keeps to itself.
+fn private_types(code: &str) -> BTreeSet<&str> {
+    let declared = code.lines().filter(|line| !line.starts_with("pub "));
+    let named = declared.filter_map(|line| line.split_once("struct ").or_else(|| line.split_once("enum ")));
+    let is_item = |before: &str| before.is_empty() || before.starts_with("pub(");
+    named.filter(|(before, _)| is_item(before)).map(|(_, rest)| name_in(rest)).collect()
+}
+
+/// The name that a text begins with.
+fn name_in(text: &str) -> &str {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default()
+}
+
 /// The public part of each item: a function, an implementation of a trait or a trait up to its body, a field, an enum with
 /// its variants. The methods of a public trait are as public as the trait.
 fn signatures(code: &str) -> Vec<String> {
+    let private = private_types(code);
     let mut signatures = Vec::new();
     let mut lines = code.lines();
     let mut in_trait = false;
@@ -142,7 +162,8 @@ fn signatures(code: &str) -> Vec<String> {
         let item = line.trim_start();
         in_trait = (in_trait && !line.starts_with('}')) || item.starts_with("pub trait ");
         let is_public = item.starts_with("pub ") && !item.starts_with("pub use");
-        let is_impl = item.starts_with("impl") && item.contains(" for ");
+        let is_impl = item.starts_with("impl")
+            && item.split_once(" for ").is_some_and(|(_, of)| !private.contains(&name_in(of)));
         if !(is_public || is_impl || (in_trait && item.starts_with("fn "))) {
             continue;
         }

@@ -24,3 +24,4 @@ mod sizes;
 mod testing;
 mod token_endpoint;
 mod tokens;
+mod webhook;

@@ -45,6 +45,11 @@ impl Options {
     /// Reads and checks the settings. An error starts with the name of its variable.
     pub(crate) fn from_env() -> Result<Self, String> {
         let engine = Settings::from_env()?;
+        for name in ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET_FILE"] {
+            if variable(name)?.is_some() {
+                return Err(format!("{name}: this gateway has no route for webhooks; unset it"));
+            }
+        }
         let upstream = variable("UPSTREAM_URL")?.map(|url| Upstream::parse(&url));
         let identity = match variable("IDENTITY")?.as_deref() {
             None | Some("bearer") => Identity::Bearer,

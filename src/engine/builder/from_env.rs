@@ -1,14 +1,12 @@
 //! The settings that Clerk's own SDKs read from the environment (rule O5).
 
 use std::env;
-use std::error::Error as StdError;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read as _};
 
 use zeroize::Zeroizing;
 
 use super::build::{backend_base, check_environments};
+use super::secret_variable::{GivenSecret, SecretNames, secret_variable, unusable, value};
 use super::{ClerkBuilder, ConfigError};
 use crate::clerk_api::bapi::SecretKey;
 use crate::engine::Clerk;
@@ -19,9 +17,6 @@ const FAPI_URL: &str = "CLERK_FAPI_URL";
 const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 const SECRET_KEY_FILE: &str = "CLERK_SECRET_KEY_FILE";
 const API_URL: &str = "CLERK_API_URL";
-
-/// The most that is read of a file with a secret key, which has at most 256 bytes.
-const MAX_FILE: usize = 4096;
 
 impl ClerkBuilder {
     /// Creates a builder from the environment variables that Clerk's own SDKs use.
@@ -111,7 +106,7 @@ impl EnvSettings {
     /// Takes the look-up of a variable, since tests can't set the environment of their process.
     fn read(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let value = |name| value(&look_up, name);
-        let secret_key = secret_key(value(SECRET_KEY)?, value(SECRET_KEY_FILE)?)?;
+        let secret_key = secret_key(&look_up)?;
         let api_url = value(API_URL)?;
         if api_url.is_some() && secret_key.is_none() {
             return Err(unusable(
@@ -150,18 +145,6 @@ impl EnvSettings {
     }
 }
 
-/// A variable's value. An empty one counts as unset.
-fn value(
-    look_up: impl Fn(&str) -> Option<OsString>,
-    name: &'static str,
-) -> Result<Option<Zeroizing<String>>, ConfigError> {
-    let Some(value) = look_up(name).filter(|value| !value.is_empty()) else { return Ok(None) };
-    match value.into_string() {
-        Ok(value) => Ok(Some(Zeroizing::new(value))),
-        Err(_) => Err(unusable(name, "must be Unicode")),
-    }
-}
-
 /// A secret key, and the variable that it is from.
 struct GivenKey {
     name: &'static str,
@@ -169,61 +152,18 @@ struct GivenKey {
     parsed: SecretKey,
 }
 
-fn secret_key(
-    key: Option<Zeroizing<String>>,
-    file: Option<Zeroizing<String>>,
-) -> Result<Option<GivenKey>, ConfigError> {
-    let (name, key) = match (key, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => {
-            return Err(unusable(SECRET_KEY_FILE, format!("{SECRET_KEY} is set as well: unset one of them")));
-        }
-        (Some(key), None) => (SECRET_KEY, key),
-        // Checked first, because the key must not be shown as the name of a file.
-        (None, Some(path)) if path.starts_with("sk_") => {
-            return Err(unusable(SECRET_KEY_FILE, format!("must be a path; a key belongs in {SECRET_KEY}")));
-        }
-        (None, Some(path)) => {
-            let key = first_line(&path).map_err(|error| {
-                let kind = error.kind();
-                unusable(SECRET_KEY_FILE, io::Error::new(kind, format!("the file can't be read: {error}")))
-            })?;
-            (SECRET_KEY_FILE, key)
-        }
-    };
-    let parsed = SecretKey::parse(&key).map_err(|error| unusable(name, ConfigError::SecretKey(error)))?;
-    Ok(Some(GivenKey { name, key, parsed }))
-}
-
-/// The first line of a file, without white space around it.
-fn first_line(path: &str) -> io::Result<Zeroizing<String>> {
-    let mut file = File::open(path)?;
-    // Allocated at its full size, because a growing buffer leaves copies behind.
-    let mut bytes = Zeroizing::new(vec![0; MAX_FILE]);
-    let mut len = 0;
-    while len < MAX_FILE && !bytes[..len].contains(&b'\n') {
-        match file.read(&mut bytes[len..]) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let line = bytes[..len].split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = str::from_utf8(line.trim_ascii())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it isn't UTF-8"))?;
-    Ok(Zeroizing::new(line.to_owned()))
-}
-
-fn unusable(name: &'static str, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> ConfigError {
-    ConfigError::Variable { name, cause: cause.into() }
+fn secret_key(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Option<GivenKey>, ConfigError> {
+    let names = SecretNames { value: SECRET_KEY, file: SECRET_KEY_FILE, prefix: "sk_" };
+    let Some(GivenSecret { name, value }) = secret_variable(look_up, &names)? else { return Ok(None) };
+    let parsed = SecretKey::parse(&value).map_err(|error| unusable(name, ConfigError::SecretKey(error)))?;
+    Ok(Some(GivenKey { name, key: value, parsed }))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
+    use std::{fs, io};
 
     use super::*;
     use crate::session::ClerkApi;

@@ -6,6 +6,7 @@ mod defaults;
 mod error;
 mod from_env;
 mod scope;
+pub(crate) mod secret_variable;
 
 use std::fmt;
 use std::sync::Arc;
