@@ -19,7 +19,35 @@ use crate::scope::{OrganizationName, Scope, TemplateName};
 #[non_exhaustive]
 pub struct Access {
     pub(crate) scope: Scope,
-    pub(crate) min_token_lifetime: Option<Duration>,
+    pub(crate) least_life: LeastLife,
+}
+
+/// The default for the life that a token must have left when a request gets it (rule K2).
+const MIN_TOKEN_LIFE: Duration = Duration::from_secs(10);
+
+/// The life that a token must have left when a request gets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum LeastLife {
+    /// 10 s, or a fifth of its whole life if that is less.
+    #[default]
+    Usual,
+    Fixed(Duration),
+    /// Half of its whole life.
+    #[cfg(feature = "token-endpoint")]
+    Half,
+}
+
+impl LeastLife {
+    /// The least life of a token that lives for `life` after the request for it.
+    pub(crate) fn of(self, life: Duration) -> Duration {
+        match self {
+            Self::Usual => MIN_TOKEN_LIFE.min(life / 5),
+            Self::Fixed(least) => least,
+            // `life` lacks the second that the truncation of Clerk's times may have cost.
+            #[cfg(feature = "token-endpoint")]
+            Self::Half => (life + Duration::from_secs(1)) / 2,
+        }
+    }
 }
 
 impl Access {
@@ -58,7 +86,7 @@ impl Access {
     /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
     #[must_use]
     pub fn min_token_lifetime(mut self, life: Duration) -> Self {
-        self.min_token_lifetime = Some(life);
+        self.least_life = LeastLife::Fixed(life);
         self
     }
 }

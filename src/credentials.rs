@@ -15,6 +15,8 @@ mod malformed;
 
 pub(crate) use bearer::BearerToken;
 pub(crate) use decoding::Decoding;
+#[cfg(feature = "token-endpoint")]
+pub(crate) use decoding::form_decoded;
 pub use malformed::{MalformedCredentials, MalformedReason};
 
 /// The longest accepted Basic token.

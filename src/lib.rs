@@ -181,6 +181,9 @@ mod sync;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod token;
+#[cfg(feature = "token-endpoint")]
+#[cfg_attr(docsrs, doc(cfg(feature = "token-endpoint")))]
+pub mod token_endpoint;
 pub mod transport;
 
 pub use access::Access;

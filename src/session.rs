@@ -41,6 +41,8 @@ struct Inner {
     /// `None` for a session token that the client presented itself.
     via: Option<ClerkApi>,
     token: VerifiedToken,
+    /// When the token expires. By the monotonic clock, which a wrong wall clock doesn't affect.
+    good_until: Instant,
     /// Set if the token itself names no organization, as the token of a template may do.
     organization: Option<Organization>,
 }
@@ -50,9 +52,10 @@ impl ClerkSession {
         session_id: &str,
         via: Option<ClerkApi>,
         token: VerifiedToken,
+        good_until: Instant,
         organization: Option<Organization>,
     ) -> Self {
-        let inner = Inner { session_id: session_id.into(), via, token, organization };
+        let inner = Inner { session_id: session_id.into(), via, token, good_until, organization };
         Self { inner: Arc::new(inner), proven_at: None }
     }
 
@@ -125,6 +128,10 @@ impl ClerkSession {
         SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(self.claims().expires_at()))
             .unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    pub(crate) fn good_until(&self) -> Instant {
+        self.inner.good_until
     }
 
     /// Returns the organization that the session is for, or `None` for the user's personal account.

@@ -31,16 +31,15 @@ pub(crate) enum TokenClass {
 pub(crate) struct VerifiedBearer {
     pub(crate) session: ClerkSession,
     pub(crate) class: TokenClass,
-    good_until: Instant,
     /// The generation of the revocations that it was last compared with.
     checked: AtomicU64,
 }
 
 impl VerifiedBearer {
     /// A token that has been compared with no revocation yet.
-    pub(crate) fn new(session: ClerkSession, class: TokenClass, good_until: Instant) -> Self {
+    pub(crate) fn new(session: ClerkSession, class: TokenClass) -> Self {
         // No generation is that large.
-        Self { session, class, good_until, checked: AtomicU64::new(u64::MAX) }
+        Self { session, class, checked: AtomicU64::new(u64::MAX) }
     }
 
     /// Whether a revocation concerns this token. One atomic load, unless there was a revocation since the last call.
@@ -87,12 +86,12 @@ impl VerifiedTokens {
         // The key is of a part of the token only. In constant time, though a client that guesses at the rest has to know
         // the signature.
         verify_slices_are_equal(verified.session.token().as_bytes(), token).ok()?;
-        (now < verified.good_until).then_some(verified)
+        (now < verified.session.good_until()).then_some(verified)
     }
 
     /// Inserts a verified token, and drops those that have expired.
     pub(crate) fn insert(&self, key: BearerKey, verified: Arc<VerifiedBearer>, now: Instant) {
-        let at = verified.good_until;
+        let at = verified.session.good_until();
         if at <= now {
             return;
         }
@@ -104,7 +103,7 @@ impl VerifiedTokens {
         if expiry.len() as u64 > self.most.saturating_mul(2).saturating_add(1024) {
             self.cache.run_pending_tasks();
             let held = self.cache.iter();
-            *expiry = held.map(|(key, held)| Reverse(Expiry { at: held.good_until, key: *key })).collect();
+            *expiry = held.map(|(key, held)| Reverse(Expiry { at: held.session.good_until(), key: *key })).collect();
         }
         while expiry.peek().is_some_and(|Reverse(entry)| entry.at <= now)
             && let Some(Reverse(entry)) = expiry.pop()
@@ -179,8 +178,8 @@ mod tests {
             let claims = json!({"iss": "x", "sub": "user_1", "iat": 1, "exp": 2}).to_string();
             let token = VerifiedToken::new(token, Claims::from_payload(claims.as_bytes()).unwrap());
             let (key, now) = (self.key(token.jwt()), Instant::now());
-            let session = ClerkSession::new("sess_1", None, token, None);
-            let verified = VerifiedBearer::new(session, TokenClass::Session, now + life);
+            let session = ClerkSession::new("sess_1", None, token, now + life, None);
+            let verified = VerifiedBearer::new(session, TokenClass::Session);
             self.tokens.insert(key, Arc::new(verified), now);
         }
 

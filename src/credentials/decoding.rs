@@ -65,7 +65,7 @@ impl Decoding {
     }
 
     /// Reads both parts in one charset, since a client has only one.
-    fn text(self, identifier: &[u8], password: &[u8]) -> Result<Credentials, MalformedCredentials> {
+    pub(crate) fn text(self, identifier: &[u8], password: &[u8]) -> Result<Credentials, MalformedCredentials> {
         match (str::from_utf8(identifier), str::from_utf8(password)) {
             (Ok(identifier), Ok(password)) => self.composed(identifier, password),
             _ if self.latin1 => self.composed(&from_latin1(identifier), &from_latin1(password)),
@@ -86,7 +86,7 @@ impl Decoding {
 ///
 /// Written by hand, because `form_urlencoded` passes broken sequences through and replaces invalid UTF-8: two tokens
 /// would become one credential.
-fn form_decoded(part: &[u8]) -> Result<Zeroizing<Vec<u8>>, MalformedCredentials> {
+pub(crate) fn form_decoded(part: &[u8]) -> Result<Zeroizing<Vec<u8>>, MalformedCredentials> {
     // The result is never longer than the part, so the buffer never moves and leaves no copy behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
     let mut rest = part;

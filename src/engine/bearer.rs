@@ -34,7 +34,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(10 * 60);
 /// The parts of an engine that are about Bearer tokens.
 pub(super) struct Bearer {
     jwks: Arc<Jwks>,
-    issuer: Box<str>,
+    pub(super) issuer: Box<str>,
     time: Arc<ClerkTime>,
     longest_life: Duration,
     pub(super) verified: VerifiedTokens,
@@ -83,8 +83,9 @@ impl Bearer {
         let class = class_of(header.category, &token);
         let left = Duration::from_secs(token.claims().expires_at().saturating_sub(time));
         let session_id = token.claims().session_id().unwrap_or_default().to_owned();
-        let session = ClerkSession::new(&session_id, None, token, None);
-        Ok(VerifiedBearer::new(session, class, now + left.min(self.longest_life)))
+        let good_until = now + left.min(self.longest_life);
+        let session = ClerkSession::new(&session_id, None, token, good_until, None);
+        Ok(VerifiedBearer::new(session, class))
     }
 }
 

@@ -182,11 +182,12 @@ impl Minter {
         let NewToken { token, life: TokenLife { left, life }, organization } = token;
         // After three quarters of the lifetime, and no later than nine tenths of the time in which the token may be
         // handed out (rule K3).
-        let usable = life.saturating_sub(HeldToken::least_life(life, access));
+        let usable = life.saturating_sub(access.least_life.of(life));
         let renew = life.mul_f64(0.75).min(usable.mul_f64(0.9));
         let renew_at = left + self.jitter.earlier(renew, RENEWAL_JITTER);
-        let session = ClerkSession::new(&session.id, Some(self.provider.api()), token, organization);
-        HeldToken::new(session, left + life, life, renew_at, since)
+        let api = Some(self.provider.api());
+        let session = ClerkSession::new(&session.id, api, token, left + life, organization);
+        HeldToken::new(session, life, renew_at, since)
     }
 }
 

@@ -23,6 +23,8 @@ mod shutdown;
 mod sign_in;
 mod stats;
 mod token;
+#[cfg(feature = "token-endpoint")]
+mod token_endpoint;
 mod trusted_credentials;
 mod warm;
 
@@ -121,9 +123,19 @@ impl Clerk {
         credentials: &Credentials,
         access: &Access,
     ) -> Result<ClerkSession, Rejection> {
+        self.authenticate_from(None, credentials, access).await
+    }
+
+    /// Exchanges credentials for a session, for a request from this source.
+    pub(crate) async fn authenticate_from(
+        &self,
+        source: Option<u64>,
+        credentials: &Credentials,
+        access: &Access,
+    ) -> Result<ClerkSession, Rejection> {
         let key = self.key_of_credentials(credentials);
         let Some(held) = self.held(&key, access) else {
-            return self.exchange(key, credentials.clone(), None, access).await;
+            return self.exchange(key, credentials.clone(), source, access).await;
         };
         if let Some(due) = held.proof_due {
             self.renew_proof(&due, credentials.clone());

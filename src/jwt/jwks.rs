@@ -191,6 +191,27 @@ impl Jwks {
         is_free
     }
 
+    /// The keys for others, who verify tokens themselves. Waits for a fetch only if no keys are held.
+    #[cfg(feature = "token-endpoint")]
+    pub(crate) async fn published(self: &Arc<Self>) -> Result<Bytes, ApiError> {
+        let now = self.clock.now();
+        if let Some(held) = self.usable(now) {
+            if now - held.fetched >= FRESH_FOR && self.may_refresh(TokenSource::Client, now) {
+                // The flight runs on without this waiter.
+                let _ = self.fetch();
+            }
+            return Ok(held.keys.published());
+        }
+        // After a failed fetch, the slot keeps clients from causing the next one at once.
+        let may_fetch = is_free(lock(&self.slots).unknown_from_client, now) || self.fetches.len() > 0;
+        if may_fetch {
+            self.refresh().await?;
+        }
+        self.usable(self.clock.now())
+            .map(|held| held.keys.published())
+            .ok_or_else(|| ApiError::unavailable("no_keys"))
+    }
+
     /// Whether `jwks` shares a key with this key set, and so belongs to the same instance. `None` if `jwks` is invalid
     /// or this key set cannot be fetched.
     pub(crate) async fn shares_a_key_with(self: &Arc<Self>, jwks: &[u8]) -> Option<bool> {

@@ -1,11 +1,14 @@
 //! The keys of an instance, parsed for verification.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(feature = "token-endpoint")]
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,7 +20,12 @@ const MAX_KEYS: usize = 64;
 /// The RSA keys of a key set (RFC 7517), by key id.
 ///
 /// Parsed once, because parsing takes longer than a verification.
-pub(crate) struct VerificationKeys(HashMap<Box<str>, ParsedPublicKey>);
+pub(crate) struct VerificationKeys {
+    keys: HashMap<Box<str>, ParsedPublicKey>,
+    /// A key set with these keys, for services that verify tokens themselves.
+    #[cfg(feature = "token-endpoint")]
+    published: Bytes,
+}
 
 impl VerificationKeys {
     /// Reads `/.well-known/jwks.json`.
@@ -32,35 +40,54 @@ impl VerificationKeys {
     pub(crate) fn from_jwks(jwks: &[u8]) -> Result<Self, JwksError> {
         let set: KeySet = serde_json::from_slice(jwks).map_err(|_| JwksError::NotAKeySet)?;
         let mut keys = HashMap::new();
-        for (kid, key) in set.keys.into_iter().filter_map(rsa_key).take(MAX_KEYS) {
-            keys.entry(kid).or_insert(key);
+        #[cfg(feature = "token-endpoint")]
+        let mut published = Vec::new();
+        for (jwk, key) in set.keys.into_iter().filter_map(rsa_key).take(MAX_KEYS) {
+            if let Entry::Vacant(place) = keys.entry(jwk.kid.as_str().into()) {
+                place.insert(key);
+                #[cfg(feature = "token-endpoint")]
+                published.push(jwk.published());
+            }
         }
-        if keys.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            return Err(JwksError::NoUsableKey);
+        }
+        Ok(Self {
+            keys,
+            #[cfg(feature = "token-endpoint")]
+            published: serde_json::json!({ "keys": published }).to_string().into(),
+        })
+    }
+
+    /// A key set (RFC 7517) with these keys and nothing but what a verification takes.
+    #[cfg(feature = "token-endpoint")]
+    pub(crate) fn published(&self) -> Bytes {
+        self.published.clone()
     }
 
     pub(crate) fn contains(&self, kid: &str) -> bool {
-        self.0.contains_key(kid)
+        self.keys.contains_key(kid)
     }
 
     /// Whether both sets have a key with the same id and the same public key.
     pub(super) fn shares_a_key_with(&self, others: &Self) -> bool {
-        self.0.iter().any(|(kid, key)| others.0.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
+        self.keys.iter().any(|(kid, key)| others.keys.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether the key with this id made the signature; `None` if there is no such key.
     pub(super) fn verify(&self, kid: &str, signed: &[u8], signature: &[u8]) -> Option<bool> {
-        Some(self.0.get(kid)?.verify_sig(signed, signature).is_ok())
+        Some(self.keys.get(kid)?.verify_sig(signed, signature).is_ok())
     }
 }
 
 impl fmt::Debug for VerificationKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.keys.keys()).finish()
     }
 }
 
@@ -81,12 +108,21 @@ struct Jwk {
     alg: Option<String>,
 }
 
-fn rsa_key(jwk: Value) -> Option<(Box<str>, ParsedPublicKey)> {
+impl Jwk {
+    /// The key as others see it. Members that this crate doesn't know are left out, lest a private one be among them.
+    #[cfg(feature = "token-endpoint")]
+    fn published(&self) -> Value {
+        let Self { kid, n, e, .. } = self;
+        serde_json::json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e })
+    }
+}
+
+fn rsa_key(jwk: Value) -> Option<(Jwk, ParsedPublicKey)> {
     let jwk: Jwk = serde_json::from_value(jwk).ok()?;
     let is_ours = jwk.kty == "RSA"
         && !jwk.kid.is_empty()
-        && jwk.usage.is_none_or(|usage| usage == "sig")
-        && jwk.alg.is_none_or(|alg| alg == "RS256");
+        && jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
+        && jwk.alg.as_deref().is_none_or(|alg| alg == "RS256");
     if !is_ours {
         return None;
     }
@@ -98,7 +134,7 @@ fn rsa_key(jwk: Value) -> Option<(Box<str>, ParsedPublicKey)> {
         return None;
     }
     let key = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?;
-    Some((jwk.kid.into(), key))
+    Some((jwk, key))
 }
 
 /// Decodes a number, without the leading zeros that some issuers send (RFC 7518 section 2 forbids them).

@@ -84,9 +84,7 @@ fn check(tokens: &BearerTokens) -> Result<(), ConfigError> {
         }
     }
     for (at, template) in tokens.templates().iter().enumerate() {
-        if TemplateName::parse(&template.name) == TemplateName::Malformed {
-            return Err(ConfigError::Template { template: template.name.as_ref().to_owned() });
-        }
+        TemplateName::checked(template.name.as_ref().to_owned())?;
         let is_taken = tokens.templates()[..at].iter().any(|other| other.audience == template.audience);
         if template.audience.is_empty() || is_taken {
             return Err(ConfigError::Audience { template: template.name.as_ref().to_owned() });

@@ -8,7 +8,7 @@ use super::identity::IdentityHeaders;
 use super::policy::{AuthorizationHeader, Policy};
 use super::reject::EmptyBody;
 use super::service::ClerkBasicAuth;
-use crate::access::Access;
+use crate::access::{Access, LeastLife};
 use crate::credentials::Decoding;
 use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
@@ -116,11 +116,7 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///
     /// Returns an error if the name has neither the form of an id nor of a slug (`[a-z0-9_-]{1,256}`).
     pub fn organization(self, id_or_slug: impl Into<String>) -> Result<Self, ConfigError> {
-        let name = id_or_slug.into();
-        let organization = OrganizationName::parse(&name);
-        if organization == OrganizationName::Malformed {
-            return Err(ConfigError::Organization { organization: name });
-        }
+        let organization = OrganizationName::checked(id_or_slug.into())?;
         Ok(self.with(|policy| {
             policy.access.scope.organization = Some(organization);
             policy.organization = None;
@@ -138,13 +134,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Returns an error if the name can't be the name of a template: it must match `[A-Za-z0-9_-]{1,128}`. Returns an error
     /// if the layer [accepts Bearer tokens](Self::accept_bearer), but none of this template.
     pub fn template(self, name: impl Into<String>) -> Result<Self, ConfigError> {
-        let name = name.into();
-        match TemplateName::parse(&name) {
-            TemplateName::Malformed => Err(ConfigError::Template { template: name }),
-            template => {
-                self.with(|policy| policy.access.scope.template = Some(template)).with_checked_template()
-            }
-        }
+        let template = TemplateName::checked(name.into())?;
+        self.with(|policy| policy.access.scope.template = Some(template)).with_checked_template()
     }
 
     /// Sets the minimum life that a token has left when it is handed on: 10 s by default, or a fifth of its whole life
@@ -154,7 +145,7 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Clerk's tokens live shorter than this, requests are answered 500
     /// [`Misconfigured`](crate::RejectionKind::Misconfigured).
     pub fn min_token_lifetime(self, life: Duration) -> Self {
-        self.with(|policy| policy.access.min_token_lifetime = Some(life))
+        self.with(|policy| policy.access.least_life = LeastLife::Fixed(life))
     }
 
     /// Sets which `Authorization` field the inner service sees: none by default.

@@ -104,6 +104,10 @@ pub use self::identity::{IdentityField, IdentityHeaders};
 pub use self::layer::ClerkBasicAuthLayer;
 pub use self::organization::{OrganizationSelector, RequestOrganization};
 pub use self::policy::AuthorizationHeader;
+#[cfg(feature = "token-endpoint")]
+pub(crate) use self::policy::{SourceFn, source_fn};
 pub use self::problem::{ProblemJson, ProblemJsonWith};
+#[cfg(feature = "token-endpoint")]
+pub(crate) use self::reject::set_retry_after;
 pub use self::reject::{EmptyBody, RejectionResponse, respond};
 pub use self::service::ClerkBasicAuth;

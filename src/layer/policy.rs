@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderValue, ORIGIN};
@@ -40,7 +41,17 @@ pub enum AuthorizationHeader {
 
 pub(super) type OrganizationFn = Arc<dyn Fn(&Parts) -> RequestOrganization + Send + Sync>;
 pub(super) type ExemptFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
-pub(super) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
+pub(crate) type SourceFn = Arc<dyn Fn(&Parts) -> Option<u64> + Send + Sync>;
+
+/// A function that names the source of a request, as one that hashes the name.
+pub(crate) fn source_fn<F, K>(source: F) -> SourceFn
+where
+    F: Fn(&Parts) -> Option<K> + Send + Sync + 'static,
+    K: Hash,
+{
+    let hasher = RandomState::new();
+    Arc::new(move |parts| source(parts).map(|key| hasher.hash_one(key)))
+}
 
 /// Where a layer reads the organization of each request.
 #[derive(Clone)]

@@ -119,7 +119,7 @@ where
 }
 
 /// Replaces the `Retry-After` field of a response.
-pub(super) fn set_retry_after(headers: &mut HeaderMap, rejection: &Rejection) {
+pub(crate) fn set_retry_after(headers: &mut HeaderMap, rejection: &Rejection) {
     match rejection.retry_after() {
         Some(wait) => {
             // Rounded up to whole seconds, so that a client that waits as told is not early.

@@ -1,13 +1,13 @@
 //! The functions of a layer that read a request: its organization, its exemption, its source.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use http::request::Parts;
 
 use super::layer::ClerkBasicAuthLayer;
 use super::organization::RequestOrganization;
-use super::policy::{OrganizationFn, OrganizationSource};
+use super::policy::{OrganizationFn, OrganizationSource, source_fn};
 
 impl<R> ClerkBasicAuthLayer<R> {
     /// Reads the organization from each request by a function.
@@ -106,8 +106,6 @@ impl<R> ClerkBasicAuthLayer<R> {
         F: Fn(&Parts) -> Option<K> + Send + Sync + 'static,
         K: Hash,
     {
-        let hasher = RandomState::new();
-        let source = move |parts: &Parts| source(parts).map(|key| hasher.hash_one(key));
-        self.with(|policy| policy.source = Some(Arc::new(source)))
+        self.with(|policy| policy.source = Some(source_fn(source)))
     }
 }

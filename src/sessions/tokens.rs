@@ -16,14 +16,10 @@ use crate::session::ClerkSession;
 /// Tokens per holding besides the plain one (rule K7). The least recently used one makes room.
 pub(crate) const MAX_SCOPED_TOKENS: usize = 16;
 
-/// The default for the life that a token must have left when a request gets it (rule K2).
-const MIN_TOKEN_LIFE: Duration = Duration::from_secs(10);
-
 /// A verified token, and how long it is valid on the monotonic clock.
 #[derive(Debug)]
 pub(crate) struct HeldToken {
     pub(crate) session: ClerkSession,
-    good_until: Instant,
     life: Duration,
     /// In milliseconds after the mint started. A `u32` saves memory, and a token lives for at most a day.
     renew_after: u32,
@@ -49,16 +45,14 @@ pub(crate) enum Freshness {
 impl HeldToken {
     pub(crate) fn new(
         session: ClerkSession,
-        good_until: Instant,
         life: Duration,
         renew_at: Instant,
         since: Generation,
     ) -> Self {
         let renewal = OnceGate::new(Some(renew_at));
-        let renew_after = renew_at.saturating_duration_since(good_until - life);
+        let renew_after = renew_at.saturating_duration_since(session.good_until() - life);
         Self {
             session,
-            good_until,
             life,
             // Never before the gate opens.
             renew_after: u32::try_from(renew_after.as_millis() + 1).unwrap_or(u32::MAX),
@@ -69,15 +63,9 @@ impl HeldToken {
         }
     }
 
-    /// The life that a token with the lifetime `life` must have left: as much as the access asks for, by default the
-    /// smaller of 10 s and a fifth of `life`.
-    pub(crate) fn least_life(life: Duration, access: &Access) -> Duration {
-        access.min_token_lifetime.unwrap_or_else(|| MIN_TOKEN_LIFE.min(life / 5))
-    }
-
     pub(crate) fn freshness(&self, access: &Access, now: Instant) -> Freshness {
-        let least = Self::least_life(self.life, access);
-        if self.good_until.saturating_duration_since(now) >= least && now < self.good_until {
+        let (least, good_until) = (access.least_life.of(self.life), self.session.good_until());
+        if good_until.saturating_duration_since(now) >= least && now < good_until {
             Freshness::Good
         } else if least > self.life {
             Freshness::NeverGood
@@ -98,7 +86,7 @@ impl HeldToken {
 
     /// When its mint started.
     pub(crate) fn minted_at(&self) -> Instant {
-        self.good_until - self.life
+        self.session.good_until() - self.life
     }
 
     pub(crate) fn renew_at(&self) -> Instant {
@@ -178,7 +166,7 @@ impl Tokens {
     /// The scopes, other than the plain one, that have a token which has not expired.
     pub(crate) fn scopes(&self, now: Instant) -> Vec<Scope> {
         let held = self.held.load();
-        held.scoped.iter().filter(|(_, token)| now < token.good_until).map(|(key, _)| key.clone()).collect()
+        held.scoped.iter().filter(|(_, token)| now < token.session.good_until()).map(|(key, _)| key.clone()).collect()
     }
 
     /// The token for this access, even if it has expired.

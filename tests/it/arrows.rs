@@ -33,7 +33,7 @@ const LEVELS: &[&[&str]] = &[
     &["bearer", "sessions", "store"],
     &["provider"],
     &["engine"],
-    &["guard", "layer", "testing"],
+    &["guard", "layer", "testing", "token_endpoint"],
     &["axum"],
 ];
 

@@ -60,6 +60,14 @@ pub enum ConfigError {
         /// The template that was asked for.
         template: String,
     },
+    /// An address that clients are told is not an absolute one of http or https.
+    #[non_exhaustive]
+    Url {
+        /// The setting's name.
+        name: &'static str,
+        /// The address that was given.
+        url: String,
+    },
     /// A [selector](crate::OrganizationSelector) of organizations is unusable.
     #[non_exhaustive]
     Selector {
@@ -132,6 +140,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::Template { template } => {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
+            }
+            Self::Url { name, url } => {
+                write!(f, "{name} must be an absolute address like https://api.example.com/path, which {url:?} is not")
             }
             Self::Selector { problem } => write!(f, "the selector of organizations is unusable: {problem}"),
             Self::Requirement(error) => error.fmt(f),

@@ -5,6 +5,7 @@ mod build;
 mod defaults;
 mod error;
 mod from_env;
+mod scope;
 
 use std::fmt;
 use std::sync::Arc;
