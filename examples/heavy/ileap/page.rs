@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a12_a_page_has_from_1_to_100_entries() {
+    fn i2_a_page_has_from_1_to_100_entries() {
         for (query, offset, limit) in [
             ("", 0, 100),
             ("limit=1", 0, 1),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a12_the_link_to_the_next_page_keeps_the_filter() {
+    fn i2_the_link_to_the_next_page_keeps_the_filter() {
         let query = ListQuery::parse("$filter=created+ge+'2025-01-01T00:00:00%2B01:00'&limit=2&offset=2").unwrap();
         let link = query.next("https://api.example.com/pact", "/2/footprints").unwrap();
         let expected = "<https://api.example.com/pact/2/footprints?\
