@@ -117,7 +117,8 @@ impl EventKind {
                 let published: Published = read(data)?;
                 let ids: Option<Vec<Uuid>> = published.pf_ids.iter().map(|id| uuid(id)).collect();
                 let ids = ids.filter(|ids| !ids.is_empty());
-                let ids = ids.ok_or_else(|| PactError::bad_request("`data.pfIds` must be UUIDs, at least one"))?;
+                let ids =
+                    ids.ok_or_else(|| PactError::bad_request("`data.pfIds` must be UUIDs, at least one"))?;
                 Ok(Self::Published { ids })
             }
             Some("ProductFootprintRequest.Created.v1") => {

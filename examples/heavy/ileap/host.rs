@@ -22,7 +22,11 @@ pub(crate) struct Host<S> {
 
 impl<S: Source> Host<S> {
     /// The data behind Bearer, and the token endpoint beside it. Each family of routes answers rejections in its own form.
-    pub(crate) fn router(self, clerk: &Clerk, authentication: &Authentication) -> Result<Router, ConfigError> {
+    pub(crate) fn router(
+        self,
+        clerk: &Clerk,
+        authentication: &Authentication,
+    ) -> Result<Router, ConfigError> {
         let layer = authentication.layer(clerk)?;
         let of_footprints = layer.clone().with_rejection_response(of_footprints);
         let of_activities = layer.with_rejection_response(of_activities);

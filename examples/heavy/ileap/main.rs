@@ -129,6 +129,8 @@ fn try_lines(address: SocketAddr) -> Vec<String> {
         format!("curl {bearer} \"{url}/2/footprints?%24filter=created+ge+'2025-03-01T00:00:00%2B01:00'\""),
         format!("curl {bearer} {url}/2/footprints/5b0e3f5c-2f0b-4d52-9a53-0f6f0a4f7c21"),
         format!("curl {bearer} '{url}/2/ileap/tad?mode=Road'"),
-        format!("curl -i {bearer} -H 'Content-Type: application/cloudevents+json' -d '{event}' {url}/2/events"),
+        format!(
+            "curl -i {bearer} -H 'Content-Type: application/cloudevents+json' -d '{event}' {url}/2/events"
+        ),
     ]
 }

@@ -37,9 +37,11 @@ fn template(engine: &Settings) -> Result<Option<Template>, String> {
     match (engine.template.clone(), variable("TOKEN_AUDIENCE")?) {
         (None, None) => Ok(None),
         (Some(name), Some(audience)) => Ok(Some(Template { name, audience })),
-        (Some(_), None) => Err("TOKEN_AUDIENCE: must be the `aud` that CLERK_JWT_TEMPLATE sets, since a template's \
+        (Some(_), None) => {
+            Err("TOKEN_AUDIENCE: must be the `aud` that CLERK_JWT_TEMPLATE sets, since a template's \
                                 token is accepted by it; set both or neither"
-            .to_owned()),
+                .to_owned())
+        }
         (None, Some(_)) => {
             Err("TOKEN_AUDIENCE: has no effect without CLERK_JWT_TEMPLATE; set both or neither".to_owned())
         }
@@ -50,15 +52,17 @@ fn template(engine: &Settings) -> Result<Option<Template>, String> {
 fn public_url(url: &str) -> Result<String, String> {
     let url = url.trim_end_matches('/');
     let is_usable = url.parse::<Uri>().is_ok_and(|uri| {
-        let has_host = uri.authority().is_some_and(|authority| {
-            !authority.host().is_empty() && !authority.as_str().contains('@')
-        });
+        let has_host = uri
+            .authority()
+            .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
         has_host && matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
     });
     // The parser drops a fragment, and lets through what would end the address in a `Link` field.
     match is_usable && !url.contains(['#', '?', '<', '>']) {
         true => Ok(url.to_owned()),
-        false => Err(format!("PUBLIC_URL: {url:?} must be an address like https://api.example.com, without a query")),
+        false => Err(format!(
+            "PUBLIC_URL: {url:?} must be an address like https://api.example.com, without a query"
+        )),
     }
 }
 

@@ -90,14 +90,24 @@ mod tests {
         ] {
             assert_eq!(of(query).unwrap(), Page { offset, limit }, "{query}");
         }
-        for bad in ["limit=", "limit=0", "limit=-1", "limit=%2B1", "limit=1.5", "limit=ten", "offset=-1", "limit=1&limit=2"] {
+        for bad in [
+            "limit=",
+            "limit=0",
+            "limit=-1",
+            "limit=%2B1",
+            "limit=1.5",
+            "limit=ten",
+            "offset=-1",
+            "limit=1&limit=2",
+        ] {
             assert!(of(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn i2_the_link_to_the_next_page_keeps_the_filter() {
-        let query = ListQuery::parse("$filter=created+ge+'2025-01-01T00:00:00%2B01:00'&limit=2&offset=2").unwrap();
+        let query =
+            ListQuery::parse("$filter=created+ge+'2025-01-01T00:00:00%2B01:00'&limit=2&offset=2").unwrap();
         let link = query.next("https://api.example.com/pact", "/2/footprints").unwrap();
         let expected = "<https://api.example.com/pact/2/footprints?\
                         %24filter=created+ge+%272025-01-01T00%3A00%3A00%2B01%3A00%27&limit=2&offset=4>; rel=\"next\"";

@@ -35,7 +35,11 @@ impl ActivityFilter {
                 "packagingOrTrEqType" => ActivityProperty::Packaging,
                 "feedstock" => ActivityProperty::Feedstock,
                 // A filter that is ignored would pass for one that everything meets.
-                _ => return Err(PactError::not_implemented(format!("a filter by {name:?} isn't implemented"))),
+                _ => {
+                    return Err(PactError::not_implemented(format!(
+                        "a filter by {name:?} isn't implemented"
+                    )));
+                }
             };
             Ok((property, value.clone()))
         };

@@ -5,7 +5,8 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::stats::Outcome;
 use tower_clerk::testing::{Endpoint, TokenFlaw};
 use tower_clerk::{
-    AuthorizationHeader, BearerRefusal, ClerkSession, OrganizationSelector, Rejection, RejectionKind, Requirement,
+    AuthorizationHeader, BearerRefusal, ClerkSession, OrganizationSelector, Rejection, RejectionKind,
+    Requirement,
 };
 
 use super::{ACCEPTED, SECOND, accepting, bearer, challenges, jane, refusal, status};

@@ -129,11 +129,17 @@ impl<'t> Parser<'t> {
         }
         let subject = self.word()?;
         if subject != variable {
-            return Err(PactError::bad_request(format!("`$filter` compares {subject:?} in an `any` over {variable:?}")));
+            return Err(PactError::bad_request(format!(
+                "`$filter` compares {subject:?} in an `any` over {variable:?}"
+            )));
         }
         match self.word()? {
             "eq" => {}
-            other => return Err(PactError::not_implemented(format!("`$filter`: `any` can't do {other:?}, only `eq`"))),
+            other => {
+                return Err(PactError::not_implemented(format!(
+                    "`$filter`: `any` can't do {other:?}, only `eq`"
+                )));
+            }
         }
         let value = self.literal()?;
         // One more, which belongs to `any`.
@@ -219,7 +225,8 @@ impl<'t> Parser<'t> {
 
 /// Reads a time. A client that doesn't encode the `+` of an offset sends what a query decodes to a space.
 fn timestamp(text: &str) -> Result<Timestamp> {
-    let bad = |_| PactError::bad_request(format!("`$filter`: {text:?} isn't a time such as 2025-01-31T12:00:00Z"));
+    let bad =
+        |_| PactError::bad_request(format!("`$filter`: {text:?} isn't a time such as 2025-01-31T12:00:00Z"));
     match text.rsplit_once(' ') {
         Some((time, offset)) => format!("{time}+{offset}").parse().map_err(bad),
         None => text.parse().map_err(bad),

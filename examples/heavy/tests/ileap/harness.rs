@@ -107,7 +107,8 @@ impl World {
         fields: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
-        let target = if target.starts_with('/') { format!("{}{target}", self.url) } else { target.to_owned() };
+        let target =
+            if target.starts_with('/') { format!("{}{target}", self.url) } else { target.to_owned() };
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in fields {
             request = request.header(*name, *value);

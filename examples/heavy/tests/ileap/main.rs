@@ -24,7 +24,7 @@ mod auth;
 mod errors;
 #[path = "../../ileap/events.rs"]
 mod events;
-#[path = "../../ileap/filter.rs"]
+#[path = "../../ileap/filter/mod.rs"]
 mod filter;
 #[path = "../../ileap/footprints.rs"]
 mod footprints;

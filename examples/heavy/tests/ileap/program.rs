@@ -19,7 +19,10 @@ fn command(settings: &[(&str, &str)]) -> Command {
     let test = std::env::current_exe().unwrap();
     // Cargo builds examples before tests, into a folder beside theirs, but names no path to them.
     let program: PathBuf = test.ancestors().nth(2).unwrap().join("examples/ileap");
-    assert!(program.exists(), "{program:?} isn't built; run `cargo build -p tower-clerk-heavy-examples --examples`");
+    assert!(
+        program.exists(),
+        "{program:?} isn't built; run `cargo build -p tower-clerk-heavy-examples --examples`"
+    );
     let mut command = Command::new(program);
     command.env_clear().env("LISTEN_ADDR", "127.0.0.1:0").env("SIGN_IN_RATE", "off");
     command.envs(settings.iter().copied()).stdin(Stdio::null());

@@ -28,7 +28,8 @@ fn validator(folder: &Path, name: &str) -> Validator {
 }
 
 fn check(validator: &Validator, value: &Value) {
-    let errors: Vec<_> = validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let errors: Vec<_> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
 }
 

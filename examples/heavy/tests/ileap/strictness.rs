@@ -36,10 +36,22 @@ fn i3_the_filters_of_pacts_specification_are_read() {
         ),
         ("productIds/any(productId:(productId eq 'urn:a'))", vec![any(SetProperty::ProductIds, "urn:a")]),
         ("companyIds/any( id : id eq 'urn:b' )", vec![any(SetProperty::CompanyIds, "urn:b")]),
-        ("productCategoryCpc eq 'it''s (and) so'", vec![text(TextProperty::ProductCategoryCpc, Operator::Eq, "it's (and) so")]),
-        ("created lt '2025-01-01T00:00:00 02:00'", vec![time(TimeProperty::Created, Operator::Lt, "2024-12-31T22:00:00Z")]),
-        ("updated le '2025-01-01T00:00:00-02:00'", vec![time(TimeProperty::Updated, Operator::Le, "2025-01-01T02:00:00Z")]),
-        ("created gt '2025-01-01T00:00:00.250Z'", vec![time(TimeProperty::Created, Operator::Gt, "2025-01-01T00:00:00.25Z")]),
+        (
+            "productCategoryCpc eq 'it''s (and) so'",
+            vec![text(TextProperty::ProductCategoryCpc, Operator::Eq, "it's (and) so")],
+        ),
+        (
+            "created lt '2025-01-01T00:00:00 02:00'",
+            vec![time(TimeProperty::Created, Operator::Lt, "2024-12-31T22:00:00Z")],
+        ),
+        (
+            "updated le '2025-01-01T00:00:00-02:00'",
+            vec![time(TimeProperty::Updated, Operator::Le, "2025-01-01T02:00:00Z")],
+        ),
+        (
+            "created gt '2025-01-01T00:00:00.250Z'",
+            vec![time(TimeProperty::Created, Operator::Gt, "2025-01-01T00:00:00.25Z")],
+        ),
         ("", vec![]),
         ("  ", vec![]),
     ] {
@@ -65,7 +77,8 @@ fn i3_a_filter_beyond_pacts_is_not_implemented_and_none_at_all_is_a_bad_request(
     ] {
         assert_eq!(code(filter), Err(Code::NotImplemented), "{filter}");
     }
-    let deep = |depth: usize| format!("{}created ge '2025-01-01T00:00:00Z'{}", "(".repeat(depth), ")".repeat(depth));
+    let deep =
+        |depth: usize| format!("{}created ge '2025-01-01T00:00:00Z'{}", "(".repeat(depth), ")".repeat(depth));
     assert!(code(&deep(16)).is_ok());
     let (too_deep, too_long) = (deep(17), format!("productCategoryCpc eq '{}'", "a".repeat(2048)));
     for filter in [

@@ -17,7 +17,10 @@ async fn i4_ileap_tc004_all_activities_are_listed() {
         }
         assert!(!activity["consignmentIds"].as_array().unwrap().is_empty());
         for end in ["origin", "destination"] {
-            assert!(activity[end]["country"].as_str().is_some_and(|country| country.len() == 2), "{activity}");
+            assert!(
+                activity[end]["country"].as_str().is_some_and(|country| country.len() == 2),
+                "{activity}"
+            );
         }
     }
 }
@@ -33,7 +36,10 @@ async fn i4_ileap_tc005_activities_are_filtered_by_mode_and_other_properties() {
         assert_eq!(found, expected, "{mode}");
     }
     // The specification's own example, with a value in another case.
-    let found = world.get(&format!("{ALL}?feedstock=Fossil&packagingOrTrEqType=container-teu"), &token).await.entries();
+    let found = world
+        .get(&format!("{ALL}?feedstock=Fossil&packagingOrTrEqType=container-teu"), &token)
+        .await
+        .entries();
     assert_eq!(found.iter().map(|activity| &activity["activityId"]).collect::<Vec<_>>(), ["A-2001"]);
     assert!(world.get(&format!("{ALL}?mode=road&feedstock=Grid"), &token).await.entries().is_empty());
     let refused = world.get(&format!("{ALL}?colour=red"), &token).await;

@@ -58,10 +58,15 @@ async fn i2_ileap_tc001_shipments_are_extensions_of_footprints() {
         let elements = shipment["tces"].as_array().unwrap();
         assert!(!elements.is_empty());
         for element in elements {
-            has(element, &["tceId", "shipmentId", "mass", "co2eWTW", "co2eTTW", "distance", "transportActivity"]);
+            has(
+                element,
+                &["tceId", "shipmentId", "mass", "co2eWTW", "co2eTTW", "distance", "transportActivity"],
+            );
             assert!(element["tocId"].is_null() != element["hocId"].is_null(), "either of the two: {element}");
         }
-        let sum = |name: &str| elements.iter().map(|element| decimal(&element[name])).sum::<rust_decimal::Decimal>();
+        let sum = |name: &str| {
+            elements.iter().map(|element| decimal(&element[name])).sum::<rust_decimal::Decimal>()
+        };
         assert_eq!(decimal(&footprint["pcf"]["unitaryProductAmount"]), sum("transportActivity"));
         assert_eq!(decimal(&footprint["pcf"]["pCfExcludingBiogenic"]), sum("co2eWTW"));
         assert_eq!(footprint["pcf"]["productMassPerDeclaredUnit"], shipment["mass"]);
@@ -101,7 +106,8 @@ async fn i2_ileap_tc003_the_hub_categories_of_all_shipments_are_listed() {
 
 /// The categories that the elements of shipments refer to.
 fn referenced<'f>(shipments: &'f [Value], name: &str) -> BTreeSet<&'f str> {
-    let elements = shipments.iter().flat_map(|shipment| shipment["extensions"][0]["data"]["tces"].as_array().unwrap());
+    let elements =
+        shipments.iter().flat_map(|shipment| shipment["extensions"][0]["data"]["tces"].as_array().unwrap());
     elements.filter_map(|element| element[name].as_str()).collect()
 }
 
@@ -124,7 +130,17 @@ async fn i2_pact_tc04_all_footprints_are_listed() {
     for footprint in &footprints {
         has(
             footprint,
-            &["id", "specVersion", "version", "created", "status", "companyName", "productDescription", "pcf", "comment"],
+            &[
+                "id",
+                "specVersion",
+                "version",
+                "created",
+                "status",
+                "companyName",
+                "productDescription",
+                "pcf",
+                "comment",
+            ],
         );
         assert!(!footprint["companyIds"].as_array().unwrap().is_empty());
         assert!(!footprint["productIds"].as_array().unwrap().is_empty());
@@ -182,7 +198,9 @@ async fn i3_pact_tc20_a_filter_leaves_the_footprints_that_meet_it() {
     let all = world.get("/2/footprints", &token).await.entries();
     let answer = world.get("/2/footprints?$filter=productCategoryCpc+eq+'83117'", &token).await;
     assert_eq!(answer.entries(), all);
-    assert!(world.get("/2/footprints?$filter=productCategoryCpc+eq+'6398'", &token).await.entries().is_empty());
+    assert!(
+        world.get("/2/footprints?$filter=productCategoryCpc+eq+'6398'", &token).await.entries().is_empty()
+    );
 
     // As `encodeURIComponent` writes it.
     let first = all[0]["created"].as_str().unwrap();
@@ -198,7 +216,8 @@ async fn i3_pact_tc20_a_filter_leaves_the_footprints_that_meet_it() {
     }
 
     // An offset whose plus is not encoded, as iLEAP's tests send it.
-    let updated = |offset: &str| format!("/2/footprints?$filter=updated+lt+'2025-03-10T09:00:00.000{offset}'");
+    let updated =
+        |offset: &str| format!("/2/footprints?$filter=updated+lt+'2025-03-10T09:00:00.000{offset}'");
     assert_eq!(world.get(&updated("+02:00"), &token).await.entries(), [] as [Value; 0]);
     assert_eq!(world.get(&updated("+01:30"), &token).await.entries().len(), 1);
     assert_eq!(world.get(&updated("%2B01:30"), &token).await.entries().len(), 1);
