@@ -103,7 +103,9 @@ impl VerifiedTokens {
         if expiry.len() as u64 > self.most.saturating_mul(2).saturating_add(1024) {
             self.cache.run_pending_tasks();
             let held = self.cache.iter();
-            *expiry = held.map(|(key, held)| Reverse(Expiry { at: held.session.good_until(), key: *key })).collect();
+            *expiry = held
+                .map(|(key, held)| Reverse(Expiry { at: held.session.good_until(), key: *key }))
+                .collect();
         }
         while expiry.peek().is_some_and(|Reverse(entry)| entry.at <= now)
             && let Some(Reverse(entry)) = expiry.pop()

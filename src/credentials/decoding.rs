@@ -65,7 +65,11 @@ impl Decoding {
     }
 
     /// Reads both parts in one charset, since a client has only one.
-    pub(crate) fn text(self, identifier: &[u8], password: &[u8]) -> Result<Credentials, MalformedCredentials> {
+    pub(crate) fn text(
+        self,
+        identifier: &[u8],
+        password: &[u8],
+    ) -> Result<Credentials, MalformedCredentials> {
         match (str::from_utf8(identifier), str::from_utf8(password)) {
             (Ok(identifier), Ok(password)) => self.composed(identifier, password),
             _ if self.latin1 => self.composed(&from_latin1(identifier), &from_latin1(password)),

@@ -254,7 +254,13 @@ mod tests {
         });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         let claims = Claims::from_payload(all.to_string().as_bytes()).unwrap();
-        let session = ClerkSession::new("sess_1", None, VerifiedToken::new("jwt", claims), tokio::time::Instant::now(), None);
+        let session = ClerkSession::new(
+            "sess_1",
+            None,
+            VerifiedToken::new("jwt", claims),
+            tokio::time::Instant::now(),
+            None,
+        );
         assert!(clerk.token_age(&session) < Duration::from_secs(30));
         session
     }

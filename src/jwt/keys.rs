@@ -71,7 +71,9 @@ impl VerificationKeys {
 
     /// Whether both sets have a key with the same id and the same public key.
     pub(super) fn shares_a_key_with(&self, others: &Self) -> bool {
-        self.keys.iter().any(|(kid, key)| others.keys.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
+        self.keys
+            .iter()
+            .any(|(kid, key)| others.keys.get(kid).is_some_and(|other| other.as_ref() == key.as_ref()))
     }
 
     #[cfg(test)]

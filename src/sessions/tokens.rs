@@ -43,12 +43,7 @@ pub(crate) enum Freshness {
 }
 
 impl HeldToken {
-    pub(crate) fn new(
-        session: ClerkSession,
-        life: Duration,
-        renew_at: Instant,
-        since: Generation,
-    ) -> Self {
+    pub(crate) fn new(session: ClerkSession, life: Duration, renew_at: Instant, since: Generation) -> Self {
         let renewal = OnceGate::new(Some(renew_at));
         let renew_after = renew_at.saturating_duration_since(session.good_until() - life);
         Self {
@@ -166,7 +161,11 @@ impl Tokens {
     /// The scopes, other than the plain one, that have a token which has not expired.
     pub(crate) fn scopes(&self, now: Instant) -> Vec<Scope> {
         let held = self.held.load();
-        held.scoped.iter().filter(|(_, token)| now < token.session.good_until()).map(|(key, _)| key.clone()).collect()
+        held.scoped
+            .iter()
+            .filter(|(_, token)| now < token.session.good_until())
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     /// The token for this access, even if it has expired.

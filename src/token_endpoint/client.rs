@@ -5,7 +5,9 @@ use http::header::AUTHORIZATION;
 
 use super::error::TokenError;
 use super::form::Form;
-use crate::credentials::{Credentials, Decoding, MalformedCredentials, MalformedReason, Presented, presented};
+use crate::credentials::{
+    Credentials, Decoding, MalformedCredentials, MalformedReason, Presented, presented,
+};
 use crate::rejection::{Rejection, RejectionKind};
 
 /// How an endpoint takes credentials.
@@ -22,13 +24,16 @@ impl ClientAuthentication {
         let (id, secret) = (form.value("client_id")?, form.value("client_secret")?);
         // A proxy in front may have looked at one of them, and this crate would look at the other.
         if secret.is_some() && headers.contains_key(AUTHORIZATION) {
-            return Err(TokenError::invalid_request("there are credentials both in the header and in the form"));
+            return Err(TokenError::invalid_request(
+                "there are credentials both in the header and in the form",
+            ));
         }
         if let Some(secret) = secret {
             if !self.in_form {
                 return Err(missing("send the credentials as HTTP Basic, not in the form"));
             }
-            let id = id.ok_or_else(|| TokenError::invalid_request("there is a client_secret and no client_id"))?;
+            let id =
+                id.ok_or_else(|| TokenError::invalid_request("there is a client_secret and no client_id"))?;
             return Decoding::PLAIN.text(&id, &secret).map_err(malformed);
         }
         let Presented::Basic(token) = presented(headers).map_err(malformed)? else {
@@ -51,7 +56,9 @@ fn malformed(error: MalformedCredentials) -> TokenError {
     let rejection = Rejection::malformed(error.reason());
     match error.reason() {
         // More than one way of authentication is a malformed request (RFC 6749, section 5.2).
-        MalformedReason::SeveralFields => TokenError::invalid_request(MalformedReason::SeveralFields.as_str()).caused_by(rejection),
+        MalformedReason::SeveralFields => {
+            TokenError::invalid_request(MalformedReason::SeveralFields.as_str()).caused_by(rejection)
+        }
         _ => rejection.into(),
     }
 }

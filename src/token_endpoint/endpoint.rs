@@ -219,7 +219,9 @@ impl Policy {
                 access_from(&request).unwrap_or_else(unlisted)
             }
             None if scope.is_some() => {
-                return Err(TokenError::invalid_scope("this endpoint has no scopes: leave the parameter out"));
+                return Err(TokenError::invalid_scope(
+                    "this endpoint has no scopes: leave the parameter out",
+                ));
             }
             None => self.access.clone(),
         };

@@ -201,7 +201,9 @@ impl From<Rejection> for TokenError {
             | RejectionKind::SecondFactorRequired
             | RejectionKind::OrganizationForbidden
             | RejectionKind::Forbidden => (TokenErrorCode::UnauthorizedClient, StatusCode::BAD_REQUEST),
-            RejectionKind::Throttled | RejectionKind::UpstreamRateLimited | RejectionKind::UpstreamUnavailable => {
+            RejectionKind::Throttled
+            | RejectionKind::UpstreamRateLimited
+            | RejectionKind::UpstreamUnavailable => {
                 (TokenErrorCode::TemporarilyUnavailable, rejection.status())
             }
             RejectionKind::Misconfigured | RejectionKind::Internal => {

@@ -30,7 +30,7 @@ impl<'b> Form<'b> {
             let (name, value) = end.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
             parameters.push((decoded(name)?, value));
         }
-        parameters.sort_unstable();
+        parameters.sort_unstable_by(|(name, _), (other, _)| name.as_slice().cmp(other));
         if parameters.windows(2).any(|pair| *pair[0].0 == *pair[1].0) {
             return Err(TokenError::invalid_request("a parameter comes more than once"));
         }
@@ -49,7 +49,8 @@ impl<'b> Form<'b> {
     /// The value of a parameter that is no secret.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, TokenError> {
         let Some(value) = self.value(name)? else { return Ok(None) };
-        let text = str::from_utf8(&value).map_err(|_| TokenError::invalid_request("the form is not UTF-8"))?;
+        let text =
+            str::from_utf8(&value).map_err(|_| TokenError::invalid_request("the form is not UTF-8"))?;
         Ok(Some(text.to_owned()))
     }
 }
