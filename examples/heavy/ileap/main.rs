@@ -38,6 +38,7 @@ mod page;
 #[path = "../../common/run.rs"]
 mod run;
 mod sample;
+#[allow(dead_code, reason = "the host makes its layer itself")]
 #[path = "../../common/settings.rs"]
 mod settings;
 mod source;

@@ -27,7 +27,7 @@ impl Options {
             trusted: trusted.map_err(|error| format!("TRUSTED_PROXIES: {error}"))?.unwrap_or_default(),
         };
         let any = Clerk::builder("http://127.0.0.1:1").build().and_then(|clerk| authentication.layer(&clerk));
-        any.map_err(|error| format!("TOKEN_AUDIENCE: {error}"))?;
+        any.map(drop).map_err(|error| format!("TOKEN_AUDIENCE: {error}"))?;
         let public_url = variable("PUBLIC_URL")?.map(|url| public_url(&url)).transpose()?;
         Ok(Self { engine, authentication, public_url })
     }

@@ -39,7 +39,7 @@ async fn refused(world: &World, authorization: &[&str], footprints: (u16, &str),
         assert_eq!(answer.field("cache-control"), ["no-store"]);
         let is_of_bearer = answer.field("www-authenticate").iter().all(|field| field.starts_with("Bearer "));
         assert!(is_of_bearer, "no password is asked for: {answer:?}");
-        assert_eq!(answer.headers.contains_key("www-authenticate"), answer.status == 401, "{answer:?}");
+        assert!(answer.status != 401 || answer.headers.contains_key("www-authenticate"), "{answer:?}");
     }
 }
 
@@ -102,11 +102,11 @@ async fn i6_an_expired_token_is_401_token_expired_on_all_data_routes() {
 async fn i6_a_revoked_or_foreign_token_is_refused_as_an_invalid_one() {
     let world = World::new().await;
     let token = world.token().await;
-    let foreign = FakeClerk::new();
+    let foreign = FakeClerk::builder().host("clerk.elsewhere.example").build();
     let foreign = foreign.token(&foreign.open_session(JANE.0)).sign();
     refused(&world, &[&format!("Bearer {foreign}")], (401, "BadRequest"), (403, "AccessDenied")).await;
     allowed(&world, &token).await;
-    world.clerk.revoke_user(claims(&token)["sub"].as_str().unwrap()).await;
+    world.clerk.revoke_user(claims(&token)["sub"].as_str().unwrap());
     refused(&world, &[&format!("Bearer {token}")], (401, "BadRequest"), (403, "AccessDenied")).await;
 }
 
