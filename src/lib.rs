@@ -134,6 +134,7 @@
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
+//! | `token-endpoint` | the module `token_endpoint`: an OAuth 2.0 token endpoint that answers with Clerk's JWTs | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
 //! The module `testing` re-exports types of `fake-clerk`, so a minor release of `fake-clerk` may break it.

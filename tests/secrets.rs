@@ -18,9 +18,11 @@ use common::{
     with_authorization,
 };
 use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::guard::SecondFactor;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
+use tower_clerk::token_endpoint::{TokenEndpoint, TokenError};
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 use tower_clerk::{
     Access, AuthorizationHeader, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials,
@@ -161,6 +163,38 @@ async fn ask_in_every_way(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
         see(secrets, &response);
         secrets.check(&format!("{layer:?} {clerk:?}"), "a layer");
         see(secrets, &ask(&layer.problem_json(), basic(pair)).await);
+    }
+    ask_for_tokens(clerk, secrets, pair).await;
+}
+
+/// Asks for a token by Basic, in the form, by both at once, and with a parameter that comes twice.
+async fn ask_for_tokens(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
+    let endpoint = TokenEndpoint::new(clerk.clone()).credentials_in_form();
+    let [id, secret] =
+        [pair.0, pair.1].map(|part| form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>());
+    let grant = "grant_type=client_credentials";
+    let in_form = format!("{grant}&client_id={id}&client_secret={secret}");
+    for (is_basic, form) in [
+        (true, grant.to_owned()),
+        (false, in_form.clone()),
+        (true, in_form.clone()),
+        (false, format!("{in_form}&client_secret={secret}")),
+        (true, format!("grant_type={secret}")),
+    ] {
+        let mut request = Request::post("/token").header("content-type", "application/x-www-form-urlencoded");
+        if is_basic {
+            request = request.header("authorization", authorization(pair));
+        }
+        let response = endpoint.clone().oneshot(request.body(Full::from(form)).unwrap()).await.unwrap();
+        secrets.check(&format!("{response:?} {endpoint:?}"), "a token response");
+        let error = response.extensions().get::<TokenError>().map(|error| format!("{error:?} {error}"));
+        secrets.check(&error.unwrap_or_default(), "an error");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        match body.contains("access_token") {
+            true => secrets.add_jwts(&body),
+            false => secrets.check(&body, "an error's body"),
+        }
     }
 }
 

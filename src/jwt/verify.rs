@@ -600,6 +600,20 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "token-endpoint")]
+    #[test]
+    fn e6_a_published_key_has_its_public_members_alone() {
+        let [one, other] = signers();
+        let private =
+            json!({"kid": "ins_2", "d": "AQAB", "p": "AQAB", "x5c": ["x"], "use": null, "alg": null});
+        let is_left_out =
+            [jwk(&one.key, &json!({"kid": "ins_3", "kty": "EC"})), jwk(&one.key, &json!({"n": "AA"}))];
+        let all = [&[jwk(&one.key, &json!({})), jwk(&other.key, &private)][..], &is_left_out].concat();
+        let published: Value = serde_json::from_slice(&set(&all).unwrap().published()).unwrap();
+        let public = [jwk(&one.key, &json!({})), jwk(&other.key, &json!({"kid": "ins_2"}))];
+        assert_eq!(published, json!({ "keys": public }));
+    }
+
     #[test]
     fn a_key_set_is_bounded_and_the_first_key_of_an_id_counts() {
         let [one, other] = signers();

@@ -1,11 +1,11 @@
 //! Reads the body of a request, within a size and a time.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Buf as _;
 use http_body::Body;
-use http_body_util::BodyExt as _;
 use zeroize::Zeroizing;
 
 use super::error::TokenError;
@@ -29,7 +29,7 @@ async fn read_all<B: Body>(body: B) -> Result<Zeroizing<Vec<u8>>, TokenError> {
     let mut body = pin!(body);
     // Allocated at its full size, because a growing buffer leaves copies behind.
     let mut read = Zeroizing::new(Vec::with_capacity(MAX_BODY));
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         let frame = frame.map_err(|_| TokenError::invalid_request("the body is incomplete"))?;
         // Trailers have no part in the form.
         let Ok(mut data) = frame.into_data() else { continue };

@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::Full;
 use tower_service::Service;
 
 use super::endpoint::TokenEndpoint;
 use super::key_set::{allowed, document};
+use super::response_body::ResponseBody;
 use crate::engine::builder::ConfigError;
 
 /// Service that answers with the discovery document of a [`TokenEndpoint`], for the path
@@ -72,9 +72,9 @@ fn absolute(name: &'static str, url: String) -> Result<String, ConfigError> {
 }
 
 impl<B> Service<Request<B>> for DiscoveryDocument {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -21,7 +21,7 @@ type ErrorFn = Arc<dyn Fn(TokenError) -> TokenError + Send + Sync>;
 
 /// Service that answers token requests with Clerk's JWTs, by the grant `client_credentials`.
 ///
-/// It takes any request body, and its response body is `http_body_util::Full<Bytes>`. Mount it by `route_service` of axum,
+/// It takes any request body. Mount it by `route_service` of axum,
 /// or serve it by itself; it looks at no path. The [module docs](super) list the steps and the answers.
 ///
 /// Its clones, and layers on the same engine, share the sessions: a client that sends its password to a

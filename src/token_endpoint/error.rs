@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 
 use crate::layer::set_retry_after;
 use crate::rejection::{Challenge, Rejection, RejectionKind};
+
+use super::response_body::ResponseBody;
 
 /// The `error` of a response ([RFC 6749, section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
 ///
@@ -167,7 +168,7 @@ impl TokenError {
     }
 
     /// Builds the response.
-    pub(super) fn into_response(self, challenge: &Challenge, request: &HeaderMap) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(self, challenge: &Challenge, request: &HeaderMap) -> Response<ResponseBody> {
         let body = serde_json::json!({ "error": self.code.as_str(), "error_description": self.description });
         let mut response = json(body.to_string().into());
         *response.status_mut() = self.status;
@@ -233,8 +234,8 @@ pub(super) fn no_store(headers: &mut HeaderMap) {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
-pub(super) fn json(body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+pub(super) fn json(body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

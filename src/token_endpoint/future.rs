@@ -5,20 +5,21 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::Full;
+
+use super::response_body::ResponseBody;
 
 /// Response future of the services in this module.
 #[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>);
 
 impl ResponseFuture {
-    pub(super) fn new(answer: impl Future<Output = Response<Full<Bytes>>> + Send + 'static) -> Self {
+    pub(super) fn new(answer: impl Future<Output = Response<ResponseBody>> + Send + 'static) -> Self {
         Self(Box::pin(answer))
     }
 }
 
 impl Future for ResponseFuture {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx).map(Ok)

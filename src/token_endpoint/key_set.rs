@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::Full;
 use tower_service::Service;
 
 use super::endpoint::TokenEndpoint;
 use super::error::{TokenError, json};
 use super::future::ResponseFuture;
+use super::response_body::ResponseBody;
 use crate::engine::Clerk;
 use crate::rejection::Challenge;
 
@@ -39,7 +39,7 @@ impl TokenEndpoint {
 }
 
 impl<B> Service<Request<B>> for KeySet {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = ResponseFuture;
 
@@ -69,7 +69,7 @@ pub(super) fn allowed(method: &Method) -> Result<(), TokenError> {
 }
 
 /// The response with a document that anyone may read.
-pub(super) fn document(document: Result<Bytes, TokenError>) -> Response<Full<Bytes>> {
+pub(super) fn document(document: Result<Bytes, TokenError>) -> Response<ResponseBody> {
     match document {
         Ok(document) => {
             let mut response = json(document);

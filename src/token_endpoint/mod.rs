@@ -91,6 +91,7 @@ mod form;
 mod future;
 mod key_set;
 mod request;
+mod response_body;
 mod service;
 
 pub use self::discovery::DiscoveryDocument;
@@ -99,3 +100,4 @@ pub use self::error::{TokenError, TokenErrorCode};
 pub use self::future::ResponseFuture;
 pub use self::key_set::KeySet;
 pub use self::request::TokenRequest;
+pub use self::response_body::ResponseBody;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use serde::Serialize;
 use tower_service::Service;
 use zeroize::Zeroizing;
@@ -17,6 +16,7 @@ use super::endpoint::TokenEndpoint;
 use super::error::{TokenError, json, no_store};
 use super::form::Form;
 use super::future::ResponseFuture;
+use super::response_body::ResponseBody;
 use crate::session::ClerkSession;
 
 impl<B> Service<Request<B>> for TokenEndpoint
@@ -24,7 +24,7 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = ResponseFuture;
 
@@ -70,7 +70,7 @@ impl TokenEndpoint {
     }
 
     /// The answer of RFC 6749, section 5.1.
-    fn granted(&self, session: &ClerkSession) -> Response<Full<Bytes>> {
+    fn granted(&self, session: &ClerkSession) -> Response<ResponseBody> {
         #[derive(Serialize)]
         struct Granted<'s> {
             access_token: &'s str,
@@ -90,7 +90,7 @@ impl TokenEndpoint {
         response
     }
 
-    fn refused(&self, error: TokenError, parts: &Parts) -> Response<Full<Bytes>> {
+    fn refused(&self, error: TokenError, parts: &Parts) -> Response<ResponseBody> {
         match error.rejection() {
             Some(rejection) => self.clerk().log_rejection(rejection),
             None => {

@@ -28,6 +28,9 @@ use tower_clerk::store::{
     DeviceFile, DeviceInbox, KnownDevice, MemoryDevices, MemorySessions, SessionFile, StoreError,
     StoreErrorKind, StoredSession,
 };
+use tower_clerk::token_endpoint::{
+    self, DiscoveryDocument, KeySet, ResponseBody, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
+};
 use tower_clerk::transport::TransportError;
 use tower_clerk::{
     Access, Anonymous, AuthorizationHeader, BearerRefusal, BearerTokens, Challenge, Claims, Clerk, ClerkApi,
@@ -108,6 +111,10 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<Stats>();
     clone::<StoredSession>();
     clone::<UpstreamCalls>();
+    copy::<TokenErrorCode>();
+    value::<ResponseBody>();
+    value::<TokenRequest<'static>>();
+    error::<TokenError>();
     copy::<AuthorizationHeader>();
     copy::<BearerRefusal>();
     copy::<CircuitState>();
@@ -144,6 +151,11 @@ fn layers_and_services_are_what_servers_need() {
     moved::<Require<Route, Renderer>>();
     moved::<layer::ResponseFuture<Route, Renderer, Body, Body>>();
     moved::<guard::ResponseFuture<<Route as tower::Service<Request<Body>>>::Future, Body>>();
+    clone::<DiscoveryDocument>();
+    clone::<KeySet>();
+    clone::<TokenEndpoint>();
+    moved::<token_endpoint::ResponseFuture>();
+    unpin::<token_endpoint::ResponseFuture>();
     unpin::<ClerkBasicAuth<Direct>>();
     unpin::<Require<Direct>>();
     unpin::<layer::ResponseFuture<Direct, EmptyBody, Body, Body>>();
@@ -159,7 +171,7 @@ fn every_public_type_is_listed_here() {
     let here: BTreeSet<&str> = here.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
     let other = ["DeviceStore", "RejectionResponse", "SessionStore", "StoreFuture"];
     let mut found = 0;
-    for file in ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs"] {
+    for file in ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs", "token_endpoint/mod.rs"] {
         let text = fs::read_to_string(src.join(file)).unwrap();
         for exports in text.split("pub use ").skip(1).map(|rest| rest.split(';').next().unwrap()) {
             let names = exports.split(|c: char| !(c.is_alphanumeric() || c == '_'));

@@ -22,4 +22,5 @@ mod sessions;
 mod sign_in;
 mod sizes;
 mod testing;
+mod token_endpoint;
 mod tokens;
