@@ -7,6 +7,8 @@ use crate::errors::PactError;
 
 /// The most entries of one page. A partner that asks for more gets these, and a link to the next ones.
 const MOST: usize = 100;
+/// The most parameters of a query. Each is compared with those before it.
+const MOST_PARAMETERS: usize = 16;
 
 /// The part of a list that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ impl ListQuery {
         let mut seen = Vec::new();
         let mut others = Vec::new();
         for (name, value) in parse(query.as_bytes()) {
+            if seen.len() == MOST_PARAMETERS {
+                return Err(PactError::bad_request("a query has at most 16 parameters"));
+            }
             if seen.contains(&name) {
                 return Err(PactError::bad_request(format!("the parameter {name:?} is repeated")));
             }
@@ -102,6 +107,8 @@ mod tests {
         ] {
             assert!(of(bad).is_err(), "{bad}");
         }
+        let parameters = |count: usize| (0..count).map(|at| format!("p{at}&")).collect::<String>();
+        assert!(of(&parameters(16)).is_ok() && of(&parameters(17)).is_err());
     }
 
     #[test]
