@@ -18,7 +18,8 @@
 //!   details.
 //! - [`Rejection`] says why a request was rejected, in the extensions of the response.
 //!
-//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route.
+//! Behind the layer, a [`guard`] lets only sessions with a certain role, permission, feature or factor reach a route. For
+//! machines that ask for a token first, the module `token_endpoint` has an OAuth 2.0 token endpoint on the same engine.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};

@@ -185,7 +185,8 @@ async fn ask_for_tokens(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
         if is_basic {
             request = request.header("authorization", authorization(pair));
         }
-        let response = endpoint.clone().oneshot(request.body(Full::from(form)).unwrap()).await.unwrap();
+        let response =
+            endpoint.clone().oneshot(request.body(Full::<Bytes>::from(form)).unwrap()).await.unwrap();
         secrets.check(&format!("{response:?} {endpoint:?}"), "a token response");
         let error = response.extensions().get::<TokenError>().map(|error| format!("{error:?} {error}"));
         secrets.check(&error.unwrap_or_default(), "an error");

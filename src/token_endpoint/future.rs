@@ -3,7 +3,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::Response;
 
 use super::response_body::ResponseBody;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request};
 use tower_clerk::testing::{Endpoint, FakeUser, Fault};
 use tower_clerk::{Credentials, RejectionKind};
 
@@ -18,23 +18,21 @@ fn encoded(text: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn e2_basic_is_taken_as_it_is_or_form_encoded_and_never_both() {
     let world = World::unlimited();
-    for user in ["user+tag@x.io", "user tag@x.io"] {
-        world.fake.add_user_unchecked(FakeUser::new(user).password("p%41ss"));
-    }
+    world.fake.add_user(FakeUser::new("user+tag@x.io").password("p%41ss"));
+    world.fake.add_user(FakeUser::new("user@x.io").password("pAss"));
     let (plain, encoding) = (world.endpoint(), world.endpoint().form_encoded_credentials());
-    let user_of = async |endpoint, pair| token(endpoint, pair).await.claims()["sub"].clone();
-
-    let with_plus = user_of(&plain, ("user+tag@x.io", "p%41ss")).await;
-    let with_space = user_of(&encoding, ("user+tag@x.io", "p%2541ss")).await;
-    assert_ne!(with_plus, with_space, "a plus is a space where credentials are decoded");
-    assert_eq!(user_of(&encoding, (&encoded("user+tag@x.io"), &encoded("p%41ss"))).await, with_plus);
+    assert_eq!(token(&plain, ("user+tag@x.io", "p%41ss")).await.status, 200);
+    assert_eq!(token(&encoding, (&encoded("user+tag@x.io"), &encoded("p%41ss"))).await.status, 200);
+    assert_eq!(token(&encoding, ("user@x.io", "p%41ss")).await.status, 200, "a way to write pAss");
 
     // One attempt each: the other way is not tried.
-    for (endpoint, pair) in
-        [(&plain, ("user+tag@x.io", "p%2541ss")), (&encoding, ("user+tag@x.io", "p%41ss"))]
-    {
+    for (endpoint, pair) in [
+        (&plain, (&*encoded("user+tag@x.io"), &*encoded("p%41ss"))),
+        (&plain, ("user@x.io", "p%41ss")),
+        (&encoding, ("user+tag@x.io", "p%41ss")),
+    ] {
         let before = world.fake.count(Endpoint::SignIns);
-        assert_eq!(token(endpoint, pair).await.failure(), (401, "invalid_client"));
+        assert_eq!(token(endpoint, pair).await.failure(), (401, "invalid_client"), "{pair:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns) - before, 1, "{pair:?}");
     }
     assert_eq!(token(&encoding, ("user%4", "x")).await.failure(), (401, "invalid_client"));
@@ -150,7 +148,7 @@ async fn e2_guessing_is_slowed_down_as_at_a_layer_and_does_not_touch_a_known_cli
 /// Two sources share the budget: thirty guesses from one don't delay the client of the other by their number.
 #[tokio::test(start_paused = true)]
 async fn e2_the_sign_in_budget_is_fair_between_sources() {
-    let world = World::with(|fake| fake, |engine| engine.sign_in_wait(Duration::from_secs(300)));
+    let world = World::with(|fake| fake, |engine| engine.sign_in_wait(Duration::from_secs(60)));
     let endpoint = world.endpoint().source_key(|parts| parts.extensions.get::<IpAddr>().copied());
     let from = |address: [u8; 4], pair: (&str, &str)| {
         let mut request = form(Some(&authorization(pair)), GRANT);
@@ -208,9 +206,8 @@ async fn futures_of<F: Future>(count: usize, make: impl Fn() -> F) -> Vec<F::Out
 #[tokio::test(start_paused = true)]
 async fn e2_credentials_in_the_query_are_none() {
     let world = World::new();
-    let request = Request::post("/token?client_id=jane&client_secret=x&grant_type=client_credentials");
-    let request =
-        request.header("content-type", super::FORM).body(http_body_util::Full::from(GRANT)).unwrap();
+    let mut request = form(None, GRANT);
+    *request.uri_mut() = "/token?client_id=jane&client_secret=x".parse().unwrap();
     let answer = send(world.endpoint().credentials_in_form(), request).await;
     assert_eq!(answer.failure(), (401, "invalid_client"));
     assert_eq!(world.fake.count(Endpoint::Any), 0);
