@@ -1,7 +1,8 @@
 //! The `$filter` of a list of footprints: the part of OData 4 that PACT 2.x names.
 
-use jiff::Timestamp;
 use std::cmp::Ordering;
+
+use jiff::Timestamp;
 
 use crate::errors::PactError;
 use crate::model::ProductFootprint;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Condition, Operator, SetProperty, TextProperty, TimeProperty};
 use crate::errors::PactError;
 
-/// The longest filter that is read, in bytes. It also bounds the depth of parentheses.
+/// The longest filter that is read, in bytes.
 const LONGEST: usize = 2048;
 /// The deepest parentheses. The parser calls itself once for each.
 const DEEPEST: usize = 16;
@@ -158,6 +158,7 @@ impl<'t> Parser<'t> {
         let time = |property, operator, value: String| {
             Ok(Condition::Time { property, operator, value: timestamp(&value)? })
         };
+        // Judged after the name, since an unknown property is the better reason.
         let operator = self.operator();
         let value = self.literal();
         match name {

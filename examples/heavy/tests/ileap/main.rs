@@ -32,10 +32,16 @@ mod footprints;
 mod host;
 #[path = "../../ileap/model/mod.rs"]
 mod model;
+#[allow(dead_code, reason = "for its test")]
+#[path = "../../ileap/options.rs"]
+mod options;
 #[path = "../../ileap/page.rs"]
 mod page;
 #[path = "../../ileap/sample.rs"]
 mod sample;
+#[allow(dead_code, reason = "for the options")]
+#[path = "../../../common/settings.rs"]
+mod settings;
 #[path = "../../ileap/source.rs"]
 mod source;
 #[path = "../../ileap/tad.rs"]
