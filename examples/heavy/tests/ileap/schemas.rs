@@ -16,7 +16,8 @@ fn folder() -> Option<PathBuf> {
     if folder.is_none() {
         // Written directly, because the test harness captures the output of a passing test's macros.
         let skipped = "skipped: ILEAP_SCHEMAS names no folder with iLEAP's schemas, so nothing was checked";
-        writeln!(std::io::stderr(), "{skipped}").unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "{skipped}").unwrap();
     }
     folder
 }

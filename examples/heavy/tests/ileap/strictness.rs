@@ -1,7 +1,7 @@
 //! The filter's language, and the arithmetic of the data set.
 
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::errors::Code;
 use crate::filter::{Condition, Filter, Operator, SetProperty, TextProperty, TimeProperty};
@@ -138,7 +138,7 @@ fn i2_emissions_are_activity_times_intensity() {
         for record in data[list].as_array().unwrap() {
             let carriers = record["data"]["energyCarriers"].as_array().unwrap();
             let shares: Decimal = carriers.iter().map(|carrier| decimal(&carrier["relativeShare"])).sum();
-            assert_eq!((shares, json!(carriers.len() > 0)), (Decimal::ONE, json!(true)), "{record}");
+            assert_eq!(shares, Decimal::ONE, "{record}");
         }
     }
 }
