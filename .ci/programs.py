@@ -16,7 +16,7 @@ REQUIRED = os.environ.get("REQUIRE_CLIENTS") == "1"
 CLEAN = {
     name: value
     for name, value in os.environ.items()
-    if not re.match(r"(CLERK|FAKE|GIT|HTTP|HTTPS|ALL|NO|http|https|all|no)_|UPSTREAM|IDENTITY|ORGANIZATION|FORWARD|TRUSTED", name)
+    if not re.match(r"(CLERK|FAKE|GIT|HTTP|HTTPS|ALL|NO|http|https|all|no)_|UPSTREAM|IDENTITY|ORGANIZATION|FORWARD|TRUSTED|PUBLIC|TOKEN", name)
 }
 CLEAN["NO_PROXY"] = CLEAN["no_proxy"] = "*"
 

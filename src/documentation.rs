@@ -1,5 +1,5 @@
-//! Pages about the crate as a whole: its rules, its design, a gateway made of it, browsers as clients, webhooks, the types
-//! of other crates in its API.
+//! Pages about the crate as a whole: its rules, its design, a gateway made of it, browsers as clients, a host with a
+//! token endpoint, webhooks, the types of other crates in its API.
 
 /// The rules that the crate keeps, each with the tests that hold it.
 ///
@@ -25,6 +25,11 @@ pub mod gateway {}
 ///
 #[doc = include_str!("../docs/browsers.md")]
 pub mod browsers {}
+
+/// A data provider's host in the PACT and iLEAP network: a token endpoint, and data behind Bearer.
+///
+#[doc = include_str!("../docs/ileap.md")]
+pub mod ileap {}
 
 /// Clerk's webhooks: set-up, the events to subscribe to, replicas, rotation of the secret.
 ///

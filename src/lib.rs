@@ -125,7 +125,8 @@
 //!
 //! The pages of [`documentation`] go deeper: the [rules](documentation::rules) that the crate keeps, each with the tests
 //! that hold it; the [design](documentation::design) of its inside; a [gateway](documentation::gateway) in front of
-//! services that aren't written in Rust; and the [types of other crates](documentation::foreign_types) in its API.
+//! services that aren't written in Rust; a [host](documentation::ileap) of the PACT and iLEAP network, with a token endpoint;
+//! and the [types of other crates](documentation::foreign_types) in its API.
 //!
 //! # Features
 //!

@@ -15,9 +15,9 @@ pub(crate) struct Settings {
     pub(crate) stand_in_webhook: Option<WebhookEndpoint>,
     pub(crate) has_secret_key: bool,
     pub(crate) organization: Option<String>,
-    template: Option<String>,
+    pub(crate) template: Option<String>,
     /// The Bearer tokens to accept, if any.
-    bearer: Option<BearerTokens>,
+    pub(crate) bearer: Option<BearerTokens>,
     pub(crate) device_file: Option<String>,
     pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,

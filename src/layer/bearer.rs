@@ -61,6 +61,29 @@ impl<R> ClerkBasicAuthLayer<R> {
         layer.with_checked_template()
     }
 
+    /// Accepts session tokens of Clerk as `Authorization: Bearer <token>`, and no passwords.
+    ///
+    /// It is [`accept_bearer`](Self::accept_bearer) without Basic. Use it where clients exchange their credentials for a
+    /// token first, so that a password isn't sent with every request, and guessed on one route only. Basic credentials are
+    /// then another scheme: the answer is that to a request without credentials, it costs no call to Clerk, and its
+    /// challenge names Bearer alone.
+    ///
+    /// ```
+    /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").build()?;
+    /// use tower_clerk::{BearerTokens, ClerkBasicAuthLayer};
+    ///
+    /// let layer = ClerkBasicAuthLayer::new(clerk).accept_bearer_only(BearerTokens::new())?;
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`accept_bearer`](Self::accept_bearer).
+    pub fn accept_bearer_only(self, tokens: BearerTokens) -> Result<Self, ConfigError> {
+        let layer = self.accept_bearer(tokens)?;
+        Ok(layer.with(|policy| policy.challenge = policy.challenge.bearer_only()))
+    }
+
     /// Refuses a layer that hands on tokens of a template, and accepts Bearer tokens, but none of this template.
     pub(super) fn with_checked_template(self) -> Result<Self, ConfigError> {
         let policy = self.policy();

@@ -98,7 +98,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
             return self.decide_bearer(request, look);
         }
         let token = match found {
-            Ok(Presented::Basic(token)) => token,
+            Ok(Presented::Basic(token)) if policy.challenge.accepts_basic() => token,
             Ok(_) if policy.optional => {
                 let is_other_scheme = is_other_scheme(request.headers());
                 return self.pass_anonymous(request, is_other_scheme);

@@ -35,6 +35,7 @@ struct Schemes {
     basic: HeaderValue,
     /// The realm as a quoted-string, without its quotes.
     realm: Box<str>,
+    accepts_basic: bool,
     accepts_bearer: bool,
     /// Scripts are spared the prompt.
     no_prompt_for_fetch: bool,
@@ -53,7 +54,8 @@ impl Challenge {
     }
 
     fn of(basic: HeaderValue, realm: Box<str>) -> Self {
-        let schemes = Schemes { basic, realm, accepts_bearer: false, no_prompt_for_fetch: false };
+        let schemes =
+            Schemes { basic, realm, accepts_basic: true, accepts_bearer: false, no_prompt_for_fetch: false };
         Self { schemes: Arc::new(schemes), is_without_prompt: false }
     }
 
@@ -66,6 +68,15 @@ impl Challenge {
     /// The challenge of a layer that accepts Bearer as well.
     pub(crate) fn and_bearer(&self) -> Self {
         self.with(|schemes| schemes.accepts_bearer = true)
+    }
+
+    /// The challenge of a layer that accepts Bearer alone.
+    pub(crate) fn bearer_only(&self) -> Self {
+        self.with(|schemes| (schemes.accepts_basic, schemes.accepts_bearer) = (false, true))
+    }
+
+    pub(crate) fn accepts_basic(&self) -> bool {
+        self.schemes.accepts_basic
     }
 
     /// The challenge of a layer that spares scripts the browser's prompt.
@@ -108,11 +119,11 @@ impl Challenge {
     /// The field for Basic. Where a script is spared the prompt, the one of Bearer does without it; otherwise a scheme
     /// that no browser knows takes its place, since a 401 must have a challenge (RFC 9110, section 11.6.1).
     fn field_of_basic(&self) -> Option<HeaderValue> {
-        let Schemes { basic, accepts_bearer, .. } = &*self.schemes;
-        match (self.is_without_prompt, accepts_bearer) {
-            (false, _) => Some(basic.clone()),
-            (true, true) => None,
-            (true, false) => HeaderValue::try_from([b"x", basic.as_bytes()].concat()).ok(),
+        let Schemes { basic, accepts_basic, accepts_bearer, .. } = &*self.schemes;
+        match (accepts_basic, self.is_without_prompt, accepts_bearer) {
+            (false, _, _) | (true, true, true) => None,
+            (true, false, _) => Some(basic.clone()),
+            (true, true, false) => HeaderValue::try_from([b"x", basic.as_bytes()].concat()).ok(),
         }
     }
 

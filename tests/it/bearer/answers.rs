@@ -3,8 +3,11 @@
 use http::{Request, StatusCode};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::stats::Outcome;
-use tower_clerk::testing::TokenFlaw;
-use tower_clerk::{AuthorizationHeader, BearerRefusal, OrganizationSelector, Requirement};
+use tower_clerk::testing::{Endpoint, TokenFlaw};
+use tower_clerk::{
+    AuthorizationHeader, BearerRefusal, ClerkSession, OrganizationSelector, Rejection, RejectionKind,
+    Requirement,
+};
 
 use super::{ACCEPTED, SECOND, accepting, bearer, challenges, jane, refusal, status};
 use crate::common::{JANE, Seen, World, ask, basic, logged, me, with_authorization};
@@ -38,6 +41,32 @@ async fn b6_a_401_has_a_line_for_each_scheme_and_an_error_only_for_a_refused_tok
         [BASIC],
         "not accepted, not offered"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn b1_a_layer_for_bearer_alone_takes_no_password_and_asks_for_none() {
+    let world = World::new();
+    let layer = world.layer().accept_bearer_only(tower_clerk::BearerTokens::new()).unwrap();
+    for request in [Request::new(()), with_authorization("Digest x"), basic(JANE), basic((JANE.0, "wrong"))] {
+        let response = ask(&layer, request).await;
+        assert_eq!(response.status(), 401);
+        assert_eq!(challenges(&response), [r#"Bearer realm="api""#]);
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.kind(), RejectionKind::CredentialsMissing);
+    }
+    assert_eq!(world.fake.count(Endpoint::Any), 0);
+    assert_eq!(status(&layer, &jane(&world).sign()).await, ACCEPTED);
+
+    let realm = layer.clone().realm("r").unwrap().no_prompt_for_fetch();
+    assert_eq!(challenges(&ask(&realm, Request::new(())).await), [r#"Bearer realm="r""#]);
+
+    // A password that the layer doesn't verify goes no further.
+    let optional = layer.optional().layer(service_fn(async |request: Request<()>| {
+        assert!(!request.headers().contains_key("authorization"));
+        assert!(request.extensions().get::<ClerkSession>().is_none());
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    }));
+    assert_eq!(optional.oneshot(basic(JANE)).await.unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,6 @@
+//! The published conformance cases, by their numbers.
+
+mod activities;
+mod authentication;
+mod events;
+mod footprints;
