@@ -18,6 +18,7 @@
 //! The gateway itself answers `GET /healthz` and, where it is on, `GET /auth`. All other requests go to the upstream; a
 //! client is answered 502 if it can't be reached and 504 if it is slow. `docs/gateway.md` describes deployments.
 
+#[path = "../common/addresses.rs"]
 mod addresses;
 mod echo;
 mod fields;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use tower_clerk::token_endpoint::{TokenEndpoint, TokenError, TokenErrorCode};
 use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ConfigError, RejectionKind};
 
-use crate::addresses::TrustedProxies;
+use crate::addresses::{self, TrustedProxies};
 
 /// What access tokens are like, and which are accepted.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ impl Authentication {
             .map_errors(as_pact_has_it)
             .source_key(move |parts| {
                 let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-                Some(trusted.client(*peer, &parts.headers))
+                Some(addresses::source(trusted.client(*peer, &parts.headers)))
             });
         if let Some(organization) = &self.organization {
             endpoint = endpoint.organization(organization)?;

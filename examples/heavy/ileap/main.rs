@@ -23,7 +23,7 @@
 //! | `TOKEN_AUDIENCE` | the `aud` that `CLERK_JWT_TEMPLATE` sets; both or neither | |
 //! | `TRUSTED_PROXIES` | networks whose `X-Forwarded-For` names the client, such as `10.0.0.0/8,::1` | none |
 
-#[path = "../gateway/addresses.rs"]
+#[path = "../common/addresses.rs"]
 mod addresses;
 mod answer;
 mod auth;
@@ -90,8 +90,12 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
     let (builder, stand_in) = match options.engine.clerk.take() {
         Some(builder) => (builder, None),
         None => {
-            let stand_in =
-                run::start_stand_in(options.engine.has_no_sign_in_rate(), &try_lines(address)).await?;
+            let stand_in = run::start_stand_in(
+                options.engine.has_no_sign_in_rate(),
+                options.engine.stand_in_webhook.take(),
+                &try_lines(address),
+            )
+            .await?;
             (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };

@@ -1,6 +1,6 @@
 //! Parts of the example, for the tests that stand in them: cargo runs no tests of an example.
 
-#[path = "../../gateway/addresses.rs"]
+#[path = "../../common/addresses.rs"]
 mod addresses;
 #[path = "../../gateway/fields.rs"]
 mod fields;

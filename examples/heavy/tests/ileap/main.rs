@@ -14,7 +14,7 @@ mod schemas;
 mod strictness;
 
 // The parts of the example, at the names that they have there.
-#[path = "../../gateway/addresses.rs"]
+#[path = "../../common/addresses.rs"]
 mod addresses;
 #[path = "../../ileap/answer.rs"]
 mod answer;
