@@ -141,9 +141,7 @@ impl fmt::Display for ConfigError {
             Self::Template { template } => {
                 write!(f, "{template:?} can't be the name of a JWT template ([A-Za-z0-9_-]{{1,128}})")
             }
-            Self::Url { name, url } => {
-                write!(f, "{name} must be an absolute address like https://api.example.com/path, which {url:?} is not")
-            }
+            Self::Url { name, url } => write!(f, "{name} must be an absolute http or https URL, not {url:?}"),
             Self::Selector { problem } => write!(f, "the selector of organizations is unusable: {problem}"),
             Self::Requirement(error) => error.fmt(f),
             Self::NoAuthorizedParty => f.write_str(

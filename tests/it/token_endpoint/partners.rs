@@ -18,7 +18,8 @@ const MINUTES: u32 = 60;
 async fn cold_start(world: &World, partners: &[(String, String)]) -> (Duration, usize) {
     let (start, refused) = (Instant::now(), Arc::new(Mutex::new(0)));
     let mut tasks = JoinSet::new();
-    for (name, password) in partners.iter().cloned() {
+    for (name, password) in partners {
+        let (name, password) = (name.clone(), password.clone());
         let (endpoint, refused) = (world.endpoint(), Arc::clone(&refused));
         tasks.spawn(async move {
             loop {
