@@ -9,6 +9,8 @@ mod users;
 
 mod addresses;
 
+mod api_keys;
+
 mod sessions;
 
 pub(crate) mod token;

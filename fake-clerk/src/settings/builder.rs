@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::FakeClock;
-use crate::settings::backend::{BackendLimit, GoneSession};
+use crate::settings::backend::{BackendLimit, GoneSession, InvalidApiKey};
 
 /// The version of an instance's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub struct FakeClerkBuilder {
     pub(crate) verify_password_counts: bool,
     pub(crate) verify_password_time: Duration,
     pub(crate) tickets_skip_second_factor: bool,
+    pub(crate) api_keys: bool,
+    pub(crate) invalid_api_key: InvalidApiKey,
+    pub(crate) api_key_seconds: bool,
     pub(crate) session_life: Duration,
     pub(crate) native_api: bool,
     pub(crate) browser_mode: bool,
@@ -83,6 +86,9 @@ impl FakeClerkBuilder {
             verify_password_counts: false,
             verify_password_time: Duration::ZERO,
             tickets_skip_second_factor: true,
+            api_keys: true,
+            invalid_api_key: InvalidApiKey::Flagged,
+            api_key_seconds: false,
             session_life: Duration::from_secs(7 * 24 * 3600),
             native_api: true,
             browser_mode: false,

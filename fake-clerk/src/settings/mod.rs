@@ -5,5 +5,5 @@ mod backend_builder;
 pub(crate) mod builder;
 mod limits_builder;
 
-pub use crate::settings::backend::GoneSession;
+pub use crate::settings::backend::{GoneSession, InvalidApiKey};
 pub use crate::settings::builder::{FakeClerkBuilder, TokenVersion};

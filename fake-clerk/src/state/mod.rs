@@ -2,6 +2,7 @@
 //!
 //! Each kind has a store with the indexes for its look-ups, so that no request scans everything.
 
+pub(crate) mod api_keys;
 pub(crate) mod clients;
 pub(crate) mod identifiers;
 pub(crate) mod limits;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::accounts::FakeUser;
 use crate::clock::Now;
+pub(crate) use crate::state::api_keys::{ApiKey, ApiKeys};
 pub(crate) use crate::state::clients::{Client, KnownDevices};
 pub(crate) use crate::state::limits::{Limits, Window};
 pub(crate) use crate::state::organizations::{Membership, Organization, Organizations};
@@ -39,6 +41,7 @@ pub(crate) struct State {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) known_devices: KnownDevices,
     pub(crate) sessions: Sessions,
+    pub(crate) api_keys: ApiKeys,
     pub(crate) templates: HashMap<String, Template>,
     pub(crate) session_claims: Map<String, Value>,
     pub(crate) keys: KeyRing,
@@ -55,6 +58,7 @@ impl State {
             clients: HashMap::new(),
             known_devices: KnownDevices::default(),
             sessions: Sessions::default(),
+            api_keys: ApiKeys::default(),
             templates: HashMap::new(),
             session_claims: Map::new(),
             keys,

@@ -26,7 +26,7 @@ impl Page<'_> {
         }))
     }
 
-    fn organization(&self, organization: &Organization) -> Value {
+    pub(crate) fn organization(&self, organization: &Organization) -> Value {
         json!({
             "object": "organization",
             "id": organization.about.id,
