@@ -66,9 +66,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
-    ConnectionFault, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock, FakeOrganization,
-    FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, ReceivedRequest, RetryAfter, SessionStatus,
-    TokenFlaw, TokenVersion,
+    ConnectionFault, Endpoint, FakeApiKey, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock,
+    FakeOrganization, FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, InvalidApiKey,
+    ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion,
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::{FakeClerk, FakeClerkServer};
-use tower_clerk::{Clerk, ClerkApi};
+use tower_clerk::{Clerk, ClerkApi, ClerkBuilder};
 use tracing_subscriber::EnvFilter;
 
 /// Time for requests in flight to finish.
@@ -50,6 +50,26 @@ pub(crate) async fn start_stand_in(unlimited: bool, try_lines: &[String]) -> io:
         eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
     }
     Ok(fake)
+}
+
+/// Returns the builder of an engine on the stand-in, with its secret key if API keys are accepted.
+pub(crate) fn on_stand_in(stand_in: &FakeClerkServer, accepts_api_keys: bool) -> ClerkBuilder {
+    let builder = Clerk::builder(stand_in.url());
+    match accepts_api_keys {
+        // It is the same for each stand-in.
+        true => builder.secret_key(FakeClerk::new().secret_key()).backend_url(stand_in.url()),
+        false => builder,
+    }
+}
+
+/// The `curl` options that present an account of the stand-in, and those that present an API key.
+pub(crate) fn credentials(accepts_api_keys: bool) -> Vec<String> {
+    let mut credentials = vec!["-u 'jane@example.com:correct horse battery staple'".to_owned()];
+    if accepts_api_keys {
+        let (_, secret) = FakeClerk::new().demo_api_key("jane");
+        credentials.push(format!("-u __token__:{secret}"));
+    }
+    credentials
 }
 
 /// Serves until a signal arrives, then drains requests and ends the Clerk sessions.

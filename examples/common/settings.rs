@@ -4,7 +4,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
+use tower_clerk::{ApiKeys, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     template: Option<String>,
     /// The Bearer tokens to accept, if any.
     bearer: Option<BearerTokens>,
+    /// Whether an API key is accepted as the password of `__token__`.
+    pub(crate) accepts_api_keys: bool,
     pub(crate) device_file: Option<String>,
     pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
@@ -30,8 +32,7 @@ enum SignInRate {
 }
 
 /// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
-const NOT_BUILT_IN: [&str; 6] = [
-    "ACCEPT_API_KEYS",
+const NOT_BUILT_IN: [&str; 5] = [
     "CLERK_WEBHOOK_SIGNING_SECRET",
     "CLERK_WEBHOOK_SIGNING_SECRET_FILE",
     "REDIS_URL",
@@ -60,6 +61,7 @@ impl Settings {
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,
             bearer: bearer()?,
+            accepts_api_keys: switch("ACCEPT_API_KEYS")?,
             device_file: variable("DEVICE_FILE")?,
             session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
@@ -82,6 +84,12 @@ impl Settings {
             return Err("SESSION_STORE_FILE: is for sessions opened with CLERK_SECRET_KEY; set both or neither; without \
                         that key DEVICE_FILE is what outlives a restart"
                 .to_owned());
+        }
+        // The stand-in has a key of its own.
+        if self.accepts_api_keys && !self.has_secret_key && self.clerk.is_some() {
+            return Err(
+                "ACCEPT_API_KEYS: needs CLERK_SECRET_KEY, by which Clerk verifies API keys".to_owned()
+            );
         }
         if let Some(ttl) = self.session_ttl {
             fits("SESSION_TTL_SECS", any().session_ttl(ttl))?;
@@ -132,10 +140,10 @@ impl Settings {
         if let Some(template) = &self.template {
             layer = layer.template(template)?;
         }
-        match &self.bearer {
-            Some(bearer) => layer.accept_bearer(bearer.clone()),
-            None => Ok(layer),
+        if let Some(bearer) = &self.bearer {
+            layer = layer.accept_bearer(bearer.clone())?;
         }
+        if self.accepts_api_keys { layer.accept_api_keys(ApiKeys::new()) } else { Ok(layer) }
     }
 
     /// Whether the budget of sign-ins is off.
@@ -177,12 +185,7 @@ fn refuse_missing_parts() -> Result<(), String> {
 /// Reads which Bearer tokens to accept.
 fn bearer() -> Result<Option<BearerTokens>, String> {
     let parties = variable("AUTHORIZED_PARTIES")?;
-    let is_accepted = match variable("ACCEPT_BEARER")?.as_deref() {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => return Err("ACCEPT_BEARER: must be 1 or unset".to_owned()),
-    };
-    match (is_accepted, parties) {
+    match (switch("ACCEPT_BEARER")?, parties) {
         (false, None) => Ok(None),
         (false, Some(_)) => {
             Err("AUTHORIZED_PARTIES: has no effect without ACCEPT_BEARER=1; set both or neither".to_owned())
@@ -191,6 +194,15 @@ fn bearer() -> Result<Option<BearerTokens>, String> {
         (true, Some(parties)) => {
             Ok(Some(BearerTokens::new().authorized_parties(parties.split(',').map(str::trim))))
         }
+    }
+}
+
+/// Reads a variable that turns something on.
+fn switch(name: &str) -> Result<bool, String> {
+    match variable(name)?.as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(format!("{name}: must be 1 or unset")),
     }
 }
 

@@ -34,6 +34,7 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
+        self.0.revoke_api_keys_of(user_id);
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
         self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
     }
@@ -94,6 +95,7 @@ impl Clerk {
         let target = Target::Organization(organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
+        self.0.revoke_api_keys_of(organization_id);
     }
 
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
@@ -105,6 +107,9 @@ impl Clerk {
         let sign_ins = &self.0.sign_ins;
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::All);
+        if let Some(keys) = &self.0.api_keys {
+            keys.revoke_all();
+        }
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
         self.end_taken(sign_ins.provider.forget_all(dropped));

@@ -32,10 +32,10 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    pub(crate) fn apply(self, layer: ClerkBasicAuthLayer) -> ClerkBasicAuthLayer {
+    pub(crate) fn apply(self, layer: ClerkBasicAuthLayer) -> Result<ClerkBasicAuthLayer, ConfigError> {
         match self {
             Self::Bearer => layer.authorization_header(AuthorizationHeader::Bearer),
-            Self::Headers => layer.identity_headers(IdentityHeaders::new()),
+            Self::Headers => Ok(layer.identity_headers(IdentityHeaders::new())),
         }
     }
 }
@@ -71,6 +71,10 @@ impl Options {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.engine.accepts_api_keys && self.identity == Identity::Bearer {
+            return Err("ACCEPT_API_KEYS: needs IDENTITY=headers, since an API key has no token to send on"
+                .to_owned());
+        }
         let Some(pattern) = &self.organization_path else { return Ok(()) };
         let any = Clerk::builder("http://127.0.0.1:1").build().map(ClerkBasicAuthLayer::new);
         let checked = any.and_then(|layer| crate::by_path(layer, pattern, |parts| Some(&parts.uri)));
