@@ -1,4 +1,4 @@
-//! Sessions as axum extractors.
+//! Sessions and API keys as axum extractors.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::api_keys::{ClerkApiKey, ClerkPrincipal};
 use crate::layer::{ProblemJson, respond};
 use crate::organization_session::OrganizationSession;
 use crate::original_uri::original_uri;
@@ -20,8 +21,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Extracts the session of a signed-in user.
 ///
-/// A request that the layer let pass without a session ([`Anonymous`]) is answered 401 with the layer's challenge. A
-/// route without the layer is answered 500, and the log says so once a minute: a handler never runs without a session.
+/// A request that the layer let pass without a session ([`Anonymous`]) is answered 401 with the layer's challenge, and one
+/// with an [API key](ClerkApiKey) is answered 403, as a key has no session: [`ClerkPrincipal`] takes both. A route without the layer is answered 500, and the log says so once a minute: a handler never runs without a session.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -48,22 +49,20 @@ impl<S: Sync> FromRequestParts<S> for ClerkSession {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        found(parts)?.map_err(|anonymous| {
-            Rejection::new(RejectionKind::CredentialsMissing).with_challenge(anonymous.challenge().clone())
-        })
+        session(parts)?.map_err(missing)
     }
 }
 
 /// Extracts the session of a request behind an [optional](crate::ClerkBasicAuthLayer::optional) layer: `None` if the
 /// request has no credentials.
 ///
-/// A route without a layer is answered 500.
+/// A route without a layer is answered 500, and a request with an API key 403.
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 impl<S: Sync> OptionalFromRequestParts<S> for ClerkSession {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        found(parts).map(Result::ok)
+        session(parts).map(Result::ok)
     }
 }
 
@@ -88,7 +87,54 @@ impl<S: Sync> OptionalFromRequestParts<S> for OrganizationSession {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        found(parts)?.ok().map(Self::try_from).transpose()
+        session(parts)?.ok().map(Self::try_from).transpose()
+    }
+}
+
+/// Extracts the API key of a request.
+///
+/// A request with a session is answered 403, and one without credentials 401 with the layer's challenge. A route without
+/// the layer is answered 500.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> FromRequestParts<S> for ClerkApiKey {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        key(parts)?.map_err(missing)
+    }
+}
+
+/// Extracts the API key of a request, or `None` if the request has no credentials.
+///
+/// A request with a session is answered 403: `None` is for requests without credentials only.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> OptionalFromRequestParts<S> for ClerkApiKey {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        key(parts).map(Result::ok)
+    }
+}
+
+/// Extracts the session or the API key of a request, for handlers that serve both.
+///
+/// A request without credentials is answered 401 with the layer's challenge, and a route without the layer 500.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> FromRequestParts<S> for ClerkPrincipal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        found(parts)?.map_err(missing)
+    }
+}
+
+/// Extracts the session or the API key of a request, or `None` if the request has no credentials.
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<S: Sync> OptionalFromRequestParts<S> for ClerkPrincipal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        found(parts).map(Result::ok)
     }
 }
 
@@ -104,15 +150,41 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// The session that the layer has left in the request, or the mark of a request without one.
-fn found(parts: &Parts) -> Result<Result<ClerkSession, &Anonymous>, Rejection> {
-    if let Some(session) = parts.extensions.get::<ClerkSession>() {
-        return Ok(Ok(session.clone()));
+/// The principal that the layer has left in the request, or the mark of a request without one.
+fn found(parts: &Parts) -> Result<Result<ClerkPrincipal, &Anonymous>, Rejection> {
+    if let Some(principal) = ClerkPrincipal::of(&parts.extensions) {
+        return Ok(Ok(principal));
     }
     parts.extensions.get::<Anonymous>().map(Err).ok_or_else(|| {
         report_missing_layer(parts);
         Rejection::new(RejectionKind::Misconfigured)
     })
+}
+
+/// The session of a request. A request with an API key has none, and doesn't count as one without credentials either
+/// (rule T4).
+fn session(parts: &Parts) -> Result<Result<ClerkSession, &Anonymous>, Rejection> {
+    match found(parts)? {
+        Ok(ClerkPrincipal::Session(session) | ClerkPrincipal::Bearer(session)) => Ok(Ok(session)),
+        Ok(ClerkPrincipal::ApiKey(_)) => {
+            Err(Rejection::new(RejectionKind::Forbidden).detail_of("this needs a session, not an API key"))
+        }
+        Err(anonymous) => Ok(Err(anonymous)),
+    }
+}
+
+fn key(parts: &Parts) -> Result<Result<ClerkApiKey, &Anonymous>, Rejection> {
+    match found(parts)? {
+        Ok(ClerkPrincipal::ApiKey(key)) => Ok(Ok(key)),
+        Ok(ClerkPrincipal::Session(_) | ClerkPrincipal::Bearer(_)) => {
+            Err(Rejection::new(RejectionKind::Forbidden).detail_of("this needs an API key, not a session"))
+        }
+        Err(anonymous) => Ok(Err(anonymous)),
+    }
+}
+
+fn missing(anonymous: &Anonymous) -> Rejection {
+    Rejection::new(RejectionKind::CredentialsMissing).with_challenge(anonymous.challenge().clone())
 }
 
 /// Reports a route without a layer, at most once a minute. There is no engine at hand, whose log would count the others.

@@ -1,5 +1,5 @@
-//! Pages about the crate as a whole: its rules, its design, a gateway made of it, browsers as clients, a host with a
-//! token endpoint, webhooks, the types of other crates in its API.
+//! Pages about the crate as a whole: its rules, its design, a gateway made of it, API keys, browsers as clients, a host
+//! with a token endpoint, webhooks, the types of other crates in its API.
 
 /// The rules that the crate keeps, each with the tests that hold it.
 ///
@@ -20,6 +20,11 @@ pub mod design {}
 ///
 #[doc = include_str!("../docs/gateway.md")]
 pub mod gateway {}
+
+/// API keys in the password's place: for whom, at which cost, and what ends one.
+///
+#[doc = include_str!("../docs/api-keys.md")]
+pub mod api_keys {}
 
 /// Browsers as clients: pages of other origins, and the browser's dialog for a password.
 ///

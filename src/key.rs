@@ -29,6 +29,7 @@ const PASSWORD: [&str; Decoding::COUNT] = [
 const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
 const BEARER: &str = "tower-clerk 2026-11-24 bearer token";
+const API_KEY: &str = "tower-clerk 2026-11-30 credential, api key";
 
 /// The secret that keys are derived from: random per engine, or shared by the engines of one store.
 ///
@@ -40,6 +41,7 @@ pub(crate) struct KeySecret {
     identifier: Zeroizing<[u8; 32]>,
     user: Zeroizing<[u8; 32]>,
     bearer: Zeroizing<[u8; 32]>,
+    api_key: Zeroizing<[u8; 32]>,
 }
 
 impl KeySecret {
@@ -72,6 +74,7 @@ impl KeySecret {
             identifier: derived(IDENTIFIER),
             user: derived(USER),
             bearer: derived(BEARER),
+            api_key: derived(API_KEY),
             root,
         }
     }
@@ -83,6 +86,12 @@ impl KeySecret {
         let Strategy::Password = strategy;
         let key = &self.password[decoding.index()];
         CredentialKey(*blake3::keyed_hash(key, token).as_bytes())
+    }
+
+    /// The key of an API key with its user name, from their token in the header without `=`. It differs from that of a
+    /// password with the same token.
+    pub(crate) fn api_key(&self, token: &[u8]) -> CredentialKey {
+        CredentialKey(*blake3::keyed_hash(&self.api_key, token).as_bytes())
     }
 
     /// The key of an identifier that was normalized by [`normalize_identifier`].
@@ -149,6 +158,13 @@ key! {
 key! {
     /// The key of a Bearer token.
     BearerKey
+}
+
+impl CredentialKey {
+    /// The key as that of a subject of its own, for a queue that is fair between subjects.
+    pub(crate) fn as_subject(self) -> IdentifierKey {
+        IdentifierKey(self.0)
+    }
 }
 
 impl IdentifierKey {

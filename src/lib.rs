@@ -86,8 +86,9 @@
 //! - **Replicas.** The sign-in budget is per process. Replicas behind one address must divide it by
 //!   [`sign_in_rate`](ClerkBuilder::sign_in_rate).
 //! - **Changes at Clerk.** Call [`Clerk::revoke_user`], [`Clerk::expire_proofs`] and the other revocations from Clerk's
-//!   webhooks. Without them, a banned user is let in for one token's life at most (60 s by default), and the old
-//!   password of a user who has changed it works for [`session_ttl`](ClerkBuilder::session_ttl) at most (1 h by
+//!   webhooks, and [`Clerk::revoke_api_key`] where the program itself revokes a key. Without them, a banned user is let in
+//!   for one token's life at most (60 s by default), an API key for its [`ttl`](ApiKeys::ttl) at most (5 min by default),
+//!   and the old password of a user who has changed it works for [`session_ttl`](ClerkBuilder::session_ttl) at most (1 h by
 //!   default).
 //!
 //! # Testing your own app
@@ -147,6 +148,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod api_keys;
 mod authorization;
 #[cfg(feature = "axum")]
 mod axum;
@@ -195,6 +197,7 @@ pub mod transport;
 pub mod webhook;
 
 pub use access::Access;
+pub use api_keys::{ApiKeys, ClerkApiKey, ClerkPrincipal};
 pub use authorization::{Permission, Role};
 pub use bearer::BearerTokens;
 pub use claims::Claims;

@@ -12,11 +12,16 @@ pub(crate) struct Membership {
 impl Membership {
     /// The id of the organization with this id or slug, if it is among the memberships.
     pub(crate) fn find<'a>(memberships: &'a [Self], organization: &OrganizationName) -> Option<&'a str> {
+        Self::place(memberships, organization).map(|place| &*memberships[place].id)
+    }
+
+    /// The place of the organization with this id or slug among the memberships.
+    pub(crate) fn place(memberships: &[Self], organization: &OrganizationName) -> Option<usize> {
         let is_it = |it: &&Self| match organization {
             OrganizationName::Id(id) => it.id == *id,
             OrganizationName::Slug(slug) => it.slug.as_deref() == Some(&**slug),
             OrganizationName::Malformed | OrganizationName::Unlisted => false,
         };
-        memberships.iter().find(is_it).map(|it| &*it.id)
+        memberships.iter().position(|it| is_it(&it))
     }
 }

@@ -10,6 +10,7 @@ pub(crate) struct Settings {
     pub(crate) upstream_timeout: Duration,
     pub(crate) max_sessions: u64,
     pub(crate) max_verified_tokens: u64,
+    pub(crate) max_verified_api_keys: u64,
     pub(crate) sign_in_rate: Option<(u32, Duration)>,
     pub(crate) sign_in_wait: Duration,
     pub(crate) proof_renewal: bool,

@@ -66,10 +66,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 
 pub use fake_clerk::{
-    ConnectionFault, DeliveryStatus, Endpoint, FakeClerk, FakeClerkBuilder, FakeClerkServer, FakeClock,
-    FakeOrganization, FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, InvalidWebhook,
-    ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion, WebhookAttempt, WebhookDelivery,
-    WebhookEndpoint, WebhookFault, WebhookHeaders, WebhookSecret,
+    ConnectionFault, DeliveryStatus, Endpoint, FakeApiKey, FakeClerk, FakeClerkBuilder, FakeClerkServer,
+    FakeClock, FakeOrganization, FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, InvalidApiKey,
+    InvalidWebhook, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion, WebhookAttempt,
+    WebhookDelivery, WebhookEndpoint, WebhookFault, WebhookHeaders, WebhookSecret,
 };
 
 use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};

@@ -152,8 +152,8 @@ async fn ask_in_every_way(clerk: &Clerk, secrets: &Secrets, pair: Pair) {
     let layers = [
         plain(),
         plain().organization("acme").unwrap(),
-        plain().organization("globex").unwrap().authorization_header(AuthorizationHeader::Keep),
-        plain().template("partner").unwrap().authorization_header(AuthorizationHeader::Bearer),
+        plain().organization("globex").unwrap().authorization_header(AuthorizationHeader::Keep).unwrap(),
+        plain().template("partner").unwrap().authorization_header(AuthorizationHeader::Bearer).unwrap(),
         plain().template("missing").unwrap().optional(),
         plain().min_token_lifetime(Duration::from_secs(3_600)),
         plain().form_encoded_credentials(),
@@ -401,8 +401,11 @@ async fn c6_bearer_tokens_are_never_shown() {
         let tokens = BearerTokens::new().authorized_parties(["https://app.example.com"]);
         ClerkBasicAuthLayer::new(clerk.clone()).accept_bearer(tokens).unwrap()
     };
-    let layers =
-        [of(), of().organization("acme").unwrap(), of().authorization_header(AuthorizationHeader::Keep)];
+    let layers = [
+        of(),
+        of().organization("acme").unwrap(),
+        of().authorization_header(AuthorizationHeader::Keep).unwrap(),
+    ];
     let session = fake.open_session(JANE.0);
     let token = || fake.token(&session).origin("https://app.example.com");
     let mut jwts =
@@ -459,7 +462,7 @@ async fn c6_no_other_charset_suffix_guard_or_form_of_answer_shows_a_secret() {
     let layers = [
         of().latin1_fallback(),
         of().normalize_nfc().latin1_fallback().form_encoded_credentials(),
-        of().organization_by(suffix()).unwrap().authorization_header(AuthorizationHeader::Keep),
+        of().organization_by(suffix()).unwrap().authorization_header(AuthorizationHeader::Keep).unwrap(),
         of().organization_by(suffix()).unwrap().latin1_fallback().optional(),
     ];
     let jwt = fake.token(&fake.open_session(JANE.0)).sign();

@@ -7,9 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
-use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
+use tower_clerk::testing::{FakeApiKey, FakeClerk, FakeOrganization, FakeUser};
 use tower_clerk::transport::Transport;
-use tower_clerk::{Access, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, Credentials};
+use tower_clerk::{Access, ApiKeys, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, Credentials};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -38,6 +38,7 @@ pub const JWT_CLAIMS: [(&str, &str); 3] =
 pub struct Instance {
     clerk: Clerk,
     bearer_clerk: Clerk,
+    api_key: String,
     jwt: String,
     key: jsonwebtoken::DecodingKey,
     issuer: String,
@@ -70,6 +71,16 @@ impl Instance {
         });
         let bearer_clerk = Self::bearer_engine(&fake);
         runtime.block_on(verify_once(&bearer_clerk, &jwt));
+        let secret =
+            fake.api_key_secret(&fake.add_api_key(FakeApiKey::new(IDENTIFIER).scopes(["invoices:read"])));
+        let api_key = basic("__token__", &secret);
+        runtime.block_on(async {
+            let credentials = Credentials::new(IDENTIFIER, PASSWORD).expect("good credentials");
+            bearer_clerk.authenticate(&credentials, &Access::new()).await.expect("a session");
+            let mut service = key_layer(&bearer_clerk).layer(Subject::bare());
+            let answer = service.call(request(&api_key)).await.expect("no error of the service");
+            assert_eq!(answer.status(), 200, "the key is accepted");
+        });
         let key = runtime.block_on(async {
             let request = http::Request::get(fake.fapi_url() + "/.well-known/jwks.json");
             let answer = fake.send(request.body(Bytes::new()).expect("a request")).await.expect("an answer");
@@ -77,7 +88,7 @@ impl Instance {
             let part = |name| keys["keys"][0][name].as_str().expect("an RSA key");
             jsonwebtoken::DecodingKey::from_rsa_components(part("n"), part("e")).expect("an RSA key")
         });
-        Self { clerk, bearer_clerk, jwt, key, issuer: fake.issuer(), runtime }
+        Self { clerk, bearer_clerk, api_key, jwt, key, issuer: fake.issuer(), runtime }
     }
 
     /// Returns the builder of an engine whose sessions outlive a measurement.
@@ -96,6 +107,17 @@ impl Instance {
     #[must_use]
     pub fn bearer_clerk(&self) -> Clerk {
         self.bearer_clerk.clone()
+    }
+
+    /// Returns a layer on that engine that accepts API keys. The engine has verified one, and holds a session of the user.
+    pub(crate) fn key_layer(&self) -> ClerkBasicAuthLayer {
+        key_layer(&self.bearer_clerk)
+    }
+
+    /// Returns the verified API key as the value of an `Authorization` header.
+    #[must_use]
+    pub fn api_key(&self) -> String {
+        self.api_key.clone()
     }
 
     /// Returns the engine.
@@ -166,6 +188,12 @@ async fn verify_once(clerk: &Clerk, jwt: &str) {
     let mut service = layer.expect("no condition").layer(Subject::bare());
     let answer = service.call(request(&format!("Bearer {jwt}"))).await.expect("no error of the service");
     assert_eq!(answer.status(), 200, "the token is accepted");
+}
+
+/// Returns a layer that accepts API keys, for as long as a measurement may take.
+fn key_layer(clerk: &Clerk) -> ClerkBasicAuthLayer {
+    let keys = ApiKeys::new().ttl(Duration::from_secs(3600));
+    ClerkBasicAuthLayer::new(clerk.clone()).accept_api_keys(keys).expect("there is a secret key")
 }
 
 /// Formats credentials as the value of an `Authorization` header.

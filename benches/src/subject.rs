@@ -36,6 +36,10 @@ pub enum Subject {
     HitBearer,
     /// A hit on a Bearer token that was verified before.
     BearerHit,
+    /// A hit on an API key that was verified before.
+    ApiKeyHit,
+    /// A hit on a password, on a layer that accepts API keys.
+    HitBesideKeys,
     /// A hit on the token of an organization.
     HitOrganization,
     /// A hit on the token of the organization in the path.
@@ -57,7 +61,7 @@ pub trait Visitor {
 
 impl Subject {
     /// All subjects.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Bare,
         Self::InsertArc,
         Self::TowerHttpBasic,
@@ -65,6 +69,8 @@ impl Subject {
         Self::HitKeep,
         Self::HitBearer,
         Self::BearerHit,
+        Self::ApiKeyHit,
+        Self::HitBesideKeys,
         Self::HitOrganization,
         Self::HitOrganizationFrom,
         Self::HitGuard,
@@ -82,6 +88,8 @@ impl Subject {
             Self::HitKeep => "hit, header kept",
             Self::HitBearer => "hit, header replaced",
             Self::BearerHit => "Bearer hit",
+            Self::ApiKeyHit => "API key hit",
+            Self::HitBesideKeys => "hit, API keys accepted",
             Self::HitOrganization => "hit, organization",
             Self::HitOrganizationFrom => "hit, organization of the path",
             Self::HitGuard => "hit, organization and guard",
@@ -112,14 +120,15 @@ impl Subject {
                 visitor.visit(layer.layer(Bare))
             }
             Self::Hit => visitor.visit(layer.layer(Bare)),
-            Self::HitKeep => visitor.visit(layer.authorization_header(AuthorizationHeader::Keep).layer(Bare)),
-            Self::HitBearer => {
-                visitor.visit(layer.authorization_header(AuthorizationHeader::Bearer).layer(Bare))
-            }
+            Self::HitKeep => visitor
+                .visit(layer.authorization_header(AuthorizationHeader::Keep).expect("no keys").layer(Bare)),
+            Self::HitBearer => visitor
+                .visit(layer.authorization_header(AuthorizationHeader::Bearer).expect("no keys").layer(Bare)),
             Self::BearerHit => {
                 let layer = ClerkBasicAuthLayer::new(instance.bearer_clerk());
                 visitor.visit(layer.accept_bearer(BearerTokens::new()).expect("no condition").layer(Bare))
             }
+            Self::ApiKeyHit | Self::HitBesideKeys => visitor.visit(instance.key_layer().layer(Bare)),
             Self::HitOrganization => {
                 visitor.visit(layer.organization(instance.organization()).expect("a slug").layer(Bare))
             }
@@ -158,6 +167,7 @@ impl Subject {
     pub fn authorization(self, instance: &Instance) -> String {
         match self {
             Self::Rs256 | Self::BearerHit => format!("Bearer {}", instance.jwt()),
+            Self::ApiKeyHit => instance.api_key(),
             _ => instance.basic(),
         }
     }

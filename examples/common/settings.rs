@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tower_clerk::testing::WebhookEndpoint;
-use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
+use tower_clerk::{ApiKeys, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ConfigError};
 
 pub(crate) struct Settings {
     pub(crate) listen_addr: SocketAddr,
@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) template: Option<String>,
     /// The Bearer tokens to accept, if any.
     pub(crate) bearer: Option<BearerTokens>,
+    /// Whether an API key is accepted as the password of `__token__`.
+    pub(crate) accepts_api_keys: bool,
     pub(crate) device_file: Option<String>,
     pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
@@ -33,7 +35,7 @@ enum SignInRate {
 }
 
 /// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
-const NOT_BUILT_IN: [&str; 4] = ["ACCEPT_API_KEYS", "REDIS_URL", "STORE_FILE", "STORE_KEYS"];
+const NOT_BUILT_IN: [&str; 3] = ["REDIS_URL", "STORE_FILE", "STORE_KEYS"];
 
 /// A URL for engines that are built only to check settings, and never send a request.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -41,7 +43,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 impl Settings {
     /// Reads and checks the settings. An error starts with the name of its variable.
     pub(crate) fn from_env() -> Result<Self, String> {
-        refuse_missing_parts()?;
+        refuse(&NOT_BUILT_IN, "not built in")?;
         let listen_addr = listen_addr()?;
         let clerk = engine()?;
         if clerk.is_none() && !listen_addr.ip().is_loopback() {
@@ -57,6 +59,7 @@ impl Settings {
             organization: variable("CLERK_ORGANIZATION")?,
             template: variable("CLERK_JWT_TEMPLATE")?,
             bearer: bearer()?,
+            accepts_api_keys: is_on("ACCEPT_API_KEYS")?,
             device_file: variable("DEVICE_FILE")?,
             session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
@@ -79,6 +82,12 @@ impl Settings {
             return Err("SESSION_STORE_FILE: is for sessions opened with CLERK_SECRET_KEY; set both or neither; without \
                         that key DEVICE_FILE is what outlives a restart"
                 .to_owned());
+        }
+        // The stand-in has a key of its own.
+        if self.accepts_api_keys && !self.has_secret_key && self.clerk.is_some() {
+            return Err(
+                "ACCEPT_API_KEYS: needs CLERK_SECRET_KEY, by which Clerk verifies API keys".to_owned()
+            );
         }
         if let Some(ttl) = self.session_ttl {
             fits("SESSION_TTL_SECS", any().session_ttl(ttl))?;
@@ -129,10 +138,10 @@ impl Settings {
         if let Some(template) = &self.template {
             layer = layer.template(template)?;
         }
-        match &self.bearer {
-            Some(bearer) => layer.accept_bearer(bearer.clone()),
-            None => Ok(layer),
+        if let Some(bearer) = &self.bearer {
+            layer = layer.accept_bearer(bearer.clone())?;
         }
+        if self.accepts_api_keys { layer.accept_api_keys(ApiKeys::new()) } else { Ok(layer) }
     }
 
     /// Whether the budget of sign-ins is off.
@@ -161,11 +170,11 @@ impl Settings {
     }
 }
 
-/// Refuses variables of features that this version doesn't have.
-fn refuse_missing_parts() -> Result<(), String> {
-    for name in NOT_BUILT_IN {
+/// Refuses variables that would have no effect.
+pub(crate) fn refuse(names: &[&str], reason: &str) -> Result<(), String> {
+    for name in names {
         if variable(name)?.is_some() {
-            return Err(format!("{name}: not built in; unset it"));
+            return Err(format!("{name}: {reason}; unset it"));
         }
     }
     Ok(())

@@ -9,6 +9,8 @@
 //! | `GET /optional` | anyone | the same, or `{"user_id":null}` without credentials |
 //! | `GET /orgs/{org}/me` | members of the organization in the path, by id or slug | as `/me`, for that organization |
 //! | `GET /admin` | users with the role `org:admin`; needs `CLERK_ORGANIZATION` | as `/me` |
+//! | `GET /me` with an API key | API keys, where `ACCEPT_API_KEYS` is on | the key as JSON: id, subject, name, scopes |
+//! | `GET /keys/invoices` | API keys with the scope `invoices:read` | as `/me` with an API key |
 //! | `GET /invoices` | users with the permission `org:invoices:manage`; needs `CLERK_ORGANIZATION` | as `/me` |
 //! | `POST /webhooks/clerk` | Clerk's webhooks, by their signature; needs `CLERK_WEBHOOK_SIGNING_SECRET` | 204 |
 //! | `GET /healthz` | anyone | `ok` |
@@ -26,6 +28,7 @@
 //! | `CLERK_WEBHOOK_SIGNING_SECRET` | the signing secret of the endpoint `/webhooks/clerk`, or several with commas between | no such route |
 //! | `CLERK_WEBHOOK_SIGNING_SECRET_FILE` | a file whose first line is that, in place of it | |
 //! | `ACCEPT_BEARER` | `1`: a session token as `Authorization: Bearer` is accepted, too | off |
+//! | `ACCEPT_API_KEYS` | `1`: an API key of Clerk as the password of the user `__token__` is accepted, too; needs `CLERK_SECRET_KEY` | off |
 //! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
 //! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
 //! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
@@ -42,6 +45,8 @@
 //! An empty variable counts as unset. An unusable value ends the program with exit code 2, and a line that names the
 //! variable.
 
+#[path = "../common/api_keys.rs"]
+mod api_keys;
 #[path = "../common/run.rs"]
 mod run;
 #[path = "../common/settings.rs"]
@@ -62,14 +67,17 @@ use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
 use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
-use tower_clerk::{Clerk, ClerkSession, ConfigError, OrganizationSelector, Permission, Requirement, Role};
+use tower_clerk::{
+    Clerk, ClerkApiKey, ClerkPrincipal, ClerkSession, ConfigError, OrganizationSelector, Permission,
+    Requirement, Role,
+};
 
 /// Histogram buckets for the latency of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The routes to print at startup.
-const ROUTES: [&str; 7] =
-    ["/me", "/optional", "/orgs/{org}/me", "/admin", "/invoices", "/healthz", "/metrics"];
+const ROUTES: [&str; 8] =
+    ["/me", "/optional", "/orgs/{org}/me", "/admin", "/invoices", "/keys/invoices", "/healthz", "/metrics"];
 
 const WEBHOOKS: &str = "/webhooks/clerk";
 
@@ -126,14 +134,13 @@ async fn serve(
     let (builder, stand_in) = match settings.clerk.take() {
         Some(builder) => (builder, None),
         None => {
-            let line = format!("curl -u 'jane@example.com:correct horse battery staple' http://{address}/me");
-            let stand_in = run::start_stand_in(
-                settings.has_no_sign_in_rate(),
-                settings.stand_in_webhook.take(),
-                &[line],
-            )
-            .await?;
-            (Clerk::builder(stand_in.url()), Some(stand_in))
+            let credentials = api_keys::credentials(settings.accepts_api_keys);
+            let lines: Vec<_> =
+                credentials.iter().map(|of| format!("curl {of} http://{address}/me")).collect();
+            let stand_in =
+                run::start_stand_in(settings.has_no_sign_in_rate(), settings.stand_in_webhook.take(), &lines)
+                    .await?;
+            (api_keys::on_stand_in(&stand_in, settings.accepts_api_keys), Some(stand_in))
         }
     };
     for note in &stores.notes {
@@ -173,8 +180,10 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
     }
     let admin = layer.require(Requirement::new().role(ADMIN))?;
     let invoices = layer.require(Requirement::new().permission(MANAGE_INVOICES))?;
+    let readers = layer.require(Requirement::new().scope("invoices:read"))?;
     Ok(Router::new()
         .route("/me", get(me))
+        .route("/keys/invoices", get(me).layer(readers))
         .route("/admin", get(me).layer(admin))
         .route("/invoices", get(me).layer(invoices))
         .route_layer(layer.clone())
@@ -190,15 +199,32 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
         ))
 }
 
-async fn me(session: ClerkSession, headers: HeaderMap) -> Json<Value> {
-    Json(shown(&session, &headers))
+async fn me(principal: ClerkPrincipal, headers: HeaderMap) -> Json<Value> {
+    Json(shown(&principal, &headers))
 }
 
-async fn optional_me(session: Option<ClerkSession>, headers: HeaderMap) -> Json<Value> {
-    Json(session.map_or(json!({ "user_id": null }), |session| shown(&session, &headers)))
+async fn optional_me(principal: Option<ClerkPrincipal>, headers: HeaderMap) -> Json<Value> {
+    Json(principal.map_or(json!({ "user_id": null }), |principal| shown(&principal, &headers)))
 }
 
-fn shown(session: &ClerkSession, headers: &HeaderMap) -> Value {
+fn shown(principal: &ClerkPrincipal, headers: &HeaderMap) -> Value {
+    match principal {
+        ClerkPrincipal::Session(session) | ClerkPrincipal::Bearer(session) => session_shown(session, headers),
+        ClerkPrincipal::ApiKey(key) => key_shown(key),
+        // A kind of a later version.
+        _ => Value::Null,
+    }
+}
+
+fn key_shown(key: &ClerkApiKey) -> Value {
+    let scopes: Vec<&str> = key.scopes().collect();
+    json!({
+        "api_key": { "id": key.id(), "subject": key.subject(), "name": key.name(), "scopes": scopes },
+        "user_id": key.user_id(),
+    })
+}
+
+fn session_shown(session: &ClerkSession, headers: &HeaderMap) -> Value {
     let expires_at =
         session.expires_at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     json!({

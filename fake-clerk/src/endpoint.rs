@@ -79,6 +79,16 @@ pub enum Endpoint {
     BackendTokens,
     /// Backend API: `POST /v1/sessions/{id}/tokens/{template}`
     BackendTemplateTokens,
+    /// Backend API: `GET`, `POST /v1/api_keys`
+    ApiKeys,
+    /// Backend API: `GET`, `PATCH`, `DELETE /v1/api_keys/{id}`
+    ApiKey,
+    /// Backend API: `GET /v1/api_keys/{id}/secret`
+    ApiKeySecret,
+    /// Backend API: `POST /v1/api_keys/{id}/revoke`
+    RevokeApiKey,
+    /// Backend API: `POST /v1/api_keys/verify`
+    VerifyApiKey,
     /// Backend API: `GET /v1/jwks`
     BackendJwks,
     /// Backend API: `GET /v1/instance`
@@ -132,6 +142,11 @@ impl Endpoint {
             ["v1", "sessions", id, "revoke"] => (Self::RevokeSession, &[*id]),
             ["v1", "sessions", id, "tokens"] => (Self::BackendTokens, &[*id]),
             ["v1", "sessions", id, "tokens", name] => (Self::BackendTemplateTokens, &[*id, *name]),
+            ["v1", "api_keys"] => (Self::ApiKeys, &[]),
+            ["v1", "api_keys", "verify"] => (Self::VerifyApiKey, &[]),
+            ["v1", "api_keys", id] => (Self::ApiKey, &[*id]),
+            ["v1", "api_keys", id, "secret"] => (Self::ApiKeySecret, &[*id]),
+            ["v1", "api_keys", id, "revoke"] => (Self::RevokeApiKey, &[*id]),
             ["v1", "jwks"] => (Self::BackendJwks, &[]),
             ["v1", "instance"] => (Self::Instance, &[]),
             _ => (Self::Unknown, &[]),
@@ -158,6 +173,11 @@ impl Endpoint {
                 | Self::RevokeSession
                 | Self::BackendTokens
                 | Self::BackendTemplateTokens
+                | Self::ApiKeys
+                | Self::ApiKey
+                | Self::ApiKeySecret
+                | Self::RevokeApiKey
+                | Self::VerifyApiKey
                 | Self::BackendJwks
                 | Self::Instance
                 | Self::Backend
@@ -181,12 +201,14 @@ impl Endpoint {
             Self::Users
             | Self::UserMemberships
             | Self::BackendSession
+            | Self::ApiKeySecret
             | Self::BackendJwks
             | Self::Instance => method == Method::GET,
             Self::User | Self::Organization => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
             Self::OrganizationMember => [Method::PATCH, Method::DELETE].contains(method),
             Self::UserSecondFactors => method == Method::DELETE,
-            Self::BackendSessions => [Method::GET, Method::POST].contains(method),
+            Self::ApiKey => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
+            Self::BackendSessions | Self::ApiKeys => [Method::GET, Method::POST].contains(method),
             Self::Unknown => true,
             _ => method == Method::POST,
         }

@@ -26,6 +26,17 @@ pub(crate) fn base62(length: usize) -> String {
     letters(length, fill)
 }
 
+/// Returns a new random id of an API key, which has another format than all others: `ak_` and 32 hexadecimal digits.
+pub(crate) fn api_key() -> String {
+    format!("ak_{}", trace())
+}
+
+/// Derives the id of an API key from a name. It is the same at every start.
+pub(crate) fn derived_api_key(name: &str) -> String {
+    let digits = blake3::hash(format!("api key/{name}").as_bytes()).to_hex();
+    format!("ak_{}", &digits[..32])
+}
+
 /// Returns a trace id in the format of Clerk's errors: 32 hexadecimal digits.
 pub(crate) fn trace() -> String {
     let mut bytes = [0; 16];
@@ -83,5 +94,6 @@ mod tests {
         assert_ne!(random("sess"), random("sess"));
         assert_eq!(code().len(), 6);
         assert_eq!(trace().len(), 32);
+        assert_eq!((api_key().len(), derived_api_key("jane").len()), (35, 35));
     }
 }

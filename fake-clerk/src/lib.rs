@@ -2,8 +2,8 @@
 //!
 //! [`FakeClerk`] stands in for a Clerk instance in tests and demos. It implements the parts of the Frontend API that
 //! sign-ins by password or ticket need, and the parts of the Backend API that servers use for users, sessions and
-//! organizations, with Clerk's rate limits, lockouts and errors. It signs its tokens, and sends webhooks to each
-//! [`WebhookEndpoint`]. A client of Clerk can be tested against it
+//! organizations and API keys, with Clerk's rate limits, lockouts and errors. It signs its tokens, and sends webhooks to
+//! each [`WebhookEndpoint`]. A client of Clerk can be tested against it
 //! without an account or a network and, with [`no_rate_limit`](FakeClerkBuilder::no_rate_limit), without waiting.
 //!
 //! - In process, [`FakeClerk::handle`] answers a request. It runs on any executor unless a response is delayed:
@@ -66,6 +66,11 @@
 //! | `expired@example.com` | `please choose a new one` | `needs_new_password` |
 //! | `sso@example.com` | none | 400 `strategy_for_user_invalid` |
 //!
+//! | API key of | secret | scopes |
+//! |---|---|---|
+//! | `jane` | `ak_4lluZtXyjjvODUza0zcOo95evMLoJA6Rz20uIbUY` | `invoices:read` |
+//! | `acme`, created by `jane` | `ak_KXl3ivYQMZvmjH1cpbhsNLDOTLaJHPMlg91vydUJ` | `invoices:read`, `invoices:manage` |
+//!
 //! In both organizations, `org:admin` has the permissions `org:invoices:read` and `org:invoices:manage`, and
 //! `org:member` has `org:invoices:read`. The ids of the demo users, of the organizations and of the instance are the
 //! same at every start: `acme` is `org_ojHFcumdg8ZxYa1pebKSFy9ijB5`, `globex` is `org_CpxsAFCMcsXDrlAYmEZMmGQP3Wf`.
@@ -116,7 +121,7 @@ mod program;
 #[cfg(feature = "server")]
 mod server;
 
-pub use crate::accounts::{FakeOrganization, FakeUser};
+pub use crate::accounts::{FakeApiKey, FakeOrganization, FakeUser};
 pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;
@@ -130,7 +135,7 @@ pub use crate::program::run;
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub use crate::server::FakeClerkServer;
-pub use crate::settings::{FakeClerkBuilder, GoneSession, TokenVersion};
+pub use crate::settings::{FakeClerkBuilder, GoneSession, InvalidApiKey, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
 pub use crate::webhooks::{

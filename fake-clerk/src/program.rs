@@ -76,6 +76,9 @@ fn describe(clerk: &FakeClerk, key_is_given: bool, server: &FakeClerkServer) {
     }
     let organizations = ["acme", "globex"].map(|slug| format!("{slug} is {}", demo::organization_id(slug)));
     eprintln!("{}", organizations.join(", "));
+    for key in demo::api_keys() {
+        eprintln!("API key of {}: {}", key.subject, key.secret);
+    }
     eprintln!(
         "try: curl 'http://{}/v1/client/sign_ins?_is_native=1' -d strategy=password -d identifier=jane \
          -d 'password=correct horse battery staple'",

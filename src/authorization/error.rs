@@ -43,6 +43,10 @@ pub(crate) enum Kind {
         what: &'static str,
         name: String,
     },
+    /// The scope of an API key.
+    ScopeOfKey {
+        name: String,
+    },
     Scope {
         what: &'static str,
         name: String,
@@ -93,6 +97,9 @@ impl fmt::Display for RequirementError {
             ),
             Kind::Entitlement { what, name } => {
                 write!(f, "{name:?} is no {what}: a {what} is [A-Za-z0-9_-]+, after a scope and a colon or alone")
+            }
+            Kind::ScopeOfKey { name } => {
+                write!(f, "{name:?} is no scope of an API key: one isn't empty, and has no white space around it")
             }
             Kind::Scope { what, name } => write!(
                 f,

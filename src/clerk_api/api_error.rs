@@ -125,6 +125,18 @@ pub(crate) fn classify(operation: Operation, status: StatusCode, codes: &[&str])
     if !status.is_client_error() || matches!(status.as_u16(), 408 | 425) || codes.is_empty() {
         return ApiError::coded(ErrorClass::Unavailable, first_or(codes, status.as_str()));
     }
+    // For an API key these two statuses decide, as in Clerk's own SDKs, since their codes are not documented:
+    // <https://github.com/clerk/javascript/blob/main/packages/backend/src/tokens/verify.ts>.
+    if operation == Operation::VerifyApiKey {
+        let class = match status {
+            StatusCode::NOT_FOUND => Some(ErrorClass::Refused(CredentialRefusal::Unidentified)),
+            StatusCode::UNAUTHORIZED => Some(ErrorClass::Misconfigured),
+            _ => None,
+        };
+        if let Some(class) = class {
+            return ApiError::coded(class, first_or(codes, status.as_str()));
+        }
+    }
     let decided = codes
         .iter()
         .filter_map(|code| class_of(operation, code).map(|class| (weight(class), class, *code)))

@@ -135,7 +135,8 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
 /// The codes that have a different class in an answer of the Backend API.
 fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     use Operation::{
-        BackendMint, BackendMintTemplate, BackendSession, FindUser, Revoke, Ticket, User, VerifyPassword,
+        BackendMint, BackendMintTemplate, BackendSession, FindUser, Organization, Revoke, Ticket, User,
+        VerifyApiKey, VerifyPassword,
     };
     Some(match code {
         "incorrect_password" => ErrorClass::Refused(CredentialRefusal::Credentials),
@@ -148,12 +149,12 @@ fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         | "form_password_size_in_bytes_exceeded" => match operation {
             VerifyPassword => ErrorClass::Refused(CredentialRefusal::Credentials),
             FindUser => ErrorClass::NotFound,
+            VerifyApiKey => ErrorClass::Refused(CredentialRefusal::Unidentified),
             _ => return None,
         },
         "resource_not_found" => match operation {
-            User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate => {
-                ErrorClass::NotFound
-            }
+            User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate
+            | Organization => ErrorClass::NotFound,
             _ => ErrorClass::Unavailable,
         },
         // Clerk doesn't document the code for a mint from an ended session. For all of these codes the caller looks the
@@ -163,6 +164,12 @@ fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
         {
             ErrorClass::NotFound
         }
+        // Clerk documents no code of the 400 that its description has. These say that it is about the key itself.
+        "api_key_revoked" | "api_key_expired" | "api_key_invalid" if operation == VerifyApiKey => {
+            ErrorClass::Refused(CredentialRefusal::Unidentified)
+        }
+        // API keys are off. All fail, and none is refused by that.
+        "api_keys_not_enabled" => ErrorClass::Misconfigured,
         // The secret key is invalid, or belongs to another instance.
         "clerk_key_invalid"
         | "authentication_invalid"

@@ -64,7 +64,7 @@ pub struct UpstreamCalls {
     /// `template_token`, `touch`, `session`, `end`, `environment`, `jwks`.
     ///
     /// Backend API: `find_user`, `user`, `verify_password`, `memberships`, `ticket`, `backend_token`,
-    /// `backend_template_token`, `backend_session`, `revoke`, `backend_jwks`.
+    /// `backend_template_token`, `backend_session`, `revoke`, `backend_jwks`, `organization`, `verify_api_key`.
     pub operation: &'static str,
     /// The result: `ok`, `refused` (Clerk answered with an error about the call), `rate_limited` (Clerk's quota is
     /// spent) or `failed` (no answer, or an unusable one).

@@ -27,10 +27,12 @@ pub(crate) enum Operation {
     BackendSession,
     Revoke,
     BackendJwks,
+    Organization,
+    VerifyApiKey,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::SignIn,
         Self::TicketSignIn,
         Self::PrepareFactor,
@@ -53,6 +55,8 @@ impl Operation {
         Self::BackendSession,
         Self::Revoke,
         Self::BackendJwks,
+        Self::Organization,
+        Self::VerifyApiKey,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -79,6 +83,8 @@ impl Operation {
             Self::BackendSession => "backend_session",
             Self::Revoke => "revoke",
             Self::BackendJwks => "backend_jwks",
+            Self::Organization => "organization",
+            Self::VerifyApiKey => "verify_api_key",
         }
     }
 
@@ -96,6 +102,8 @@ impl Operation {
                 | Self::BackendSession
                 | Self::Revoke
                 | Self::BackendJwks
+                | Self::Organization
+                | Self::VerifyApiKey
         )
     }
 }

@@ -18,15 +18,16 @@ use crate::rejection::RejectionKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Passed with a stored session and token, or with a Bearer token that was verified before, without a call to Clerk.
+    /// Passed with a stored session and token, or with a Bearer token or an API key that was verified before, without a call
+    /// to Clerk.
     Hit,
     /// Passed after a token was minted for a stored session.
     Minted,
     /// Passed after a sign-in that this request started.
     SignedIn,
-    /// Passed after a sign-in that another request had started.
+    /// Passed after a sign-in, or a verification of an API key, that another request had started.
     Joined,
-    /// Passed with a Bearer token that was verified for this request. The next ones with the same token are hits.
+    /// Passed with a Bearer token or an API key that was verified for this request. The next ones with it are hits.
     Verified,
     /// Passed without a session: credentials are optional, or the request is exempt or a CORS preflight.
     Anonymous,
@@ -36,7 +37,7 @@ pub enum Outcome {
     Malformed,
     /// Rejected without a call to Clerk, because an earlier rejection is still remembered.
     Denied,
-    /// Rejected: Clerk refused the credentials, or a Bearer token was refused.
+    /// Rejected: Clerk refused the credentials, or a Bearer token or an API key was refused.
     Rejected,
     /// Rejected: the user must act first, for example choose a new password.
     ActionRequired,

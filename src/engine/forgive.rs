@@ -24,6 +24,8 @@ impl Clerk {
     /// **Each call lets at least one more attempt reach Clerk**, which locks an account after ten failures by default.
     /// Don't call it on behalf of a client that isn't signed in.
     ///
+    /// With the user name of [API keys](crate::ApiKeys::user_name), it lifts the remembered refusals of all keys.
+    ///
     /// It is cheap, and may be called for each of a burst of webhooks: nothing is searched for. It ends no session and
     /// affects no one who is signed in.
     ///

@@ -24,6 +24,8 @@ impl Clerk {
         let target = Target::Membership(user_id.into(), organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::Membership(user_id.into(), organization_id.into()));
+        // The user's memberships are known of the user's own keys, and of those that the user has created.
+        self.0.revoke_api_keys_of(user_id);
         self.forgive_organizations(user_id);
     }
 
@@ -38,6 +40,7 @@ impl Clerk {
     /// resolve. Each of them costs one call when it is asked for again, within the limits of a user.
     pub fn forgive_organizations(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
+        self.0.revoke_api_keys_of(user_id);
         // A refusal is remembered in a holding, which has a user.
         let Some(user) = sign_ins.users.get(user_id) else { return };
         sign_ins.revocations.revoke(Target::Refusals(user_id.into()), self.0.clock.now());
@@ -53,6 +56,7 @@ impl Clerk {
         let target = Target::Organization(organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
+        self.0.revoke_api_keys_of(organization_id);
     }
 
     /// Drops all tokens for an organization that name it by another slug than this one.

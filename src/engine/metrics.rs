@@ -46,6 +46,11 @@ impl Clerk {
         let gauges = [
             ("tower_clerk_sessions", stats.sessions),
             ("tower_clerk_verified_tokens", stats.verified_tokens),
+            ("tower_clerk_verified_api_keys", stats.verified_api_keys),
+            ("tower_clerk_proven_api_keys", stats.proven_api_keys),
+            ("tower_clerk_api_key_denials", stats.api_key_denials),
+            ("tower_clerk_api_key_flights", stats.api_key_flights),
+            ("tower_clerk_api_key_queue", stats.api_key_queue),
             ("tower_clerk_denials", stats.denials),
             ("tower_clerk_trusted_credentials", stats.trusted_credentials),
             ("tower_clerk_failing_subjects", stats.failing_subjects),
@@ -60,7 +65,11 @@ impl Clerk {
             gauge!(name).set(value as f64);
         }
         counter!("tower_clerk_sessions_not_ended_total").absolute(stats.not_ended);
-        for (circuit, state) in [("sign_in", stats.sign_in_circuit), ("mint", stats.mint_circuit)] {
+        for (circuit, state) in [
+            ("sign_in", stats.sign_in_circuit),
+            ("mint", stats.mint_circuit),
+            ("api_key", stats.api_key_circuit),
+        ] {
             let open = if state == CircuitState::Open { 1.0 } else { 0.0 };
             gauge!("tower_clerk_circuit_open", "circuit" => circuit).set(open);
         }
@@ -91,6 +100,7 @@ impl Clerk {
             "tower_clerk_verified_tokens",
             "Bearer tokens that are verified and have not expired"
         );
+        describe_api_keys();
         describe_gauge!("tower_clerk_denials", "Denials: refused credentials that are remembered");
         describe_gauge!(
             "tower_clerk_trusted_credentials",
@@ -123,4 +133,15 @@ impl Clerk {
             "1 while the circuit is open, because Clerk seems to be unavailable"
         );
     }
+}
+
+fn describe_api_keys() {
+    describe_gauge!("tower_clerk_verified_api_keys", "API keys that are held after their verification");
+    describe_gauge!("tower_clerk_proven_api_keys", "API keys that Clerk has accepted within 7 days");
+    describe_gauge!("tower_clerk_api_key_denials", "Refused API keys that are remembered");
+    describe_gauge!(
+        "tower_clerk_api_key_flights",
+        "Verifications of API keys, also those that wait for a permit"
+    );
+    describe_gauge!("tower_clerk_api_key_queue", "Verifications of unknown API keys that wait for a permit");
 }

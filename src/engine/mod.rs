@@ -1,5 +1,6 @@
 //! The engine, one per Clerk instance. This module alone decides what happens in which order.
 
+mod api_keys;
 mod background;
 mod bearer;
 pub(crate) mod builder;
@@ -44,6 +45,7 @@ use crate::credentials::{BasicToken, Credentials, Decoding};
 use crate::flight::SingleFlight;
 use crate::jwt::Jwks;
 use crate::key::{CredentialKey, PassThrough, Strategy};
+use crate::limits::CircuitState;
 use crate::provider::MintError;
 use crate::rejection::Rejection;
 use crate::scope::{OrganizationName, Scope};
@@ -51,6 +53,8 @@ use crate::session::ClerkSession;
 use crate::sessions::{HeldToken, HoldingKey, Proof};
 use crate::settings::Settings;
 
+pub(crate) use self::api_keys::KeyAttempt;
+use self::api_keys::KeyVerifier;
 use self::bearer::Bearer;
 use self::rejection_log::RejectionLog;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
@@ -89,6 +93,7 @@ struct Inner {
     calls: Arc<Calls>,
     jwks: Arc<Jwks>,
     bearer: Bearer,
+    api_keys: Option<Arc<KeyVerifier>>,
     outcomes: Outcomes,
     malformed: MalformedCounts,
     #[cfg(feature = "webhook")]
@@ -196,6 +201,7 @@ impl Clerk {
         let per_second = |(count, window): (u32, Duration)| f64::from(count) / window.as_secs_f64();
         let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
         let max_users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
+        let of_keys = |count: fn(&KeyVerifier) -> u64| inner.api_keys.as_deref().map_or(0, count);
         let max_active_users = inner
             .backend_rate
             .map(per_second)
@@ -209,6 +215,15 @@ impl Clerk {
             api: sign_ins.provider.api(),
             sessions: sign_ins.sessions.len(),
             verified_tokens: inner.bearer.verified.len(),
+            verified_api_keys: of_keys(|keys| keys.verified.len()),
+            proven_api_keys: of_keys(|keys| keys.proven.len()),
+            api_key_denials: of_keys(|keys| keys.denials.len()),
+            api_key_flights: of_keys(|keys| keys.flights.len() as u64),
+            api_key_queue: of_keys(|keys| keys.unproven.waiting() as u64),
+            api_key_circuit: inner
+                .api_keys
+                .as_ref()
+                .map_or(CircuitState::Closed, |keys| keys.circuit.state()),
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
             failing_subjects: sign_ins.failures.len(),

@@ -105,6 +105,7 @@ pub(crate) fn advice(error: &ApiError) -> &'static str {
         Some("form_param_unknown" | "form_param_value_disabled") => {
             "turn sign-in with password on in Clerk's dashboard (User & authentication)"
         }
+        Some("api_keys_not_enabled") => "turn API keys on in Clerk's dashboard (API keys)",
         Some("host_invalid") => "check the publishable key or the address of the Frontend API",
         Some(
             "clerk_key_invalid"

@@ -36,6 +36,7 @@ impl Clerk {
         sign_ins.users.revoke(user_id);
         sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
+        self.0.revoke_api_keys_of(user_id);
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
         self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
     }
@@ -99,6 +100,9 @@ impl Clerk {
         sign_ins.pending_proofs.forget_all();
         sign_ins.revocations.revoke(Target::All, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::All);
+        if let Some(keys) = &self.0.api_keys {
+            keys.revoke_all();
+        }
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
         self.end_taken(sign_ins.provider.forget_all(dropped));

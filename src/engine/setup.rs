@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::api_keys::{KeyVerifier, unproven_keys};
 use super::bearer::Bearer;
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
@@ -12,6 +13,7 @@ use super::session_reaper::SessionReaper;
 use super::sign_in::SignIns;
 use super::trusted_credentials::TrustedCredentials;
 use super::{Clerk, Inner};
+use crate::api_keys::{KeyRevocations, ProvenKeys, VerifiedKeys};
 use crate::clerk_api::Caller;
 use crate::clerk_api::bapi::{Bapi, SecretKey};
 use crate::clerk_api::fapi::Fapi;
@@ -73,6 +75,7 @@ struct Shared {
     jitter: Arc<Jitter>,
     secret: Arc<KeySecret>,
     revocations: Arc<Revocations>,
+    forgiven: Arc<Forgiven>,
 }
 
 /// A provider, and the limiter of its password checks.
@@ -86,6 +89,8 @@ impl Clerk {
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
         let longest_flight = 3 * settings.upstream_timeout + settings.sign_in_wait;
+        // A request may wait for a permit twice (rule S5).
+        let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
         let shared = Shared {
             settings,
             budget,
@@ -95,6 +100,7 @@ impl Clerk {
             jitter: Arc::new(jitter),
             secret: Arc::new(secret),
             revocations: Arc::new(Revocations::new(longest_flight)),
+            forgiven: Arc::new(Forgiven::new(longest_sign_in)),
         };
         let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
         let (provider, limiter) = match backend {
@@ -102,6 +108,7 @@ impl Clerk {
             Some(backend) => shared.backend(&fapi, backend),
         };
         let jwks = shared.jwks(&fapi);
+        let api_keys = shared.api_keys(&provider, backend_rate, longest_flight);
         let time = Arc::clone(&shared.time);
         let most = shared.settings.max_verified_tokens;
         let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
@@ -116,6 +123,7 @@ impl Clerk {
             calls,
             jwks,
             bearer,
+            api_keys,
             outcomes: Outcomes::default(),
             malformed: MalformedCounts::default(),
             #[cfg(feature = "webhook")]
@@ -157,6 +165,36 @@ impl Shared {
         (Provider::Backend(Box::new(backend)), SignInLimiter::new(checks, clock))
     }
 
+    fn api_keys(
+        &self,
+        provider: &Provider,
+        rate: Option<(u32, Duration)>,
+        longest_flight: Duration,
+    ) -> Option<Arc<KeyVerifier>> {
+        let (settings, clock) = (&self.settings, self.clock);
+        let unproven = Budget { sign_ins: Some(unproven_keys(rate?)), ..self.budget };
+        let most = settings.max_verified_api_keys;
+        Some(Arc::new(KeyVerifier {
+            bapi: Arc::clone(provider.bapi()?),
+            verified: VerifiedKeys::new(most),
+            proven: ProvenKeys::new(most),
+            denials: Denials::new(settings.negative_ttl, Arc::clone(&self.forgiven)),
+            forgiven: Arc::clone(&self.forgiven),
+            revocations: KeyRevocations::new(longest_flight),
+            flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
+            unproven: SignInLimiter::new(unproven, clock),
+            circuit: Arc::default(),
+            misconfigured: Mutex::new(None),
+            warnings: WarnThrottle::default(),
+            secret: Arc::clone(&self.secret),
+            settings: settings.clone(),
+            clock,
+            time: Arc::clone(&self.time),
+            jitter: Arc::clone(&self.jitter),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
     fn jwks(&self, fapi: &Arc<Fapi>) -> Arc<Jwks> {
         let fetcher = Arc::clone(fapi);
         let fetch = move || {
@@ -185,12 +223,9 @@ impl Shared {
         verifier: Verifier,
     ) -> SignIns {
         let minter = Arc::new(self.minter(&provider, verifier));
-        let Self { settings, clock, time, jitter, secret, revocations, .. } = self;
+        let Self { settings, clock, time, jitter, secret, revocations, forgiven, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
-        // A request may wait for a permit twice (rule S5).
-        let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
-        let forgiven = Arc::new(Forgiven::new(longest_sign_in));
         SignIns {
             reaper: SessionReaper::new(Arc::clone(&provider), queue, clock, timeout),
             provider,

@@ -41,6 +41,9 @@ impl Clerk {
         // Also a verification that is under way is answered like all others from now on.
         inner.revoke_bearer(CutoffTarget::All);
         inner.bearer.verified.clear();
+        if let Some(keys) = &inner.api_keys {
+            keys.close();
+        }
         let in_use: Vec<_> =
             inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
         let sessions = inner.sign_ins.provider.ended_by_shutdown(in_use).await;

@@ -43,6 +43,19 @@ pub struct Stats {
     /// Bearer tokens that are verified and have not expired: at most
     /// [`max_verified_tokens`](crate::ClerkBuilder::max_verified_tokens).
     pub verified_tokens: u64,
+    /// API keys that are held after their verification, expired ones among them: at most
+    /// [`max_verified_api_keys`](crate::ClerkBuilder::max_verified_api_keys).
+    pub verified_api_keys: u64,
+    /// API keys that Clerk has accepted within 7 days, whose verifications go first.
+    pub proven_api_keys: u64,
+    /// Refused API keys that are remembered.
+    pub api_key_denials: u64,
+    /// Verifications of API keys in flight, including those that wait for a permit.
+    pub api_key_flights: u64,
+    /// Verifications of unknown API keys that wait for a permit.
+    pub api_key_queue: u64,
+    /// The circuit for API keys. While it is open, those that have to be verified are rejected without a call to Clerk.
+    pub api_key_circuit: CircuitState,
     /// Refused credentials that are remembered, so that Clerk is not asked about them again.
     pub denials: u64,
     /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.

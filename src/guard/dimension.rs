@@ -1,9 +1,10 @@
-//! One dimension of a requirement, and its judgement of a session.
+//! One dimension of a requirement, and its judgement of a session or an API key.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::requirement::Requirement;
+use crate::api_keys::ClerkApiKey;
 use crate::authorization::{Entitlement, Permission, Reverification, ReverificationLevel, Role, is_fresh};
 use crate::engine::Clerk;
 use crate::session::ClerkSession;
@@ -15,10 +16,16 @@ pub(super) enum Dimension {
     Permission(Permission),
     Feature(Entitlement),
     Plan(Entitlement),
-    SecondFactor { within: Duration },
+    SecondFactor {
+        within: Duration,
+    },
     Reverification(Reverification),
-    FreshProof { within: Duration },
+    FreshProof {
+        within: Duration,
+    },
     NoImpersonation,
+    /// Of an API key. No session has one.
+    Scope(Box<str>),
     AnyOf(Vec<Requirement>),
 }
 
@@ -58,6 +65,7 @@ impl Dimension {
             }
             Self::FreshProof { within } => met_if(clerk.proof_age(session).is_some_and(|age| age < *within)),
             Self::NoImpersonation => met_if(claims.actor().is_none()),
+            Self::Scope(_) => Err(None),
             Self::Reverification(reverification) => {
                 let ages = claims.factor_verification_age().ok_or(None)?;
                 let is_met = reverification.is_met_by(ages, clerk.token_age(session));
@@ -65,6 +73,24 @@ impl Dimension {
             }
             Self::SecondFactor { within } => judge_second_factor(*within, session, clerk),
             Self::AnyOf(alternatives) => judge_any_of(alternatives, session, clerk),
+        }
+    }
+
+    /// Whether an API key meets it. A key has no session, so it meets nothing that is about one: otherwise a key with few
+    /// scopes would have all rights of its user (rule T4).
+    pub(super) fn is_met_by_key(&self, key: &ClerkApiKey) -> bool {
+        match self {
+            Self::Scope(scope) => key.has_scope(scope),
+            Self::Organization => key.organization_id().is_some(),
+            Self::AnyOf(alternatives) => alternatives.iter().any(|it| it.judge_key(key).is_ok()),
+            Self::Role(_)
+            | Self::Permission(_)
+            | Self::Feature(_)
+            | Self::Plan(_)
+            | Self::SecondFactor { .. }
+            | Self::Reverification(_)
+            | Self::FreshProof { .. }
+            | Self::NoImpersonation => false,
         }
     }
 }
@@ -121,6 +147,7 @@ impl fmt::Display for Dimension {
             Self::Reverification(reverification) => write!(f, "reverification: {reverification}"),
             Self::FreshProof { within } => write!(f, "proof within {within:?}"),
             Self::NoImpersonation => f.write_str("no impersonation"),
+            Self::Scope(scope) => write!(f, "scope {scope}"),
             Self::AnyOf(alternatives) => write!(f, "one of {} alternatives", alternatives.len()),
         }
     }

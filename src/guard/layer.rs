@@ -4,17 +4,18 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 
-use super::dimension::{Remedy, Unmet};
+use super::dimension::{Dimension, Remedy, Unmet};
 use super::requirement::Requirement;
 use super::response::ReverificationJson;
 use super::service::Require;
+use crate::api_keys::ClerkApiKey;
 use crate::engine::{Clerk, ConfigError};
 use crate::layer::{ClerkBasicAuthLayer, EmptyBody, RejectionResponse, respond};
 use crate::rejection::Challenge;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::session::{Anonymous, ClerkSession};
 
-/// Layer that lets only sessions in that meet a [`Requirement`], with the [`Require`] middleware.
+/// Layer that lets only sessions and API keys in that meet a [`Requirement`], with the [`Require`] middleware.
 ///
 /// [`ClerkBasicAuthLayer::require`] makes it, and it stands inside of that layer. See the [module docs](crate::guard)
 /// for an example. Cloning it copies a pointer and the builder of rejections.
@@ -100,6 +101,25 @@ impl<R> RequireLayer<R> {
         guard.requirement.judge(session, &guard.clerk).map_err(|unmet| forbidden(session, &unmet))
     }
 
+    /// Judges an API key as the guard does, in a handler for example.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rejection that the guard would answer with; [`respond`] makes a response of it.
+    ///
+    /// ```
+    /// use tower_clerk::guard::RequireLayer;
+    /// use tower_clerk::{ClerkApiKey, Rejection};
+    ///
+    /// fn delete(key: &ClerkApiKey, managers: &RequireLayer) -> Result<&'static str, Rejection> {
+    ///     managers.check_api_key(key)?;
+    ///     Ok("deleted")
+    /// }
+    /// ```
+    pub fn check_api_key(&self, key: &ClerkApiKey) -> Result<(), Rejection> {
+        self.guard.requirement.judge_key(key).map_err(|unmet| forbidden_to_key(key, unmet))
+    }
+
     /// Answers a session that lacks nothing but a reverification in the form of Clerk's `reverificationErrorResponse`,
     /// for browser clients.
     ///
@@ -128,6 +148,9 @@ impl<R> RequireLayer<R> {
         let extensions = request.extensions();
         if let Some(session) = extensions.get::<ClerkSession>() {
             return self.check(session);
+        }
+        if let Some(key) = extensions.get::<ClerkApiKey>() {
+            return self.check_api_key(key);
         }
         if extensions.get::<Anonymous>().is_some() {
             return Err(Rejection::new(RejectionKind::CredentialsMissing));
@@ -160,6 +183,15 @@ fn forbidden(session: &ClerkSession, unmet: &Unmet<'_>) -> Rejection {
             rejection.detail_of("the user has to verify a factor again").demanding(reverification)
         }
     }
+}
+
+/// The rejection of an API key, which tells the client neither scopes nor roles that it lacks.
+fn forbidden_to_key(key: &ClerkApiKey, unmet: &Dimension) -> Rejection {
+    tracing::debug!(
+        target: "tower_clerk::rejection",
+        api_key_id = key.id(), subject = key.subject(), required = %unmet, "a guard refuses the API key"
+    );
+    Rejection::new(RejectionKind::Forbidden)
 }
 
 impl<S, R: Clone> Layer<S> for RequireLayer<R> {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::dimension::{Dimension, Remedy, Unmet};
+use crate::api_keys::ClerkApiKey;
 use crate::authorization::{Entitlement, Kind, Permission, RequirementError, Reverification, Role};
 use crate::engine::Clerk;
 use crate::session::ClerkSession;
 
-/// What a session must have to pass a guard.
+/// What a session or an API key must have to pass a guard.
 ///
 /// All dimensions that are asked for are required; [`any_of`](Self::any_of) has alternatives. The names are those of
 /// Clerk's `auth.has({ … })`. A malformed name is reported by [`require`](crate::ClerkBasicAuthLayer::require), so that
@@ -108,7 +109,32 @@ impl Requirement {
         self.with_parsed(Entitlement::parse("plan", plan.as_ref()).map(Dimension::Plan))
     }
 
+    /// Requires a scope of an [API key](crate::ClerkApiKey), such as `invoices:read`.
+    ///
+    /// No session has scopes, and a key meets nothing of a session, such as a role or a permission. For a route that serves
+    /// both, give both as alternatives:
+    ///
+    /// ```
+    /// use tower_clerk::Requirement;
+    ///
+    /// let readers = Requirement::any_of([
+    ///     Requirement::new().permission("org:invoices:read"),
+    ///     Requirement::new().scope("invoices:read"),
+    /// ]);
+    /// ```
+    ///
+    /// The layer must [accept keys](crate::ClerkBasicAuthLayer::accept_api_keys). Scopes are compared as they are: none
+    /// includes another.
+    pub fn scope(self, scope: impl Into<String>) -> Self {
+        let scope = scope.into();
+        let is_usable = !scope.is_empty() && scope.trim() == scope && !scope.chars().any(char::is_control);
+        let error = || RequirementError::from(Kind::ScopeOfKey { name: scope.clone() });
+        self.with_parsed(is_usable.then(|| Dimension::Scope(scope.as_str().into())).ok_or_else(error))
+    }
+
     /// Requires that the session is for an organization, whichever it is, and not for the personal account.
+    ///
+    /// An API key meets it if it is an organization's own, or if the layer asks for an organization.
     ///
     /// To require a certain organization, use [`organization`](crate::ClerkBasicAuthLayer::organization) of the layer.
     pub fn organization(self) -> Self {
@@ -213,6 +239,11 @@ impl Requirement {
             }
         }
         Ok(())
+    }
+
+    /// Judges an API key. The error is what it doesn't meet.
+    pub(super) fn judge_key(&self, key: &ClerkApiKey) -> Result<(), &Dimension> {
+        self.dimensions.iter().find(|dimension| !dimension.is_met_by_key(key)).map_or(Ok(()), Err)
     }
 
     /// Judges a session. `clerk` tells the ages of its token and its proof.

@@ -10,6 +10,7 @@ use super::organization::RequestOrganization;
 use super::policy::Policy;
 use super::service::{ClerkBasicAuth, Decision};
 use crate::access::Access;
+use crate::api_keys::ClerkPrincipal;
 use crate::bearer::BearerTokens;
 use crate::credentials::{BearerToken, Presented, presented};
 use crate::engine::Clerk;
@@ -143,8 +144,8 @@ pub(super) struct BearerRequest {
 }
 
 impl BearerRequest {
-    pub(super) async fn verify(self, clerk: Clerk) -> Result<ClerkSession, Rejection> {
-        clerk.verify_bearer(self.jwt, self.tokens, self.access).await
+    pub(super) async fn verify(self, clerk: Clerk) -> Result<ClerkPrincipal, Rejection> {
+        clerk.verify_bearer(self.jwt, self.tokens, self.access).await.map(ClerkPrincipal::Bearer)
     }
 }
 

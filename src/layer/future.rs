@@ -9,10 +9,10 @@ use tower_service::Service;
 
 use super::reject::RejectionResponse;
 use super::service::ClerkBasicAuth;
+use crate::api_keys::ClerkPrincipal;
 use crate::rejection::Rejection;
-use crate::session::ClerkSession;
 
-type Exchange = Pin<Box<dyn Future<Output = Result<ClerkSession, Rejection>> + Send>>;
+type Exchange = Pin<Box<dyn Future<Output = Result<ClerkPrincipal, Rejection>> + Send>>;
 
 pin_project! {
     /// Response future of [`ClerkBasicAuth`](crate::layer::ClerkBasicAuth).

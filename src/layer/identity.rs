@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::api_keys::ClerkApiKey;
 use crate::session::ClerkSession;
 
-/// A part of a session's identity, which [`IdentityHeaders`] sends as a header field.
+/// A part of the identity of a session or an API key, which [`IdentityHeaders`] sends as a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityField {
@@ -25,6 +26,12 @@ pub enum IdentityField {
     /// The permissions of the user in the organization, such as `org:invoices:read`, separated by commas:
     /// `X-Clerk-Org-Permissions`.
     OrganizationPermissions,
+    /// The id of the API key, `ak_…`, which is no secret: `X-Clerk-Api-Key-Id`.
+    ApiKeyId,
+    /// The id of the user or the organization that the API key is of: `X-Clerk-Api-Key-Subject`.
+    ApiKeySubject,
+    /// The scopes of the API key, such as `invoices:read`, separated by commas: `X-Clerk-Api-Key-Scopes`.
+    ApiKeyScopes,
 }
 
 impl IdentityField {
@@ -36,6 +43,9 @@ impl IdentityField {
         Self::OrganizationSlug,
         Self::OrganizationRole,
         Self::OrganizationPermissions,
+        Self::ApiKeyId,
+        Self::ApiKeySubject,
+        Self::ApiKeyScopes,
     ];
 
     fn default_name(self) -> HeaderName {
@@ -46,6 +56,9 @@ impl IdentityField {
             Self::OrganizationSlug => "x-clerk-org-slug",
             Self::OrganizationRole => "x-clerk-org-role",
             Self::OrganizationPermissions => "x-clerk-org-permissions",
+            Self::ApiKeyId => "x-clerk-api-key-id",
+            Self::ApiKeySubject => "x-clerk-api-key-subject",
+            Self::ApiKeyScopes => "x-clerk-api-key-scopes",
         })
     }
 
@@ -59,12 +72,21 @@ impl IdentityField {
             Self::OrganizationSlug => organization?.slug(),
             Self::OrganizationRole => organization?.role(),
             Self::OrganizationPermissions => {
-                let encoded: Vec<String> =
-                    organization?.permissions().map(|name| encoded(name, Commas::Encode)).collect();
-                return (!encoded.is_empty()).then(|| encoded.join(","));
+                return list(organization?.permissions());
             }
+            Self::ApiKeyId | Self::ApiKeySubject | Self::ApiKeyScopes => None,
         };
         text.filter(|text| !text.is_empty()).map(|text| encoded(text, Commas::Keep))
+    }
+
+    /// The encoded value of an API key, which has none of a session's.
+    fn value_of_key(self, key: &ClerkApiKey) -> Option<String> {
+        match self {
+            Self::ApiKeyId => Some(encoded(key.id(), Commas::Keep)),
+            Self::ApiKeySubject => Some(encoded(key.subject(), Commas::Keep)),
+            Self::ApiKeyScopes => list(key.scopes()),
+            _ => None,
+        }
     }
 }
 
@@ -133,6 +155,11 @@ impl IdentityHeaders {
         self.collect(|field| field.value(session))
     }
 
+    /// Returns the fields of an API key: names and values. They are its own, and none of a session is among them.
+    pub fn of_api_key(&self, key: &ClerkApiKey) -> HeaderMap {
+        self.collect(|field| field.value_of_key(key))
+    }
+
     fn collect(&self, value: impl Fn(IdentityField) -> Option<String>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (field, name) in &self.names {
@@ -156,6 +183,12 @@ impl IdentityHeaders {
             None => self.collect(|_| None),
         };
         headers.extend(fields);
+    }
+
+    /// Replaces the client's copies by the fields of the API key.
+    pub(super) fn rewrite_for_api_key(&self, headers: &mut HeaderMap, key: &ClerkApiKey) {
+        self.remove_copies(headers);
+        headers.extend(self.of_api_key(key));
     }
 
     /// Removes the client's copies, and their names from `Connection`.
@@ -224,6 +257,12 @@ impl fmt::Debug for IdentityHeaders {
             .field("absent_as_empty", &self.absent_as_empty)
             .finish()
     }
+}
+
+/// The encoded values of a list, or `None` if it is empty.
+fn list<'a>(values: impl Iterator<Item = &'a str>) -> Option<String> {
+    let encoded: Vec<String> = values.map(|value| encoded(value, Commas::Encode)).collect();
+    (!encoded.is_empty()).then(|| encoded.join(","))
 }
 
 /// Whether commas are encoded, because they separate values.

@@ -63,6 +63,7 @@ impl ClerkBasicAuthLayer {
             source: None,
             pass_preflight: false,
             bearer: None,
+            api_keys: None,
         };
         Self { clerk, policy: Arc::new(policy), response: EmptyBody::default() }
     }
@@ -89,6 +90,10 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// The parts of the layer that a guard behind it answers with.
     pub(crate) fn for_guard(&self) -> (&Clerk, &Challenge, &R) {
         (&self.clerk, &self.policy.challenge, &self.response)
+    }
+
+    pub(super) fn clerk(&self) -> &Clerk {
+        &self.clerk
     }
 
     pub(super) fn policy(&self) -> &Policy {
@@ -151,8 +156,13 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// Sets which `Authorization` field the inner service sees: none by default.
     ///
     /// [`AuthorizationHeader::Bearer`] is for a proxy in front of services that verify Clerk's tokens themselves.
-    pub fn authorization_header(self, header: AuthorizationHeader) -> Self {
-        self.with(|policy| policy.authorization = header)
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the header is [`AuthorizationHeader::Bearer`] and the layer
+    /// [accepts API keys](Self::accept_api_keys), which have no token.
+    pub fn authorization_header(self, header: AuthorizationHeader) -> Result<Self, ConfigError> {
+        self.with(|policy| policy.authorization = header).with_checked_field()
     }
 
     /// Sends the identity of the session to the inner service in header fields: none by default.

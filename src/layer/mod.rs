@@ -82,6 +82,7 @@
 //! # #[cfg(not(feature = "testing"))] fn main() {}
 //! ```
 
+mod api_keys;
 mod bearer;
 mod browsers;
 mod decoding;

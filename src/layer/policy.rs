@@ -12,6 +12,7 @@ use http::{HeaderMap, Method};
 use super::identity::IdentityHeaders;
 use super::organization::{IdentifierSuffix, RequestOrganization};
 use crate::access::Access;
+use crate::api_keys::ApiKeys;
 use crate::bearer::BearerTokens;
 use crate::credentials::{BasicToken, Credentials, Decoding, MalformedCredentials};
 use crate::rejection::{Challenge, Rejection, RejectionKind};
@@ -83,6 +84,8 @@ pub(super) struct Policy {
     pub(super) pass_preflight: bool,
     /// The Bearer tokens that are accepted, if any.
     pub(super) bearer: Option<Arc<BearerTokens>>,
+    /// The API keys that are accepted, if any.
+    pub(super) api_keys: Option<Arc<ApiKeys>>,
 }
 
 impl Policy {
@@ -174,6 +177,14 @@ impl Policy {
         }
     }
 
+    /// A key has no token. No layer that accepts keys is built with `Bearer`, but the key must not stay in the field.
+    pub(super) fn rewrite_authorization_of_key(&self, headers: &mut HeaderMap) {
+        match self.authorization {
+            AuthorizationHeader::Keep => mark_sensitive(headers),
+            AuthorizationHeader::Strip | AuthorizationHeader::Bearer => _ = headers.remove(AUTHORIZATION),
+        }
+    }
+
     /// Without a session, the inner service must see neither Basic credentials that were not verified nor a `Bearer`
     /// token that it could mistake for one of this layer (rule A5).
     pub(super) fn rewrite_authorization_of_anonymous(&self, headers: &mut HeaderMap, is_other_scheme: bool) {
@@ -201,6 +212,7 @@ impl fmt::Debug for Policy {
             .field("identity", &self.identity)
             .field("challenge", &self.challenge)
             .field("bearer", &self.bearer)
+            .field("api_keys", &self.api_keys)
             .field("exempt", &self.exempt.as_ref().map(|_| "<fn>"))
             .field("pass_preflight", &self.pass_preflight)
             .finish_non_exhaustive()

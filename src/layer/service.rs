@@ -3,14 +3,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tower_service::Service;
 
+use super::api_keys::KeyRequest;
 use super::bearer::BearerRequest;
 use super::future::ResponseFuture;
 use super::policy::{Policy, RequestPolicy};
 use super::reject::{RejectionResponse, respond};
 use crate::access::Access;
+use crate::api_keys::{ClerkApiKey, ClerkPrincipal};
 use crate::counters::Outcome;
 use crate::credentials::{Credentials, MalformedCredentials, Presented, from_scheme, presented};
 use crate::engine::Clerk;
@@ -41,6 +43,8 @@ pub(super) enum Decision {
     Exchange(ExchangeRequest),
     /// The engine has to verify a Bearer token.
     Verify(BearerRequest),
+    /// The engine has to verify an API key.
+    VerifyKey(KeyRequest),
 }
 
 pub(super) struct ExchangeRequest {
@@ -83,9 +87,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
     /// Decides about a request, and prepares it for the inner service if it passes at once.
     fn decide<B>(&self, request: &mut Request<B>, request_policy: RequestPolicy) -> Decision {
         let policy = &*self.policy;
-        // A layer outside of this one may have left them. Behind it, they must come from this layer (rule A5).
-        request.extensions_mut().remove::<ClerkSession>();
-        request.extensions_mut().remove::<Anonymous>();
+        remove_principals(request.extensions_mut());
         if request_policy.exempt || policy.is_passed_preflight(request.method(), request.headers()) {
             let is_other_scheme = is_other_scheme(request.headers()) && !policy.is_bearer(request.headers());
             return self.pass_anonymous(request, is_other_scheme);
@@ -111,6 +113,10 @@ impl<S, R> ClerkBasicAuth<S, R> {
             Ok(None) => (None, request_policy.organization),
             Err(error) => return self.reject(malformed(error)),
         };
+        if let Some(presented) = self.presented_key(token, cut.as_ref()) {
+            let look = self.look_at_key(presented, token, organization, request_policy.source);
+            return self.decide_key(request, look);
+        }
         let access = match policy.access_of(organization) {
             Ok(access) => access,
             Err(rejection) => return self.reject(rejection),
@@ -132,12 +138,10 @@ impl<S, R> ClerkBasicAuth<S, R> {
             return Decision::Pass;
         }
         match decode() {
-            Ok(credentials) => Decision::Exchange(ExchangeRequest {
-                key,
-                credentials,
-                source: request_policy.source,
-                access: access.into_owned(),
-            }),
+            Ok(credentials) => {
+                let (source, access) = (request_policy.source, access.into_owned());
+                Decision::Exchange(ExchangeRequest { key, credentials, source, access })
+            }
             Err(error) => self.reject(malformed(error)),
         }
     }
@@ -180,15 +184,19 @@ impl<S, R> ClerkBasicAuth<S, R> {
     /// Prepares the request for the inner service, or returns the response to its rejection.
     pub(super) fn finish_exchange<B, ResBody>(
         &self,
-        result: Result<ClerkSession, Rejection>,
+        result: Result<ClerkPrincipal, Rejection>,
         request: &mut Request<B>,
     ) -> Result<(), Response<ResBody>>
     where
         R: RejectionResponse<ResBody>,
     {
         match result {
-            Ok(session) => {
+            Ok(ClerkPrincipal::Session(session) | ClerkPrincipal::Bearer(session)) => {
                 self.pass(request, session);
+                Ok(())
+            }
+            Ok(ClerkPrincipal::ApiKey(key)) => {
+                self.pass_key(request, key);
                 Ok(())
             }
             Err(rejection) => Err(self.rejected(rejection, request.headers())),
@@ -227,11 +235,18 @@ where
             Decision::Exchange(ExchangeRequest { key, credentials, source, access }) => {
                 self.release_readiness();
                 let clerk = self.clerk.clone();
-                let exchange =
-                    Box::pin(async move { clerk.exchange(key, credentials, source, &access).await });
+                let exchange = Box::pin(async move {
+                    let session = clerk.exchange(key, credentials, source, &access).await?;
+                    Ok(ClerkPrincipal::Session(session))
+                });
                 ResponseFuture::exchanging(exchange, self.clone(), request)
             }
             Decision::Verify(unverified) => {
+                self.release_readiness();
+                let verification = Box::pin(unverified.verify(self.clerk.clone()));
+                ResponseFuture::exchanging(verification, self.clone(), request)
+            }
+            Decision::VerifyKey(unverified) => {
                 self.release_readiness();
                 let verification = Box::pin(unverified.verify(self.clerk.clone()));
                 ResponseFuture::exchanging(verification, self.clone(), request)
@@ -249,6 +264,15 @@ impl<S: Clone, R> ClerkBasicAuth<S, R> {
     }
 }
 
+/// Removes what a layer outside of this one has left. Behind this one, it must come from this layer (rule A5).
+fn remove_principals(extensions: &mut Extensions) {
+    if !extensions.is_empty() {
+        extensions.remove::<ClerkSession>();
+        extensions.remove::<ClerkApiKey>();
+        extensions.remove::<Anonymous>();
+    }
+}
+
 /// Whether the field is certainly of another scheme. A field that only begins like Basic, with a tab in place of the
 /// space for example, could be read as Basic further in.
 fn is_other_scheme(headers: &HeaderMap) -> bool {
@@ -259,7 +283,7 @@ fn is_other_scheme(headers: &HeaderMap) -> bool {
         && !headers.get_all(AUTHORIZATION).iter().any(looks_like_basic)
 }
 
-fn malformed(error: MalformedCredentials) -> Rejection {
+pub(super) fn malformed(error: MalformedCredentials) -> Rejection {
     Rejection::malformed(error.reason())
 }
 

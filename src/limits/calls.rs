@@ -35,13 +35,15 @@ const QUEUE: usize = 1024;
 pub(crate) enum Urgency {
     /// Mints a token for a live session.
     Token,
-    /// Signs a user in.
+    /// Verifies an API key that Clerk has accepted before.
+    ProvenKey,
+    /// Signs a user in, or verifies another API key.
     Proof,
     /// Ends a session.
     End,
 }
 
-const URGENCIES: usize = 3;
+const URGENCIES: usize = 4;
 
 /// The limit of calls to the Backend API.
 pub(crate) type CallLimiter = Limiter<CallQueue>;

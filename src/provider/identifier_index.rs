@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use crate::clerk_api::bapi::{Account, Bapi};
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::key::{IdentifierKey, KeySecret, PassThrough};
+use crate::limits::Urgency;
 use crate::sync::lock;
 
 /// Identifiers remembered at most (rule K7).
@@ -50,7 +51,7 @@ impl IdentifierIndex {
         time: &mut TimeLeft,
     ) -> Result<Option<Account>, ApiError> {
         if let Some(user_id) = self.by_identifier.get(&key) {
-            match bapi.user(&user_id, time).await {
+            match bapi.user(&user_id, Urgency::Proof, time).await {
                 Ok(account) if account.goes_by(identifier) => return Ok(Some(account)),
                 // The identifier was removed from the user, or the user was deleted.
                 Ok(_) => self.forget(key),

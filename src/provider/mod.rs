@@ -34,6 +34,7 @@ pub(crate) use self::mint::{MintError, MintRequest, NewToken, TokenLife, Verifie
 pub(crate) use self::open_sessions::OpenSessions;
 pub(crate) use self::passwords::Passwords;
 pub(crate) use self::timing_equalizer::TimingEqualizer;
+use crate::clerk_api::bapi::Bapi;
 use crate::clerk_api::fapi::SignedIn;
 use crate::clerk_api::{ApiError, TimeLeft};
 use crate::client_token::ClientSlot;
@@ -110,6 +111,14 @@ impl Provider {
         match self {
             Self::Frontend(_) => ClerkApi::Frontend,
             Self::Backend(_) => ClerkApi::Backend,
+        }
+    }
+
+    /// The Backend API, if there is a secret key.
+    pub(crate) fn bapi(&self) -> Option<&Arc<Bapi>> {
+        match self {
+            Self::Frontend(_) => None,
+            Self::Backend(backend) => Some(&backend.bapi),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Backend, OpenedSession};
 use crate::clerk_api::fapi::{SignInWith, SignedIn};
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
-use crate::limits::{NoPermit, PermitRequest, Share, SignInPermit};
+use crate::limits::{NoPermit, PermitRequest, Share, SignInPermit, Urgency};
 use crate::scope::OrganizationName;
 use crate::sessions::{Concerned, Generation, Target, User};
 
@@ -75,7 +75,7 @@ impl Backend {
         time: &mut TimeLeft,
     ) -> Result<Option<Box<str>>, ApiError> {
         let Some(organization) = organization else { return Ok(None) };
-        user.set_memberships(self.bapi.memberships(&user.id, time).await?.into());
+        user.set_memberships(self.bapi.memberships(&user.id, Urgency::Proof, time).await?.into());
         let not_a_member = || ApiError::coded(ErrorClass::OrganizationForbidden, "not_a_member");
         user.member_of(organization).map(Some).ok_or_else(not_a_member)
     }

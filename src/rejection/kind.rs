@@ -32,7 +32,8 @@ pub enum RejectionKind {
     OrganizationForbidden,
     /// The user is signed in, but not allowed to do this (403).
     ///
-    /// The layer never rejects with this kind; [guards](crate::guard) behind it do.
+    /// The layer never rejects with this kind; [guards](crate::guard) behind it do, and so do extractors of a session if the
+    /// request has an API key, or the other way round.
     Forbidden,
     /// Too many failed attempts with this identifier (429).
     Throttled,

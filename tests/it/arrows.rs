@@ -30,7 +30,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["bearer", "sessions", "store"],
+    &["api_keys", "bearer", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing", "token_endpoint", "webhook"],

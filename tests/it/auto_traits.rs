@@ -38,10 +38,10 @@ use tower_clerk::webhook::{
     WebhookVerifier,
 };
 use tower_clerk::{
-    Access, Anonymous, AuthorizationHeader, BearerRefusal, BearerTokens, Challenge, Claims, Clerk, ClerkApi,
-    ClerkBasicAuth, ClerkBasicAuthLayer, ClerkBuilder, ClerkSession, Clock, ConfigError, Credentials,
-    Organization, OrganizationSelector, OrganizationSession, Permission, Rejection, RejectionKind,
-    RequestOrganization, Requirement, Role, guard, layer,
+    Access, Anonymous, ApiKeys, AuthorizationHeader, BearerRefusal, BearerTokens, Challenge, Claims, Clerk,
+    ClerkApi, ClerkApiKey, ClerkBasicAuth, ClerkBasicAuthLayer, ClerkBuilder, ClerkPrincipal, ClerkSession,
+    Clock, ConfigError, Credentials, Organization, OrganizationSelector, OrganizationSession, Permission,
+    Rejection, RejectionKind, RequestOrganization, Requirement, Role, guard, layer,
 };
 
 /// A value that any thread may have.
@@ -95,6 +95,9 @@ fn values_are_debug_send_sync_and_unpin() {
     value::<ClerkBuilder>();
     clone::<Access>();
     clone::<Anonymous>();
+    clone::<ApiKeys>();
+    clone::<ClerkApiKey>();
+    clone::<ClerkPrincipal>();
     clone::<BearerTokens>();
     clone::<Challenge>();
     clone::<Claims>();

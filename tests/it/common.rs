@@ -14,7 +14,8 @@ use tower_clerk::layer::RejectionResponse;
 use tower_clerk::testing::{Clock, FakeClerk, FakeClerkBuilder};
 use tower_clerk::transport::Transport as _;
 use tower_clerk::{
-    Anonymous, Clerk, ClerkBasicAuthLayer, ClerkBuilder, ClerkSession, Credentials, Rejection, RejectionKind,
+    Anonymous, Clerk, ClerkApiKey, ClerkBasicAuthLayer, ClerkBuilder, ClerkSession, Credentials, Rejection,
+    RejectionKind,
 };
 
 pub(crate) type Pair = (&'static str, &'static str);
@@ -184,6 +185,9 @@ pub(crate) async fn me(request: Request<()>) -> Result<Response<String>, Infalli
     response.extensions_mut().insert(Seen { headers: request.headers().clone(), is_anonymous });
     if let Some(session) = session {
         response.extensions_mut().insert(session);
+    }
+    if let Some(key) = request.extensions().get::<ClerkApiKey>() {
+        response.extensions_mut().insert(key.clone());
     }
     Ok(response)
 }

@@ -8,6 +8,7 @@ mod common;
 mod crowd;
 mod stores;
 
+mod api_keys;
 mod arrows;
 mod auto_traits;
 mod backend;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tower_clerk::layer::IdentityHeaders;
-use tower_clerk::{ClerkSession, Rejection, RejectionKind};
+use tower_clerk::{ClerkPrincipal, Rejection, RejectionKind};
 
 use super::fields::normalized;
 
@@ -122,10 +122,20 @@ fn report(reason: &str) {
 
 /// Lets the request in, with the identity for the proxy to copy into it. Absent claims are empty, or the proxy would
 /// leave the client's own fields in their place. With `sends_jwt`, the session's JWT is there to be copied as well.
-pub(crate) fn admit(session: &ClerkSession, sends_jwt: bool) -> Response {
-    let mut headers = IdentityHeaders::new().send_absent_as_empty().of(session);
+pub(crate) fn admit(principal: &ClerkPrincipal, sends_jwt: bool) -> Response {
+    let identity = IdentityHeaders::new().send_absent_as_empty();
+    let (session, mut headers) = match principal {
+        ClerkPrincipal::Session(session) | ClerkPrincipal::Bearer(session) => {
+            (Some(session), identity.of(session))
+        }
+        ClerkPrincipal::ApiKey(key) => (None, identity.of_api_key(key)),
+        _ => return Rejection::new(RejectionKind::Forbidden).into_response(),
+    };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if sends_jwt && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", session.token())) {
+    if sends_jwt
+        && let Some(session) = session
+        && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", session.token()))
+    {
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
     }

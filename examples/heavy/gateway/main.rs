@@ -20,6 +20,8 @@
 
 #[path = "../common/addresses.rs"]
 mod addresses;
+#[path = "../../common/api_keys.rs"]
+mod api_keys;
 mod echo;
 mod fields;
 mod forward_auth;
@@ -47,7 +49,7 @@ use axum::middleware::{from_fn, map_request};
 use axum::routing::{any, get};
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkSession, ConfigError, OrganizationSelector};
+use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkPrincipal, ConfigError, OrganizationSelector};
 
 use options::{Identity, Options};
 use proxy::{Proxy, cleaned};
@@ -93,7 +95,7 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
                 &lines,
             )
             .await?;
-            (Clerk::builder(stand_in.url()), Some(stand_in))
+            (api_keys::on_stand_in(&stand_in, options.engine.accepts_api_keys), Some(stand_in))
         }
     };
     for note in &stores.notes {
@@ -127,7 +129,6 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
 
 /// Commands that show what reaches the upstream, with an account of the stand-in.
 fn try_lines(options: &Options, address: SocketAddr) -> Vec<String> {
-    let curl = "curl -u 'jane@example.com:correct horse battery staple'";
     let segment = |segment: &str| match segment {
         "{org}" => "acme".to_owned(),
         parameter if parameter.starts_with('{') => "anything".to_owned(),
@@ -135,17 +136,22 @@ fn try_lines(options: &Options, address: SocketAddr) -> Vec<String> {
     };
     let pattern = options.organization_path.as_deref().unwrap_or("/anything");
     let path = pattern.split('/').map(segment).collect::<Vec<_>>().join("/");
-    let mut lines = vec![format!("{curl} http://{address}{path}")];
-    if let Some(family) = options.forward_auth {
-        let [method, uri] = family.names();
-        lines.push(format!("{curl} -i -H '{method}: GET' -H '{uri}: {path}' http://{address}/auth"));
+    let mut lines = Vec::new();
+    for credentials in api_keys::credentials(options.engine.accepts_api_keys) {
+        lines.push(format!("curl {credentials} http://{address}{path}"));
+        if let Some(family) = options.forward_auth {
+            let [method, uri] = family.names();
+            lines.push(format!(
+                "curl {credentials} -i -H '{method}: GET' -H '{uri}: {path}' http://{address}/auth"
+            ));
+        }
     }
     lines
 }
 
 fn app(options: &Options, clerk: &Clerk, proxy: Proxy) -> Result<Router, ConfigError> {
     let layer = layer(options, clerk)?;
-    let proxied = options.identity.apply(scoped(options, layer.clone(), |parts| Some(&parts.uri))?);
+    let proxied = options.identity.apply(scoped(options, layer.clone(), |parts| Some(&parts.uri))?)?;
     let proxy = Arc::new(proxy);
     let forward = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
         let proxy = Arc::clone(&proxy);
@@ -157,7 +163,8 @@ fn app(options: &Options, clerk: &Clerk, proxy: Proxy) -> Result<Router, ConfigE
         .fallback_service(any(forward).layer(proxied.problem_json()).layer(cleaned));
     if let Some(family) = options.forward_auth {
         let sends_jwt = options.identity == Identity::Bearer;
-        let admit = move |session: ClerkSession| async move { forward_auth::admit(&session, sends_jwt) };
+        let admit =
+            move |principal: ClerkPrincipal| async move { forward_auth::admit(&principal, sends_jwt) };
         let auth = get(admit)
             .layer(scoped(options, layer, forward_auth::original_uri)?.problem_json())
             .layer(from_fn(move |request, next| forward_auth::read_original(family, request, next)));

@@ -7,7 +7,7 @@ use tower_clerk::{AuthorizationHeader, Clerk, ClerkBasicAuthLayer, ConfigError};
 
 use crate::addresses::TrustedProxies;
 use crate::forward_auth::Family;
-use crate::settings::{Settings, is_on, number, variable};
+use crate::settings::{Settings, is_on, number, refuse, variable};
 use crate::upstream::Upstream;
 
 pub(crate) struct Options {
@@ -33,10 +33,10 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    pub(crate) fn apply(self, layer: ClerkBasicAuthLayer) -> ClerkBasicAuthLayer {
+    pub(crate) fn apply(self, layer: ClerkBasicAuthLayer) -> Result<ClerkBasicAuthLayer, ConfigError> {
         match self {
             Self::Bearer => layer.authorization_header(AuthorizationHeader::Bearer),
-            Self::Headers => layer.identity_headers(IdentityHeaders::new()),
+            Self::Headers => Ok(layer.identity_headers(IdentityHeaders::new())),
         }
     }
 }
@@ -45,11 +45,8 @@ impl Options {
     /// Reads and checks the settings. An error starts with the name of its variable.
     pub(crate) fn from_env() -> Result<Self, String> {
         let engine = Settings::from_env()?;
-        for name in ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET_FILE"] {
-            if variable(name)?.is_some() {
-                return Err(format!("{name}: this gateway has no route for webhooks; unset it"));
-            }
-        }
+        let webhooks = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET_FILE"];
+        refuse(&webhooks, "this gateway has no route for webhooks")?;
         let upstream = variable("UPSTREAM_URL")?.map(|url| Upstream::parse(&url));
         let identity = match variable("IDENTITY")?.as_deref() {
             None | Some("bearer") => Identity::Bearer,
@@ -78,6 +75,10 @@ impl Options {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.engine.accepts_api_keys && self.identity == Identity::Bearer {
+            return Err("ACCEPT_API_KEYS: needs IDENTITY=headers, since an API key has no token to send on"
+                .to_owned());
+        }
         let Some(pattern) = &self.organization_path else { return Ok(()) };
         let any = Clerk::builder("http://127.0.0.1:1").build().map(ClerkBasicAuthLayer::new);
         let checked = any.and_then(|layer| crate::by_path(layer, pattern, |parts| Some(&parts.uri)));

@@ -5,7 +5,7 @@ use tower_clerk::Clerk;
 
 use crate::addresses::TrustedProxies;
 use crate::auth::{Authentication, Template};
-use crate::settings::{Settings, variable};
+use crate::settings::{Settings, refuse, variable};
 
 pub(crate) struct Options {
     /// The settings of the engine, which are those of the example `server`.
@@ -19,6 +19,9 @@ impl Options {
     /// Reads and checks the settings. An error starts with the name of its variable.
     pub(crate) fn from_env() -> Result<Self, String> {
         let engine = Settings::from_env()?;
+        let webhooks = ["CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET_FILE"];
+        refuse(&webhooks, "this host has no route for webhooks")?;
+        refuse(&["ACCEPT_API_KEYS"], "a token endpoint takes no API keys")?;
         let trusted = variable("TRUSTED_PROXIES")?.map(|list| TrustedProxies::parse(&list)).transpose();
         let authentication = Authentication {
             organization: engine.organization.clone(),

@@ -1,5 +1,6 @@
 //! The demo accounts, one for each possible outcome of a sign-in.
 
+use crate::accounts::api_key::FakeApiKey;
 use crate::accounts::organization::FakeOrganization;
 use crate::accounts::user::FakeUser;
 use crate::ids;
@@ -44,6 +45,15 @@ pub(crate) fn organizations() -> Vec<FakeOrganization> {
             .role("org:member", ["org:invoices:read"])
     };
     vec![organization("acme", "Acme"), organization("globex", "Globex")]
+}
+
+/// A key of a user and a key of an organization, with fixed secrets.
+pub(crate) fn api_keys() -> Vec<FakeApiKey> {
+    let key = |subject| FakeApiKey::demo(subject).created_by("jane@example.com");
+    vec![
+        key("jane").name("jane's laptop").scopes(["invoices:read"]),
+        key("acme").name("acme's nightly build").scopes(["invoices:read", "invoices:manage"]),
+    ]
 }
 
 /// Members, as user, organization and role.

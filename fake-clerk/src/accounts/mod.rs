@@ -1,8 +1,10 @@
-//! Descriptions of users and organizations.
+//! Descriptions of users, organizations and API keys.
 
+pub(crate) mod api_key;
 pub(crate) mod demo;
 pub(crate) mod organization;
 pub(crate) mod user;
 
+pub use crate::accounts::api_key::FakeApiKey;
 pub use crate::accounts::organization::FakeOrganization;
 pub use crate::accounts::user::FakeUser;

@@ -1,5 +1,6 @@
 //! The Backend API, for servers that have the instance's secret key.
 
+mod api_keys;
 mod body;
 mod find;
 mod organizations;
@@ -45,6 +46,11 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
         Endpoint::RevokeSession => sessions::revoke(context),
         Endpoint::BackendTokens => sessions::mint(context),
         Endpoint::BackendTemplateTokens => sessions::mint_from_template(context),
+        Endpoint::ApiKeys
+        | Endpoint::ApiKey
+        | Endpoint::ApiKeySecret
+        | Endpoint::RevokeApiKey
+        | Endpoint::VerifyApiKey => api_keys::handle(context),
         Endpoint::Instance => Ok(Reply::plain(instance(context))),
         _ => Err(ApiError::of_status(404)),
     }

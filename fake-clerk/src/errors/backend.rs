@@ -2,7 +2,7 @@
 
 use crate::errors::api_error::ApiError;
 
-/// These come from Clerk's auth.go, forms.go, requests.go, users.go, organizations.go and sign_in_tokens.go.
+/// These come from Clerk's auth.go, forms.go, requests.go, users.go, organizations.go, sign_in_tokens.go and apikeys.go.
 impl ApiError {
     pub(crate) fn secret_key() -> Self {
         let text =
@@ -69,6 +69,21 @@ impl ApiError {
     pub(crate) fn wrong_password() -> Self {
         let long = "The provided password is not the one the user has set";
         Self::new(422, "incorrect_password", "incorrect password", long)
+    }
+
+    pub(crate) fn api_keys_not_enabled() -> Self {
+        Self::new(422, "api_keys_not_enabled", "API Keys not enabled", "API Keys not enabled")
+    }
+
+    /// Clerk's list of errors has none of API keys but the one above.
+    pub(crate) fn no_api_key() -> Self {
+        Self::not_found("API key not found", "API key not found")
+    }
+
+    /// `what` is `revoked` or `expired`.
+    pub(crate) fn api_key_invalid(what: &str) -> Self {
+        let text = format!("The API key is {what}");
+        Self::new(400, &format!("api_key_{what}"), &text, &text)
     }
 
     pub(crate) fn no_sign_in_token(id: &str) -> Self {

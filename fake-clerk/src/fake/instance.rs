@@ -57,6 +57,7 @@ impl FakeClerk {
             for (user, organization, role) in demo::MEMBERS {
                 clerk.add_member(user, organization, role);
             }
+            demo::api_keys().into_iter().for_each(|key| drop(clerk.add_api_key(key)));
         }
         // Only now, so that the demo accounts are no news.
         for endpoint in endpoints {

@@ -11,6 +11,8 @@ mod organizations;
 
 mod addresses;
 
+mod api_keys;
+
 mod sessions;
 
 pub(crate) mod token;

@@ -11,6 +11,21 @@ pub(crate) enum BackendLimit {
     None,
 }
 
+/// The Backend API's response to the verification of a revoked or expired API key.
+///
+/// Clerk doesn't document it: its description has both flags in a 200 and errors, so a program should treat each of
+/// these as a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidApiKey {
+    /// 200 with `revoked` or `expired`.
+    Flagged,
+    /// 404 `resource_not_found`, as for a key that never existed.
+    NotFound,
+    /// 400 `api_key_revoked` or `api_key_expired`.
+    BadRequest,
+}
+
 /// The Backend API's response to a request for a token of an ended session.
 ///
 /// Clerk doesn't document it, so a program should treat each of these as the end of the session.

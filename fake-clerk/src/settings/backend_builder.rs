@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ids;
-use crate::settings::backend::{BackendLimit, GoneSession};
+use crate::settings::backend::{BackendLimit, GoneSession, InvalidApiKey};
 use crate::settings::builder::FakeClerkBuilder;
 
 /// The prefix of a production instance's key.
@@ -63,6 +63,31 @@ impl FakeClerkBuilder {
     /// which is right.
     pub fn tickets_skip_second_factor(mut self, on: bool) -> Self {
         self.tickets_skip_second_factor = on;
+        self
+    }
+
+    /// Turns API keys on or off. On by default.
+    ///
+    /// If off, everything about them fails with 422 `api_keys_not_enabled`, and no key is revoked by that.
+    pub fn api_keys(mut self, on: bool) -> Self {
+        self.api_keys = on;
+        self
+    }
+
+    /// Sets the response to the verification of a revoked or expired API key.
+    ///
+    /// The default is a 200 with flags. Clerk doesn't document it.
+    pub fn invalid_api_key(mut self, answer: InvalidApiKey) -> Self {
+        self.invalid_api_key = answer;
+        self
+    }
+
+    /// Sets whether the `expiration` of an API key is in seconds. Off by default.
+    ///
+    /// Clerk's description says milliseconds. A program that also understands seconds can't take a key for valid that
+    /// expired long ago, or the other way round.
+    pub fn api_key_expiration_in_seconds(mut self, on: bool) -> Self {
+        self.api_key_seconds = on;
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::FakeClock;
-use crate::settings::backend::{BackendLimit, GoneSession};
+use crate::settings::backend::{BackendLimit, GoneSession, InvalidApiKey};
 use crate::webhooks::WebhookEndpoint;
 
 /// The version of an instance's [session tokens](https://clerk.com/docs/guides/sessions/session-tokens).
@@ -50,6 +50,9 @@ pub struct FakeClerkBuilder {
     pub(crate) verify_password_counts: bool,
     pub(crate) verify_password_time: Duration,
     pub(crate) tickets_skip_second_factor: bool,
+    pub(crate) api_keys: bool,
+    pub(crate) invalid_api_key: InvalidApiKey,
+    pub(crate) api_key_seconds: bool,
     pub(crate) session_life: Duration,
     pub(crate) native_api: bool,
     pub(crate) browser_mode: bool,
@@ -88,6 +91,9 @@ impl FakeClerkBuilder {
             verify_password_counts: false,
             verify_password_time: Duration::ZERO,
             tickets_skip_second_factor: true,
+            api_keys: true,
+            invalid_api_key: InvalidApiKey::Flagged,
+            api_key_seconds: false,
             session_life: Duration::from_secs(7 * 24 * 3600),
             native_api: true,
             browser_mode: false,

@@ -6,5 +6,5 @@ pub(crate) mod builder;
 mod limits_builder;
 mod webhook_builder;
 
-pub use crate::settings::backend::GoneSession;
+pub use crate::settings::backend::{GoneSession, InvalidApiKey};
 pub use crate::settings::builder::{FakeClerkBuilder, TokenVersion};

@@ -2,6 +2,7 @@
 //!
 //! Each kind has a store with the indexes for its look-ups, so that no request scans everything.
 
+pub(crate) mod api_keys;
 pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod identifiers;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 use crate::accounts::FakeUser;
 use crate::clock::Now;
+pub(crate) use crate::state::api_keys::{ApiKey, ApiKeys};
 pub(crate) use crate::state::changes::Change;
 pub(crate) use crate::state::clients::{Client, KnownDevices};
 pub(crate) use crate::state::limits::{Limits, Window};
@@ -42,6 +44,7 @@ pub(crate) struct State {
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) known_devices: KnownDevices,
     pub(crate) sessions: Sessions,
+    pub(crate) api_keys: ApiKeys,
     pub(crate) templates: HashMap<String, Template>,
     pub(crate) session_claims: Map<String, Value>,
     pub(crate) keys: KeyRing,
@@ -60,6 +63,7 @@ impl State {
             clients: HashMap::new(),
             known_devices: KnownDevices::default(),
             sessions: Sessions::default(),
+            api_keys: ApiKeys::default(),
             templates: HashMap::new(),
             session_claims: Map::new(),
             keys,

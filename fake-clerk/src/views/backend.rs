@@ -1,10 +1,10 @@
-//! Users, sessions and sign-in tokens in the Backend API's format.
+//! Users, sessions, sign-in tokens and API keys in the Backend API's format.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::state::{Membership, Organization, Session, Ticket, User};
+use crate::state::{ApiKey, Membership, Organization, Session, Ticket, User};
 use crate::views::page::Page;
 
 impl Page<'_> {
@@ -62,6 +62,29 @@ impl Page<'_> {
             "user_id": ticket.user,
             "created_at": self.ms(ticket.created),
             "updated_at": self.ms(ticket.updated),
+        })
+    }
+
+    /// Renders an API key without its secret, which only the creating response contains.
+    pub(crate) fn api_key(&self, key: &ApiKey) -> Value {
+        let unit = if self.settings.api_key_seconds { 1000 } else { 1 };
+        json!({
+            "object": "api_key",
+            "id": key.about.id,
+            "type": key.about.kind,
+            "subject": key.about.subject,
+            "name": key.about.name,
+            "description": key.description,
+            "claims": key.about.claims,
+            "scopes": key.about.scopes,
+            "revoked": key.revoked.is_some(),
+            "revocation_reason": key.revoked.as_ref().and_then(Option::as_deref),
+            "expired": key.is_expired(self.now),
+            "expiration": key.expiration.map(|ms| ms / unit),
+            "created_by": key.about.created_by,
+            "last_used_at": key.last_used,
+            "created_at": key.created,
+            "updated_at": key.updated,
         })
     }
 }

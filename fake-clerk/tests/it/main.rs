@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code, also outside functions marked as tests")]
 
 mod addresses;
+mod api_keys;
 mod backend;
 mod backend_changes;
 mod backend_door;

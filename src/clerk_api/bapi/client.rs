@@ -66,9 +66,14 @@ impl Bapi {
     }
 
     /// `GET /v1/users/{id}`. Fails with [`ErrorClass::NotFound`] if there is no such user.
-    pub(crate) async fn user(&self, user_id: &str, time: &mut TimeLeft) -> Result<Account, ApiError> {
+    pub(crate) async fn user(
+        &self,
+        user_id: &str,
+        urgency: Urgency,
+        time: &mut TimeLeft,
+    ) -> Result<Account, ApiError> {
         let path = format!("/v1/users/{}", id(user_id)?);
-        let raw = self.get(Operation::User, Urgency::Proof, &path, time).await?;
+        let raw = self.get(Operation::User, urgency, &path, time).await?;
         let user: wire::User = parse(&raw.body)?;
         if user.id == user_id { Ok(user.into()) } else { Err(ApiError::unavailable("another_user")) }
     }
@@ -99,13 +104,13 @@ impl Bapi {
     pub(crate) async fn memberships(
         &self,
         user_id: &str,
+        urgency: Urgency,
         time: &mut TimeLeft,
     ) -> Result<Vec<Membership>, ApiError> {
         let path = format!("/v1/users/{}/organization_memberships?limit={MOST_MEMBERSHIPS}", id(user_id)?);
-        let raw = self.get(Operation::Memberships, Urgency::Proof, &path, time).await?;
+        let raw = self.get(Operation::Memberships, urgency, &path, time).await?;
         let memberships = parse::<wire::Memberships>(&raw.body)?.data.into_iter();
-        let organizations = memberships.map(|membership| membership.organization);
-        Ok(organizations.map(|it| Membership { id: it.id.into(), slug: it.slug.map(Into::into) }).collect())
+        Ok(memberships.map(|membership| membership.organization.into()).collect())
     }
 
     /// `POST /v1/sign_in_tokens`: a ticket that signs this user in once, within a minute.
@@ -186,7 +191,7 @@ impl Bapi {
         self.get(Operation::BackendJwks, Urgency::Proof, "/v1/jwks", time).await.map(|raw| raw.body)
     }
 
-    async fn get(
+    pub(super) async fn get(
         &self,
         operation: Operation,
         urgency: Urgency,
@@ -196,7 +201,7 @@ impl Bapi {
         self.call(operation, urgency, Method::GET, path, Body::default(), time).await
     }
 
-    async fn post(
+    pub(super) async fn post(
         &self,
         operation: Operation,
         urgency: Urgency,
@@ -236,7 +241,7 @@ fn no_permit(NoPermit { earliest }: NoPermit) -> ApiError {
 }
 
 /// Checks an id before it becomes part of a path. Ids come from Clerk, or from a file that others may have changed.
-fn id(id: &str) -> Result<&str, ApiError> {
+pub(super) fn id(id: &str) -> Result<&str, ApiError> {
     let fits = (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if fits { Ok(id) } else { Err(ApiError::coded(ErrorClass::NotFound, "unusable_id")) }

@@ -48,6 +48,23 @@ pub(super) struct Membership {
     pub(super) organization: Organization,
 }
 
+/// An API key. Without its flags and scopes a key can't be known to be valid, so an answer without them is an upstream
+/// error.
+#[derive(Deserialize)]
+pub(super) struct ApiKey {
+    pub(super) id: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) name: Option<String>,
+    pub(super) claims: Option<serde_json::Value>,
+    pub(super) scopes: Vec<String>,
+    pub(super) revoked: bool,
+    pub(super) expired: bool,
+    pub(super) expiration: Option<f64>,
+    pub(super) created_by: Option<String>,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Organization {
     pub(super) id: String,

@@ -133,6 +133,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
     between("sign_in_wait", settings.sign_in_wait, Duration::ZERO, 60 * SECOND)?;
     counted("max_sessions", settings.max_sessions, MOST_SESSIONS)?;
     counted("max_verified_tokens", settings.max_verified_tokens, MOST_SESSIONS)?;
+    counted("max_verified_api_keys", settings.max_verified_api_keys, MOST_SESSIONS)?;
     if let Some((sign_ins, window)) = settings.sign_in_rate {
         counted("sign_in_rate", sign_ins.into(), MOST_CALLS)?;
         between("sign_in_rate", window, SECOND, HOUR)?;

@@ -34,6 +34,7 @@ pub(super) fn settings() -> Settings {
         upstream_timeout: Duration::from_secs(5),
         max_sessions: 10_000,
         max_verified_tokens: 10_000,
+        max_verified_api_keys: 10_000,
         // Clerk's limit for one address.
         sign_in_rate: Some((5, Duration::from_secs(10))),
         // Longer than Clerk's window by the time that answers take, so that an idle server lets in a burst of twice the

@@ -96,6 +96,15 @@ pub enum ConfigError {
         /// The template that the layer hands on.
         template: String,
     },
+    /// The user name for API keys can't be one of Basic, is too long, or is an id.
+    #[non_exhaustive]
+    ApiKeyUserName {
+        /// The user name that was asked for.
+        name: String,
+    },
+    /// The layer accepts API keys, and replaces the `Authorization` field by the token of a session, which a key doesn't
+    /// have.
+    ApiKeysHaveNoToken,
     /// The secret key is malformed.
     SecretKey(SecretKeyError),
     /// The secret key and the publishable key are of different instances: one of production, one of development.
@@ -160,6 +169,7 @@ impl fmt::Display for ConfigError {
                 "the layer hands on tokens of the JWT template {template:?}: name it to `BearerTokens::template` as well, \
                  with its audience"
             ),
+            Self::ApiKeyUserName { .. } | Self::ApiKeysHaveNoToken => self.fmt_of_api_keys(f),
             Self::SecretKey(error) => error.fmt(f),
             Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
@@ -180,6 +190,23 @@ impl fmt::Display for ConfigError {
             ),
             Self::HttpClient(_) => f.write_str("the HTTP client could not be made"),
             Self::Variable { name, cause } => write!(f, "{name}: {cause}"),
+        }
+    }
+}
+
+impl ConfigError {
+    fn fmt_of_api_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKeyUserName { name } => write!(
+                f,
+                "{name:?} can't be the user name for API keys: it must have 1 to 64 bytes, no colon and no control \
+                 character, and be no id of a user or an organization"
+            ),
+            Self::ApiKeysHaveNoToken => f.write_str(
+                "an API key has no session and so no token for `AuthorizationHeader::Bearer`: strip the field, and send the \
+                 key's identity in header fields (`identity_headers`)",
+            ),
+            _ => Ok(()),
         }
     }
 }

@@ -239,12 +239,17 @@ impl SignIns {
     }
 
     pub(super) fn report_to_circuit(&self, pass: Pass, error: Option<&ApiError>) {
-        match error {
-            Some(error) if error.is_outage() => pass.failed(self.clock.now()),
-            Some(error) if error.class == ErrorClass::Unavailable => pass.inconclusive(self.clock.now()),
-            // No call was made.
-            Some(error) if error.class == ErrorClass::NoPermit => drop(pass),
-            _ => pass.answered(),
-        }
+        report_to_circuit(pass, error, self.clock.now());
+    }
+}
+
+/// Tells a circuit how a call went that it has let pass.
+pub(crate) fn report_to_circuit(pass: Pass, error: Option<&ApiError>, now: Instant) {
+    match error {
+        Some(error) if error.is_outage() => pass.failed(now),
+        Some(error) if error.class == ErrorClass::Unavailable => pass.inconclusive(now),
+        // No call was made.
+        Some(error) if error.class == ErrorClass::NoPermit => drop(pass),
+        _ => pass.answered(),
     }
 }

@@ -152,7 +152,7 @@ async fn a5_the_field_of_a_bearer_request_is_stripped_kept_or_replaced_alike() {
         (AuthorizationHeader::Keep, field(&jwt)),
         (AuthorizationHeader::Bearer, field(&jwt)),
     ] {
-        let layer = accepting(&world).authorization_header(policy);
+        let layer = accepting(&world).authorization_header(policy).unwrap();
         for _ in ["verified", "held"] {
             let response = ask(&layer, bearer(&jwt)).await;
             let seen = response.extensions().get::<Seen>().unwrap().headers.get("authorization");

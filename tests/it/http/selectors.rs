@@ -538,7 +538,7 @@ async fn a8_a_suffix_shares_one_sign_in_with_layers_without_one() {
 #[tokio::test(start_paused = true)]
 async fn a8_a_suffix_is_cut_off_before_clerk_sees_the_identifier() {
     let world = World::new();
-    let layer = SUFFIX.layer(&world).authorization_header(AuthorizationHeader::Bearer);
+    let layer = SUFFIX.layer(&world).authorization_header(AuthorizationHeader::Bearer).unwrap();
     let response = ask(&layer, as_member(JANE, "acme")).await;
     assert_eq!(response.status(), 200);
     let sign_ins = world.fake.requests_to(Endpoint::SignIns);

@@ -105,3 +105,24 @@ fn a10_a_refusal_to_a_proxy_is_no_success_and_only_get_asks() {
     let post = String::from_utf8(request).unwrap().replacen("GET", "POST", 1);
     assert_eq!(ask(gateway.address, post.as_bytes()).status, 405);
 }
+
+/// The key of jane that each stand-in has.
+const KEY: &str = "__token__:ak_4lluZtXyjjvODUza0zcOo95evMLoJA6Rz20uIbUY";
+
+#[test]
+fn t4_an_api_key_is_let_in_with_fields_of_its_own_alone() {
+    let settings = [("FORWARD_AUTH", "nginx"), ("IDENTITY", "headers"), ("ACCEPT_API_KEYS", "1")];
+    let gateway = Gateway::start(&settings);
+    let answer = ask(gateway.address, &get("/auth", &[&basic(KEY), &original(FAMILIES[0].1, "/a")]));
+    assert_eq!((answer.status, answer.field("authorization")), (200, None));
+    assert!(answer.field("x-clerk-api-key-subject").unwrap().starts_with("user_"));
+    for of_session in ["x-clerk-user-id", "x-clerk-session-id", "x-clerk-org-id"] {
+        assert_eq!(answer.field(of_session), Some(""), "{of_session}");
+    }
+    let seen = ask(gateway.address, &get("/a", &[&basic(KEY), "X-Clerk-User-Id: user_forged\r\n"]));
+    let seen = seen.seen();
+    assert_eq!(seen.field("x-clerk-api-key-scopes"), Some("invoices:read"));
+    assert_eq!((seen.field("x-clerk-user-id"), seen.field("authorization")), (None, None));
+    let answer = ask(gateway.address, &get("/a", &[&basic("__token__:ak_made-up")]));
+    assert_eq!(answer.status, 401);
+}
