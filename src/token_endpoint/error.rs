@@ -89,7 +89,7 @@ impl TokenError {
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
-        let error = Self::invalid_request("the method is not one of this address");
+        let error = Self::invalid_request("the method is not allowed here");
         Self { status: StatusCode::METHOD_NOT_ALLOWED, allow: Some(allow), ..error }
     }
 

@@ -43,9 +43,17 @@ impl Code {
     }
 }
 
+/// The longest message, in characters.
+const LONGEST: usize = 256;
+
 impl PactError {
+    /// A message may quote the partner, so it is cut: a request of 1 MiB must not be sent back.
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: code.status(), code, message: message.into() }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+            message.to_mut().replace_range(end.., "…");
+        }
+        Self { status: code.status(), code, message }
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {

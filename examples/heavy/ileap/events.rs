@@ -20,6 +20,8 @@ use crate::source::Source;
 
 /// The longest event, in bytes: 1 MiB.
 const LONGEST: usize = 1024 * 1024;
+/// The longest `id`, `source` and `type`, in bytes. Logs and indexes take them.
+const LONGEST_ATTRIBUTE: usize = 1024;
 /// How long a partner may take to send it.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
@@ -100,8 +102,9 @@ impl Event {
         if envelope.specversion != "1.0" {
             return Err(PactError::bad_request("`specversion` must be \"1.0\""));
         }
-        if envelope.id.is_empty() || envelope.source.is_empty() {
-            return Err(PactError::bad_request("`id` and `source` must not be empty"));
+        let is_usable = |attribute: &str| (1..=LONGEST_ATTRIBUTE).contains(&attribute.len());
+        if ![&envelope.id, &envelope.source, &envelope.kind].into_iter().all(|it| is_usable(it)) {
+            return Err(PactError::bad_request("`id`, `source` and `type` must have 1 to 1,024 bytes"));
         }
         let data = envelope.data.ok_or_else(|| PactError::bad_request("`data` is missing or null"))?;
         let kind = EventKind::of(&envelope.kind, data)?;

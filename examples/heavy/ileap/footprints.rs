@@ -21,8 +21,13 @@ pub(crate) async fn list_footprints<S: Source>(
     RawQuery(query): RawQuery,
 ) -> Result<Response, PactError> {
     let query = ListQuery::parse(&query.unwrap_or_default())?;
-    let filter = query.others.iter().find(|(name, _)| name == "$filter");
-    let filter = filter.map_or(Ok(Filter::default()), |(_, text)| Filter::parse(text))?;
+    let mut filter = Filter::default();
+    for (name, text) in &query.others {
+        match &**name {
+            "$filter" => filter = Filter::parse(text)?,
+            _ => return Err(ListQuery::unknown(name)),
+        }
+    }
     let listed = host.source.footprints(&partner, &filter, query.page).await?;
     list(&listed, query.next(&host.public_url, "/2/footprints"))
 }

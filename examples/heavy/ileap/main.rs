@@ -19,7 +19,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `PUBLIC_URL` | what absolute links begin with | the address that it listens on |
+//! | `PUBLIC_URL` | the beginning of absolute links; needed if it listens on `0.0.0.0` or `[::]` | the address that it listens on |
 //! | `TOKEN_AUDIENCE` | the `aud` that `CLERK_JWT_TEMPLATE` sets; both or neither | |
 //! | `TRUSTED_PROXIES` | networks whose `X-Forwarded-For` names the client, such as `10.0.0.0/8,::1` | none |
 

@@ -32,6 +32,11 @@ impl Options {
         let any = Clerk::builder("http://127.0.0.1:1").build().and_then(|clerk| authentication.layer(&clerk));
         any.map(drop).map_err(|error| format!("TOKEN_AUDIENCE: {error}"))?;
         let public_url = variable("PUBLIC_URL")?.map(|url| public_url(&url)).transpose()?;
+        if public_url.is_none() && engine.listen_addr.ip().is_unspecified() {
+            return Err("PUBLIC_URL: must be set, as links begin with LISTEN_ADDR otherwise, and no client can reach that \
+                        address"
+                .to_owned());
+        }
         Ok(Self { engine, authentication, public_url })
     }
 }

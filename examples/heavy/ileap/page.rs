@@ -50,6 +50,12 @@ impl ListQuery {
         Ok(Self { page, others })
     }
 
+    /// The error for a parameter that a list doesn't have. If it were ignored, a partner would take the whole list for the
+    /// part that it asked for.
+    pub(crate) fn unknown(name: &str) -> PactError {
+        PactError::not_implemented(format!("the parameter {name:?} isn't implemented"))
+    }
+
     /// The `Link` field that leads to the page after this one, at the address that the host is known by. The address is a
     /// setting and not taken from `Host`, because a client chooses that field, and a cache would hand its link to others.
     pub(crate) fn next(&self, public_url: &str, path: &str) -> Option<HeaderValue> {

@@ -34,12 +34,7 @@ impl ActivityFilter {
                 "mode" => ActivityProperty::Mode,
                 "packagingOrTrEqType" => ActivityProperty::Packaging,
                 "feedstock" => ActivityProperty::Feedstock,
-                // A filter that is ignored would pass for one that everything meets.
-                _ => {
-                    return Err(PactError::not_implemented(format!(
-                        "a filter by {name:?} isn't implemented"
-                    )));
-                }
+                _ => return Err(ListQuery::unknown(name)),
             };
             Ok((property, value.clone()))
         };

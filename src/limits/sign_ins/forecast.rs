@@ -1,5 +1,9 @@
 //! Computes the earliest time at which a sign-in can start. A request joins the queue only if it would start within its
 //! wait, and gets this time as `Retry-After` otherwise.
+//!
+//! Requests that were refused are not counted, although many may come back at that time. Made-up credentials would
+//! otherwise delay the next attempt of everyone else. With the default wait, a request of a crowd is refused about once in
+//! two windows (measured: 100 partners, 450 refusals in 201 s).
 
 use std::collections::HashMap;
 

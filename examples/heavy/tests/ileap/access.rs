@@ -1,4 +1,4 @@
-//! What stands between the published cases: other schemes, other tokens, other organizations, both roads, outages.
+//! Between the published cases: other schemes, other tokens, other organizations, both APIs, outages.
 
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ async fn i6_access_tokens_of_a_template_are_accepted_by_its_audience() {
 }
 
 #[tokio::test]
-async fn i6_the_backend_api_is_a_road_to_tokens_too() {
+async fn i6_the_backend_api_leads_to_tokens_too() {
     let world = World::with(Authentication::default(), |fake, builder| {
         builder.secret_key(fake.secret_key()).backend_url(fake.backend_url())
     });

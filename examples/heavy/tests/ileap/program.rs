@@ -44,6 +44,11 @@ fn i6_an_unusable_setting_ends_the_program_with_one_line_that_names_it() {
         unusable(&[(names, value)], names);
     }
     unusable(&[("CLERK_JWT_TEMPLATE", "partner")], "TOKEN_AUDIENCE");
+    // Links can't begin with an address that nothing can be sent to.
+    let publishable_key = ("CLERK_PUBLISHABLE_KEY", "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk");
+    for every in ["0.0.0.0:0", "[::]:0"] {
+        unusable(&[publishable_key, ("LISTEN_ADDR", every)], "PUBLIC_URL");
+    }
 }
 
 fn unusable(settings: &[(&str, &str)], named: &str) {

@@ -87,6 +87,27 @@ async fn i5_pact_tc21_a_malformed_event_is_400_bad_request() {
     assert_eq!(other.error(), (400, "NotImplemented".to_owned()));
 }
 
+/// The log shows the id of an event, and an error may quote a part of it.
+#[tokio::test]
+async fn i5_an_attribute_over_1_kib_is_400_and_a_message_quotes_no_more_than_that() {
+    let world = World::new().await;
+    let token = world.token().await;
+    for name in ["id", "source", "type"] {
+        let mut event = published();
+        for (length, status) in [(1024, if name == "type" { 400 } else { 200 }), (1025, 400)] {
+            event[name] = json!("a".repeat(length));
+            assert_eq!(world.post_event(&token, &event).await.status, status, "{name} of {length} bytes");
+        }
+    }
+    for name in ["id", "source", "type", "time", "specversion", "data"] {
+        let mut event = published();
+        event[name] = json!("é\u{7f}".repeat(100_000));
+        let answer = world.post_event(&token, &event).await;
+        assert_eq!(answer.error().0, 400, "{name}");
+        assert!(answer.body.len() < 2048, "{name} is echoed: {} bytes", answer.body.len());
+    }
+}
+
 #[tokio::test]
 async fn i5_the_answers_to_a_request_are_taken_too() {
     let world = World::new().await;

@@ -223,3 +223,22 @@ async fn i3_pact_tc20_a_filter_leaves_the_footprints_that_meet_it() {
     assert_eq!(world.get(&updated("%2B01:30"), &token).await.entries().len(), 1);
     assert_eq!(world.get(&updated("-02:00"), &token).await.entries().len(), 1);
 }
+
+/// PACT's `$filter` is the only one. A partner would take the whole list for the part that it asked for.
+#[tokio::test]
+async fn i3_another_parameter_of_a_list_is_400_not_implemented() {
+    let world = World::new().await;
+    let token = world.token().await;
+    for query in [
+        "$top=1",
+        "$skip=1",
+        "%24orderby=created",
+        "filter=created+ge+'2025-01-01T00:00:00Z'",
+        "status=Active",
+    ] {
+        for path in ["/2/footprints", "/2/ileap/tad"] {
+            let answer = world.get(&format!("{path}?{query}"), &token).await;
+            assert_eq!(answer.error(), (400, "NotImplemented".to_owned()), "{path}?{query}");
+        }
+    }
+}
