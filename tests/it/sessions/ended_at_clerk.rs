@@ -73,30 +73,6 @@ async fn w5_a_session_that_ends_during_its_sign_in_is_neither_stored_nor_served(
     }
 }
 
-/// With the Backend API, a user who is signed in gets a session for each further organization.
-#[tokio::test(start_paused = true)]
-async fn w5_a_session_that_ends_while_it_is_opened_for_an_organization_is_neither_stored_nor_served() {
-    let world = World::backend();
-    let first = id(&world.get(JANE).await);
-    let hold = world.fake.hold_answer(Endpoint::SignIns);
-    let waiting = {
-        let world = world.clone();
-        tokio::spawn(async move { world.get_for(JANE, "acme").await })
-    };
-    while hold.waiting() == 0 {
-        run_ready_tasks().await;
-    }
-    let ended = world.fake.sessions().last().unwrap().id().to_owned();
-    assert_ne!(ended, first);
-    world.fake.revoke_session(&ended);
-    world.clerk.drop_session(&ended);
-    hold.release();
-    let served = waiting.await.unwrap();
-    assert!(served.status() != 200 || id(&served) != ended, "the ended session is served");
-    assert_ne!(id(&world.get_for(JANE, "acme").await), ended);
-    assert_eq!(id(&world.get(JANE).await), first);
-}
-
 #[tokio::test(start_paused = true)]
 async fn w5_a_session_that_becomes_pending_keeps_none_of_its_tokens() {
     let world = World::unlimited();
