@@ -202,22 +202,29 @@ impl Hasher for PassThroughHasher {
 /// Reduces all spellings of an identifier that Clerk considers the same to one.
 ///
 /// Trims and lower-cases; a phone number becomes its digits. Two identifiers with the same result share a count of
-/// failures and nothing else. A user name never has the result of a number: Clerk requires a character in it that is
-/// not a digit (`form_username_needs_non_number_char`), and separators other than white space are recognized only after
-/// a plus. Otherwise the owner of the user name `49-170` could clear the failures of the number `+49170`.
+/// failures and nothing else. By default a user name never has the result of a number: Clerk requires a character in it
+/// that is not a digit (`form_username_needs_non_number_char`) and allows no plus, and separators other than white space
+/// are recognized only after a plus. Otherwise the owner of the user name `49-170` could clear the failures of the number
+/// `+49170`.
 pub(crate) fn normalize_identifier(identifier: &str) -> Zeroizing<String> {
+    let identifier = identifier.trim();
+    Zeroizing::new(if is_like_a_phone_number(identifier) {
+        identifier.chars().filter(char::is_ascii_digit).collect()
+    } else {
+        lower_case(identifier)
+    })
+}
+
+/// Whether [`normalize_identifier`] takes an identifier for a phone number. It takes a user name of digits for one, too,
+/// which an instance can allow (`allow_numeric_usernames`).
+pub(crate) fn is_like_a_phone_number(identifier: &str) -> bool {
     let identifier = identifier.trim();
     let is_international = identifier.starts_with('+');
     let number = identifier.strip_prefix('+').unwrap_or(identifier);
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     let separates =
         |c: char| c.is_whitespace() || (is_international && matches!(c, '-' | '(' | ')' | '.' | '/'));
-    let is_phone_number = digits >= 5 && number.chars().all(|c| c.is_ascii_digit() || separates(c));
-    Zeroizing::new(if is_phone_number {
-        number.chars().filter(char::is_ascii_digit).collect()
-    } else {
-        lower_case(identifier)
-    })
+    digits >= 5 && number.chars().all(|c| c.is_ascii_digit() || separates(c))
 }
 
 /// Lower-cases like Go's `unicode.ToLower`, because Clerk is written in Go: each character becomes one character.

@@ -55,6 +55,8 @@ pub(crate) enum CutoffTarget {
 /// The times before which tokens must not have been issued.
 pub(crate) struct Cutoffs {
     time: Arc<ClerkTime>,
+    /// How long a token from before a revocation can live after it.
+    life: Duration,
     kept: Mutex<Kept>,
     /// By slot: the generation of the last revocation of a target in it. What was checked in the present generation of
     /// its slots needs no other check.
@@ -76,10 +78,10 @@ pub(crate) type Slots = Box<[u16]>;
 impl Cutoffs {
     /// `longest_life` is the longest life of a token.
     pub(crate) fn new(time: Arc<ClerkTime>, longest_life: Duration) -> Self {
-        // For so long after a revocation a token from before it can live.
         let life = longest_life + Duration::from_secs(SLACK_BY_WALL + LEEWAY);
         Self {
             time,
+            life,
             kept: Mutex::new(Kept { recent: Recent::new(life), generation: 0, floor: 0 }),
             generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -90,13 +92,16 @@ impl Cutoffs {
         let slot = slot_of(&target);
         let mut kept = lock(&self.kept);
         let Kept { recent, generation, floor } = &mut *kept;
-        let before = *floor;
+        let (before, mut concerns_held) = (*floor, false);
         *generation += 1;
         let event = Event { generation: *generation, at: now, value: self.before(now) };
-        recent
-            .put(target, event, |dropped| *floor = (*floor).max(dropped.value).max(self.before(dropped.at)));
+        recent.put(target, event, |dropped| {
+            *floor = (*floor).max(dropped.value).max(self.before(dropped.at));
+            // What is dropped for its age is older than every token that is held.
+            concerns_held |= now.saturating_duration_since(dropped.at) <= self.life;
+        });
         // Last, and under the lock: a check that sees this generation finds the cutoff.
-        if *floor > before {
+        if concerns_held && *floor > before {
             self.generations[slot_of(&CutoffTarget::All)].store(*generation, Ordering::Release);
         }
         self.generations[slot].store(*generation, Ordering::Release);
@@ -289,6 +294,24 @@ mod tests {
         assert!(stranger(NOW + LEEWAY) && !stranger(NOW + SLACK), "the first one is not");
         assert_ne!(cutoffs.generation(&slots), checked, "a held token compares again");
         assert_eq!(lock(&cutoffs.kept).recent.len(), MOST);
+    }
+
+    /// A revocation that is forgotten for its age concerned no token that is still held.
+    #[tokio::test(start_paused = true)]
+    async fn w6_a_steady_stream_of_strangers_revocations_makes_a_held_token_compare_seldom() {
+        let (cutoffs, start) = (cutoffs(), Instant::now());
+        let held = slots(&claims(NOW, &json!({})));
+        let (mut compared, mut checked) = (0, cutoffs.generation(&held));
+        for at in 0..3_000 {
+            cutoffs.revoke(user(&format!("stranger {at}")), Instant::now());
+            if cutoffs.generation(&held) != checked {
+                (compared, checked) = (compared + 1, cutoffs.generation(&held));
+            }
+            tokio::time::advance(seconds(1)).await;
+        }
+        assert!(start.elapsed() > 4 * LIFE && lock(&cutoffs.kept).recent.len() < 1_000);
+        // A token has three slots of 4,096.
+        assert!(compared < 30, "{compared} of 3,000");
     }
 
     #[tokio::test(start_paused = true)]

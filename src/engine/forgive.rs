@@ -42,11 +42,12 @@ impl Clerk {
 
     /// Lifts the refusals that were remembered since the user is banned, and the pauses that they have begun.
     ///
-    /// Call it with all identifiers of a user (email addresses, phone numbers, user name) when Clerk's webhook
-    /// `user.updated` tells that the user is neither banned nor deprovisioned. It may be called for any user, also for
-    /// one that was never banned: a refusal of a wrong password stays, and so do the counts of failed attempts and the
-    /// pauses that wrong passwords have begun. So a client that makes such webhooks fly gains no guess. Without it, a
-    /// lifted ban is refused for up to an hour, and for up to a day to a client that has gone on asking.
+    /// Call it with the identifiers that are certainly the user's when Clerk's webhook `user.updated` tells that the user
+    /// is neither banned nor deprovisioned: the verified email addresses and phone numbers, and the user name unless it
+    /// reads as one of those, since it may be another person's then. It may be called for any user, also for one that was
+    /// never banned: a refusal of a wrong password stays, and so do the counts of failed attempts and the pauses that
+    /// wrong passwords have begun. So a client that makes such webhooks fly gains no guess. Without it, a lifted ban is
+    /// refused for up to an hour, and for up to a day to a client that has gone on asking.
     ///
     /// A refusal by a sign-in that is under way is answered and counted, but not remembered. At most 64 identifiers
     /// are taken. Nothing is searched for.
@@ -63,8 +64,8 @@ impl Clerk {
 
     /// Lifts the refusals that were remembered since the account is locked, and the pause for the lock.
     ///
-    /// Call it with the user's id (`user_…`) and all identifiers when Clerk's webhook `user.updated` tells that the
-    /// account is not locked. Everything that [`forgive_ban`](Self::forgive_ban) leaves alone stays here as well.
+    /// Call it with the user's id (`user_…`) and the identifiers that [`forgive_ban`](Self::forgive_ban) takes when
+    /// Clerk's webhook `user.updated` tells that the account is not locked. Everything that [`forgive_ban`](Self::forgive_ban) leaves alone stays here as well.
     /// Without it, the account is refused for Clerk's lock, an hour by default.
     pub fn forgive_lock(&self, user_id: &str, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
@@ -74,11 +75,11 @@ impl Clerk {
 
     /// Lifts the refusals that were remembered since Clerk knew no such user.
     ///
-    /// Call it with the verified identifiers of a new user when Clerk's webhook `user.created` arrives. An unverified
-    /// identifier may be another person's, and is not to be passed. Where an instance doesn't tell wrong passwords
+    /// Call it when Clerk's webhook `user.created` arrives, with the identifiers of the new user that
+    /// [`forgive_ban`](Self::forgive_ban) takes. Where an instance doesn't tell wrong passwords
     /// from unknown users (enumeration protection), refusals of wrong passwords go as well; of a new user there are
     /// none. The counts of failed attempts and the pauses that they have begun stay, so that no guess is gained.
-    pub fn forgive_unknown(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+    pub fn forgive_unknown_user(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         self.identifiers(identifiers)
             .for_each(|identifier| sign_ins.forgiven.lift(identifier, Ground::Unknown, now));

@@ -59,16 +59,16 @@ impl Clerk {
         self.0.revoke_api_keys_of(organization_id);
     }
 
-    /// Drops all tokens for an organization that name it by another slug than this one.
+    /// Drops all tokens for an organization if any of them names it by another slug than this one.
     ///
     /// Call it with the organization's id (`org_…`) and its present slug when Clerk's webhook `organization.updated`
-    /// tells of any change: it has the effect of [`revoke_organization`](Self::revoke_organization) if a token is held
-    /// with another slug, and none otherwise. Until such a token expires, by default within 60 s, a request that names
-    /// the old slug would be let in, though another organization may have it by now.
+    /// tells of any change: if a token is held with another slug, it has the effect of
+    /// [`revoke_organization`](Self::revoke_organization), and otherwise none. Until such a token expires, by default
+    /// within 60 s, a request that names the old slug would be let in, though another organization may have it by now.
     ///
     /// A mint under way that is the first for its organization isn't noticed, nor are Bearer tokens of an organization
     /// that the engine itself holds no token of.
-    pub fn organization_has_slug(&self, organization_id: &str, slug: Option<&str>) {
+    pub fn revoke_renamed_organization(&self, organization_id: &str, slug: Option<&str>) {
         if self.0.sign_ins.revocations.knows_another_slug(organization_id, slug) {
             self.revoke_organization(organization_id);
         }

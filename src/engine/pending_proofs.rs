@@ -16,7 +16,7 @@ use crate::sessions::User;
 
 /// How long a pending proof is valid. It is longer than the waits that `Retry-After` usually asks for, and short,
 /// because the proof that it becomes counts from the same instant.
-const LIFE: Duration = Duration::from_secs(5 * 60);
+pub(super) const LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// Pending proofs per engine (rule K7).
 const MAX_PROOFS: u64 = 10_000;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Clerk;
+use super::{Clerk, pending_proofs};
 use crate::bearer::CutoffTarget;
 use crate::clerk_api::{ApiError, TimeLeft};
 use crate::credentials::Credentials;
@@ -80,8 +80,10 @@ impl Clerk {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
-        // If `before` is older than any flight in progress, no tombstone is needed; stored proofs are checked either way.
-        if now.saturating_duration_since(before) < sign_ins.revocations.longest_flight() {
+        // If `before` is older than any proof in a flight, no tombstone is needed; stored proofs are checked either way. A
+        // flight may go on from a pending proof.
+        let oldest = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
+        if now.saturating_duration_since(before) < oldest {
             // As in `revoke_user`.
             sign_ins.users.expire_proofs(user_id, before);
             sign_ins.revocations.expire_proofs(user_id, before, now);

@@ -8,13 +8,14 @@ use std::time::SystemTime;
 use super::data::{EventData, MembershipData, UserData};
 use super::event::Event;
 use crate::engine::Clerk;
+use crate::key::is_like_a_phone_number;
 
 /// Lets the engine act on a verified event.
 pub(super) fn apply(clerk: &Clerk, event: &Event) {
     use EventData::{Membership, Organization, Session, User};
 
     match (event.event_type(), event.data()) {
-        ("user.created", User(user)) => clerk.forgive_unknown(own_identifiers(user)),
+        ("user.created", User(user)) => clerk.forgive_unknown_user(own_identifiers(user)),
         ("user.updated", User(user)) => updated(clerk, user, event.time()),
         ("user.deleted", User(user)) => clerk.revoke_user(&user.id),
 
@@ -23,7 +24,9 @@ pub(super) fn apply(clerk: &Clerk, event: &Event) {
             clerk.drop_session(&session.id);
         }
 
-        ("organization.updated", Organization(it)) => clerk.organization_has_slug(&it.id, it.slug.as_deref()),
+        ("organization.updated", Organization(it)) => {
+            clerk.revoke_renamed_organization(&it.id, it.slug.as_deref());
+        }
         ("organization.deleted", Organization(it)) => clerk.revoke_organization(&it.id),
 
         ("organizationMembership.created", Membership(MembershipData { user_id: Some(user), .. })) => {
@@ -79,11 +82,13 @@ fn updated(clerk: &Clerk, user: &UserData, time: Option<SystemTime>) {
     }
 }
 
-/// The identifiers that are certainly this user's. An address that isn't verified may be another person's.
+/// The identifiers that are certainly this user's. An address that isn't verified may be another person's, and so may the
+/// number or the address that a user has chosen for a name.
 fn own_identifiers(user: &UserData) -> impl Iterator<Item = &str> {
     let verifiable = user.email_addresses.iter().chain(&user.phone_numbers);
     let verified = verifiable.filter(|it| it.is_verified).map(|it| &*it.identifier);
-    user.username.as_deref().into_iter().chain(verified)
+    let name = user.username.as_deref().filter(|name| !name.contains('@') && !is_like_a_phone_number(name));
+    name.into_iter().chain(verified)
 }
 
 fn unreadable(clerk: &Clerk, event: &Event) {

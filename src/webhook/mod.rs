@@ -19,7 +19,7 @@
 //! | `session.pending` | [`drop_session_tokens`](crate::Clerk::drop_session_tokens) | mints a token |
 //! | `organizationMembership.created` | [`forgive_organizations`](crate::Clerk::forgive_organizations) | is asked of Clerk |
 //! | `organizationMembership.updated`, `organizationMembership.deleted` | [`revoke_membership`](crate::Clerk::revoke_membership) | mints a token |
-//! | `organization.updated` | [`organization_has_slug`](crate::Clerk::organization_has_slug) | mints a token, if the slug has changed |
+//! | `organization.updated` | [`revoke_renamed_organization`](crate::Clerk::revoke_renamed_organization) | mints a token, if the slug has changed |
 //! | `organization.deleted` | [`revoke_organization`](crate::Clerk::revoke_organization) | mints a token |
 //! | `role.updated`, `role.deleted`, `permission.updated`, `permission.deleted` | [`drop_long_lived_tokens`](crate::Clerk::drop_long_lived_tokens) | mints a token, if it was one that lives over a minute |
 //! | all others | nothing | passes as before |

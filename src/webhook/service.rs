@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use http::{Method, Request, Response};
 use http_body::Body;
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::answer::Answer;
-use super::body;
+use super::body::Room;
 use super::deliveries::{Begun, Deliveries};
 use super::effects;
 use super::event::Event;
@@ -22,9 +21,6 @@ use super::secret::WebhookSecrets;
 use super::sink::EventSink;
 use super::verifier;
 use crate::engine::Clerk;
-
-/// Bodies that are read at once. They may be an attacker's, so the memory for them is bounded: 64 MiB.
-const MOST_BODIES: usize = 64;
 
 /// The time for the sink. Clerk's sender doesn't wait longer (<https://docs.svix.com/retries>).
 const SINK_TIME: Duration = Duration::from_secs(15);
@@ -41,7 +37,7 @@ const SINK_TIME: Duration = Duration::from_secs(15);
 /// | 400 | missing or malformed header fields, a time more than 5 min off, a wrong signature, a signed body that is no event |
 /// | 405 | another method than POST |
 /// | 413 | a body of more than 1 MiB |
-/// | 503 | a sink that failed or took more than 15 s; a body that took more than 10 s; more than 64 bodies at once. Clerk's sender tries again |
+/// | 503 | a sink that failed or took more than 15 s; a body that took more than 10 s; more than 64 MiB of bodies at once. Clerk's sender tries again |
 ///
 /// The clones of a service share these limits, and the ids of events that were handled.
 ///
@@ -51,7 +47,7 @@ pub struct ClerkWebhookService {
     clerk: Clerk,
     secrets: WebhookSecrets,
     sink: Option<Arc<dyn EventSink>>,
-    bodies: Arc<Semaphore>,
+    bodies: Arc<Room>,
     deliveries: Arc<Deliveries>,
 }
 
@@ -59,13 +55,7 @@ impl ClerkWebhookService {
     /// A service for the endpoint with these secrets, whose events concern this engine.
     #[must_use]
     pub fn new(clerk: Clerk, secrets: WebhookSecrets) -> Self {
-        Self {
-            clerk,
-            secrets,
-            sink: None,
-            bodies: Arc::new(Semaphore::new(MOST_BODIES)),
-            deliveries: Arc::default(),
-        }
+        Self { clerk, secrets, sink: None, bodies: Arc::default(), deliveries: Arc::default() }
     }
 
     /// Hands each verified event to this sink as well, after the engine has acted.
@@ -108,14 +98,13 @@ impl ClerkWebhookService {
             return Err(Answer::Method);
         }
         let (parts, body) = request.into_parts();
-        // Before the body, which an attacker may send slowly to keep others out.
+        // Before the body, so that most of what isn't Clerk's is answered at once.
         let signed = verifier::signed_now(&parts.headers, self.clerk.clerk_time())?;
-        let place = self.bodies.try_acquire().map_err(|_| Answer::Unread)?;
-        let body = body::read(body).await?;
+        let (body, room) = self.bodies.read(body).await?;
         verifier::check(&self.secrets, &signed, &body)?;
         let event = verified.insert(Event::read(signed.id, body)?).clone();
         // The sinks have a bound of their own, so that slow ones don't keep events from the engine.
-        drop(place);
+        drop(room);
         let begun = self.deliveries.begin(signed.id, self.clerk.instant());
         if let Begun::Done = begun {
             return Ok(Answer::Duplicate);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{BOB, CAROL, JANE, World, basic, code};
+use crate::common::{BOB, CAROL, JANE, World, basic, code, run_ready_tasks};
 use tower_clerk::ClerkBuilder;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, FakeUser, Fault, RetryAfter};
 
@@ -179,6 +179,33 @@ async fn k9_a_pending_proof_ends_on_revocation_and_on_expiry() {
         assert_eq!(world.fake.count(Endpoint::VerifyPassword), before + proofs - 1, "{wait} {revoked:?}");
         assert_eq!(world.fake.count(Endpoint::SignIns), 6, "no sign-in is spent on a revoked proof");
     }
+}
+
+/// Clerk's sender tries a webhook again after minutes, and a pending proof can be as old when its session is opened.
+#[tokio::test(start_paused = true)]
+async fn k9_an_old_change_of_the_password_reaches_a_pending_proof_whose_session_is_being_opened() {
+    let world = World::backend_with(FakeClerkBuilder::empty, |engine| engine.sign_in_wait(SECOND));
+    users(&world, 6);
+    for user in 0..5 {
+        assert_eq!(get(&world, user).await.status(), 200);
+    }
+    assert_eq!(code(&get(&world, 5).await), "upstream_rate_limited");
+    tokio::time::sleep(20 * SECOND).await;
+    world.fake.set_password("user5@example.com", "another");
+    let (changed, user) = (world.clock.wall(), world.fake.user_id("user5@example.com").unwrap());
+    tokio::time::sleep(100 * SECOND).await;
+    let hold = world.fake.hold_answer(Endpoint::SignIns);
+    let waiting = {
+        let world = world.clone();
+        tokio::spawn(async move { get(&world, 5).await })
+    };
+    while hold.waiting() == 0 {
+        run_ready_tasks().await;
+    }
+    world.clerk.expire_proofs(&user, changed);
+    hold.release();
+    assert_eq!(code(&waiting.await.unwrap()), "credentials_rejected");
+    assert_eq!(code(&get(&world, 5).await), "credentials_rejected");
 }
 
 #[tokio::test(start_paused = true)]

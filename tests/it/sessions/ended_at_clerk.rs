@@ -119,7 +119,7 @@ fn storm(world: &World) {
         world.clerk.forgive_lock(&user, [format!("stranger{at}@example.com")]);
         world.clerk.forgive_organizations(&user);
         world.clerk.drop_session_tokens(&format!("sess_other{at}"));
-        world.clerk.organization_has_slug(&organization, Some("stranger"));
+        world.clerk.revoke_renamed_organization(&organization, Some("stranger"));
     }
 }
 

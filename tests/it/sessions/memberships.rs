@@ -181,13 +181,13 @@ async fn w5_a_renamed_organization_loses_the_tokens_that_name_it_by_another_slug
         world.get_for(BOB, "acme").await;
         let minted = mints(&world);
         // Any other change of the organization, and a stranger's.
-        world.clerk.organization_has_slug(&acme, Some("acme"));
-        world.clerk.organization_has_slug("org_stranger", Some("stranger"));
+        world.clerk.revoke_renamed_organization(&acme, Some("acme"));
+        world.clerk.revoke_renamed_organization("org_stranger", Some("stranger"));
         for pair in [JANE, BOB] {
             assert_eq!(world.get_for(pair, "acme").await.status(), 200);
         }
         assert_eq!(mints(&world), minted);
-        world.clerk.organization_has_slug(&acme, Some("acme-inc"));
+        world.clerk.revoke_renamed_organization(&acme, Some("acme-inc"));
         for pair in [JANE, BOB] {
             assert_eq!(world.get_for(pair, "acme").await.status(), 200);
         }

@@ -38,7 +38,7 @@ async fn w5_a_lifted_ban_works_at_once() {
         let calls = world.fake.count(Endpoint::Any);
         world.clerk.forgive_ban([BOB.0, "nobody@example.com"]);
         world.clerk.forgive_lock(JANE_ID, [JANE.0]);
-        world.clerk.forgive_unknown([JANE.0]);
+        world.clerk.forgive_unknown_user([JANE.0]);
         assert_eq!(world.get(JANE).await.status(), 401);
         assert_eq!(world.fake.count(Endpoint::Any), calls, "refused for another reason than those");
         world.clerk.forgive_ban([" JANE@example.com", "jane"]);
@@ -184,7 +184,7 @@ async fn w5_a_refusal_from_before_a_user_existed_ends_when_the_user_is_created()
         world.clerk.forgive_ban([NEW.0]);
         assert_eq!(world.get(NEW).await.status(), 401, "remembered");
         assert_eq!(world.fake.count(Endpoint::Any), calls);
-        world.clerk.forgive_unknown([NEW.0, "new"]);
+        world.clerk.forgive_unknown_user([NEW.0, "new"]);
         assert_eq!(world.get(NEW).await.status(), 200);
         let calls = world.fake.count(Endpoint::Any);
         assert_eq!(world.get((JANE.0, "wrong")).await.status(), 401);

@@ -230,8 +230,10 @@ async fn w3_json_that_a_user_has_nested_deeply_hides_no_event() {
     let world = World::unlimited();
     let user = session(&world.get(JANE).await).user_id().to_owned();
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    // Also no half of a surrogate pair, no number out of range and no name that is there twice.
+    let odd = r#"{"\ud800":"\udfff","a":1e999,"a":-1e999}"#;
     let body = format!(
-        r#"{{"type":"user.updated","data":{{"unsafe_metadata":{{"a":{deep}}},"banned":true,"id":"{user}","locked":{deep}}},"x":{deep}}}"#
+        r#"{{"type":"user.updated","data":{{"unsafe_metadata":{{"a":{deep},"b":{odd}}},"banned":true,"id":"{user}","locked":{deep}}},"x":{deep}}}"#
     );
     assert_eq!(send(&service(&world), signed(&world, "msg_1", body)).await.status(), 204);
     world.fake.ban("jane");
@@ -280,6 +282,8 @@ async fn w3_an_event_is_read_field_by_field_and_its_json_is_beside() {
         r#"{"type":"user.deleted","data":null}"#,
         r#"{"type":"user.deleted","data":{"id":7}}"#,
         r#"{"type":"user.deleted"}"#,
+        r#"{"type":"user.updated","data":{"id":"user_1","banned":false,"banned":true}}"#,
+        r#"{"type":"user.deleted","data":{"id":"user_1"},"data":{"id":"user_2"}}"#,
         r#"{"type":""}"#,
     ] {
         let event = read(unknown).unwrap();

@@ -258,6 +258,30 @@ async fn w5_a_new_user_is_let_in_although_the_identifier_was_refused_before() {
     assert_eq!(world.get(pair).await.status(), 200);
 }
 
+/// A user chooses a name, and adds addresses, without proving anything. Some instances let a name consist of digits
+/// (`allow_numeric_usernames`) or contain a plus (`allow_extended_special_characters`).
+#[tokio::test(start_paused = true)]
+async fn w5_a_user_whose_name_or_address_is_anothers_lifts_no_refusal_of_theirs() {
+    const NUMBER: &str = "+4915123456789";
+    let world = World::unlimited();
+    world.fake.add_user(FakeUser::new(NUMBER).password("a password of a person with a phone"));
+    world.fake.ban(NUMBER);
+    let pair: Pair = (NUMBER, "a password of a person with a phone");
+    assert_eq!(world.get(pair).await.status(), 401, "banned");
+    let calls = world.fake.count(Endpoint::Any);
+    let unverified =
+        |address: &str| json!([{ "email_address": address, "verification": { "status": "unverified" } }]);
+    for (at, name) in ["4915123456789", "+4915123456789", "+49-151-23456789"].into_iter().enumerate() {
+        let attacker = format!("user_attacker_{at}");
+        for event_type in ["user.updated", "user.created"] {
+            let mallory = user(&attacker, name, &json!({ "email_addresses": unverified(NUMBER) }));
+            deliver(&world, event_type, &mallory).await;
+        }
+        assert_eq!(world.get(pair).await.status(), 401, "{name}");
+    }
+    assert_eq!(world.fake.count(Endpoint::Any), calls, "Clerk isn't asked about the banned user again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn w5_ordinary_events_lift_no_refusal_of_a_wrong_password() {
     let mut counts = Vec::new();

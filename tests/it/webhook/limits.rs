@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tower_clerk::stats::WebhookOutcome;
+use tower_clerk::webhook::ClerkWebhookService;
 
 use super::{SECOND, counted, event, send, service, signed};
 use crate::common::{World, run_ready_tasks};
@@ -140,36 +142,85 @@ async fn w2_a_slow_body_is_503_after_ten_seconds() {
     }
 }
 
+/// Starts this many deliveries whose bodies begin with `size` bytes and never end.
+async fn unfinished(
+    world: &World,
+    service: &ClerkWebhookService,
+    count: usize,
+    size: usize,
+) -> Vec<JoinHandle<StatusCode>> {
+    let start = |at| {
+        let (service, request) = (service.clone(), signed(world, &format!("msg_{at}"), ""));
+        let body = Unfinished(Some(Bytes::from(vec![b' '; size])));
+        tokio::spawn(async move { send(&service, request.map(|_| body)).await.status() })
+    };
+    let started = (0..count).map(start).collect();
+    run_ready_tasks().await;
+    started
+}
+
+/// A body that begins, and never ends.
+struct Unfinished(Option<Bytes>);
+
+impl Body for Unfinished {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |begin| Poll::Ready(Some(Ok(Frame::data(begin)))))
+    }
+}
+
+/// An attacker needs no secret to begin a body, and must not keep Clerk's out by that.
 #[tokio::test(start_paused = true)]
-async fn w2_the_65th_body_at_once_is_503_and_the_next_one_after_them_is_not() {
+async fn w2_a_thousand_connections_that_send_a_byte_each_keep_no_event_out() {
     let world = World::unlimited();
     let service = service(&world);
-    let slow: Vec<_> = (0..64)
-        .map(|at| {
-            let (service, request) = (service.clone(), signed(&world, &format!("msg_{at}"), ""));
-            tokio::spawn(async move { send(&service, request.map(|_| Slow::every(SECOND))).await.status() })
-        })
-        .collect();
-    run_ready_tasks().await;
+    let slow = unfinished(&world, &service, 1000, 1).await;
     let body = event(&world, "email.created", &json!({}));
-    let refused = send(&service, signed(&world, "msg_65", body.clone())).await;
-    assert_eq!(refused.status(), 503);
-    // What lacks the fields of a signature takes no place, and is answered as ever.
-    let unsigned: Request<Full<Bytes>> = super::request(&[], body.clone());
-    assert_eq!(send(&service, unsigned).await.status(), 400);
+    assert_eq!(send(&service, signed(&world, "msg_good", body)).await.status(), 204);
     for task in slow {
         assert_eq!(task.await.unwrap(), 503);
     }
-    assert_eq!(send(&service, signed(&world, "msg_65", body)).await.status(), 204);
 }
 
 #[tokio::test(start_paused = true)]
-async fn w2_a_body_that_its_client_gives_up_leaves_its_place() {
+async fn w2_64_mebibytes_of_bodies_are_read_at_once_and_the_next_one_after_them() {
+    let world = World::unlimited();
+    let service = service(&world);
+    let large = unfinished(&world, &service, 64, MIB).await;
+    let body = event(&world, "email.created", &json!({}));
+    let refused = send(&service, signed(&world, "msg_good", body.clone())).await;
+    assert_eq!(refused.status(), 503);
+    // What lacks the fields of a signature, or is too large, takes no room, and is answered as ever.
+    let unsigned: Request<Full<Bytes>> = super::request(&[], body.clone());
+    assert_eq!(send(&service, unsigned).await.status(), 400);
+    let too_large = of_size(&world, MIB + 1);
+    assert_eq!(send(&service, signed(&world, "msg_large", too_large)).await.status(), 413);
+    for task in large {
+        assert_eq!(task.await.unwrap(), 503);
+    }
+    for at in 0..65 {
+        let body = of_size(&world, MIB);
+        assert_eq!(
+            send(&service, signed(&world, &format!("msg_good_{at}"), body)).await.status(),
+            204,
+            "{at}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w2_a_body_that_its_client_gives_up_leaves_its_room() {
     let world = World::unlimited();
     let service = service(&world);
     for at in 0..200 {
         let (service, request) = (service.clone(), signed(&world, &format!("msg_{at}"), ""));
-        let task = tokio::spawn(async move { send(&service, request.map(|_| Slow::every(SECOND))).await });
+        let body = Unfinished(Some(Bytes::from(vec![b' '; MIB])));
+        let task = tokio::spawn(async move { send(&service, request.map(|_| body)).await });
         run_ready_tasks().await;
         task.abort();
         run_ready_tasks().await;
