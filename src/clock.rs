@@ -145,6 +145,11 @@ impl ClerkTime {
         Some((instant + DATE_LEEWAY).min(now))
     }
 
+    /// A time of Clerk's as it is or, if it is in the future, the latest that Clerk's clock may show now.
+    pub(crate) fn no_later_than_now(&self, time: SystemTime) -> SystemTime {
+        time.min(self.now() + DATE_LEEWAY)
+    }
+
     pub(crate) fn at(&self, instant: Instant) -> SystemTime {
         lock(&self.reported).reading.unwrap_or(self.clock).wall_at(instant)
     }

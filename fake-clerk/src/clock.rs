@@ -78,24 +78,29 @@ pub(crate) struct Now {
     pub(crate) instant: Instant,
     /// Unix time in milliseconds, including the instance's skew.
     pub(crate) ms: i64,
+    /// The part of the instant that `ms` leaves out.
+    pub(crate) fraction: Duration,
 }
 
 impl Now {
     pub(crate) fn read(clock: &FakeClock, skew: i64) -> Self {
         let instant = clock.now();
         let since = clock.wall_at(instant).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { instant, ms: millis(since) + skew * 1000 }
+        let fraction = Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000));
+        Self { instant, ms: millis(since) + skew * 1000, fraction }
     }
 
     pub(crate) fn unix(self) -> i64 {
         self.ms.div_euclid(1000)
     }
 
-    /// Unix time in milliseconds at `instant`, including the instance's skew.
+    /// Unix time in milliseconds at `instant`, including the instance's skew. It is the same whenever it is read, as a time in
+    /// a database is.
     pub(crate) fn ms_at(self, instant: Instant) -> i64 {
-        match instant.checked_duration_since(self.instant) {
+        let here = self.instant - self.fraction;
+        match instant.checked_duration_since(here) {
             Some(ahead) => self.ms + millis(ahead),
-            None => self.ms - millis(self.instant.duration_since(instant)),
+            None => self.ms - millis(here.duration_since(instant) + Duration::from_nanos(999_999)),
         }
     }
 }
@@ -118,6 +123,16 @@ mod tests {
         assert_eq!(clock.wall(), start + Duration::from_secs(90));
         assert_eq!(clock.wall_at(before), start);
         assert_eq!(Now::read(&clock, -5).unix(), 1_085);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_is_the_same_whenever_it_is_read() {
+        let clock = FakeClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_300_000));
+        let then = Instant::now() + Duration::from_nanos(2_900_000);
+        for _ in 0..100 {
+            assert_eq!(Now::read(&clock, 0).ms_at(then), 1_003);
+            tokio::time::advance(Duration::from_micros(1_700)).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

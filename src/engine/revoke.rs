@@ -78,6 +78,11 @@ impl Clerk {
     /// ```
     pub fn expire_proofs(&self, user_id: &str, before: SystemTime) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        let changed = sign_ins.time.no_later_than_now(before);
+        // Each later event of the user tells the same change again, also that of a sign-in, which must not void itself.
+        if sign_ins.revocations.knows_change(user_id, changed) {
+            return;
+        }
         // `None` is a time before the first `Instant` of this machine, and no proof is that old.
         let Some(before) = sign_ins.time.instant_of(before) else { return };
         // If `before` is older than any proof in a flight, no tombstone is needed; stored proofs are checked either way. A
@@ -86,7 +91,7 @@ impl Clerk {
         if now.saturating_duration_since(before) < oldest {
             // As in `revoke_user`.
             sign_ins.users.expire_proofs(user_id, before);
-            sign_ins.revocations.expire_proofs(user_id, before, now);
+            sign_ins.revocations.expire_proofs(user_id, changed, before, now);
         }
         sign_ins.users.expire_proofs(user_id, before);
     }

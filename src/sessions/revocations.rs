@@ -11,7 +11,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -93,11 +93,20 @@ impl Concerned {
     }
 }
 
+/// A change of a user that voids earlier proofs.
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    /// By Clerk's clock.
+    changed: SystemTime,
+    /// Proofs from before this instant are void.
+    before: Instant,
+}
+
 /// The revocations of one engine.
 #[derive(Debug)]
 pub(crate) struct Revocations {
-    /// The tombstones. Of proofs, with the time before which they were given.
-    recent: Mutex<Recent<Target, Option<Instant>>>,
+    /// The tombstones. Of proofs, with the change that voids them.
+    recent: Mutex<Recent<Target, Option<Expiry>>>,
     generation: AtomicU64,
     /// The marks of targets that tokens are held for.
     marks: WeakMap<Target, Mark>,
@@ -137,24 +146,28 @@ impl Revocations {
         self.add(&mut recent, target, None, now);
     }
 
-    /// Adds a tombstone for the proofs that a user has given before `before`.
-    pub(crate) fn expire_proofs(&self, user: &str, before: Instant, now: Instant) {
+    /// Whether a change of a user from this time, or from a later one, has voided the user's proofs already. All proofs since
+    /// then are of passwords that Clerk has compared after the change.
+    pub(crate) fn knows_change(&self, user: &str, changed: SystemTime) -> bool {
+        let recent = lock(&self.recent);
+        let known = recent.get(&Target::Proofs(user.into())).and_then(|event| event.value);
+        known.is_some_and(|known| changed <= known.changed)
+    }
+
+    /// Adds a tombstone for the proofs that a user has given before `before`, because of a change at `changed`.
+    pub(crate) fn expire_proofs(&self, user: &str, changed: SystemTime, before: Instant, now: Instant) {
         let target = Target::Proofs(user.into());
         let mut recent = lock(&self.recent);
-        let known = recent.get(&target).and_then(|event| Some((event.at, event.value?)));
-        if known.is_some_and(|(at, known)| before <= known && before <= at) {
-            // A flight that started after that tombstone has proven its password after this time.
-            return;
-        }
-        let before = known.map_or(before, |(_, known)| known.max(before));
-        self.add(&mut recent, target, Some(before), now);
+        let known = recent.get(&target).and_then(|event| event.value);
+        let before = known.map_or(before, |known| known.before.max(before));
+        self.add(&mut recent, target, Some(Expiry { changed, before }), now);
     }
 
     fn add(
         &self,
-        recent: &mut Recent<Target, Option<Instant>>,
+        recent: &mut Recent<Target, Option<Expiry>>,
         target: Target,
-        before: Option<Instant>,
+        expiry: Option<Expiry>,
         now: Instant,
     ) {
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
@@ -162,7 +175,7 @@ impl Revocations {
             lock(&mark.slugs).clear();
             mark.generation.store(generation, Ordering::Release);
         }
-        recent.put(target, Event { generation, at: now, value: before }, drop);
+        recent.put(target, Event { generation, at: now, value: expiry }, drop);
     }
 
     /// Whether a token is held for this organization that names it by another slug.
@@ -182,7 +195,7 @@ impl Revocations {
         let since = since.0;
         let has_expired = |(target, at): &(Target, Instant)| {
             let expired = recent.get(target).filter(|event| event.generation > since);
-            expired.and_then(|event| event.value).is_some_and(|before| *at < before)
+            expired.and_then(|event| event.value).is_some_and(|expiry| *at < expiry.before)
         };
         let is_revoked = recent.has_forgotten_since(since)
             || concerned.targets.iter().any(|target| recent.is_after(target, since))
@@ -295,7 +308,12 @@ mod tests {
             let proof = Concerned::user("jane").and_proof("jane", start + at * second);
             revocations.is_revoked(since, &proof)
         };
-        let expire = |before: u32| revocations.expire_proofs("jane", start + before * second, Instant::now());
+        let wall = |at: u32| SystemTime::UNIX_EPOCH + at * second;
+        let expire = |before: u32| {
+            if !revocations.knows_change("jane", wall(before)) {
+                revocations.expire_proofs("jane", wall(before), start + before * second, Instant::now());
+            }
+        };
         expire(4);
         assert!(has_expired(3) && !has_expired(4));
         // Known already.

@@ -60,7 +60,11 @@ mod tests {
 
     #[test]
     fn a_version_is_a_date_from_the_first_one_to_today() {
-        let now = Now { instant: tokio::time::Instant::now(), ms: 1_794_700_800_000 };
+        let now = Now {
+            instant: tokio::time::Instant::now(),
+            ms: 1_794_700_800_000,
+            fraction: std::time::Duration::ZERO,
+        };
         for (version, right) in [
             ("2021-02-05", true),
             ("2025-11-10", true),

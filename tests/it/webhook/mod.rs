@@ -1,11 +1,17 @@
 //! Webhooks: deliveries as Clerk's sender makes them, to a service on an engine that a stand-in answers (rules W1-W5).
 
 mod answers;
+mod app;
 mod arbitrary;
+mod changes;
+mod deliveries;
 mod effects;
 mod limits;
 mod orders;
+mod scenarios;
 mod sinks;
+mod storm;
+mod under_way;
 mod vectors;
 
 use std::convert::Infallible;
