@@ -30,7 +30,7 @@ fn change_stranger(fake: &FakeClerk, at: usize) {
         5 => fake.remove_member(&user, "globex"),
         6 => {
             _ = fake
-                .send_webhook("session.revoked", json!({ "object": "session", "id": format!("sess_{at}") }))
+                .send_webhook("session.revoked", json!({ "object": "session", "id": format!("sess_{at}") }));
         }
         _ => fake.delete_user(&user),
     }
