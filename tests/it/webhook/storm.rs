@@ -29,8 +29,8 @@ fn change_stranger(fake: &FakeClerk, at: usize) {
         4 => fake.add_member(&user, "globex", "org:member"),
         5 => fake.remove_member(&user, "globex"),
         6 => {
-            _ = fake
-                .send_webhook("session.revoked", json!({ "object": "session", "id": format!("sess_{at}") }))
+            let session = json!({ "object": "session", "id": format!("sess_{at}") });
+            fake.send_webhook("session.revoked", session);
         }
         _ => fake.delete_user(&user),
     }
