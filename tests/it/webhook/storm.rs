@@ -16,6 +16,7 @@ use crate::common::authorization;
 const DELIVERIES: usize = 10_000;
 const MINUTE: Duration = Duration::from_secs(60);
 const CACHED: usize = 20;
+const MOST_SIGN_INS: usize = 400;
 const PASSWORD: &str = "the same for all of them";
 
 /// Makes one change of a stranger at Clerk, which sends one event.
@@ -29,8 +30,8 @@ fn change_stranger(fake: &FakeClerk, at: usize) {
         4 => fake.add_member(&user, "globex", "org:member"),
         5 => fake.remove_member(&user, "globex"),
         6 => {
-            _ = fake
-                .send_webhook("session.revoked", json!({ "object": "session", "id": format!("sess_{at}") }));
+            let session = json!({ "object": "session", "id": format!("sess_{at}") });
+            fake.send_webhook("session.revoked", session);
         }
         _ => fake.delete_user(&user),
     }
@@ -73,14 +74,18 @@ async fn cached(app: &App, accepts: Accepts) -> Vec<(&'static str, String)> {
     requests
 }
 
-/// New users sign in, four in a second, until `stop`. Returns how many.
+/// Users who were added some seconds ago sign in, four in a second, until `stop`. Returns how many.
 async fn sign_ins(app: Arc<App>, names: &'static str, stop: Arc<AtomicBool>) -> usize {
+    let user = |at: usize| format!("{names}{at}@example.com");
+    for at in 0..MOST_SIGN_INS {
+        app.world.fake.add_user(FakeUser::new(user(at)).password(PASSWORD));
+    }
+    tokio::time::sleep(3 * SECOND).await;
     let (mut under_way, mut count) = (JoinSet::new(), 0);
     let mut ticks = tokio::time::interval(SECOND / 4);
-    while !stop.load(Ordering::Relaxed) {
+    while count < MOST_SIGN_INS && !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
-        let user = format!("{names}{count}@example.com");
-        app.world.fake.add_user(FakeUser::new(&user).password(PASSWORD));
+        let user = user(count);
         let app = Arc::clone(&app);
         under_way.spawn(async move { app.ask_with("/me", &authorization((&user, PASSWORD))).await });
         count += 1;
