@@ -3,6 +3,7 @@
 mod answers;
 mod arbitrary;
 mod effects;
+mod keys;
 mod limits;
 mod orders;
 mod sinks;
