@@ -21,12 +21,15 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::guard::SecondFactor;
-use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw};
+use tower_clerk::layer::IdentityHeaders;
+use tower_clerk::testing::{
+    Clock, Endpoint, FakeApiKey, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw,
+};
 use tower_clerk::token_endpoint::{TokenEndpoint, TokenError};
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
 use tower_clerk::{
-    Access, AuthorizationHeader, BearerTokens, Clerk, ClerkBasicAuthLayer, ClerkSession, Credentials,
-    OrganizationSelector, Requirement,
+    Access, ApiKeys, AuthorizationHeader, BearerTokens, Clerk, ClerkApiKey, ClerkBasicAuthLayer,
+    ClerkPrincipal, ClerkSession, Credentials, OrganizationSelector, Requirement,
 };
 
 /// Everything that this process logs, at every level.
@@ -204,6 +207,10 @@ fn see(secrets: &Secrets, response: &Response<String>) {
         secrets.add_jwts(session.token());
         let all = format!("{session:?} {:?} {:?}", session.claims(), session.organization());
         secrets.check(&all, "a session");
+    }
+    if let Some(key) = response.extensions().get::<ClerkApiKey>() {
+        let all = format!("{key:?} {:?}", ClerkPrincipal::of(response.extensions()));
+        secrets.check(&all, "an API key");
     }
     if let Some(seen) = response.extensions().get::<common::Seen>() {
         secrets.check(&format!("{seen:?}"), "the inner request");
@@ -437,6 +444,60 @@ async fn c6_bearer_tokens_are_never_shown() {
     assert!(secrets.check_log().contains("rejected"), "the log was captured");
 }
 
+#[tokio::test(start_paused = true)]
+async fn c6_api_keys_are_never_shown() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), Secrets::default());
+    let fake = FakeClerk::builder().clock(clock).no_rate_limit().build();
+    let of = |key| fake.api_key_secret(&fake.add_api_key(key));
+    let (id, jane) = fake.demo_api_key("jane");
+    let keys = [
+        jane,
+        fake.demo_api_key("acme").1,
+        of(FakeApiKey::new("banned@example.com")),
+        of(FakeApiKey::new("jane").kind("machine_secret")),
+        "ak_made-up-and-\u{fc}nknown".to_owned(),
+    ];
+    let names = ["__token__", &*fake.user_id("jane").unwrap(), "jane@example.com"];
+    for (name, key) in names.iter().flat_map(|name| keys.iter().map(move |key| (*name, key))) {
+        secrets.add_pair((name, key));
+        secrets.add(&key[3..]);
+    }
+    secrets.add(fake.secret_key());
+    // Each engine asks anew, and the faults hit the calls of the first requests.
+    let faults =
+        [Fault::Status(500), Fault::Truncated, Fault::WrongTypes, Fault::NotJson, Fault::Status(401)];
+    for fault in std::iter::once(None).chain(faults.into_iter().map(Some)) {
+        let builder = Clerk::builder(fake.fapi_url()).secret_key(fake.secret_key()).clock(clock);
+        let transport = Recording(fake.clone(), secrets.clone());
+        let builder = builder.backend_url(fake.backend_url()).transport(transport);
+        let clerk =
+            builder.backend_rate(10_000, Duration::from_secs(1)).unlimited_sign_ins().build().unwrap();
+        let accepting = || ClerkBasicAuthLayer::new(clerk.clone()).accept_api_keys(ApiKeys::new()).unwrap();
+        if let Some(fault) = fault {
+            fake.script(Endpoint::VerifyApiKey, fault);
+        }
+        for layer in [
+            accepting().identity_headers(IdentityHeaders::new()),
+            accepting().organization("acme").unwrap(),
+            accepting().form_encoded_credentials().authorization_header(AuthorizationHeader::Keep).unwrap(),
+        ] {
+            let guard = layer.require(Requirement::new().scope("missing")).unwrap();
+            let guarded = layer.layer(guard.layer(service_fn(common::me)));
+            for (name, key) in names.iter().flat_map(|name| keys.iter().map(move |key| (*name, key))) {
+                see(&secrets, &ask(&layer, basic((name, key))).await);
+                see(&secrets, &ask(&layer.clone().problem_json(), basic((name, key))).await);
+                see(&secrets, &guarded.clone().oneshot(basic((name, key))).await.unwrap());
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+            secrets.check(&format!("{layer:?} {guard:?} {clerk:?} {:?}", clerk.stats()), "a layer");
+        }
+        fake.clear_script(Endpoint::VerifyApiKey);
+    }
+    let log = secrets.check_log();
+    assert!(log.contains(&id) && log.contains("a guard refuses the API key"), "the log was captured");
+}
+
 /// The flows that decode credentials in other ways, and those that answer behind the layer.
 #[tokio::test(start_paused = true)]
 async fn c6_no_other_charset_suffix_guard_or_form_of_answer_shows_a_secret() {
@@ -543,11 +604,15 @@ struct Swapping(FakeClerk);
 #[cfg(target_os = "linux")]
 impl Transport for Swapping {
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
-        let is_sign_in = request.uri().path().ends_with("/sign_ins");
-        self.0.send(request.map(|body| match is_sign_in {
-            true => Bytes::from("strategy=password&identifier=jane&password=correct+horse+battery+staple"),
-            false => body,
-        }))
+        let path = request.uri().path();
+        let other = if path.ends_with("/sign_ins") {
+            Some("strategy=password&identifier=jane&password=correct+horse+battery+staple".to_owned())
+        } else if path.ends_with("/api_keys/verify") {
+            Some(format!("{{\"secret\":\"{}\"}}", self.0.demo_api_key("jane").1))
+        } else {
+            None
+        };
+        self.0.send(request.map(|body| other.map_or(body, Bytes::from)))
     }
 }
 
@@ -574,8 +639,17 @@ async fn c6_no_copy_of_a_password_is_left_in_memory_after_its_exchange() {
             assert_eq!(ask(&layer, with_authorization(&field)).await.status(), 200);
         }
     }
+    // The same as an API key.
+    let builder = Clerk::builder(fake.fapi_url()).secret_key(fake.secret_key()).clock(clock);
+    let builder = builder.backend_url(fake.backend_url()).transport(Swapping(fake.clone()));
+    let layer = ClerkBasicAuthLayer::new(builder.build().unwrap()).accept_api_keys(ApiKeys::new()).unwrap();
+    let field = format!("Basic {}{}", BASE64_STANDARD.encode("__token__:ak_xx"), part.repeat(230));
+    for layer in [layer.clone(), layer.form_encoded_credentials()] {
+        let response = ask(&layer, with_authorization(&field)).await;
+        assert!(response.extensions().get::<ClerkApiKey>().is_some(), "{response:?}");
+    }
     run_ready_tasks().await;
-    assert!(!is_in_memory(&flipped), "a copy of the password is left");
+    assert!(!is_in_memory(&flipped), "a copy of the password or the key is left");
     let found = std::hint::black_box(flipped.map(|byte| !byte).to_vec());
     assert!(is_in_memory(&flipped), "a copy would have been found");
     drop(found);

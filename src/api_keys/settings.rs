@@ -76,7 +76,8 @@ impl ApiKeys {
     /// Sets whether Clerk is asked about the user or the organization of a key when the key is verified: on by default.
     ///
     /// A key of a user who is banned or deleted is refused then, and so is one of a deleted organization. It costs a second
-    /// call per verification. Clerk doesn't document whether such keys stop by themselves.
+    /// call per verification. Clerk doesn't document whether such keys stop by themselves. While a refusal is remembered, it
+    /// counts on all layers of the engine, also on those without the check.
     pub fn check_subject(mut self, check: bool) -> Self {
         self.check_subject = check;
         self

@@ -24,7 +24,8 @@ impl Clerk {
     /// **Each call lets at least one more attempt reach Clerk**, which locks an account after ten failures by default.
     /// Don't call it on behalf of a client that isn't signed in.
     ///
-    /// With the user name of [API keys](crate::ApiKeys::user_name), it lifts the remembered refusals of all keys.
+    /// With the user name of [API keys](crate::ApiKeys::user_name), it lifts the remembered refusals of all keys but those
+    /// of banned users, which it lifts with the user's id (`user_…`).
     ///
     /// It is cheap, and may be called for each of a burst of webhooks: nothing is searched for. It ends no session and
     /// affects no one who is signed in.
@@ -44,17 +45,18 @@ impl Clerk {
     ///
     /// Call it with the identifiers that are certainly the user's when Clerk's webhook `user.updated` tells that the user
     /// is neither banned nor deprovisioned: the verified email addresses and phone numbers, and the user name unless it
-    /// reads as one of those, since it may be another person's then. It may be called for any user, also for one that was
-    /// never banned: a refusal of a wrong password stays, and so do the counts of failed attempts and the pauses that
-    /// wrong passwords have begun. So a client that makes such webhooks fly gains no guess. Without it, a lifted ban is
-    /// refused for up to an hour, and for up to a day to a client that has gone on asking.
+    /// reads as one of those, since it may be another person's then. The user's id (`user_…`) among them is for the user's
+    /// [API keys](crate::ApiKeys). It may be called for any user, also for one that was never banned: a refusal of a wrong
+    /// password stays, and so do the counts of failed attempts and the pauses that wrong passwords have begun. So a client
+    /// that makes such webhooks fly gains no guess. Without it, a lifted ban is refused for up to an hour, and for up to a
+    /// day to a client that has gone on asking.
     ///
     /// A refusal by a sign-in that is under way is answered and counted, but not remembered. At most 64 identifiers
     /// are taken. Nothing is searched for.
     ///
     /// ```no_run
     /// # fn example(clerk: tower_clerk::Clerk) {
-    /// clerk.forgive_ban(["jane@example.com", "+4917012345", "jane"]);
+    /// clerk.forgive_ban(["user_2pqaQ9F4o9MNRSlx8VeMRn5hZug", "jane@example.com", "+4917012345", "jane"]);
     /// # }
     /// ```
     pub fn forgive_ban(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {

@@ -68,7 +68,10 @@ impl Clerk {
     ///
     /// A mint under way that is the first for its organization isn't noticed, nor are Bearer tokens of an organization
     /// that the engine itself holds no token of.
+    ///
+    /// API keys that are held for the organization are verified anew in any case.
     pub fn revoke_renamed_organization(&self, organization_id: &str, slug: Option<&str>) {
+        self.0.revoke_api_keys_of(organization_id);
         if self.0.sign_ins.revocations.knows_another_slug(organization_id, slug) {
             self.revoke_organization(organization_id);
         }

@@ -37,7 +37,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     ///   the answer is 403 [`OrganizationForbidden`](crate::RejectionKind::OrganizationForbidden).
     /// - Keys that Clerk has not accepted before have five verifications in a second, fair between the layer's
     ///   [`source_key`](Self::source_key)s. A key without a turn is 503.
-    /// - A refused key is never tried as a password, nor a password as a key. A key as `Bearer` is refused.
+    /// - A refused key is never tried as a password, nor a password as a key. A key as `Bearer` is refused, so a layer of
+    ///   [`accept_bearer_only`](Self::accept_bearer_only) takes no key.
     ///
     /// ```
     /// # let clerk = tower_clerk::Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").secret_key("sk_test_0").build()?;

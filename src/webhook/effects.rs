@@ -75,7 +75,8 @@ fn updated(clerk: &Clerk, user: &UserData, time: Option<SystemTime>) {
         clerk.expire_proofs(&user.id, before);
     }
     if user.banned == Some(false) {
-        clerk.forgive_ban(own_identifiers(user));
+        // The id is for the API keys.
+        clerk.forgive_ban(std::iter::once(&*user.id).chain(own_identifiers(user)));
     }
     if user.locked == Some(false) {
         clerk.forgive_lock(&user.id, own_identifiers(user));

@@ -8,11 +8,13 @@ use super::{KeyAttempt, KeyOutcome, KeyVerifier};
 use crate::api_keys::{ClerkApiKey, Needs, VerifiedKey};
 use crate::clerk_api::bapi::FoundApiKey;
 use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass, TimeLeft};
-use crate::engine::rejections::{self, from_api_error, unavailable};
+use crate::engine::rejections::{self, from_api_error, ground_of, unavailable};
 use crate::engine::sign_in::report_to_circuit;
 use crate::flight::Start;
 use crate::key::normalize_identifier;
-use crate::limits::{Ground, NoPermit, Pass, PermitRequest, Refusal, Repeats, Share, SignInPermit, Urgency};
+use crate::limits::{
+    Epoch, Ground, NoPermit, Pass, PermitRequest, Refusal, Repeats, Share, SignInPermit, Urgency,
+};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sync::{Either, either, lock};
 
@@ -58,14 +60,17 @@ impl KeyVerifier {
             None => self.ask(attempt, urgency, &mut time).await,
         };
         // The look-ups are calls about a key that Clerk knows, so no made-up key causes them.
-        let verified = match found {
-            Ok(found) => self.look_up(&found, needs, urgency, &mut time).await,
-            Err(error) => Err(error),
+        let verified = match &found {
+            Ok(found) => self.look_up(found, needs, urgency, &mut time).await,
+            Err(error) => Err(error.clone()),
         };
         report_to_circuit(pass, verified.as_ref().err(), self.clock.now());
         match verified {
             Ok(verified) => Ok(self.store(attempt, verified)),
-            Err(error) => Err(self.on_failure(attempt, since, &error)),
+            Err(error) => {
+                let subject = found.as_ref().ok().map(|found| found.key.subject());
+                Err(self.on_failure(attempt, subject, since, &error))
+            }
         }
     }
 
@@ -146,13 +151,26 @@ impl KeyVerifier {
     }
 
     /// Classifies a failed verification, remembers the rejection as far as it would repeat, and returns it.
-    fn on_failure(&self, attempt: &KeyAttempt, since: crate::limits::Epoch, error: &ApiError) -> Rejection {
+    /// `subject` is known if Clerk knows the key.
+    fn on_failure(
+        &self,
+        attempt: &KeyAttempt,
+        subject: Option<&str>,
+        since: Epoch,
+        error: &ApiError,
+    ) -> Rejection {
         let rejection = from_api_error(error);
         match error.class {
             ErrorClass::Refused(_) => {
                 self.verified.remove(&attempt.key);
                 self.proven.remove(&attempt.key);
-                self.remember(attempt, since, &rejection, Repeats::Lengthen);
+                // The end of a ban is told by the user's id, and all other refusals are of the user name.
+                let (name, ground) = match (ground_of(error.class), subject) {
+                    (Ground::Banned, Some(subject)) => (subject, Ground::Banned),
+                    _ => (attempt.credentials.identifier(), Ground::Other),
+                };
+                let refusal = self.refusal(name, ground, since, &rejection);
+                self.denials.remember(attempt.key, refusal, Repeats::Lengthen, self.clock.now());
                 rejection
             }
             ErrorClass::Unknown => {
@@ -164,7 +182,9 @@ impl KeyVerifier {
                 }
                 // An earlier retry would only get the remembered rejection.
                 let rejection = rejection.with_retry_after(self.settings.negative_ttl);
-                self.remember(attempt, since, &rejection, Repeats::Same);
+                let name = attempt.credentials.identifier();
+                let refusal = self.refusal(name, Ground::Other, since, &rejection);
+                self.denials.remember(attempt.key, refusal, Repeats::Same, self.clock.now());
                 rejection
             }
             ErrorClass::Misconfigured => {
@@ -181,16 +201,9 @@ impl KeyVerifier {
         }
     }
 
-    fn remember(
-        &self,
-        attempt: &KeyAttempt,
-        since: crate::limits::Epoch,
-        rejection: &Rejection,
-        repeats: Repeats,
-    ) {
-        let identifier = self.secret.identifier(&normalize_identifier(attempt.credentials.identifier()));
-        let refusal = Refusal { rejection: rejection.clone(), identifier, ground: Ground::Other, since };
-        self.denials.remember(attempt.key, refusal, repeats, self.clock.now());
+    fn refusal(&self, name: &str, ground: Ground, since: Epoch, rejection: &Rejection) -> Refusal {
+        let identifier = self.secret.identifier(&normalize_identifier(name));
+        Refusal { rejection: rejection.clone(), identifier, ground, since }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::KeyVerifier;
 use super::flight::refused;
 use crate::api_keys::{ClerkApiKey, Needs, VerifiedKey};
-use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
+use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass, TimeLeft};
 use crate::limits::Urgency;
 use crate::membership::Membership;
 
@@ -44,7 +44,10 @@ impl KeyVerifier {
                 let user = self.bapi.user(key.subject(), urgency, time).await;
                 // A lock comes of wrong passwords, so anyone could stop a user's keys by it.
                 if user.map_err(|error| gone(error, "user_gone"))?.banned {
-                    return Err(refused("user_banned"));
+                    return Err(ApiError::coded(
+                        ErrorClass::Refused(CredentialRefusal::Barred),
+                        "user_banned",
+                    ));
                 }
                 known.subject = true;
             }

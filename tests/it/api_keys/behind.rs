@@ -77,6 +77,31 @@ async fn t4_a_key_has_identity_headers_of_its_own_and_leaves_none_of_the_clients
     assert!(headers["x-clerk-user-id"].is_empty() && headers["x-clerk-org-id"].is_empty());
 }
 
+/// However a request passes without a key, and whether the layer accepts keys or not.
+#[tokio::test(start_paused = true)]
+async fn a10_no_way_past_the_layer_leaves_a_clients_own_fields_of_a_key() {
+    let world = World::backend();
+    let with = |layer: tower_clerk::ClerkBasicAuthLayer| layer.identity_headers(IdentityHeaders::new());
+    for (what, layer) in [
+        ("exempt", with(accepting(&world)).exempt(|_| true)),
+        ("preflight", with(accepting(&world)).pass_preflight()),
+        ("anonymous", with(accepting(&world)).optional()),
+        ("a layer without keys", with(world.layer()).optional()),
+    ] {
+        let request = Request::options("/me")
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "GET")
+            .header("X-Clerk-Api-Key-Id", "ak_forged")
+            .header("X_Clerk_Api_Key_Subject", "org_forged")
+            .header("x-clerk-api-key-scopes", "everything")
+            .body(())
+            .unwrap();
+        let response = ask(&layer, request).await;
+        let seen = &response.extensions().get::<Seen>().unwrap_or_else(|| panic!("{what}")).headers;
+        assert!(seen.keys().all(|name| !name.as_str().contains("clerk")), "{what}: {seen:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a5_the_secret_ends_at_the_layer_unless_it_is_to_keep_the_field() {
     let world = World::backend();
