@@ -107,7 +107,7 @@ fn a10_a_refusal_to_a_proxy_is_no_success_and_only_get_asks() {
 }
 
 /// The key of jane that each stand-in has.
-const KEY: &str = "__token__:ak_4lluZtXyjjvODUza0zcOo95evMLoJA6Rz20uIbUY";
+pub(crate) const KEY: &str = "__token__:ak_4lluZtXyjjvODUza0zcOo95evMLoJA6Rz20uIbUY";
 
 #[test]
 fn t4_an_api_key_is_let_in_with_fields_of_its_own_alone() {
