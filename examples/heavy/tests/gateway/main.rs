@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api_keys;
 mod bytes;
 mod forward_auth;
 mod harness;
