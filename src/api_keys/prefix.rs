@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// What the secret of each key begins with. Secret keys of machines begin so, too.
+/// The beginning of the secret of each key. Secret keys of machines begin so, too.
 pub(super) const SECRET: &str = "ak_";
 
 /// The base64 alphabet, by value.

@@ -5,7 +5,7 @@ use http::Extensions;
 use super::key::ClerkApiKey;
 use crate::session::ClerkSession;
 
-/// Who a request comes from: a session, or an API key.
+/// The sender of a request: a session, or an API key.
 ///
 /// It is for handlers behind a layer that [accepts keys](crate::ClerkBasicAuthLayer::accept_api_keys) which serve both.
 /// With the feature `axum` it is an extractor; elsewhere, [`of`](Self::of) reads it from the request's extensions. A handler

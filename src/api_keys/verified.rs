@@ -31,7 +31,7 @@ pub(crate) enum WantedOrganization {
     Named(OrganizationName),
 }
 
-/// What has to be known of a key before it is accepted.
+/// The facts that have to be known of a key before it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// That its user is neither banned nor gone, or that its organization exists.
@@ -55,7 +55,7 @@ impl Needs {
 #[derive(Debug)]
 pub(crate) struct VerifiedKey {
     pub(crate) key: ClerkApiKey,
-    /// What was looked up beside the key.
+    /// The facts that were looked up beside the key.
     pub(crate) known: Needs,
     /// When the verification left.
     pub(crate) at: Instant,

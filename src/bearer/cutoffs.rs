@@ -97,7 +97,7 @@ impl Cutoffs {
         let event = Event { generation: *generation, at: now, value: self.before(now) };
         recent.put(target, event, |dropped| {
             *floor = (*floor).max(dropped.value).max(self.before(dropped.at));
-            // What is dropped for its age is older than every token that is held.
+            // A cutoff that is dropped for its age is older than every token that is held.
             concerns_held |= now.saturating_duration_since(dropped.at) <= self.life;
         });
         // Last, and under the lock: a check that sees this generation finds the cutoff.

@@ -1,4 +1,4 @@
-//! What the service of webhooks reads and counts in its engine.
+//! The parts of an engine that the service of webhooks reads and counts in.
 
 use std::time::SystemTime;
 

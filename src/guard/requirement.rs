@@ -8,7 +8,7 @@ use crate::authorization::{Entitlement, Kind, Permission, RequirementError, Reve
 use crate::engine::Clerk;
 use crate::session::ClerkSession;
 
-/// What a session or an API key must have to pass a guard.
+/// The properties that a session or an API key must have to pass a guard.
 ///
 /// All dimensions that are asked for are required; [`any_of`](Self::any_of) has alternatives. The names are those of
 /// Clerk's `auth.has({ … })`. A malformed name is reported by [`require`](crate::ClerkBasicAuthLayer::require), so that

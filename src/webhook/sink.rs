@@ -1,4 +1,4 @@
-//! What an application does with events.
+//! The application's part in an event.
 
 use std::error::Error as StdError;
 use std::future::Future;

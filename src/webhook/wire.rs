@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What all events have. `data` is read apart, by the event's type.
+/// The fields that all events have. `data` is read apart, by the event's type.
 #[derive(Deserialize)]
 pub(super) struct Envelope {
     pub(super) r#type: String,

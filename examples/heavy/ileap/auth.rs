@@ -10,7 +10,7 @@ use tower_clerk::{BearerTokens, Clerk, ClerkBasicAuthLayer, ConfigError, Rejecti
 
 use crate::addresses::{self, TrustedProxies};
 
-/// What access tokens are like, and which are accepted.
+/// The form of access tokens, and which of them are accepted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Authentication {
     /// The organization that partners are members of. None is their personal account.

@@ -13,10 +13,10 @@ use crate::footprints::{get_footprint, list_footprints};
 use crate::source::Source;
 use crate::tad::list_activities;
 
-/// What the handlers share.
+/// The state that the handlers share.
 pub(crate) struct Host<S> {
     pub(crate) source: S,
-    /// What absolute links begin with, without a slash at its end.
+    /// The beginning of absolute links, without a slash at its end.
     pub(crate) public_url: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a provider implements: the place that the data comes from.
+//! The place that the data comes from. A provider implements it.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! What an endpoint answers.
+//! The answer of an endpoint.
 
 use http::{HeaderValue, StatusCode};
 

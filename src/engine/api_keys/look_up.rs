@@ -1,5 +1,5 @@
-//! What else has to be known of a verified API key: that its user or organization is there, that its creator is still a
-//! member, and which organizations it may act for (rules T4, T6).
+//! The other facts that have to be known of a verified API key: that its user or organization is there, that its creator is
+//! still a member, and which organizations it may act for (rules T4, T6).
 
 use std::sync::Arc;
 
