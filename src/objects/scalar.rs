@@ -1,5 +1,4 @@
-//! Clerk's events as JSON. Fields that are missing or of another type than Clerk describes count as absent, and fields that
-//! aren't needed are skipped without recursion, since a user can set some of them (`unsafe_metadata`) to any JSON.
+//! A field of one of Clerk's objects, read leniently.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -7,120 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// The fields that all events have. `data` is read apart, by the event's type.
-#[derive(Deserialize)]
-pub(super) struct Envelope {
-    pub(super) r#type: String,
-    #[serde(default)]
-    pub(super) timestamp: Scalar,
-    #[serde(default)]
-    pub(super) instance_id: Scalar,
-}
-
-/// The object that an event is about.
-#[derive(Deserialize)]
-pub(super) struct WithData<T> {
-    pub(super) data: T,
-}
-
-#[derive(Deserialize)]
-pub(super) struct User {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) banned: Scalar,
-    #[serde(default)]
-    pub(super) locked: Scalar,
-    #[serde(default)]
-    pub(super) deprovisioned: Scalar,
-    #[serde(default)]
-    pub(super) password_enabled: Scalar,
-    #[serde(default)]
-    pub(super) password_last_updated_at: Scalar,
-    #[serde(default)]
-    pub(super) mfa_enabled_at: Scalar,
-    #[serde(default)]
-    pub(super) updated_at: Scalar,
-}
-
-/// A user's identifiers, read apart: if Clerk changes their form, a ban is still understood.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Identifiers {
-    pub(super) username: Scalar,
-    pub(super) email_addresses: Vec<EmailAddress>,
-    pub(super) phone_numbers: Vec<PhoneNumber>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct EmailAddress {
-    #[serde(default)]
-    pub(super) email_address: Scalar,
-    #[serde(default)]
-    pub(super) verification: Option<Verification>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct PhoneNumber {
-    #[serde(default)]
-    pub(super) phone_number: Scalar,
-    #[serde(default)]
-    pub(super) verification: Option<Verification>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Verification {
-    #[serde(default)]
-    status: Scalar,
-}
-
-impl Verification {
-    pub(super) fn is_verified(&self) -> bool {
-        matches!(&self.status, Scalar::Text(status) if status == "verified")
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Session {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) user_id: Scalar,
-    #[serde(default)]
-    pub(super) status: Scalar,
-    #[serde(default)]
-    pub(super) updated_at: Scalar,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Organization {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) slug: Scalar,
-    #[serde(default)]
-    pub(super) updated_at: Scalar,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Membership {
-    pub(super) id: String,
-    pub(super) organization: Organization,
-    /// Clerk's description doesn't require it.
-    #[serde(default)]
-    pub(super) public_user_data: Option<PublicUserData>,
-    #[serde(default)]
-    pub(super) role: Scalar,
-    #[serde(default)]
-    pub(super) updated_at: Scalar,
-}
-
-#[derive(Deserialize)]
-pub(super) struct PublicUserData {
-    #[serde(default)]
-    pub(super) user_id: Scalar,
-}
-
 /// A value that is expected to be no array and no object. One that is counts as absent, as `null` does.
 #[derive(Debug, Default, PartialEq)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     #[default]
     Absent,
     Flag(bool),
@@ -129,19 +17,24 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    pub(super) fn flag(&self) -> Option<bool> {
+    pub(crate) fn flag(&self) -> Option<bool> {
         if let Self::Flag(flag) = self { Some(*flag) } else { None }
     }
 
-    pub(super) fn text(self) -> Option<String> {
+    pub(crate) fn text(self) -> Option<String> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// A count or another whole number that isn't negative.
+    pub(crate) fn count(&self) -> Option<u64> {
+        if let Self::Number(number) = self { u64::try_from(*number).ok() } else { None }
     }
 
     /// The time that a number means.
     ///
     /// Objects of Clerk's have milliseconds. Its description says the same of the envelope, but its examples have seconds
     /// there. Milliseconds below 10^12 would be before September 2001, and Clerk's first year is 2019.
-    pub(super) fn time(&self) -> Option<SystemTime> {
+    pub(crate) fn time(&self) -> Option<SystemTime> {
         let Self::Number(number) = self else { return None };
         let number = u64::try_from(*number).ok()?;
         let since_epoch = match number {
@@ -241,8 +134,20 @@ mod tests {
     #[test]
     fn w3_a_value_of_another_type_counts_as_absent() {
         let user = r#"{"id":"user_1","banned":"yes","locked":[[1],{"a":[]}],"updated_at":{"a":{"b":1}},"password_enabled":null}"#;
+        #[derive(Deserialize)]
+        struct User {
+            #[serde(default)]
+            banned: Scalar,
+            #[serde(default)]
+            locked: Scalar,
+            #[serde(default)]
+            deprovisioned: Scalar,
+            #[serde(default)]
+            password_enabled: Scalar,
+            #[serde(default)]
+            updated_at: Scalar,
+        }
         let user: User = serde_json::from_str(user).unwrap();
-        assert_eq!(user.id, "user_1");
         assert_eq!(
             (user.banned.flag(), user.locked.flag(), user.password_enabled.flag()),
             (None, None, None)
