@@ -7,6 +7,8 @@ mod handle;
 
 mod users;
 
+mod profiles;
+
 mod organizations;
 
 mod addresses;
@@ -28,6 +30,7 @@ use std::sync::{Arc, Mutex};
 use crate::clock::FakeClock;
 use crate::faults::Script;
 use crate::hold::Gates;
+use crate::hooks::Hooks;
 use crate::log::Log;
 use crate::settings::FakeClerkBuilder;
 use crate::state::State;
@@ -50,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) hooks: Mutex<Hooks<FakeClerk>>,
     pub(crate) webhooks: Arc<Webhooks>,
 }
 
