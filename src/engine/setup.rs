@@ -22,7 +22,7 @@ use crate::counters::{Calls, MalformedCounts, Outcomes};
 use crate::flight::SingleFlight;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
-use crate::jwt::{FetchFuture, Jwks};
+use crate::jwt::{CLERK_ALGORITHMS, FetchFuture, Jwks};
 use crate::key::KeySecret;
 use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
 use crate::provider::{
@@ -201,7 +201,7 @@ impl Shared {
             let fapi = Arc::clone(&fetcher);
             Box::pin(async move { fapi.jwks().await }) as FetchFuture
         };
-        Arc::new(Jwks::new(Box::new(fetch), self.clock, self.settings.upstream_timeout))
+        Arc::new(Jwks::new(Box::new(fetch), CLERK_ALGORITHMS, self.clock, self.settings.upstream_timeout))
     }
 
     fn minter(&self, provider: &Arc<Provider>, verifier: Verifier) -> Minter {
