@@ -30,6 +30,12 @@ const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
 const BEARER: &str = "tower-clerk 2026-11-24 bearer token";
 const API_KEY: &str = "tower-clerk 2026-11-30 credential, api key";
+#[cfg(feature = "federation")]
+const ASSERTION: &str = "tower-clerk 2026-11-30 credential, assertion";
+#[cfg(feature = "federation")]
+const ASSERTION_ID: &str = "tower-clerk 2026-11-30 assertion of a provider, used once";
+#[cfg(feature = "federation")]
+const PROVIDERS_SUBJECT: &str = "tower-clerk 2026-11-30 subject of a provider";
 
 /// The secret that keys are derived from: random per engine, or shared by the engines of one store.
 ///
@@ -42,6 +48,12 @@ pub(crate) struct KeySecret {
     user: Zeroizing<[u8; 32]>,
     bearer: Zeroizing<[u8; 32]>,
     api_key: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    assertion: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    assertion_id: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    providers_subject: Zeroizing<[u8; 32]>,
 }
 
 impl KeySecret {
@@ -75,6 +87,12 @@ impl KeySecret {
             user: derived(USER),
             bearer: derived(BEARER),
             api_key: derived(API_KEY),
+            #[cfg(feature = "federation")]
+            assertion: derived(ASSERTION),
+            #[cfg(feature = "federation")]
+            assertion_id: derived(ASSERTION_ID),
+            #[cfg(feature = "federation")]
+            providers_subject: derived(PROVIDERS_SUBJECT),
             root,
         }
     }
@@ -94,6 +112,28 @@ impl KeySecret {
         CredentialKey(*blake3::keyed_hash(&self.api_key, token).as_bytes())
     }
 
+    /// The key of an assertion, by the whole JWT.
+    #[cfg(feature = "federation")]
+    pub(crate) fn assertion(&self, jwt: &[u8]) -> CredentialKey {
+        CredentialKey(*blake3::keyed_hash(&self.assertion, jwt).as_bytes())
+    }
+
+    /// The key under which an assertion is used once: by its `jti`, or by its signed part if it has none.
+    #[cfg(feature = "federation")]
+    pub(crate) fn assertion_id(&self, issuer: &str, id: AssertionId<'_>) -> CredentialKey {
+        let (kind, id) = match id {
+            AssertionId::Jti(jti) => ("jti", jti),
+            AssertionId::SignedPart(signed) => ("signed", signed),
+        };
+        parts_hashed(&self.assertion_id, &[issuer, kind, id])
+    }
+
+    /// The key of a provider's subject.
+    #[cfg(feature = "federation")]
+    pub(crate) fn providers_subject(&self, issuer: &str, subject: &str) -> CredentialKey {
+        parts_hashed(&self.providers_subject, &[issuer, subject])
+    }
+
     /// The key of an identifier that was normalized by [`normalize_identifier`].
     pub(crate) fn identifier(&self, normalized: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.identifier, normalized.as_bytes()).as_bytes())
@@ -109,6 +149,23 @@ impl KeySecret {
     pub(crate) fn user(&self, id: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.user, id.as_bytes()).as_bytes())
     }
+}
+
+/// What identifies an assertion that is used once.
+#[cfg(feature = "federation")]
+pub(crate) enum AssertionId<'a> {
+    Jti(&'a str),
+    SignedPart(&'a str),
+}
+
+/// The key of several texts. Each is preceded by its length, so that no others have the same bytes.
+#[cfg(feature = "federation")]
+fn parts_hashed(key: &[u8; 32], parts: &[&str]) -> CredentialKey {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    CredentialKey(*hasher.finalize().as_bytes())
 }
 
 impl From<[u8; 32]> for KeySecret {

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+#[cfg(feature = "federation")]
+use crate::assurance::Assurance;
 use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
 use crate::rejection::Challenge;
@@ -34,6 +36,9 @@ pub struct ClerkSession {
     inner: Arc<Inner>,
     /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
     proven_at: Option<ProvenAt>,
+    /// What the provider of the request's assertion says of its subject.
+    #[cfg(feature = "federation")]
+    assurance: Option<Arc<Assurance>>,
 }
 
 struct Inner {
@@ -56,7 +61,30 @@ impl ClerkSession {
         organization: Option<Organization>,
     ) -> Self {
         let inner = Inner { session_id: session_id.into(), via, token, good_until, organization };
-        Self { inner: Arc::new(inner), proven_at: None }
+        Self {
+            inner: Arc::new(inner),
+            proven_at: None,
+            #[cfg(feature = "federation")]
+            assurance: None,
+        }
+    }
+
+    /// The same session, for a request with an assertion of a provider.
+    #[cfg(feature = "federation")]
+    pub(crate) fn assured(mut self, assurance: Arc<Assurance>) -> Self {
+        // An old assertion that is shown for the first time is no fresh proof.
+        self.proven_at = assurance.authenticated.map(|start| ProvenAt { start, after: 0 });
+        self.assurance = Some(assurance);
+        self
+    }
+
+    /// Returns what the provider says of its subject, if the session was given for an assertion
+    /// ([`Clerk::exchange`](crate::Clerk::exchange)); `None` for a password and for a session token.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    #[must_use]
+    pub fn assurance(&self) -> Option<&Assurance> {
+        self.assurance.as_deref()
     }
 
     /// The same session, for a request whose password was last proven at this instant.

@@ -15,6 +15,24 @@ pub(crate) struct HttpTransport {
 
 impl HttpTransport {
     pub(crate) fn new(https: bool) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: Self::builder(https).build()? })
+    }
+
+    /// A transport to an identity provider, which may have a certificate authority of its own, as PEM.
+    #[cfg(feature = "federation")]
+    pub(crate) fn to_provider(https: bool, authority: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let builder = Self::builder(https);
+        #[cfg(feature = "rustls")]
+        let builder = match authority {
+            Some(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
+            None => builder,
+        };
+        #[cfg(not(feature = "rustls"))]
+        let _ = authority;
+        Ok(Self { client: builder.build()? })
+    }
+
+    fn builder(https: bool) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             // A redirect would send the password to another host.
             .redirect(reqwest::redirect::Policy::none())
@@ -31,7 +49,7 @@ impl HttpTransport {
             // HTTP_PROXY applies to loopback too, so the password would reach the proxy in clear text.
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build()? })
+        builder
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::api_keys::{KeyVerifier, unproven_keys};
 use super::bearer::Bearer;
+#[cfg(feature = "federation")]
+use super::federation::{Federation, FederationSetup};
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
 use super::rejection_log::RejectionLog;
@@ -51,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) budget: Budget,
     pub(crate) devices: Arc<dyn DeviceStore>,
     pub(crate) backend: Option<BackendSetup>,
+    #[cfg(feature = "federation")]
+    pub(crate) providers: Vec<crate::federation::TrustedProvider>,
     pub(crate) clock: Clock,
     pub(crate) jitter: Jitter,
 }
@@ -83,8 +87,19 @@ type LimitedProvider = (Provider, Arc<SignInLimiter>);
 
 impl Clerk {
     pub(crate) fn from_setup(setup: Setup) -> Self {
-        let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
-            setup;
+        let Setup {
+            instance,
+            issuer,
+            transport,
+            secret,
+            settings,
+            budget,
+            devices,
+            backend,
+            clock,
+            jitter,
+            ..
+        } = setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
@@ -109,6 +124,19 @@ impl Clerk {
         };
         let jwks = shared.jwks(&fapi);
         let api_keys = shared.api_keys(&provider, backend_rate, longest_flight);
+        #[cfg(feature = "federation")]
+        let federation = backend_rate.and_then(|rate| {
+            Federation::new(
+                setup.providers,
+                FederationSetup {
+                    settings: &shared.settings,
+                    clock,
+                    forgiven: &shared.forgiven,
+                    unproven: Budget { sign_ins: Some(unproven_keys(rate)), ..shared.budget },
+                    max_flights: MAX_FLIGHTS,
+                },
+            )
+        });
         let time = Arc::clone(&shared.time);
         let most = shared.settings.max_verified_tokens;
         let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
@@ -124,6 +152,8 @@ impl Clerk {
             jwks,
             bearer,
             api_keys,
+            #[cfg(feature = "federation")]
+            federation,
             outcomes: Outcomes::default(),
             malformed: MalformedCounts::default(),
             #[cfg(feature = "webhook")]

@@ -236,7 +236,7 @@ where
                 self.release_readiness();
                 let clerk = self.clerk.clone();
                 let exchange = Box::pin(async move {
-                    let session = clerk.exchange(key, credentials, source, &access).await?;
+                    let session = clerk.exchange_credentials(key, credentials, source, &access).await?;
                     Ok(ClerkPrincipal::Session(session))
                 });
                 ResponseFuture::exchanging(exchange, self.clone(), request)

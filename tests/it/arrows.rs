@@ -10,6 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "recent", "sync", "transport"],
     &[
         "access",
+        "assurance",
         "authorization",
         "claims",
         "client_token",
@@ -30,7 +31,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["api_keys", "bearer", "sessions", "store"],
+    &["api_keys", "bearer", "federation", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing", "token_endpoint", "webhook"],

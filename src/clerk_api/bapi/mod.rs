@@ -3,6 +3,8 @@
 mod account;
 mod api_key;
 mod client;
+#[cfg(feature = "federation")]
+mod linked;
 mod secret_key;
 mod wire;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::authorization::RequirementError;
 use crate::clerk_api::bapi::SecretKeyError;
+#[cfg(feature = "federation")]
+use crate::federation::ProviderError;
 use crate::instance::InstanceError;
 
 /// A setting of an engine or a layer that is unusable.
@@ -117,6 +119,9 @@ pub enum ConfigError {
         /// The setting's name.
         name: &'static str,
     },
+    /// An identity provider's settings are unusable or too wide.
+    #[cfg(feature = "federation")]
+    Provider(ProviderError),
     /// Clerk is to be reached by https, but the crate's `rustls` feature is off and no transport was given.
     NoTls,
     /// The HTTP client could not be made.
@@ -185,6 +190,8 @@ impl fmt::Display for ConfigError {
             Self::NeedsSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
+            #[cfg(feature = "federation")]
+            Self::Provider(error) => error.fmt(f),
             Self::NoTls => f.write_str(
                 "the instance is reached by https: turn on the crate's feature `rustls`, or give a transport",
             ),
