@@ -77,7 +77,7 @@
 //!
 //! # Limitations
 //!
-//! There are no sign-ups, no OAuth, no e-mail links and no captchas. Everything is stored in memory, and passwords
+//! There are no sign-ups, no sign-ins by OAuth or SAML, no e-mail links and no captchas. Everything is stored in memory, and passwords
 //! are stored in plain text. Where Clerk's behavior is undocumented, the stand-in does what Clerk's own clients
 //! expect.
 
@@ -121,7 +121,9 @@ mod program;
 #[cfg(feature = "server")]
 mod server;
 
-pub use crate::accounts::{FakeApiKey, FakeOrganization, FakeUser};
+pub use crate::accounts::{
+    FakeApiKey, FakeEnterpriseAccount, FakeExternalAccount, FakeOrganization, FakeUser, VerificationStatus,
+};
 pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;

@@ -12,6 +12,7 @@ mod caller;
 mod door;
 mod faults;
 mod inbox;
+mod linked;
 mod log;
 mod members;
 mod modules;
