@@ -52,6 +52,11 @@
 //! # }
 //! ```
 //!
+//! # Identity providers
+//!
+//! Beside the instance there is [`FakeIssuer`], an OpenID provider whose assertions a program under test may take. An
+//! instance knows nothing of it: [`FakeExternalAccount`] and [`FakeEnterpriseAccount`] link its users to a user.
+//!
 //! # Demo accounts
 //!
 //! | identifiers | password | what it shows |
@@ -115,6 +120,7 @@ mod hold;
 mod log;
 
 mod fake;
+mod issuer;
 
 #[cfg(feature = "program")]
 mod program;
@@ -130,13 +136,15 @@ pub use crate::fake::FakeClerk;
 pub use crate::fake::token::FakeToken;
 pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
 pub use crate::hold::Hold;
+pub use crate::issuer::assertion::FakeAssertion;
+pub use crate::issuer::{AssertionFlaw, FakeIssuer, IssuerDocument, IssuerFault, SigningAlgorithm};
 pub use crate::log::ReceivedRequest;
 #[cfg(feature = "program")]
 #[cfg_attr(docsrs, doc(cfg(feature = "program")))]
 pub use crate::program::run;
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
-pub use crate::server::FakeClerkServer;
+pub use crate::server::{FakeClerkServer, FakeIssuerServer};
 pub use crate::settings::{FakeClerkBuilder, GoneSession, InvalidApiKey, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;
