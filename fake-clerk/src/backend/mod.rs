@@ -4,6 +4,7 @@ mod api_keys;
 mod body;
 mod find;
 mod organizations;
+mod provider_ids;
 mod sessions;
 mod sign_in_tokens;
 mod users;

@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::authentication::{MIN_PASSWORD, lockout};
-use crate::backend::body;
 use crate::backend::find::user;
+use crate::backend::{body, provider_ids};
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
 use crate::state::identifiers::normalize;
@@ -21,7 +21,10 @@ const MAX_VALUES: usize = 100;
 pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     const FILTERS: [&str; 4] = ["email_address", "phone_number", "username", "user_id"];
     let call = context.call;
-    body::check_query(call, &[&FILTERS[..], &["limit", "offset", "__clerk_api_version"]].concat())?;
+    body::check_query(
+        call,
+        &[&FILTERS[..], &provider_ids::FILTER, &["limit", "offset", "__clerk_api_version"]].concat(),
+    )?;
     let (limit, offset) = body::page(call)?;
     let filters = FILTERS.map(|name| {
         let values = call.query.iter().filter(|(known, _)| known == name);
@@ -32,9 +35,12 @@ pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     }
     let page = context.page();
     let users = &page.state.users;
-    let wanted = |user: &&User| filters.iter().all(|(name, values)| matches(user, name, values));
+    let linked = provider_ids::find(call, users)?;
+    let is_linked = |user: &User| linked.as_ref().is_none_or(|linked| linked.contains_key(&user.number));
+    let wanted =
+        |user: &&User| is_linked(user) && filters.iter().all(|(name, values)| matches(user, name, values));
     let show = |user| page.backend_user(user);
-    let shown = match candidates(users, &filters) {
+    let shown = match candidates(users, &filters).or_else(|| linked.clone()) {
         // Newest first, as on Clerk.
         Some(few) => few.into_values().rev().filter(wanted).skip(offset).take(limit).map(show).collect(),
         None => users.newest_first().filter(wanted).skip(offset).take(limit).map(show).collect(),
