@@ -96,7 +96,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
         if let Ok(Presented::Other(field)) = &found
             && let Some((tokens, token)) = policy.bearer_of(field)
         {
-            let look = self.look_at_bearer(tokens, token, request_policy.organization);
+            let look = self.look_at_bearer(tokens, token, request_policy);
             return self.decide_bearer(request, look);
         }
         let token = match found {
