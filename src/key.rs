@@ -7,6 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::credentials::Decoding;
 
+#[cfg(feature = "federation")]
+mod assertion;
+
+#[cfg(feature = "federation")]
+pub(crate) use self::assertion::AssertionId;
+
 /// How a credential proves an identity. Part of the key, so that another strategy shares no key with this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
@@ -112,28 +118,6 @@ impl KeySecret {
         CredentialKey(*blake3::keyed_hash(&self.api_key, token).as_bytes())
     }
 
-    /// The key of an assertion, by the whole JWT.
-    #[cfg(feature = "federation")]
-    pub(crate) fn assertion(&self, jwt: &[u8]) -> CredentialKey {
-        CredentialKey(*blake3::keyed_hash(&self.assertion, jwt).as_bytes())
-    }
-
-    /// The key under which an assertion is used once: by its `jti`, or by its signed part if it has none.
-    #[cfg(feature = "federation")]
-    pub(crate) fn assertion_id(&self, issuer: &str, id: AssertionId<'_>) -> CredentialKey {
-        let (kind, id) = match id {
-            AssertionId::Jti(jti) => ("jti", jti),
-            AssertionId::SignedPart(signed) => ("signed", signed),
-        };
-        parts_hashed(&self.assertion_id, &[issuer, kind, id])
-    }
-
-    /// The key of a provider's subject.
-    #[cfg(feature = "federation")]
-    pub(crate) fn providers_subject(&self, issuer: &str, subject: &str) -> CredentialKey {
-        parts_hashed(&self.providers_subject, &[issuer, subject])
-    }
-
     /// The key of an identifier that was normalized by [`normalize_identifier`].
     pub(crate) fn identifier(&self, normalized: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.identifier, normalized.as_bytes()).as_bytes())
@@ -149,23 +133,6 @@ impl KeySecret {
     pub(crate) fn user(&self, id: &str) -> IdentifierKey {
         IdentifierKey(*blake3::keyed_hash(&self.user, id.as_bytes()).as_bytes())
     }
-}
-
-/// What identifies an assertion that is used once.
-#[cfg(feature = "federation")]
-pub(crate) enum AssertionId<'a> {
-    Jti(&'a str),
-    SignedPart(&'a str),
-}
-
-/// The key of several texts. Each is preceded by its length, so that no others have the same bytes.
-#[cfg(feature = "federation")]
-fn parts_hashed(key: &[u8; 32], parts: &[&str]) -> CredentialKey {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    CredentialKey(*hasher.finalize().as_bytes())
 }
 
 impl From<[u8; 32]> for KeySecret {

@@ -14,6 +14,9 @@ use crate::organization::Organization;
 use crate::rejection::Challenge;
 use crate::token::VerifiedToken;
 
+#[cfg(feature = "federation")]
+mod assured;
+
 /// The Clerk session of a signed-in user, with its verified JWT.
 ///
 /// The layer inserts it into the request's extensions; [`Clerk::authenticate`](crate::Clerk::authenticate) returns it.
@@ -67,24 +70,6 @@ impl ClerkSession {
             #[cfg(feature = "federation")]
             assurance: None,
         }
-    }
-
-    /// The same session, for a request with an assertion of a provider.
-    #[cfg(feature = "federation")]
-    pub(crate) fn assured(mut self, assurance: Arc<Assurance>) -> Self {
-        // An old assertion that is shown for the first time is no fresh proof.
-        self.proven_at = assurance.authenticated.map(|start| ProvenAt { start, after: 0 });
-        self.assurance = Some(assurance);
-        self
-    }
-
-    /// Returns what the provider says of its subject, if the session was given for an assertion
-    /// ([`Clerk::exchange`](crate::Clerk::exchange)); `None` for a password and for a session token.
-    #[cfg(feature = "federation")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
-    #[must_use]
-    pub fn assurance(&self) -> Option<&Assurance> {
-        self.assurance.as_deref()
     }
 
     /// The same session, for a request whose password was last proven at this instant.

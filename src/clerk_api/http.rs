@@ -18,18 +18,15 @@ impl HttpTransport {
         Ok(Self { client: Self::builder(https).build()? })
     }
 
-    /// A transport to an identity provider, which may have a certificate authority of its own, as PEM.
-    #[cfg(feature = "federation")]
-    pub(crate) fn to_provider(https: bool, authority: Option<&[u8]>) -> Result<Self, reqwest::Error> {
-        let builder = Self::builder(https);
-        #[cfg(feature = "rustls")]
-        let builder = match authority {
-            Some(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
-            None => builder,
-        };
-        #[cfg(not(feature = "rustls"))]
-        let _ = authority;
-        Ok(Self { client: builder.build()? })
+    /// A transport to an identity provider that trusts the certificate authorities in this PEM alone.
+    #[cfg(all(feature = "federation", feature = "rustls"))]
+    pub(crate) fn with_authority(pem: &[u8]) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem)?;
+        // Of a text without any, the list is empty, and nothing would be trusted.
+        if certificates.is_empty() {
+            return Err("there is no certificate in it".into());
+        }
+        Ok(Self { client: Self::builder(true).tls_certs_only(certificates).build()? })
     }
 
     fn builder(https: bool) -> reqwest::ClientBuilder {

@@ -87,19 +87,7 @@ type LimitedProvider = (Provider, Arc<SignInLimiter>);
 
 impl Clerk {
     pub(crate) fn from_setup(setup: Setup) -> Self {
-        let Setup {
-            instance,
-            issuer,
-            transport,
-            secret,
-            settings,
-            budget,
-            devices,
-            backend,
-            clock,
-            jitter,
-            ..
-        } = setup;
+        let Setup { instance, issuer, transport, secret, settings, budget, backend, clock, .. } = setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
@@ -112,31 +100,20 @@ impl Clerk {
             clock,
             time: Arc::new(ClerkTime::new(clock)),
             calls: Arc::default(),
-            jitter: Arc::new(jitter),
+            jitter: Arc::new(setup.jitter),
             secret: Arc::new(secret),
             revocations: Arc::new(Revocations::new(longest_flight)),
             forgiven: Arc::new(Forgiven::new(longest_sign_in)),
         };
         let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
         let (provider, limiter) = match backend {
-            None => shared.frontend(&fapi, devices),
+            None => shared.frontend(&fapi, setup.devices),
             Some(backend) => shared.backend(&fapi, backend),
         };
         let jwks = shared.jwks(&fapi);
         let api_keys = shared.api_keys(&provider, backend_rate, longest_flight);
         #[cfg(feature = "federation")]
-        let federation = backend_rate.and_then(|rate| {
-            Federation::new(
-                setup.providers,
-                FederationSetup {
-                    settings: &shared.settings,
-                    clock,
-                    forgiven: &shared.forgiven,
-                    unproven: Budget { sign_ins: Some(unproven_keys(rate)), ..shared.budget },
-                    max_flights: MAX_FLIGHTS,
-                },
-            )
-        });
+        let federation = shared.federation(setup.providers, backend_rate);
         let time = Arc::clone(&shared.time);
         let most = shared.settings.max_verified_tokens;
         let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
@@ -223,6 +200,25 @@ impl Shared {
             jitter: Arc::clone(&self.jitter),
             closed: AtomicBool::new(false),
         }))
+    }
+
+    #[cfg(feature = "federation")]
+    fn federation(
+        &self,
+        providers: Vec<crate::federation::TrustedProvider>,
+        rate: Option<(u32, Duration)>,
+    ) -> Option<Arc<Federation>> {
+        let unproven = Budget { sign_ins: Some(unproven_keys(rate?)), ..self.budget };
+        Federation::new(
+            providers,
+            FederationSetup {
+                settings: &self.settings,
+                clock: self.clock,
+                forgiven: &self.forgiven,
+                unproven,
+                max_flights: MAX_FLIGHTS,
+            },
+        )
     }
 
     fn jwks(&self, fapi: &Arc<Fapi>) -> Arc<Jwks> {

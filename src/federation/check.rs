@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use super::keys::{Keys, is_safe};
 use super::link::Link;
-use super::pattern::SubjectPattern;
 use super::presets::Preset;
 use super::provider::{KeySource, Provider};
-use super::rule::{CheckedRule, WorkloadRule};
 use super::trusted::{Mapping, TrustedProvider};
 use super::{ProviderError, ProviderErrorKind as Kind};
 use crate::clerk_api::HttpTransport;
@@ -30,7 +28,7 @@ const FOREIGN_AUDIENCES: [&str; 3] =
     ["sts.amazonaws.com", "api://AzureADTokenExchange", "https://kubernetes.default.svc"];
 
 /// A problem with a setting.
-type Problem = (Kind, String);
+pub(super) type Problem = (Kind, String);
 
 impl Provider {
     /// # Errors
@@ -140,20 +138,28 @@ impl Provider {
     }
 
     fn transport_to(&self, https: bool) -> Result<Arc<dyn Transport>, Problem> {
-        let own = match (&self.transport, &self.ca_certificate) {
-            (Some(_), Some(_)) => return problem(Kind::KeySet, "the transport knows its own certificates"),
-            (Some(transport), None) => return Ok(Arc::clone(transport)),
+        match (&self.transport, &self.ca_certificate) {
+            (Some(_), Some(_)) => problem(Kind::KeySet, "the transport knows its own certificates"),
+            (Some(transport), None) => Ok(Arc::clone(transport)),
             (None, _) if https && cfg!(not(feature = "rustls")) => {
-                return problem(Kind::KeySet, "turn on the crate's feature `rustls`, or give a transport");
+                problem(Kind::KeySet, "turn on the crate's feature `rustls`, or give a transport")
             }
-            (None, Some(_)) if !https => return problem(Kind::KeySet, "a certificate is for https"),
-            (None, authority) => HttpTransport::to_provider(https, authority.as_deref()),
-        };
-        let transport = own.map_err(|error| {
-            let error = error.without_url();
-            (Kind::KeySet, format!("its certificate authority or the HTTP client is unusable: {error}"))
-        })?;
-        Ok(Arc::new(transport))
+            (None, Some(_)) if !https => problem(Kind::KeySet, "a certificate is for https"),
+            #[cfg(feature = "rustls")]
+            (None, Some(pem)) => match HttpTransport::with_authority(pem) {
+                Ok(transport) => Ok(Arc::new(transport)),
+                Err(error) => {
+                    problem(Kind::KeySet, format!("its certificate authority is unusable: {error}"))
+                }
+            },
+            (None, _) => match HttpTransport::new(https) {
+                Ok(transport) => Ok(Arc::new(transport)),
+                Err(error) => problem(
+                    Kind::KeySet,
+                    format!("the HTTP client could not be made: {}", error.without_url()),
+                ),
+            },
+        }
     }
 
     fn mapping(&self) -> Result<Mapping, Problem> {
@@ -221,51 +227,11 @@ impl Provider {
                 "second factors, a subject claim and the nonce are of people, and it has rules for workloads",
             );
         }
-        self.rules.iter().map(|rule| self.rule_of(rule)).collect::<Result<_, _>>().map(Mapping::Workloads)
-    }
-
-    fn rule_of(&self, rule: &WorkloadRule) -> Result<CheckedRule, Problem> {
-        let refuse = |why: &str| (Kind::Rule, format!("the rule for {:?}: {why}", rule.subject));
-        let is_id = rule.user_id.strip_prefix("user_").is_some_and(|id| {
-            (1..=64).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        });
-        if !is_id {
-            return Err(refuse("it needs the id of a user (user_…)"));
-        }
-        match &rule.audience {
-            Some(audience) if !self.audiences.contains(audience) => {
-                return Err(refuse("its audience is not one of the provider's"));
-            }
-            None if self.audiences.len() > 1 => {
-                return Err(refuse("the provider has several audiences: name the one that it is for"));
-            }
-            _ => {}
-        }
-        if rule.claims.iter().any(|(name, value)| name.is_empty() || value.is_empty()) {
-            return Err(refuse("a claim and its value must not be empty"));
-        }
-        let names = |claim: &str| rule.claims.iter().any(|(name, _)| **name == *claim);
-        let literal_segments = match self.preset {
-            Preset::GitHubActions if !names("repository_owner_id") => {
-                return Err(refuse(
-                    "it needs the owner's id, since anyone can take the name of a renamed owner",
-                ));
-            }
-            Preset::GitHubActions if rule.subject.contains("pull_request") => {
-                return Err(refuse("jobs for pull requests are not accepted"));
-            }
-            Preset::GitLab if !names("project_id") && !names("namespace_id") => {
-                return Err(refuse("it needs the claim `project_id` or `namespace_id`"));
-            }
-            Preset::Kubernetes if !rule.subject.starts_with("system:serviceaccount:") => {
-                return Err(refuse("a service account is `system:serviceaccount:namespace:name`"));
-            }
-            Preset::Kubernetes => Some(3),
-            _ => None,
-        };
-        let subject = SubjectPattern::new(&rule.subject, literal_segments).map_err(refuse)?;
-        Ok(CheckedRule { subject, rule: rule.clone() })
+        self.rules
+            .iter()
+            .map(|rule| self.checked_rule(rule))
+            .collect::<Result<_, _>>()
+            .map(Mapping::Workloads)
     }
 }
 

@@ -40,6 +40,7 @@
 
 mod assertion;
 mod check;
+mod check_rule;
 mod claims;
 mod error;
 mod keys;

@@ -14,7 +14,28 @@ pub(super) enum Preset {
     Kubernetes,
 }
 
+const GOOGLE: &str = "https://accounts.google.com";
+const ENTRA: &str = "https://login.microsoftonline.com/";
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+const GITLAB: &str = "https://gitlab.com";
+
 impl Preset {
+    /// The preset of an issuer, so that its dangers are held in check whichever way the provider was made.
+    pub(super) fn of(issuer: &str) -> Self {
+        if let Some(rest) = issuer.strip_prefix(ENTRA) {
+            let tenant = rest.split('/').next().unwrap_or_default().into();
+            return Self::Entra { tenant };
+        }
+        // An enterprise of GitHub's may have its name behind it.
+        let rest = issuer.strip_prefix(GITHUB);
+        match issuer {
+            GOOGLE => Self::Google,
+            GITLAB => Self::GitLab,
+            _ if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => Self::GitHubActions,
+            _ => Self::Oidc,
+        }
+    }
+
     /// Whether its assertions are about workloads, and about no person.
     pub(super) fn is_for_workloads(&self) -> bool {
         matches!(self, Self::GitHubActions | Self::GitLab | Self::Kubernetes)
@@ -31,7 +52,7 @@ impl Provider {
     ///
     /// People are found by their linked account (`oauth_google`), whose id is Google's `sub`.
     pub fn google(client_id: impl Into<String>) -> Self {
-        let provider = Self::preset("https://accounts.google.com", Preset::Google, client_id);
+        let provider = Self::preset(GOOGLE, Preset::Google, client_id);
         Self { links: vec![Link::External("oauth_google".into())], ..provider }
     }
 
@@ -43,7 +64,7 @@ impl Provider {
     /// if that is what Clerk holds. It needs a link.
     pub fn entra(tenant_id: impl Into<String>, client_id: impl Into<String>) -> Self {
         let tenant = tenant_id.into();
-        let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+        let issuer = format!("{ENTRA}{tenant}/v2.0");
         Self::preset(issuer, Preset::Entra { tenant: tenant.into() }, client_id)
     }
 
@@ -54,7 +75,7 @@ impl Provider {
     /// rule, since a stranger can have made them run. The audience must be your own: GitHub's default, the address of the
     /// owner, is refused.
     pub fn github_actions(audience: impl Into<String>) -> Self {
-        Self::preset("https://token.actions.githubusercontent.com", Preset::GitHubActions, audience)
+        Self::preset(GITHUB, Preset::GitHubActions, audience)
     }
 
     /// Creates the provider of CI jobs of a GitLab instance, such as `https://gitlab.com`, for an audience

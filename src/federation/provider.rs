@@ -59,11 +59,13 @@ impl Provider {
     /// Creates a provider from its issuer, the exact `iss` of its assertions.
     ///
     /// It must be an address of https; http is for loopback addresses only. It needs an [`audience`](Self::audience), and a
-    /// link for people or a [`rule`](Self::rule) for workloads.
+    /// link for people or a [`rule`](Self::rule) for workloads. An issuer that has a constructor of its own, such as
+    /// [`google`](Self::google), has the same checks here.
     pub fn oidc(issuer: impl Into<String>) -> Self {
+        let issuer = issuer.into();
         Self {
-            issuer: issuer.into(),
-            preset: Preset::Oidc,
+            preset: Preset::of(&issuer),
+            issuer,
             audiences: Vec::new(),
             parties: Vec::new(),
             algorithms: vec![Algorithm::Rs256],

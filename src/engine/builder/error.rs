@@ -180,13 +180,7 @@ impl fmt::Display for ConfigError {
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
                  for development (test)",
             ),
-            Self::BackendUrl(InstanceError::PlainHttp { host }) => write!(
-                f,
-                "the secret key would travel in clear to {host}: use https, as http is for this machine's own addresses"
-            ),
-            Self::BackendUrl(_) => f.write_str(
-                "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
-            ),
+            Self::BackendUrl(error) => fmt_of_backend_url(error, f),
             Self::NeedsSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
@@ -198,6 +192,18 @@ impl fmt::Display for ConfigError {
             Self::HttpClient(_) => f.write_str("the HTTP client could not be made"),
             Self::Variable { name, cause } => write!(f, "{name}: {cause}"),
         }
+    }
+}
+
+fn fmt_of_backend_url(error: &InstanceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error {
+        InstanceError::PlainHttp { host } => write!(
+            f,
+            "the secret key would travel in clear to {host}: use https, as http is for this machine's own addresses"
+        ),
+        _ => f.write_str(
+            "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
+        ),
     }
 }
 

@@ -9,12 +9,13 @@ use tracing::Instrument as _;
 use super::{AssertionAttempt, Federation, KnownProvider};
 use crate::access::Access;
 use crate::assurance::Assurance;
+use crate::clerk_api::CredentialRefusal;
 use crate::clock::unix_seconds;
 use crate::counters::Outcome;
 use crate::engine::Clerk;
 use crate::engine::deadline::Deadline;
 use crate::engine::exchange::Counted;
-use crate::engine::rejections::{from_api_error, unavailable};
+use crate::engine::rejections::{self, from_api_error, unavailable};
 use crate::engine::sign_in::{SignInError, SignInOutcome};
 use crate::federation::{Accepted, Assertion, AssertionRefusal, Presented, TrustedProvider, Use};
 use crate::flight::{Join, Priority};
@@ -129,9 +130,15 @@ impl Clerk {
         let now = inner.clock.now();
         let time = unix_seconds(inner.sign_ins.time.at(now));
         let accepted = trusted.accept(&payload, assertion, presented, time).map_err(refused)?;
+        // Not remembered: another assertion of the same subject may have the claims that a rule asks for.
+        if !trusted.is_for_people() && accepted.user_id.is_none() {
+            return Err(rejections::refused(CredentialRefusal::Unidentified).upstream(Some("no_rule".into())));
+        }
+        let user_id = accepted.user_id.as_deref().unwrap_or_default();
+        let subject = inner.sign_ins.secret.providers_subject(&trusted.issuer, &accepted.subject, user_id);
         Ok(AssertionAttempt {
             key,
-            subject: inner.sign_ins.secret.providers_subject(&trusted.issuer, &accepted.subject),
+            subject,
             provider: Arc::clone(trusted),
             assurance: Arc::new(self.assurance(trusted, &accepted)),
             end: now + accepted.left,

@@ -53,8 +53,7 @@ async fn find(
     let unknown = |code| refused(CredentialRefusal::Unidentified, code);
     let links = match &attempt.provider.mapping {
         Mapping::Workloads(_) => {
-            let user_id =
-                attempt.accepted.user_id.as_deref().ok_or_else(|| unknown("no_rule_for_subject"))?;
+            let user_id = attempt.accepted.user_id.as_deref().ok_or_else(|| unknown("no_rule"))?;
             let found = bapi.user(user_id, urgency, time).await;
             return found.map_err(|error| match error.class {
                 ErrorClass::NotFound => unknown("user_of_rule_gone"),
