@@ -8,6 +8,7 @@ mod people;
 mod revocations;
 mod second_factors;
 mod settings;
+mod sockets;
 mod workloads;
 
 use std::time::Duration;
