@@ -6,6 +6,8 @@ mod bearer;
 mod build;
 mod defaults;
 mod error;
+#[cfg(feature = "federation")]
+mod federation;
 mod from_env;
 mod scope;
 pub(crate) mod secret_variable;
@@ -56,6 +58,8 @@ pub struct ClerkBuilder {
     backend_list_rate: Option<(u32, Duration)>,
     sessions: Option<Arc<dyn SessionStore>>,
     backend: BackendOptions,
+    #[cfg(feature = "federation")]
+    providers: Vec<crate::federation::Provider>,
     credential_secret: Option<Zeroizing<[u8; 32]>>,
     settings: Settings,
     clock: Option<Clock>,
@@ -75,6 +79,8 @@ impl ClerkBuilder {
             backend_list_rate: None,
             sessions: None,
             backend: BackendOptions::default(),
+            #[cfg(feature = "federation")]
+            providers: Vec::new(),
             credential_secret: None,
             settings: defaults::settings(),
             clock: None,
