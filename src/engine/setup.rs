@@ -210,14 +210,15 @@ impl Shared {
         providers: Vec<crate::federation::TrustedProvider>,
         rate: Option<(u32, Duration)>,
     ) -> Option<Arc<Federation>> {
-        let unproven = Budget { sign_ins: Some(unproven_keys(rate?)), ..self.budget };
+        let of = |look_ups| Budget { sign_ins: Some(look_ups), ..self.budget };
         Federation::new(
             providers,
             FederationSetup {
                 settings: &self.settings,
                 clock: self.clock,
                 forgiven: &self.forgiven,
-                unproven,
+                unproven: of(unproven_keys(rate?)),
+                known: of(password_checks(rate?)),
                 max_flights: MAX_FLIGHTS,
             },
         )

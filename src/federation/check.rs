@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::{Keys, is_safe};
 use super::link::Link;
-use super::presets::Preset;
+use super::presets::{ENTRA_CONSUMERS, Preset};
 use super::provider::{KeySource, Provider};
 use super::trusted::{Mapping, TrustedProvider};
 use super::{ProviderError, ProviderErrorKind as Kind};
@@ -185,6 +185,10 @@ impl Provider {
         links.sort();
         links.dedup();
         links.iter().try_for_each(check_link)?;
+        let is_of_anyone = matches!(&self.preset, Preset::Entra { tenant } if **tenant == *ENTRA_CONSUMERS);
+        if is_of_anyone && links.iter().any(|link| matches!(link, Link::VerifiedEmail(_))) {
+            return problem(Kind::Mapping, "personal accounts at Microsoft are in charge of no domain");
+        }
         let subject_claim = self.checked_subject_claim()?;
         let second_factor = self.second_factor.clone().unwrap_or_default();
         between("auth_time_within", second_factor.within, MINUTE)?;

@@ -16,6 +16,8 @@ pub(super) enum Preset {
 
 const GOOGLE: &str = "https://accounts.google.com";
 const ENTRA: &str = "https://login.microsoftonline.com/";
+/// The tenant of all personal accounts at Microsoft, which is nobody's own.
+pub(super) const ENTRA_CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 const GITLAB: &str = "https://gitlab.com";
 
@@ -63,7 +65,8 @@ impl Provider {
     /// differs from client to client, so the [`subject_claim`](Self::subject_claim) must be named: `oid` is the same for all,
     /// if that is what Clerk holds. It needs a link.
     pub fn entra(tenant_id: impl Into<String>, client_id: impl Into<String>) -> Self {
-        let tenant = tenant_id.into();
+        // As Entra itself writes it into `iss`.
+        let tenant = tenant_id.into().to_ascii_lowercase();
         let issuer = format!("{ENTRA}{tenant}/v2.0");
         Self::preset(issuer, Preset::Entra { tenant: tenant.into() }, client_id)
     }

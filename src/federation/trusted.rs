@@ -16,6 +16,10 @@ use crate::jwt::{Algorithm, Expected, RegisteredClaims as _};
 /// How old a person's assertion may be when it is exchanged, in seconds.
 const FRESH_FOR: u64 = 10 * 60;
 
+/// How long it is remembered that a person's assertion was used: longer than it is accepted, whatever the first answer of
+/// Clerk's says about this machine's clock meanwhile.
+const USED_FOR: Duration = Duration::from_secs(FRESH_FOR + 2 * LEEWAY);
+
 /// The longest subject. OpenID Connect allows 255 characters, and GitHub's subjects are longer.
 const MAX_SUBJECT: usize = 1024;
 
@@ -55,8 +59,10 @@ pub(crate) enum Presented {
 pub(crate) struct Accepted {
     pub(crate) subject: Box<str>,
     pub(crate) claims: AssertionClaims,
-    /// How long a proof by it may last.
+    /// How long it is still accepted.
     pub(crate) left: Duration,
+    /// How long a proof by it lasts at most.
+    pub(crate) proof_ttl: Option<Duration>,
     /// It may be exchanged once, so it is remembered for this long.
     pub(crate) once_within: Option<Duration>,
     /// Of a workload: the id of its user, if a rule matches.
@@ -110,8 +116,9 @@ impl TrustedProvider {
             subject,
             user_id: self.user_of(&claims),
             claims,
-            left: self.proof_ttl.map_or(left, |ttl| left.min(ttl)),
-            once_within: is_once.then_some(left),
+            left,
+            proof_ttl: self.proof_ttl,
+            once_within: is_once.then_some(USED_FOR),
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::Instrument as _;
 
+use super::flight::refused_for;
 use super::{AssertionAttempt, Federation, KnownProvider};
 use crate::access::Access;
 use crate::assurance::Assurance;
@@ -21,7 +22,7 @@ use crate::federation::{Accepted, Assertion, AssertionRefusal, Presented, Truste
 use crate::flight::{Join, Priority};
 use crate::jwt::{RegisteredClaims as _, TokenSource, claimed_issuer, key_id, signed_part, verified_payload};
 use crate::key::{AssertionId, CredentialKey};
-use crate::rejection::{BearerRefusal, Rejection, RejectionKind};
+use crate::rejection::{Rejection, RejectionKind};
 use crate::scope::OrganizationName;
 use crate::session::ClerkSession;
 
@@ -77,7 +78,9 @@ impl Clerk {
         presented: Presented,
         access: &Access,
     ) -> Result<ClerkSession, Rejection> {
-        let Some(federation) = &self.0.federation else { return Err(refused(AssertionRefusal::UNTRUSTED)) };
+        let Some(federation) = &self.0.federation else {
+            return Err(refused_for(AssertionRefusal::UNTRUSTED));
+        };
         let key = self.0.sign_ins.secret.assertion(assertion.jwt().as_bytes());
         let issuer = claimed_issuer(assertion.jwt());
         let provider = issuer.and_then(|issuer| federation.provider(&issuer));
@@ -91,7 +94,7 @@ impl Clerk {
         let mut how = Outcome::Minted;
         let span = tracing::debug_span!("exchange_assertion");
         let exchanged = async {
-            let provider = provider.ok_or_else(|| refused(AssertionRefusal::UNTRUSTED))?;
+            let provider = provider.ok_or_else(|| refused_for(AssertionRefusal::UNTRUSTED))?;
             let attempt = self.verify_assertion(provider, key, source, assertion, presented, access).await?;
             self.exchange_attempt(federation, &Arc::new(attempt), assertion, access, &mut how).await
         };
@@ -122,14 +125,14 @@ impl Clerk {
         if organization == Some(OrganizationName::Malformed) {
             return Err(Rejection::new(RejectionKind::OrganizationForbidden));
         }
-        let by_jwt = |error: crate::jwt::JwtError| refused(error.kind().into());
+        let by_jwt = |error: crate::jwt::JwtError| refused_for(error.kind().into());
         let kid = key_id(assertion.jwt(), &trusted.algorithms).map_err(by_jwt)?;
         let keys = provider.jwks.keys_for(&kid, TokenSource::Client).await;
         let keys = keys.map_err(|error| from_api_error(&error))?;
         let payload = verified_payload(assertion.jwt(), &keys, &trusted.algorithms).map_err(by_jwt)?;
         let now = inner.clock.now();
         let time = unix_seconds(inner.sign_ins.time.at(now));
-        let accepted = trusted.accept(&payload, assertion, presented, time).map_err(refused)?;
+        let accepted = trusted.accept(&payload, assertion, presented, time).map_err(refused_for)?;
         // Not remembered: another assertion of the same subject may have the claims that a rule asks for.
         if !trusted.is_for_people() && accepted.user_id.is_none() {
             return Err(rejections::refused(CredentialRefusal::Unidentified).upstream(Some("no_rule".into())));
@@ -187,7 +190,7 @@ impl Clerk {
             (self.0.sign_ins.secret.assertion_id(&attempt.provider.issuer, id), self.0.clock.now());
         match federation.used.take(id, now + within, now) {
             Use::First => {}
-            Use::Again => return Err(refused(AssertionRefusal::USED)),
+            Use::Again => return Err(refused_for(AssertionRefusal::USED)),
             Use::Full => {
                 let rejection = Rejection::new(RejectionKind::UpstreamRateLimited);
                 return Err(rejection.with_retry_after(self.0.settings.upstream_timeout));
@@ -220,6 +223,10 @@ impl Clerk {
                     match outcome.result {
                         Ok(proof) => (proof, deadline.within(outcome.deadline)),
                         Err(SignInError::Rejected(rejection)) => return Err(rejection),
+                        // Its proof ended before it could be used.
+                        Err(SignInError::Superseded) if inner.clock.now() >= attempt.end => {
+                            return Err(refused_for(AssertionRefusal::EXPIRED));
+                        }
                         Err(SignInError::Superseded) if deadline.follow_up(outcome.deadline) => continue,
                         Err(SignInError::Superseded) => return Err(unavailable("revoked_meanwhile")),
                     }
@@ -271,10 +278,4 @@ impl Clerk {
                 .with_retry_after(inner.settings.upstream_timeout)),
         }
     }
-}
-
-/// The rejection of an assertion for what it is. It carries the part of a Bearer token, which only a layer shows.
-fn refused(refusal: AssertionRefusal) -> Rejection {
-    let kind = if refusal.is_expired { BearerRefusal::Expired } else { BearerRefusal::Other };
-    Rejection::of_bearer(kind, refusal.reason)
 }

@@ -10,13 +10,15 @@ use super::{AssertionAttempt, Federation};
 use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass, TimeLeft};
 use crate::engine::rejections::{self, from_api_error, ground_of, unavailable};
 use crate::engine::sign_in::{SignInError, SignInOutcome, SignIns, report_to_circuit};
+use crate::federation::AssertionRefusal;
 use crate::flight::Start;
 use crate::key::{CredentialKey, IdentifierKey, normalize_identifier};
 use crate::limits::{
-    Epoch, Ground, NoPermit, Pass, PermitRequest, Refusal, Repeats, Share, SignInPermit, Urgency,
+    Epoch, Ground, NoPermit, Pass, PermitRequest, Refusal, Repeats, Share, SignInLimiter, SignInPermit,
+    Urgency,
 };
 use crate::provider::ProvenPassword;
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::{BearerRefusal, Rejection, RejectionKind};
 use crate::sessions::Proof;
 use crate::sync::{Either, either, lock};
 
@@ -52,7 +54,7 @@ impl Federation {
     ) -> SignInOutcome {
         // A refusal is void if its user is forgiven from here on.
         let since = sign_ins.forgiven.now();
-        let (urgency, permit, pass) = match self.enter(sign_ins, attempt, gone).await {
+        let entered = match self.enter(sign_ins, attempt, gone).await {
             Ok(entered) => entered,
             Err(rejection) => {
                 return SignInOutcome { result: Err(rejection.into()), deadline: sign_ins.clock.now() };
@@ -60,76 +62,58 @@ impl Federation {
         };
         start.start(sign_ins.clock.now());
         let mut time = TimeLeft::new(sign_ins.settings.upstream_timeout, sign_ins.clock);
-        let result = self.prove(sign_ins, attempt, urgency, pass, since, &mut time).await;
-        drop(permit);
+        let result = self.prove(sign_ins, attempt, entered, since, &mut time).await;
         SignInOutcome { result, deadline: sign_ins.clock.now() + time.left() }
     }
 
-    /// Waits for a permit if the subject was not found before, and enters the circuit.
+    /// Waits for a permit, and enters the circuit.
+    ///
+    /// Subjects that were found before have a budget of their own, so that strangers don't delay them. They need one as well:
+    /// a provider may issue any number of assertions about a subject, and each costs a look-up.
     async fn enter(
         &self,
         sign_ins: &SignIns,
         attempt: &AssertionAttempt,
         gone: impl Future<Output = ()>,
-    ) -> Result<(Urgency, Option<SignInPermit>, Pass), Rejection> {
+    ) -> Result<Entered, Rejection> {
         let is_proven = self.proven.contains(&attempt.subject, sign_ins.clock.now());
-        let permit = if is_proven { None } else { Some(self.permit(sign_ins, attempt, gone).await?) };
+        let (limiter, urgency) = match is_proven {
+            true => (&self.known, Urgency::ProvenKey),
+            false => (&self.unproven, Urgency::Proof),
+        };
+        let mut permit = permit(limiter, sign_ins, attempt, gone).await?;
         if sign_ins.closed.load(Ordering::Acquire) {
             return Err(unavailable("shut_down"));
         }
         // Others of the same subject may have been answered while this one was in the queue.
         let now = sign_ins.clock.now();
+        if now >= attempt.end {
+            return Err(refused_for(AssertionRefusal::EXPIRED));
+        }
         if let Some(rejection) = self.refused_already(attempt, now) {
             return Err(rejection);
         }
         let pass = self.circuit.enter(attempt.subject.as_subject().short(), now).map_err(|wait| {
             from_api_error(&ApiError { retry_after: Some(wait), ..ApiError::unavailable("circuit_open") })
         })?;
-        let mut permit = permit;
-        if let Some(permit) = &mut permit {
-            permit.start();
-        }
-        Ok((if is_proven { Urgency::ProvenKey } else { Urgency::Proof }, permit, pass))
-    }
-
-    /// Waits for a permit to look a subject up. A subject has one look-up at a time, and sources have equal shares.
-    async fn permit(
-        &self,
-        sign_ins: &SignIns,
-        attempt: &AssertionAttempt,
-        gone: impl Future<Output = ()>,
-    ) -> Result<SignInPermit, Rejection> {
-        let request = PermitRequest {
-            share: Share::Untrusted,
-            identifier: attempt.subject.as_subject(),
-            source: attempt.source,
-            renewal: None,
-        };
-        let permit = match either(self.unproven.permit(request), gone).await {
-            Either::First(permit) => permit,
-            Either::Second(()) => Err(NoPermit { earliest: Duration::ZERO }),
-        };
-        permit.map_err(|NoPermit { earliest }| {
-            if sign_ins.closed.load(Ordering::Acquire) {
-                return unavailable("shut_down");
-            }
-            let rejection = Rejection::new(RejectionKind::UpstreamRateLimited);
-            rejection.with_retry_after(sign_ins.jitter.later(earliest, 0.1))
-        })
+        permit.start();
+        Ok(Entered { permit, pass, urgency })
     }
 
     async fn prove(
         &self,
         sign_ins: &SignIns,
         attempt: &AssertionAttempt,
-        urgency: Urgency,
-        pass: Pass,
+        entered: Entered,
         since: Epoch,
         time: &mut TimeLeft,
     ) -> Result<Arc<Proof>, SignInError> {
+        let Entered { permit, pass, urgency } = entered;
         // Before the look-up: a revocation that comes during it is one of what it has found.
         let (generation, at) = (sign_ins.revocations.now(), sign_ins.clock.now());
         let found = self.user_of(sign_ins, attempt, urgency, time).await;
+        // The opening of a session has a limiter of its own, whose wait may be long.
+        drop(permit);
         let account = match found {
             Ok(account) => account,
             Err((error, user_id)) => {
@@ -151,7 +135,8 @@ impl Federation {
                 return Err(self.on_failure(sign_ins, attempt, Some(&account.id), since, &error).into());
             }
         };
-        let (key, end, assurance) = (attempt.key, attempt.end, Arc::clone(&attempt.assurance));
+        let (key, assurance) = (attempt.key, Arc::clone(&attempt.assurance));
+        let end = attempt.accepted.proof_ttl.map_or(attempt.end, |ttl| attempt.end.min(at + ttl));
         let prove = |holding, session_end| Proof::of_assertion(key, holding, at, end, session_end, assurance);
         sign_ins.open_for_assertion(opened, organization, at, generation, time.left(), prove).await
     }
@@ -246,6 +231,45 @@ impl Federation {
         let refusal = Refusal { rejection: rejection.clone(), identifier, ground: Ground::Other, since };
         self.denials.remember(key, refusal, repeats, now);
     }
+}
+
+/// The rejection of an assertion for what it is. It carries the part of a Bearer token, which only a layer shows.
+pub(super) fn refused_for(refusal: AssertionRefusal) -> Rejection {
+    let kind = if refusal.is_expired { BearerRefusal::Expired } else { BearerRefusal::Other };
+    Rejection::of_bearer(kind, refusal.reason)
+}
+
+/// A flight that may make its calls.
+struct Entered {
+    permit: SignInPermit,
+    pass: Pass,
+    urgency: Urgency,
+}
+
+/// Waits for a permit to look a subject up. A subject has one look-up at a time, and sources have equal shares.
+async fn permit(
+    limiter: &Arc<SignInLimiter>,
+    sign_ins: &SignIns,
+    attempt: &AssertionAttempt,
+    gone: impl Future<Output = ()>,
+) -> Result<SignInPermit, Rejection> {
+    let request = PermitRequest {
+        share: Share::Untrusted,
+        identifier: attempt.subject.as_subject(),
+        source: attempt.source,
+        renewal: None,
+    };
+    let permit = match either(limiter.permit(request), gone).await {
+        Either::First(permit) => permit,
+        Either::Second(()) => Err(NoPermit { earliest: Duration::ZERO }),
+    };
+    permit.map_err(|NoPermit { earliest }| {
+        if sign_ins.closed.load(Ordering::Acquire) {
+            return unavailable("shut_down");
+        }
+        let rejection = Rejection::new(RejectionKind::UpstreamRateLimited);
+        rejection.with_retry_after(sign_ins.jitter.later(earliest, 0.1))
+    })
 }
 
 /// A refusal of this engine's own. The client gets the same answer for all of them.

@@ -36,6 +36,8 @@ pub(super) struct Federation {
     flights: Arc<SingleFlight<CredentialKey, SignInOutcome, PassThrough>>,
     /// Permits to look up subjects that were not found before.
     unproven: Arc<SignInLimiter>,
+    /// Permits to look up the others, with each new assertion.
+    known: Arc<SignInLimiter>,
     circuit: Arc<Circuit>,
     /// All assertions are rejected until then, since Clerk has answered that the instance is misconfigured (rule K11).
     misconfigured: Mutex<Option<(Instant, Rejection)>>,
@@ -57,7 +59,7 @@ struct AssertionAttempt {
     provider: Arc<TrustedProvider>,
     accepted: Arc<Accepted>,
     assurance: Arc<Assurance>,
-    /// When the proof by it ends.
+    /// When it is no longer accepted.
     end: Instant,
     /// Seconds since the Unix epoch at which it was accepted.
     time: u64,
@@ -73,6 +75,7 @@ impl Federation {
     /// Rejects all assertions from now on.
     pub(super) fn close(&self) {
         self.unproven.close();
+        self.known.close();
         self.proven.clear();
     }
 

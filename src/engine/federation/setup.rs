@@ -19,6 +19,8 @@ pub(in crate::engine) struct FederationSetup<'a> {
     pub(in crate::engine) forgiven: &'a Arc<Forgiven>,
     /// For look-ups of subjects that were not found before.
     pub(in crate::engine) unproven: Budget,
+    /// For those of the others.
+    pub(in crate::engine) known: Budget,
     pub(in crate::engine) max_flights: usize,
 }
 
@@ -27,18 +29,19 @@ impl Federation {
         providers: Vec<TrustedProvider>,
         setup: FederationSetup<'_>,
     ) -> Option<Arc<Self>> {
-        let FederationSetup { settings, clock, forgiven, unproven, max_flights } = setup;
+        let FederationSetup { settings, clock, forgiven, unproven, known, max_flights } = setup;
         if providers.is_empty() {
             return None;
         }
-        let known = |trusted: TrustedProvider| known(trusted, clock, settings.upstream_timeout);
+        let with_keys = |trusted: TrustedProvider| with_keys(trusted, clock, settings.upstream_timeout);
         Some(Arc::new(Self {
-            providers: providers.into_iter().map(known).collect(),
+            providers: providers.into_iter().map(with_keys).collect(),
             used: UsedAssertions::default(),
             proven: ProvenKeys::new(settings.max_sessions),
             denials: Denials::new(settings.negative_ttl, Arc::clone(forgiven)),
             flights: Arc::new(SingleFlight::new(max_flights)),
             unproven: SignInLimiter::new(unproven, clock),
+            known: SignInLimiter::new(known, clock),
             circuit: Arc::default(),
             misconfigured: Mutex::new(None),
             warnings: WarnThrottle::default(),
@@ -46,7 +49,7 @@ impl Federation {
     }
 }
 
-fn known(trusted: TrustedProvider, clock: Clock, timeout: Duration) -> KnownProvider {
+fn with_keys(trusted: TrustedProvider, clock: Clock, timeout: Duration) -> KnownProvider {
     let jwks = Jwks::new(fetcher(&trusted), &trusted.algorithms, clock, timeout);
     KnownProvider { trusted: Arc::new(trusted), jwks: Arc::new(jwks) }
 }

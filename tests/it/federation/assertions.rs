@@ -132,9 +132,25 @@ async fn x1_clocks_may_differ_by_a_minute_and_no_more() {
         (-390, Outcome::refused(EXPIRED)),
     ] {
         assert_eq!(setup.job_with(|job| job.life(5 * MINUTE).skew(skew)).await, outcome, "{skew}");
+        // The permits of the look-ups come back.
+        tokio::time::advance(5 * SECOND).await;
     }
     let later = setup.world.clock.unix() + 90;
     assert_eq!(setup.job_with(|job| job.claim("nbf", later)).await, Outcome::refused(NOT_YET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x1_an_assertion_that_expires_in_the_queue_has_expired() {
+    let setup = Federated::new();
+    // Two look-ups in a second are a quarter of the budget of an instance for development.
+    for _ in 0..3 {
+        assert_eq!(setup.job_with(|job| job).await, Outcome::of("user_bot"));
+    }
+    let start = setup.world.clock.now();
+    let asked = setup.look_ups();
+    assert_eq!(setup.job_with(|job| job.skew(-359)).await, Outcome::refused(EXPIRED));
+    assert!(setup.world.clock.now() > start, "it had to wait");
+    assert_eq!(setup.look_ups(), asked);
 }
 
 #[tokio::test(start_paused = true)]

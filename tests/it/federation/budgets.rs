@@ -126,6 +126,29 @@ async fn x1_a_flood_of_strangers_has_five_look_ups_a_second_and_delays_nobody_wh
     assert!(refused <= 5 * (took + 2), "{refused} in {took} s");
 }
 
+/// A partner's provider may issue any number of assertions about a subject who is linked.
+#[tokio::test(start_paused = true)]
+async fn x1_a_flood_of_assertions_about_a_known_subject_has_a_quarter_of_the_budget() {
+    let setup = Federated::new();
+    assert_eq!(setup.outcome(&setup.ada()).await, Outcome::of("user_ada"));
+    let before = setup.look_ups();
+    let start = setup.world.clock.now();
+    let flood: Vec<_> = (0..400)
+        .map(|_| {
+            let (clerk, ada) = (setup.clerk().clone(), setup.ada());
+            tokio::spawn(async move { clerk.exchange(&ada, &Access::new()).await.is_ok() })
+        })
+        .collect();
+    let mut accepted = 0;
+    for exchange in flood {
+        accepted += usize::from(exchange.await.unwrap());
+    }
+    let took = (setup.world.clock.now() - start).as_secs_f64();
+    let asked = setup.look_ups() - before;
+    assert!(accepted > 0 && asked as f64 <= 20.0 * (took + 1.0), "{asked} look-ups in {took} s");
+    assert_eq!(setup.tickets(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn x1_garbage_costs_no_call_to_clerk() {
     let setup = Federated::new();

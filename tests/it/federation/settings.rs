@@ -8,7 +8,8 @@ use tower_clerk::{Clerk, ConfigError};
 use super::{API, CI, JOB, LOGIN, PORTAL, jobs, people};
 
 const USER: &str = "user_2pqaQ9F4o9MNRSlx8VeMRn5hZug";
-const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+const TENANT: &str = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0";
+const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 fn build(providers: impl IntoIterator<Item = Provider>) -> Result<Clerk, ConfigError> {
     let engine = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk");
@@ -161,6 +162,8 @@ fn x2_each_preset_holds_its_dangers_in_check() {
     assert_eq!(kind(entra()), Kind::SubjectClaim, "its `sub` is pairwise");
     assert_eq!(kind(entra().subject_claim("sub")), Kind::SubjectClaim);
     build([entra().subject_claim("oid")]).unwrap();
+    let of_anyone = Provider::entra(CONSUMERS, "client").subject_claim("oid");
+    assert_eq!(kind(of_anyone.link_verified_email(["acme.com"])), Kind::Mapping, "they own no domain");
     build([Provider::google("client")]).unwrap();
 
     // Whichever way the provider was made.
