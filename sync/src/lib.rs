@@ -1,0 +1,1 @@
+//! Clerk's users, organizations and memberships in a database of one's own.
