@@ -1,0 +1,3 @@
+//! Behaviour of the mirror, on both databases.
+
+mod support;
