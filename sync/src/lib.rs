@@ -6,6 +6,11 @@ mod kind;
 mod metrics;
 mod mirror;
 mod record;
+#[cfg(test)]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use error::{MirrorError, MirrorErrorKind};

@@ -1,3 +1,7 @@
-//! Behaviour of the mirror, on both databases.
+//! Behaviour of the mirror as an application meets it: the webhook service, a stand-in of Clerk, a database.
 
+mod latency;
+mod outages;
 mod support;
+mod webhooks;
+mod world;
