@@ -19,6 +19,7 @@ impl Dialect {
             "sqlite" => Ok(Self::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Ok(Self::Postgres),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
             "sqlite" | "postgres" | "postgresql" => {
                 Err(MirrorError::setting("this program is built without the driver of that database"))
             }
