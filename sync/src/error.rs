@@ -95,6 +95,12 @@ impl From<sqlx::migrate::MigrateError> for MirrorError {
     }
 }
 
+impl From<tower_clerk::backend::BackendError> for MirrorError {
+    fn from(error: tower_clerk::backend::BackendError) -> Self {
+        Self::new(MirrorErrorKind::Client, error.to_string())
+    }
+}
+
 /// Whether the database refused the data itself, so that it would refuse it again.
 ///
 /// PostgreSQL's classes 22 (data exception), 23 (integrity constraint) and 54 (limit exceeded, such as a value too long for

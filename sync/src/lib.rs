@@ -15,4 +15,6 @@ mod time;
 
 pub use error::{MirrorError, MirrorErrorKind};
 pub use kind::{Kind, UnknownKind};
-pub use mirror::{Change, ChangeCause, ChangeKind, Count, Mirror, MirrorBuilder, Quarantined, Status};
+pub use mirror::{
+    Change, ChangeCause, ChangeKind, Count, Mirror, MirrorBuilder, Quarantined, Replay, Status,
+};

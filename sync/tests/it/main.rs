@@ -2,6 +2,7 @@
 
 mod latency;
 mod outages;
+mod reads;
 mod support;
 mod webhooks;
 mod world;
