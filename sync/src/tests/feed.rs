@@ -61,7 +61,9 @@ async fn y10_a_position_that_is_being_given_is_not_read_and_not_given_twice() {
     let reader = mirror.clone();
     let reading = tokio::spawn(async move { reader.changes(0, 10).await.unwrap() });
     // The reader waits for the numbers that come before its own.
-    wait_until(&mirror, "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()", 1).await;
+    let waiting = "SELECT COUNT(*) FROM (SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                   AND datname = current_database() LIMIT 1) AS waiting";
+    wait_until(&mirror, waiting, 1).await;
     assert!(!reading.is_finished());
     numbering.commit().await.unwrap();
     let read: Vec<_> = reading.await.unwrap().into_iter().map(|it| (it.position, it.object_id)).collect();
