@@ -74,7 +74,8 @@ impl From<sqlx::Error> for MirrorError {
                 }
             }
             sqlx::Error::PoolTimedOut => {
-                "the database gave no connection in time: see whether it runs and has connections left".to_owned()
+                "the database gave no connection in time: see whether it runs and has connections left"
+                    .to_owned()
             }
             other => format!("the database failed: {other}"),
         };
@@ -86,7 +87,10 @@ impl From<sqlx::migrate::MigrateError> for MirrorError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         match error {
             sqlx::migrate::MigrateError::Execute(error) => error.into(),
-            other => Self::new(MirrorErrorKind::Schema, format!("the tables of the mirror can't be migrated: {other}")),
+            other => Self::new(
+                MirrorErrorKind::Schema,
+                format!("the tables of the mirror can't be migrated: {other}"),
+            ),
         }
     }
 }

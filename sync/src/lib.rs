@@ -11,7 +11,12 @@ mod progress;
 mod reconcile;
 mod record;
 mod run_status;
+#[cfg(test)]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod time;
 mod walk;
 

@@ -221,8 +221,9 @@ fn is_verified(verification: Option<&Verification>) -> bool {
 /// Metadata in canonical form, since events and lists may order its keys differently.
 fn metadata(metadata: Option<&RawValue>) -> Result<Value, &'static str> {
     let Some(metadata) = metadata else { return Ok(Value::Json(None)) };
-    let metadata: Json = serde_json::from_str(metadata.get())
-        .map_err(|_| "its public metadata is nested more than 127 levels deep, or holds a number out of range")?;
+    let metadata: Json = serde_json::from_str(metadata.get()).map_err(
+        |_| "its public metadata is nested more than 127 levels deep, or holds a number out of range",
+    )?;
     if holds_nul(&metadata) {
         return Err("its public metadata holds the character NUL, which PostgreSQL can't store");
     }
@@ -259,8 +260,12 @@ fn hash(values: &[Value]) -> String {
     for value in values {
         match value {
             Value::Text(text) => update(0, text.as_ref().map(String::as_bytes)),
-            Value::Integer(number) => update(1, number.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice)),
-            Value::Flag(flag) => update(2, flag.map(|flag| [u8::from(flag)]).as_ref().map(<[u8; 1]>::as_slice)),
+            Value::Integer(number) => {
+                update(1, number.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice))
+            }
+            Value::Flag(flag) => {
+                update(2, flag.map(|flag| [u8::from(flag)]).as_ref().map(<[u8; 1]>::as_slice))
+            }
             Value::Json(json) => update(3, json.as_ref().map(String::as_bytes)),
         }
     }
@@ -301,7 +306,9 @@ fn strip(json: &mut Json) {
 impl Unfit {
     fn of(json: &str) -> Self {
         let text = |json: &Json| {
-            json.as_str().filter(|id| !id.is_empty() && id.len() <= 255 && !id.contains('\0')).map(str::to_owned)
+            json.as_str()
+                .filter(|id| !id.is_empty() && id.len() <= 255 && !id.contains('\0'))
+                .map(str::to_owned)
         };
         let ids: Ids = serde_json::from_str(json).unwrap_or_default();
         Self {

@@ -36,8 +36,11 @@ pub(crate) fn upsert(dialect: Dialect, kind: Kind, rows: usize, guard: Guard) ->
     for row in 0..rows {
         let at = COMMON + row * per_row;
         let comma = if row == 0 { "" } else { ", " };
-        let values: String =
-            columns.iter().enumerate().map(|(column, (_, of))| value(dialect, *of, at + 4 + column)).collect();
+        let values: String = columns
+            .iter()
+            .enumerate()
+            .map(|(column, (_, of))| value(dialect, *of, at + 4 + column))
+            .collect();
         let (id, version, hash, raw) = (at + 1, at + 2, at + 3, at + per_row);
         let _ = write!(sql, "{comma}($1, ${id}, 1, 1, ${version}, $2, ${hash}, $3{values}, ${raw})");
     }

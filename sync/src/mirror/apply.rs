@@ -58,7 +58,8 @@ pub(super) struct Deletion {
 impl Deletion {
     pub(super) fn of_unknown(kind: Kind, id: &str) -> Self {
         let columns = kind.columns_of_tombstone();
-        let none = |column: &&str| if *column == "created_at" { Value::Integer(None) } else { Value::Text(None) };
+        let none =
+            |column: &&str| if *column == "created_at" { Value::Integer(None) } else { Value::Text(None) };
         Self { kind, id: id.to_owned(), kept: columns.iter().map(none).collect() }
     }
 
@@ -111,7 +112,8 @@ impl Mirror {
             let ids = objects.iter().map(|object| object.record.id.as_str());
             ids.filter(|id| written.contains_key(*id) == is_written).collect()
         };
-        let hidden = if kind == Kind::Membership { self.erase_covered(write, &ids(true)).await? } else { Vec::new() };
+        let hidden =
+            if kind == Kind::Membership { self.erase_covered(write, &ids(true)).await? } else { Vec::new() };
         let tombstones = self.touch(write, kind, &ids(false), told_at).await?;
         written.extend(hidden.into_iter().chain(tombstones).map(|id| (id, Written::Deleted)));
         let outcome = |object: &Object| written.get(&object.record.id).copied().unwrap_or(Written::Older);

@@ -124,12 +124,15 @@ impl MirrorBuilder {
 impl Mirror {
     /// Binds the mirror to the instance that the database holds, if there is one.
     async fn bind_to_held(&self) -> Result<(), MirrorError> {
-        let held: Vec<String> =
-            sqlx::query_scalar("SELECT instance_id FROM clerk_mirror_instances").fetch_all(self.pool()).await?;
+        let held: Vec<String> = sqlx::query_scalar("SELECT instance_id FROM clerk_mirror_instances")
+            .fetch_all(self.pool())
+            .await?;
         match held.as_slice() {
             [] => Ok(()),
             [instance] => self.bind(instance).await,
-            _ => Err(MirrorError::setting("the database holds several Clerk instances: name the one that is meant")),
+            _ => Err(MirrorError::setting(
+                "the database holds several Clerk instances: name the one that is meant",
+            )),
         }
     }
 }

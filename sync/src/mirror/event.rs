@@ -58,7 +58,11 @@ impl Mirror {
         let Some((kind, change)) = mirrored(message.event_type) else { return Ok(Outcome::Ignored) };
         match self.bind_to(message).await {
             Err(error) if error.kind() == MirrorErrorKind::WrongInstance => {
-                let poison = Poison::event(message, Some(kind), Unfit { reason: "it is of another Clerk instance", ..Unfit::default() });
+                let poison = Poison::event(
+                    message,
+                    Some(kind),
+                    Unfit { reason: "it is of another Clerk instance", ..Unfit::default() },
+                );
                 self.quarantine(&[poison], None).await?;
                 return Ok(Outcome::Quarantined);
             }

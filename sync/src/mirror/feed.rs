@@ -66,10 +66,10 @@ pub enum ChangeCause {
 
 /// A change that followers are to be told.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) kind: Kind,
-    pub(super) id: String,
-    pub(super) change: ChangeKind,
+pub(crate) struct Told {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) change: ChangeKind,
 }
 
 impl ChangeKind {
@@ -155,7 +155,7 @@ impl Mirror {
     }
 
     /// Adds changes to the feed, within the transaction that makes them.
-    pub(super) async fn tell(
+    pub(crate) async fn tell(
         &self,
         write: &mut Write,
         told: &[Told],
@@ -230,10 +230,8 @@ impl Mirror {
             "SELECT last_position FROM clerk_mirror_instances WHERE instance_id = $1{}",
             self.dialect().for_update()
         );
-        let last: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(instance)
-            .fetch_one(write.connection())
-            .await?;
+        let last: i64 =
+            sqlx::query_scalar(AssertSqlSafe(sql)).bind(instance).fetch_one(write.connection()).await?;
         // A statement of its own, so that it sees what was committed before the lock was there.
         let positions: Vec<i64> = sqlx::query_scalar(
             "UPDATE clerk_changes SET position = $2 + due.number FROM (\
@@ -262,7 +260,10 @@ impl Mirror {
 fn change_of(row: &sqlx::any::AnyRow) -> Result<Change, MirrorError> {
     let text = |at: usize| row.try_get::<String, _>(at);
     let newer = || {
-        MirrorError::new(MirrorErrorKind::Schema, "the change feed holds an entry of a newer version of this program")
+        MirrorError::new(
+            MirrorErrorKind::Schema,
+            "the change feed holds an entry of a newer version of this program",
+        )
     };
     Ok(Change {
         position: row.try_get(0)?,

@@ -47,7 +47,9 @@ async fn keep(inner: Weak<Inner>, wake: Arc<Notify>, clock: Clock) {
                 is_failing = true;
                 tracing::warn!(target: "tower_clerk_sync", %error, "the housekeeping of the mirror failed, and is repeated");
             }
-            Err(error) => tracing::debug!(target: "tower_clerk_sync", %error, "the housekeeping failed again"),
+            Err(error) => {
+                tracing::debug!(target: "tower_clerk_sync", %error, "the housekeeping failed again")
+            }
         }
         tokio::time::sleep(PAUSE).await;
         let _elapsed = tokio::time::timeout(TICK, wake.notified()).await;
@@ -56,7 +58,7 @@ async fn keep(inner: Weak<Inner>, wake: Arc<Notify>, clock: Clock) {
 
 impl Mirror {
     /// Removes the ids of old events, and from the quarantine the events that were applied after all. Sets the gauges.
-    pub(super) async fn tidy(&self) -> Result<(), MirrorError> {
+    pub(crate) async fn tidy(&self) -> Result<(), MirrorError> {
         let Some(instance) = self.instance_id() else { return Ok(()) };
         let mut write = self.begin().await?;
         // The newest one stays, so that the age of the last event is known.

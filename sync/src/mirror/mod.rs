@@ -23,6 +23,7 @@ use tower_clerk::Clock;
 pub(crate) use self::apply::Written;
 pub use self::builder::MirrorBuilder;
 pub(crate) use self::event::{Message, Outcome};
+pub(crate) use self::feed::Told;
 pub use self::feed::{Change, ChangeCause, ChangeKind};
 pub(crate) use self::page::Applied;
 pub use self::quarantine::Quarantined;

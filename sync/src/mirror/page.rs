@@ -82,7 +82,8 @@ impl Mirror {
             Err(error) if error.kind() == MirrorErrorKind::Unfit => {
                 // One of them can't be stored, so each goes alone.
                 for object in &objects {
-                    match self.apply_objects(std::slice::from_ref(object), read_at, fence, &mut applied).await {
+                    match self.apply_objects(std::slice::from_ref(object), read_at, fence, &mut applied).await
+                    {
                         Err(error) if error.kind() == MirrorErrorKind::Unfit => {
                             let id = Some(object.record.id.clone());
                             let reason = "the database can't store it";

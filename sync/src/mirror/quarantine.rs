@@ -52,7 +52,12 @@ impl Poison {
 
     pub(super) fn entry(kind: Kind, unfit: Unfit) -> Self {
         let id = unfit.id.as_deref().unwrap_or_default();
-        Self { message_id: format!("list:{kind}:{id}"), event_type: "list".to_owned(), kind: Some(kind), unfit }
+        Self {
+            message_id: format!("list:{kind}:{id}"),
+            event_type: "list".to_owned(),
+            kind: Some(kind),
+            unfit,
+        }
     }
 }
 
@@ -95,17 +100,22 @@ impl Mirror {
     pub async fn discard_quarantined(&self, message_id: &str) -> Result<bool, MirrorError> {
         let Some(instance) = self.instance_id() else { return Ok(false) };
         let mut write = self.begin().await?;
-        let removed = sqlx::query("DELETE FROM clerk_mirror_quarantine WHERE instance_id = $1 AND message_id = $2")
-            .bind(instance)
-            .bind(message_id)
-            .execute(write.connection())
-            .await?;
+        let removed =
+            sqlx::query("DELETE FROM clerk_mirror_quarantine WHERE instance_id = $1 AND message_id = $2")
+                .bind(instance)
+                .bind(message_id)
+                .execute(write.connection())
+                .await?;
         write.commit().await?;
         Ok(removed.rows_affected() > 0)
     }
 
     /// Quarantines events or list entries. An event's id isn't noted: it may come again, to a newer version of the program.
-    pub(super) async fn quarantine(&self, poison: &[Poison], fence: Option<&Fence>) -> Result<(), MirrorError> {
+    pub(super) async fn quarantine(
+        &self,
+        poison: &[Poison],
+        fence: Option<&Fence>,
+    ) -> Result<(), MirrorError> {
         if poison.is_empty() {
             return Ok(());
         }

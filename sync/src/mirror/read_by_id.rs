@@ -58,7 +58,11 @@ impl Mirror {
         let revision: Option<i64> = match self.instance_id() {
             None => None,
             Some(instance) => {
-                sqlx::query_scalar(AssertSqlSafe(sql)).bind(instance).bind(id).fetch_optional(self.pool()).await?
+                sqlx::query_scalar(AssertSqlSafe(sql))
+                    .bind(instance)
+                    .bind(id)
+                    .fetch_optional(self.pool())
+                    .await?
             }
         };
         Ok(ReadById { kind, id: id.to_owned(), revision, sent_at })
@@ -101,7 +105,11 @@ impl Mirror {
     fn object(&self, read: &ReadById, json: &str) -> Result<Object, Unfit> {
         let record = Record::read(read.kind, json)?;
         if record.id != read.id {
-            return Err(Unfit { id: Some(read.id.clone()), reason: "Clerk answered with another object", ..Unfit::default() });
+            return Err(Unfit {
+                id: Some(read.id.clone()),
+                reason: "Clerk answered with another object",
+                ..Unfit::default()
+            });
         }
         Ok(Object { record, raw: if self.inner.keep_raw { raw(json) } else { None } })
     }
@@ -117,6 +125,9 @@ impl Mirror {
         let is_unmoved = head.as_ref().map(|head| head.revision) == read.revision;
         let tell = |change| [Told { kind: read.kind, id: read.id.clone(), change }];
         let Some(object) = object else {
+            if head.is_some_and(|head| head.deleted_at.is_some()) {
+                return Ok(ReadOutcome::Deleted);
+            }
             if !is_unmoved {
                 return Ok(ReadOutcome::Moved);
             }
@@ -124,8 +135,7 @@ impl Mirror {
             // No row has the revision 0: one that appears at this moment isn't written over.
             let (is_new, told) = self.delete(write, &deletion, Some(read.revision.unwrap_or(0))).await?;
             self.tell(write, told.as_slice(), ChangeCause::Read).await?;
-            let is_deleted = is_new || head.is_some_and(|head| head.deleted_at.is_some());
-            return Ok(if is_deleted { ReadOutcome::Deleted } else { ReadOutcome::Moved });
+            return Ok(if is_new { ReadOutcome::Deleted } else { ReadOutcome::Moved });
         };
         let objects = [object];
         let guard = match head {
@@ -166,7 +176,8 @@ impl Mirror {
             .bind(&read.id)
             .fetch_optional(write.connection())
             .await?;
-        let head = row.map(|row| Ok::<_, sqlx::Error>(Head { revision: row.try_get(0)?, deleted_at: row.try_get(1)? }));
+        let head = row
+            .map(|row| Ok::<_, sqlx::Error>(Head { revision: row.try_get(0)?, deleted_at: row.try_get(1)? }));
         Ok(head.transpose()?)
     }
 

@@ -56,7 +56,8 @@ impl Mirror {
         let rows = self.select(kind, &format!("{HEAD}{columns}"), ids).await?;
         let row = |row: &AnyRow| {
             let values = kind.columns().iter().enumerate();
-            let values = values.map(|(at, (_, of))| value(row, HEAD_COLUMNS + at, *of)).collect::<Result<_, _>>()?;
+            let values =
+                values.map(|(at, (_, of))| value(row, HEAD_COLUMNS + at, *of)).collect::<Result<_, _>>()?;
             Ok::<_, sqlx::Error>(Row { head: head(row)?, values })
         };
         Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
@@ -68,7 +69,9 @@ impl Mirror {
         for ids in ids.chunks(IDS) {
             let table = kind.table();
             let ids_list = list(2, ids.len());
-            let sql = format!("SELECT {columns} FROM {table} WHERE instance_id = $1 AND id IN {ids_list} ORDER BY id");
+            let sql = format!(
+                "SELECT {columns} FROM {table} WHERE instance_id = $1 AND id IN {ids_list} ORDER BY id"
+            );
             let mut query = sqlx::query(AssertSqlSafe(sql)).bind(instance);
             for id in ids {
                 query = query.bind(*id);

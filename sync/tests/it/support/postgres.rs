@@ -20,6 +20,7 @@ cd "$FOLDER"
 echo ready
 cat >/dev/null
 "$BIN/pg_ctl" -D data -m immediate stop >/dev/null 2>&1 || true
+[ -z "$REMOVE" ] || rm -rf "$FOLDER"
 "#;
 
 /// A running server.
@@ -36,18 +37,22 @@ impl Server {
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
         // What is written last is lost with the machine only, so that these tests need no `fsync`.
-        SHARED.get_or_init(|| Self::start("-c fsync=off")).as_ref()
+        SHARED.get_or_init(|| Self::new("-c fsync=off", true)).as_ref()
     }
 
     /// Starts a server of the test's own; `None` where PostgreSQL isn't installed.
     pub(crate) fn start(options: &str) -> Option<Self> {
+        Self::new(options, false)
+    }
+
+    fn new(options: &str, is_shared: bool) -> Option<Self> {
         let Some(bin) = bin() else {
             assert!(env::var_os("REQUIRE_POSTGRES").is_none(), "PostgreSQL is required and isn't installed");
             eprintln!("PostgreSQL isn't installed (Debian: postgresql): its part of the tests is left out");
             return None;
         };
         let folder = Folder::new();
-        let keeper = keep(&bin, folder.path(), options);
+        let keeper = keep(&bin, folder.path(), options, is_shared);
         Some(Self { keeper, folder, options: options.to_owned(), made: AtomicUsize::new(0) })
     }
 
@@ -82,7 +87,7 @@ impl Server {
     /// Starts the server again, on the data that it left.
     pub(crate) fn restart(&mut self) {
         let _ = fs::remove_file(self.folder.path().join("data/postmaster.pid"));
-        self.keeper = keep(&bin().unwrap(), self.folder.path(), &self.options);
+        self.keeper = keep(&bin().unwrap(), self.folder.path(), &self.options, false);
     }
 
     fn end_keeper(&mut self) {
@@ -97,7 +102,8 @@ impl Drop for Server {
     }
 }
 
-fn keep(bin: &Path, folder: &Path, options: &str) -> Child {
+/// Nothing in this process drops what is shared: its folder is removed by the keeper.
+fn keep(bin: &Path, folder: &Path, options: &str, is_shared: bool) -> Child {
     let mut command = if is_root() {
         // PostgreSQL refuses to run as root.
         let owner = Command::new("chown").arg("nobody:nogroup").arg(folder).status().unwrap();
@@ -108,10 +114,9 @@ fn keep(bin: &Path, folder: &Path, options: &str) -> Child {
     } else {
         Command::new("sh")
     };
-    // The folder goes with the process, also where nobody is left to drop it.
-    let script = format!("trap 'rm -rf \"$FOLDER\"/data' EXIT\n{KEEP}");
     let mut keeper = command
-        .args(["-c", if options.contains("fsync=off") { &script } else { KEEP }])
+        .args(["-c", KEEP])
+        .env("REMOVE", if is_shared { "1" } else { "" })
         .env("BIN", bin)
         .env("FOLDER", folder)
         .env("OPTIONS", options)
