@@ -1,7 +1,7 @@
 //! Fills the mirror from Clerk's lists (rule Y5).
 
 use serde::{Deserialize, Serialize};
-use tower_clerk::backend::{BackendClient, BackendError};
+use tower_clerk::backend::BackendClient;
 
 use crate::error::MirrorError;
 use crate::kind::Kind;
@@ -99,7 +99,7 @@ impl Backfill {
     /// the mirror is of another instance than the secret key, and of kind [`Busy`](crate::MirrorErrorKind::Busy) if another run is
     /// under way.
     pub async fn run(&self) -> Result<BackfillReport, MirrorError> {
-        let instance = self.client.instance().await.map_err(failed)?.value.id;
+        let instance = self.client.instance().await?.value.id;
         self.mirror.bind(&instance).await?;
         let lease = Lease::acquire(&self.mirror).await?;
         let done = lease.hold(self.fill(&instance, lease.fence())).await;
@@ -133,7 +133,7 @@ impl Backfill {
             (Kind::Membership, &mut report.memberships),
         ] {
             counts.rows = self.mirror.count_live(kind).await?;
-            counts.at_clerk = walk::count(&self.client, kind).await.map_err(failed)?;
+            counts.at_clerk = walk::count(&self.client, kind).await?;
         }
         self.mirror.save_task(Task::Backfill, &report, Some(fence)).await?;
         self.mirror.drop_task(Task::BackfillUnderWay).await?;
@@ -146,8 +146,8 @@ impl Backfill {
         mut position: Position,
         fence: &Fence,
     ) -> Result<(), MirrorError> {
-        let of = walk::count(&self.client, kind).await.map_err(failed)?;
-        while let Some(page) = position.walk.next(&self.client, self.page_size).await.map_err(failed)? {
+        let of = walk::count(&self.client, kind).await?;
+        while let Some(page) = position.walk.next(&self.client, self.page_size).await? {
             let entries: Vec<&str> = page.entries.iter().map(|entry| entry.json.as_str()).collect();
             self.mirror.apply_page(kind, page.read_at, &entries, Some(fence)).await?;
             position.entries += page.new;
@@ -157,9 +157,4 @@ impl Backfill {
         }
         Ok(())
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn failed(error: BackendError) -> MirrorError {
-    MirrorError::client(&error)
 }

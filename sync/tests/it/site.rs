@@ -45,7 +45,7 @@ impl Site {
         };
         let mirror = driven(&skip, opened).await;
         let secret = WebhookSecret::random();
-        let secrets = WebhookSecrets::parse(secret.as_str()).unwrap();
+        let secrets = WebhookSecrets::parse(secret.expose()).unwrap();
         let service = ClerkWebhookService::without_engine(secrets).clock(clock).sink(mirror.clone());
         fake.add_webhook(WebhookEndpoint::in_process(secret, move |request: Request<_>| {
             let service = service.clone();

@@ -15,7 +15,7 @@ async fn y9_watch_applies_events_and_ends_with_code_0_at_sigterm() {
         setup.fill().await;
         let secret = WebhookSecret::random();
         let mut command = setup.command(&["watch", "--listen-addr", "127.0.0.1:0"]);
-        command.env("CLERK_WEBHOOK_SIGNING_SECRET", secret.as_str());
+        command.env("CLERK_WEBHOOK_SIGNING_SECRET", secret.expose());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut process = Process(child);
