@@ -135,6 +135,7 @@
 //! |---|---|---|
 //! | `rustls` | TLS to Clerk, with the platform's certificate verifier | yes |
 //! | `axum` | sessions as extractors of axum 0.8, `IntoResponse` for [`Rejection`], and whole paths under `Router::nest` | no |
+//! | `backend` | the module `backend`: a client of the Backend API's lists | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `token-endpoint` | the module `token_endpoint`: an OAuth 2.0 token endpoint that answers with Clerk's JWTs | no |
 //! | `webhook` | the module `webhook`: Clerk's webhooks, verified and acted on | no |
@@ -152,6 +153,8 @@ mod api_keys;
 mod authorization;
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "backend")]
+mod backend_client;
 mod bearer;
 mod claims;
 mod clerk_api;
@@ -171,6 +174,8 @@ mod key;
 pub mod layer;
 mod limits;
 mod membership;
+#[cfg(any(feature = "backend", feature = "webhook"))]
+mod objects;
 mod organization;
 mod organization_session;
 mod original_uri;
@@ -214,6 +219,21 @@ pub use organization::Organization;
 pub use organization_session::OrganizationSession;
 pub use rejection::{BearerRefusal, Challenge, Rejection, RejectionKind};
 pub use session::{Anonymous, ClerkApi, ClerkSession};
+
+/// The Backend API's lists of users, organizations and memberships, for programs that keep a copy of them.
+///
+/// [`BackendClient`](backend::BackendClient) reads them. The types of the entries are those of the events in the module
+/// `webhook`, so that an entry and an event are applied by the same code.
+#[cfg(feature = "backend")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backend")))]
+pub mod backend {
+    pub use crate::backend_client::{
+        Answer, BackendClient, BackendError, BackendErrorKind, InstanceData, ListOrder, MembershipQuery,
+        OrganizationQuery, Page, UserQuery,
+    };
+    pub use crate::engine::BackendClientBuilder;
+    pub use crate::objects::{Json, MembershipData, OrganizationData, UserData, VerifiableIdentifier};
+}
 
 /// Enrollment of this server as a known device of an account, for Clerk's Device Trust.
 ///

@@ -72,7 +72,7 @@ pub use fake_clerk::{
     WebhookDelivery, WebhookEndpoint, WebhookFault, WebhookHeaders, WebhookSecret,
 };
 
-use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+use crate::transport::{Transport, TransportError, TransportFuture, max_body};
 use crate::{Clerk, ClerkBuilder};
 
 pub use crate::clock::Clock;
@@ -80,8 +80,9 @@ pub use crate::clock::Clock;
 impl Transport for FakeClerk {
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
         Box::pin(async move {
+            let most = max_body(&request);
             match self.handle(request).await {
-                Ok(response) if response.body().len() > MAX_BODY => Err(TransportError::too_large()),
+                Ok(response) if response.body().len() > most => Err(TransportError::too_large()),
                 Ok(response) => Ok(response),
                 Err(fault @ ConnectionFault::Refused) => Err(TransportError::connect(fault)),
                 Err(fault) => Err(TransportError::broken(fault)),

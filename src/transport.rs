@@ -28,7 +28,7 @@ pub type TransportFuture<'a> =
 /// - neither store nor send cookies, and add no `Origin`, which Clerk refuses together with `Authorization`,
 /// - log no body, no `Authorization` header and no query of a URI, which can hold a session token that is still valid
 ///   (`expired_token`),
-/// - fail with [`TransportError::too_large`] on a response body larger than [`MAX_BODY`].
+/// - fail with [`TransportError::too_large`] on a response body larger than [`max_body`] of the request.
 ///
 /// The URI is absolute. An implementation needs no timeout: the caller drops the future when its time is up
 /// ([`ClerkBuilder::upstream_timeout`](crate::ClerkBuilder::upstream_timeout)).
@@ -60,8 +60,32 @@ pub trait Transport: Send + Sync + 'static {
 // The engine holds an `Arc<dyn Transport>`.
 fn _object_safe(_: &dyn Transport) {}
 
-/// The largest accepted response body: 1 MiB (1,048,576 bytes). Clerk's answers are a few kilobytes.
+/// The largest accepted response body: 1 MiB (1,048,576 bytes). Clerk's answers are a few kilobytes, except for lists: see
+/// [`max_body`].
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The largest accepted response body of a list: a page has up to 500 users, each with kilobytes of metadata.
+pub(crate) const MAX_LIST: usize = 16 * MAX_BODY;
+
+/// Marks a request whose response is a list.
+#[derive(Clone, Copy)]
+pub(crate) struct IsList;
+
+/// The largest response body that is accepted for this request: 16 MiB for a list, [`MAX_BODY`] for all others.
+///
+/// A [`Transport`] that knows [`MAX_BODY`] alone is safe as well. A page that is too large for it is asked for again in
+/// halves.
+///
+/// ```
+/// use bytes::Bytes;
+/// use tower_clerk::transport::{MAX_BODY, max_body};
+///
+/// assert_eq!(max_body(&http::Request::new(Bytes::new())), MAX_BODY);
+/// ```
+#[must_use]
+pub fn max_body(request: &Request<Bytes>) -> usize {
+    if request.extensions().get::<IsList>().is_some() { MAX_LIST } else { MAX_BODY }
+}
 
 /// A request to Clerk that got no complete response.
 ///
@@ -97,10 +121,16 @@ impl TransportError {
         Self { kind: TransportErrorKind::Broken, source: Some(source.into()) }
     }
 
-    /// An error for a response body that is larger than [`MAX_BODY`].
+    /// An error for a response body that is larger than [`max_body`] of the request.
     #[must_use]
     pub fn too_large() -> Self {
         Self { kind: TransportErrorKind::TooLarge, source: None }
+    }
+
+    /// Whether the response body was too large.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.kind == TransportErrorKind::TooLarge
     }
 
     /// Whether the request certainly did not reach Clerk.
@@ -115,7 +145,7 @@ impl fmt::Display for TransportError {
         f.write_str(match self.kind {
             TransportErrorKind::Connect => "could not connect to Clerk",
             TransportErrorKind::Broken => "the connection to Clerk broke before the response was complete",
-            TransportErrorKind::TooLarge => "Clerk's answer was larger than 1 MiB",
+            TransportErrorKind::TooLarge => "Clerk's answer was larger than the request allows",
         })
     }
 }

@@ -49,6 +49,8 @@ pub enum Endpoint {
     Health,
     /// Backend API: `GET /v1/users`
     Users,
+    /// Backend API: `GET /v1/users/count`
+    UsersCount,
     /// Backend API: `GET`, `PATCH`, `DELETE /v1/users/{id}`
     User,
     /// Backend API: `POST /v1/users/{id}/verify_password`
@@ -59,12 +61,16 @@ pub enum Endpoint {
     UserSecondFactors,
     /// Backend API: `GET /v1/users/{id}/organization_memberships`
     UserMemberships,
+    /// Backend API: `GET /v1/organizations`
+    Organizations,
     /// Backend API: `GET`, `PATCH`, `DELETE /v1/organizations/{id}`
     Organization,
-    /// Backend API: `POST /v1/organizations/{id}/memberships`
+    /// Backend API: `GET`, `POST /v1/organizations/{id}/memberships`
     OrganizationMembers,
     /// Backend API: `PATCH`, `DELETE /v1/organizations/{id}/memberships/{user_id}`
     OrganizationMember,
+    /// Backend API: `GET /v1/organization_memberships`
+    Memberships,
     /// Backend API: `POST /v1/sign_in_tokens`
     SignInTokens,
     /// Backend API: `POST /v1/sign_in_tokens/{id}/revoke`
@@ -125,12 +131,15 @@ impl Endpoint {
             ["v1", "client", "sessions", id, "end"] => (Self::End, &[*id]),
             ["v1", "client", "sessions", id, "remove"] => (Self::Remove, &[*id]),
             ["v1", "users"] => (Self::Users, &[]),
+            ["v1", "users", "count"] => (Self::UsersCount, &[]),
             ["v1", "users", id] => (Self::User, &[*id]),
             ["v1", "users", id, "verify_password"] => (Self::VerifyPassword, &[*id]),
             ["v1", "users", id, action @ ("ban" | "unban" | "lock" | "unlock" | "remove_password")] => {
                 (Self::UserAction, &[*id, *action])
             }
             ["v1", "users", id, "mfa" | "totp"] => (Self::UserSecondFactors, &[*id]),
+            ["v1", "organizations"] => (Self::Organizations, &[]),
+            ["v1", "organization_memberships"] => (Self::Memberships, &[]),
             ["v1", "organizations", id] => (Self::Organization, &[*id]),
             ["v1", "organizations", id, "memberships"] => (Self::OrganizationMembers, &[*id]),
             ["v1", "organizations", id, "memberships", user] => (Self::OrganizationMember, &[*id, *user]),
@@ -158,14 +167,17 @@ impl Endpoint {
         matches!(
             self,
             Self::Users
+                | Self::UsersCount
                 | Self::User
                 | Self::VerifyPassword
                 | Self::UserAction
                 | Self::UserMemberships
                 | Self::UserSecondFactors
+                | Self::Organizations
                 | Self::Organization
                 | Self::OrganizationMembers
                 | Self::OrganizationMember
+                | Self::Memberships
                 | Self::SignInTokens
                 | Self::RevokeSignInToken
                 | Self::BackendSessions
@@ -199,7 +211,10 @@ impl Endpoint {
             }
             Self::Sessions => method == Method::DELETE,
             Self::Users
+            | Self::UsersCount
             | Self::UserMemberships
+            | Self::Organizations
+            | Self::Memberships
             | Self::BackendSession
             | Self::ApiKeySecret
             | Self::BackendJwks
@@ -208,7 +223,9 @@ impl Endpoint {
             Self::OrganizationMember => [Method::PATCH, Method::DELETE].contains(method),
             Self::UserSecondFactors => method == Method::DELETE,
             Self::ApiKey => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
-            Self::BackendSessions | Self::ApiKeys => [Method::GET, Method::POST].contains(method),
+            Self::BackendSessions | Self::ApiKeys | Self::OrganizationMembers => {
+                [Method::GET, Method::POST].contains(method)
+            }
             Self::Unknown => true,
             _ => method == Method::POST,
         }

@@ -1,6 +1,6 @@
 //! Classifies failed calls to Clerk (rules S3, S4).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
@@ -73,6 +73,8 @@ pub(crate) struct ApiError {
     /// The code that decided the class, or the sign-in's status. Safe to log.
     pub(crate) code: Option<Box<str>>,
     pub(crate) retry_after: Option<Duration>,
+    /// The `Date` of the answer.
+    pub(crate) date: Option<SystemTime>,
     /// Clerk warned that the account is about to be locked.
     pub(crate) lockout_warning: bool,
     /// The answer had a 4xx status.
@@ -87,6 +89,7 @@ impl ApiError {
             class,
             code: None,
             retry_after: None,
+            date: None,
             lockout_warning: false,
             client_error: false,
             proves_password: false,
@@ -136,6 +139,10 @@ pub(crate) fn classify(operation: Operation, status: StatusCode, codes: &[&str])
         if let Some(class) = class {
             return ApiError::coded(class, first_or(codes, status.as_str()));
         }
+    }
+    // A list is of no user, so these two are about the key, whatever their code.
+    if operation.is_list() && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return ApiError::coded(ErrorClass::Misconfigured, first_or(codes, status.as_str()));
     }
     let decided = codes
         .iter()

@@ -8,17 +8,18 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, USER_AGENT as AGENT,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::api_error::{self, ApiError, ErrorClass};
+use super::body::Body;
 use crate::clock::{ClerkTime, Clock};
 use crate::counters::Calls;
 use crate::counters::{CallResult, Operation};
 use crate::instance::Instance;
-use crate::transport::{MAX_BODY, Transport};
+use crate::transport::{IsList, MAX_BODY, MAX_LIST, Transport};
 
 /// The version of both APIs that the calls are written for: the second newest with a public OpenAPI file. The calls
 /// made here are the same in 2025-04-10, 2025-11-10 and 2026-05-12.
@@ -26,6 +27,12 @@ use crate::transport::{MAX_BODY, Transport};
 const API_VERSION: &str = "2025-11-10";
 
 pub(super) const USER_AGENT: &str = concat!("tower-clerk/", env!("CARGO_PKG_VERSION"));
+
+/// The code of an answer that is not what Clerk describes.
+pub(crate) const UNREADABLE: &str = "unreadable_answer";
+
+/// The code of an answer whose body is too large.
+pub(crate) const OVERSIZED: &str = "oversized";
 
 /// `Retry-After` is clamped to at least 1 s and at most 5 min (rule P2).
 const RETRY_AFTER_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -46,13 +53,6 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) body: Body,
-}
-
-/// The body of a call. Wiped when dropped, because it may hold a password.
-#[derive(Clone, Default)]
-pub(crate) struct Body {
-    kind: Option<&'static str>,
-    bytes: Bytes,
 }
 
 /// An answer with its body still unparsed.
@@ -123,6 +123,9 @@ impl Caller {
             if let Some(authorization) = &call.authorization {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
+            if call.operation.is_list() {
+                request.extensions_mut().insert(IsList);
+            }
             Ok(request)
         };
         let mut retried = false;
@@ -150,7 +153,11 @@ impl Caller {
                         error = &error as &dyn std::error::Error,
                         "no answer from Clerk"
                     );
-                    let code = if error.is_connect() { "no_connection" } else { "no_answer" };
+                    let code = match error.is_connect() {
+                        true => "no_connection",
+                        false if error.is_too_large() => OVERSIZED,
+                        false => "no_answer",
+                    };
                     return Err(ApiError::unavailable(code));
                 }
             }
@@ -159,8 +166,9 @@ impl Caller {
 
     /// Passes a success through, and turns any other answer into its error.
     fn classified(&self, operation: Operation, raw: Raw) -> Result<Raw, ApiError> {
-        if raw.body.len() > MAX_BODY {
-            return Err(ApiError::unavailable("oversized"));
+        let most = if operation.is_list() { MAX_LIST } else { MAX_BODY };
+        if raw.body.len() > most {
+            return Err(ApiError::unavailable(OVERSIZED));
         }
         if raw.status.is_success() {
             return Ok(raw);
@@ -169,6 +177,7 @@ impl Caller {
         let codes: Vec<&str> = errors.iter().filter_map(|error| error.code.as_deref()).collect();
         let mut error = api_error::classify(operation, raw.status, &codes);
         error.retry_after = self.retry_after(&raw);
+        error.date = raw.timing.date;
         error.client_error = raw.status.is_client_error();
         tracing::debug!(
             operation = operation.name(),
@@ -234,33 +243,18 @@ impl Drop for Counted<'_> {
     }
 }
 
-impl Body {
-    /// A form body. The buffer has its full size from the start, because a growing buffer would leave copies of a
-    /// password behind.
-    pub(crate) fn form(form: &[(&str, &str)]) -> Self {
-        let worst = form.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
-        let mut serializer = form_urlencoded::Serializer::new(String::with_capacity(worst));
-        serializer.extend_pairs(form);
-        let bytes = Bytes::from_owner(Zeroizing::new(serializer.finish().into_bytes()));
-        Self { kind: Some("application/x-www-form-urlencoded"), bytes }
-    }
-
-    /// A JSON body. `size` is the total length of its strings, of which an escaped byte takes up to six.
-    pub(crate) fn json(value: &impl Serialize, size: usize) -> Result<Self, ApiError> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(256 + 6 * size));
-        serde_json::to_writer(&mut *bytes, value)
-            .map_err(|_| ApiError::unavailable("request_not_buildable"))?;
-        Ok(Self { kind: Some("application/json"), bytes: Bytes::from_owner(bytes) })
-    }
-}
-
 pub(crate) fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // serde's message can quote the body, so it is dropped.
-    serde_json::from_slice(body).map_err(|_| ApiError::unavailable("unreadable_answer"))
+    serde_json::from_slice(body).map_err(|_| unreadable())
+}
+
+/// The error of an answer that is not what Clerk describes.
+pub(crate) fn unreadable() -> ApiError {
+    ApiError::unavailable(UNREADABLE)
 }
 
 /// A token, as both APIs send it.

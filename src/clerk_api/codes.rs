@@ -135,8 +135,8 @@ pub(super) fn class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
 /// The codes that have a different class in an answer of the Backend API.
 fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
     use Operation::{
-        BackendMint, BackendMintTemplate, BackendSession, FindUser, Organization, Revoke, Ticket, User,
-        VerifyApiKey, VerifyPassword,
+        BackendMint, BackendMintTemplate, BackendSession, FindUser, ListOrganizationMemberships,
+        Organization, Revoke, Ticket, User, VerifyApiKey, VerifyPassword,
     };
     Some(match code {
         "incorrect_password" => ErrorClass::Refused(CredentialRefusal::Credentials),
@@ -153,8 +153,15 @@ fn backend_class_of(operation: Operation, code: &str) -> Option<ErrorClass> {
             _ => return None,
         },
         "resource_not_found" => match operation {
-            User | VerifyPassword | Ticket | BackendSession | Revoke | BackendMint | BackendMintTemplate
-            | Organization => ErrorClass::NotFound,
+            User
+            | VerifyPassword
+            | Ticket
+            | BackendSession
+            | Revoke
+            | BackendMint
+            | BackendMintTemplate
+            | Organization
+            | ListOrganizationMemberships => ErrorClass::NotFound,
             _ => ErrorClass::Unavailable,
         },
         // Clerk doesn't document the code for a mint from an ended session. For all of these codes the caller looks the

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 
-use crate::transport::{MAX_BODY, Transport, TransportError, TransportFuture};
+use crate::transport::{Transport, TransportError, TransportFuture, max_body};
 
 /// Sends requests with `reqwest`, without the options that could leak a password or repeat a sign-in (rule S1).
 ///
@@ -35,6 +35,7 @@ impl HttpTransport {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let most = max_body(&request);
         let request = reqwest::Request::try_from(request).map_err(broken)?;
         let mut response = self.client.execute(request).await.map_err(|error| {
             if error.is_connect() { TransportError::connect(error.without_url()) } else { broken(error) }
@@ -45,7 +46,7 @@ impl HttpTransport {
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > MAX_BODY {
+            if body.len() + chunk.len() > most {
                 return Err(TransportError::too_large());
             }
             body.extend_from_slice(&chunk);

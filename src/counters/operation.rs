@@ -29,10 +29,16 @@ pub(crate) enum Operation {
     BackendJwks,
     Organization,
     VerifyApiKey,
+    ListUsers,
+    CountUsers,
+    ListOrganizations,
+    ListMemberships,
+    ListOrganizationMemberships,
+    Instance,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::SignIn,
         Self::TicketSignIn,
         Self::PrepareFactor,
@@ -57,6 +63,12 @@ impl Operation {
         Self::BackendJwks,
         Self::Organization,
         Self::VerifyApiKey,
+        Self::ListUsers,
+        Self::CountUsers,
+        Self::ListOrganizations,
+        Self::ListMemberships,
+        Self::ListOrganizationMemberships,
+        Self::Instance,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -85,6 +97,12 @@ impl Operation {
             Self::BackendJwks => "backend_jwks",
             Self::Organization => "organization",
             Self::VerifyApiKey => "verify_api_key",
+            Self::ListUsers => "list_users",
+            Self::CountUsers => "count_users",
+            Self::ListOrganizations => "list_organizations",
+            Self::ListMemberships => "list_memberships",
+            Self::ListOrganizationMemberships => "list_organization_memberships",
+            Self::Instance => "instance",
         }
     }
 
@@ -104,6 +122,23 @@ impl Operation {
                 | Self::BackendJwks
                 | Self::Organization
                 | Self::VerifyApiKey
+                | Self::ListUsers
+                | Self::CountUsers
+                | Self::ListOrganizations
+                | Self::ListMemberships
+                | Self::ListOrganizationMemberships
+                | Self::Instance
+        )
+    }
+
+    /// Whether the answer is a list, whose size depends on how many entries it has.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::ListUsers
+                | Self::ListOrganizations
+                | Self::ListMemberships
+                | Self::ListOrganizationMemberships
         )
     }
 }

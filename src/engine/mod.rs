@@ -1,6 +1,8 @@
 //! The engine, one per Clerk instance. This module alone decides what happens in which order.
 
 mod api_keys;
+#[cfg(feature = "backend")]
+mod backend_client;
 mod background;
 mod bearer;
 pub(crate) mod builder;
@@ -59,6 +61,8 @@ use self::bearer::Bearer;
 use self::rejection_log::RejectionLog;
 use self::sign_in::{OpenOutcome, SignInOutcome, SignIns};
 
+#[cfg(feature = "backend")]
+pub use self::builder::BackendClientBuilder;
 pub use self::builder::{ClerkBuilder, ConfigError};
 pub use self::enroll::{Enrollment, EnrollmentFactor};
 pub use self::preflight::{Finding, FindingKind};

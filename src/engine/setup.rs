@@ -61,6 +61,7 @@ pub(crate) struct BackendSetup {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) key: SecretKey,
     pub(crate) rate: (u32, Duration),
+    pub(crate) list_rate: Option<(u32, Duration)>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) options: BackendOptions,
 }
@@ -149,9 +150,10 @@ impl Shared {
     }
 
     fn backend(&self, fapi: &Arc<Fapi>, setup: BackendSetup) -> LimitedProvider {
-        let BackendSetup { base, transport, key, rate, sessions, options } = setup;
+        let BackendSetup { base, transport, key, rate, list_rate, sessions, options } = setup;
         let clock = self.clock;
-        let bapi = Arc::new(Bapi::new(self.caller(base, transport), key, CallLimiter::new(rate, clock)));
+        let limiter = CallLimiter::new(rate, list_rate, clock);
+        let bapi = Arc::new(Bapi::new(self.caller(base, transport), key, limiter));
         let timing =
             TimingEqualizer::new(self.settings.upstream_timeout / 2, clock, Arc::clone(&self.jitter));
         let secret = Arc::clone(&self.secret);

@@ -2,8 +2,6 @@
 
 use std::time::SystemTime;
 
-use tokio::time::Instant;
-
 use super::Clerk;
 use crate::counters::WebhookOutcome;
 
@@ -15,10 +13,6 @@ impl Clerk {
     /// refuse every delivery until a restart otherwise.
     pub(crate) fn clerk_time(&self) -> SystemTime {
         self.0.sign_ins.time.now()
-    }
-
-    pub(crate) fn instant(&self) -> Instant {
-        self.0.clock.now()
     }
 
     /// Whether to log a warning of this subject, which is at most once a minute.

@@ -1,8 +1,11 @@
-//! The rate limit of calls to the Backend API: spread evenly, and the most urgent calls first (rule P1).
+//! The rate limit of calls to the Backend API: spread evenly, and the most urgent calls first (rules P1, Y8).
 //!
 //! Clerk limits the calls of an instance in any ten seconds
 //! (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). This limiter starts at most a tenth of them in any
 //! second. Ten such seconds never exceed Clerk's limit, and a renewal doesn't wait ten seconds after a burst.
+//!
+//! Lists of users are read in the background, and nobody waits for one. They have a rate of their own within that limit, one
+//! call at a time in equal steps, so that they take none of the calls that a sign-in would wait for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use crate::clock::Clock;
 /// How many parts the window is divided into.
 const PARTS: u32 = 10;
 
-/// A call joins the queue only if its expected wait is no longer than this.
+/// A call joins the queue only if its expected wait is no longer than this. A list waits as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Added to the wait, so that a permit that is due at its very end is still received.
@@ -26,6 +29,12 @@ const SLACK: Duration = Duration::from_millis(100);
 
 /// When a call whose wait timed out, behind more urgent ones, should retry.
 const NEXT_CHANCE: Duration = Duration::from_secs(1);
+
+/// The longest single wait of a list, which then joins the queue again.
+const PATIENCE_OF_LISTS: Duration = Duration::from_secs(60 * 60);
+
+/// Lists get this part of the calls unless they are given another rate.
+const LIST_PART: u32 = 10;
 
 /// The most waiting calls per urgency (rule K7).
 const QUEUE: usize = 1024;
@@ -41,17 +50,28 @@ pub(crate) enum Urgency {
     Proof,
     /// Ends a session.
     End,
+    /// Reads a list, or an object for a copy of one.
+    #[cfg_attr(not(feature = "backend"), allow(dead_code))]
+    List,
 }
 
-const URGENCIES: usize = 4;
+const URGENCIES: usize = 5;
+
+impl Urgency {
+    /// Whether the call waits for a permit as long as it takes. The others fail if there is none in time.
+    pub(crate) fn waits(self) -> bool {
+        self == Self::List
+    }
+}
 
 /// The limit of calls to the Backend API.
 pub(crate) type CallLimiter = Limiter<CallQueue>;
 
 impl CallLimiter {
-    /// `rate` is how many calls may start in a window, and how long the window is. The count must be at least 1.
-    pub(crate) fn new(rate: (u32, Duration), clock: Clock) -> Arc<Self> {
-        Self::with(CallQueue::new(rate), clock)
+    /// `rate` is how many calls may start in a window, and how long the window is. The count must be at least 1. `lists` is
+    /// how many of them may be lists: a tenth, unless it is given.
+    pub(crate) fn new(rate: (u32, Duration), lists: Option<(u32, Duration)>, clock: Clock) -> Arc<Self> {
+        Self::with(CallQueue::new(rate, lists), clock)
     }
 }
 
@@ -63,15 +83,29 @@ pub(crate) struct CallQueue {
     /// The calls that still count, the oldest first.
     started: VecDeque<(RequestId, Instant)>,
     waiting: [VecDeque<RequestId>; URGENCIES],
+    /// The time from one list to the next, and when the next one may start.
+    list_step: Duration,
+    next_list: Option<Instant>,
     backoff: Backoff,
 }
 
 impl CallQueue {
-    fn new((calls, window): (u32, Duration)) -> Self {
+    fn new((calls, window): (u32, Duration), lists: Option<(u32, Duration)>) -> Self {
+        let list_step = match lists {
+            Some((lists, window)) => window / lists,
+            None => window * LIST_PART / calls,
+        };
         let parts = if calls >= PARTS { PARTS } else { 1 };
         let rate = ((calls / parts).max(1) as usize, window / parts);
         let backoff = Backoff::new(CallKind::Backend);
-        Self { rate, started: VecDeque::new(), waiting: Default::default(), backoff }
+        Self {
+            rate,
+            started: VecDeque::new(),
+            waiting: Default::default(),
+            list_step,
+            next_list: None,
+            backoff,
+        }
     }
 
     /// Whether a call can start now, if none waits.
@@ -88,6 +122,10 @@ impl Policy for CallQueue {
     type Request = Urgency;
 
     fn join(&mut self, id: RequestId, urgency: Urgency, now: Instant) -> Result<Option<RequestId>, Instant> {
+        if urgency.waits() && self.waiting[urgency as usize].len() < QUEUE {
+            self.waiting[urgency as usize].push_back(id);
+            return Ok(None);
+        }
         let ahead: usize = self.waiting[..=urgency as usize].iter().map(VecDeque::len).sum();
         if ahead > 0 || !self.has_room(now) {
             let (calls, window) = self.rate;
@@ -117,14 +155,26 @@ impl Policy for CallQueue {
         if !self.has_room(now) {
             return None;
         }
-        let id = self.waiting.iter_mut().find_map(VecDeque::pop_front)?;
+        let [urgent @ .., lists] = &mut self.waiting;
+        let id = match urgent.iter_mut().find_map(VecDeque::pop_front) {
+            Some(id) => id,
+            None if self.next_list.is_some_and(|next| next > now) => return None,
+            None => {
+                let id = lists.pop_front()?;
+                // A permit that isn't used is gone, so that no two lists start within a step.
+                self.next_list = Some(now + self.list_step);
+                id
+            }
+        };
         self.started.push_back((id, now));
         Some(id)
     }
 
     fn next_change(&self, now: Instant) -> Option<Instant> {
         let (_, window) = self.rate;
-        self.backoff.end(now).or_else(|| self.started.front().map(|(_, at)| *at + window))
+        let started = || self.started.front().map(|(_, at)| *at + window);
+        let list = || self.next_list.filter(|next| *next > now);
+        self.backoff.end(now).or_else(|| started().into_iter().chain(list()).min())
     }
 
     /// A started call counts for one part of the window from its start, however long it takes.
@@ -134,8 +184,8 @@ impl Policy for CallQueue {
         }
     }
 
-    fn patience(&self, _: Urgency) -> Duration {
-        PATIENCE + SLACK
+    fn patience(&self, urgency: Urgency) -> Duration {
+        if urgency.waits() { PATIENCE_OF_LISTS } else { PATIENCE + SLACK }
     }
 
     fn next_chance(&self, _: Urgency, now: Instant) -> Instant {
@@ -163,7 +213,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(10);
 
     fn limiter(calls: u32) -> Arc<CallLimiter> {
-        CallLimiter::new((calls, 10 * SECOND), Clock::system())
+        CallLimiter::new((calls, 10 * SECOND), None, Clock::system())
     }
 
     async fn call(limiter: &Arc<CallLimiter>, urgency: Urgency) -> Result<(), NoPermit> {
@@ -246,6 +296,52 @@ mod tests {
         assert_eq!(error, Err(NoPermit { earliest: 30 * SECOND }));
         tokio::time::sleep(30 * SECOND).await;
         call(&limiter, Urgency::Token).await.unwrap();
+    }
+
+    /// A queue for a test that drives the time by itself.
+    fn queue(calls: u32, lists: Option<(u32, Duration)>) -> CallQueue {
+        CallQueue::new((calls, 10 * SECOND), lists)
+    }
+
+    #[test]
+    fn y8_lists_start_in_equal_steps_and_others_before_them() {
+        let (mut queue, began) = (queue(80, None), Instant::now());
+        (0..4).for_each(|id| assert_eq!(queue.join(id, Urgency::List, began), Ok(None)));
+        assert_eq!((queue.next(began), queue.next(began)), (Some(0), None));
+        assert_eq!(
+            queue.next_change(began),
+            Some(began + SECOND),
+            "when the window of all calls has room again"
+        );
+        let step = 10 * SECOND / 8;
+        let at = began + step;
+        assert_eq!((queue.next(at - TICK), queue.next(at), queue.next(at)), (None, Some(1), None));
+        assert_eq!(queue.join(9, Urgency::End, at), Ok(None));
+        assert_eq!(
+            (queue.next(at + step), queue.next(at + step)),
+            (Some(9), Some(2)),
+            "any other call goes first"
+        );
+    }
+
+    #[test]
+    fn y8_a_permit_of_a_list_that_is_not_used_is_gone() {
+        let (mut queue, now) = (queue(80, Some((1, SECOND))), Instant::now());
+        (0..2).for_each(|id| assert_eq!(queue.join(id, Urgency::List, now), Ok(None)));
+        assert_eq!(queue.next(now), Some(0));
+        queue.put_back(0, false, now);
+        assert_eq!((queue.next(now), queue.next(now + SECOND)), (None, Some(1)));
+    }
+
+    #[test]
+    fn y8_lists_join_however_long_they_wait_up_to_a_bound_of_the_queue() {
+        let (mut queue, now) = (queue(10, None), Instant::now());
+        queue.backoff.begin(Some(300 * SECOND), now);
+        assert!(queue.join(0, Urgency::Proof, now).is_err(), "others are told to come back");
+        let joined = (1..=2000).filter(|id| queue.join(*id, Urgency::List, now).is_ok()).count();
+        assert_eq!(joined, QUEUE);
+        assert_eq!(queue.next(now), None);
+        assert_eq!(queue.next(now + 300 * SECOND), Some(1));
     }
 
     #[tokio::test(start_paused = true)]

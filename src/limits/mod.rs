@@ -18,13 +18,13 @@ mod sign_ins;
 mod warn_throttle;
 
 pub(crate) use self::backoff::{CLERK_WINDOW, CallKind, RENEWAL_PAUSE, SharedBackoff};
-pub(crate) use self::calls::{CallLimiter, Urgency};
+pub(crate) use self::calls::{CallLimiter, CallQueue, Urgency};
 pub use self::circuit::CircuitState;
 pub(crate) use self::circuit::{Circuit, Pass};
 pub(crate) use self::denials::{Denials, Refusal, Repeats};
 pub(crate) use self::failure_counts::{Failure, FailureCounts, Pause};
 pub(crate) use self::forgiven::{Epoch, Forgiven};
 pub(crate) use self::grounds::Ground;
-pub(crate) use self::limiter::NoPermit;
+pub(crate) use self::limiter::{NoPermit, Permit};
 pub(crate) use self::sign_ins::{Budget, PermitRequest, Share, SignInLimiter, SignInPermit};
 pub(crate) use self::warn_throttle::WarnThrottle;

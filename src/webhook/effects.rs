@@ -5,10 +5,11 @@
 
 use std::time::SystemTime;
 
-use super::data::{EventData, MembershipData, UserData};
+use super::data::EventData;
 use super::event::Event;
 use crate::engine::Clerk;
 use crate::key::is_like_a_phone_number;
+use crate::objects::{MembershipData, UserData};
 
 /// Lets the engine act on a verified event.
 pub(super) fn apply(clerk: &Clerk, event: &Event) {

@@ -74,16 +74,17 @@ mod event;
 mod headers;
 mod secret;
 mod service;
+mod shared;
 mod sink;
 mod verifier;
 mod wire;
 
-pub use self::data::{
-    EventData, MembershipData, OrganizationData, SessionData, UserData, VerifiableIdentifier,
-};
+pub use self::data::{EventData, SessionData};
 pub use self::error::{WebhookError, WebhookErrorKind};
 pub use self::event::Event;
 pub use self::secret::{WebhookSecretError, WebhookSecrets};
 pub use self::service::{ClerkWebhookService, ResponseFuture};
 pub use self::sink::{EventSink, SinkError, SinkFuture};
 pub use self::verifier::WebhookVerifier;
+#[doc(inline)]
+pub use crate::objects::{Json, MembershipData, OrganizationData, UserData, VerifiableIdentifier};

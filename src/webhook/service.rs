@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use http::{Method, Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::answer::Answer;
 use super::body::Room;
 use super::deliveries::{Begun, Deliveries};
-use super::effects;
 use super::event::Event;
 use super::secret::WebhookSecrets;
+use super::shared::Shared;
 use super::sink::EventSink;
 use super::verifier;
+use crate::clock::Clock;
+use crate::counters::WebhookDeliveries;
 use crate::engine::Clerk;
 
 /// The time for the sink. Clerk's sender doesn't wait longer (<https://docs.svix.com/retries>).
@@ -41,10 +44,12 @@ const SINK_TIME: Duration = Duration::from_secs(15);
 ///
 /// The clones of a service share these limits, and the ids of events that were handled.
 ///
-/// Times are compared with Clerk's time as the engine knows it: the machine's clock, corrected by Clerk's answers.
+/// Times are compared with Clerk's time as the engine knows it: the machine's clock, corrected by Clerk's answers. A service
+/// [without an engine](Self::without_engine) compares them with the machine's.
 #[derive(Clone)]
 pub struct ClerkWebhookService {
-    clerk: Clerk,
+    shared: Shared,
+    clock: Option<Clock>,
     secrets: WebhookSecrets,
     sink: Option<Arc<dyn EventSink>>,
     bodies: Arc<Room>,
@@ -55,7 +60,44 @@ impl ClerkWebhookService {
     /// A service for the endpoint with these secrets, whose events concern this engine.
     #[must_use]
     pub fn new(clerk: Clerk, secrets: WebhookSecrets) -> Self {
-        Self { clerk, secrets, sink: None, bodies: Arc::default(), deliveries: Arc::default() }
+        Self::with(Shared::Engine(clerk), secrets)
+    }
+
+    /// A service for the endpoint with these secrets in a program that signs nobody in, and has only a
+    /// [`sink`](Self::sink) for events.
+    ///
+    /// ```
+    /// use tower_clerk::webhook::{ClerkWebhookService, Event, WebhookSecrets};
+    ///
+    /// # fn example(secrets: WebhookSecrets) {
+    /// let service = ClerkWebhookService::without_engine(secrets).sink(async |event: Event| {
+    ///     println!("{}", event.event_type());
+    ///     Ok(())
+    /// });
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn without_engine(secrets: WebhookSecrets) -> Self {
+        Self::with(Shared::Own(Arc::default()), secrets)
+    }
+
+    fn with(shared: Shared, secrets: WebhookSecrets) -> Self {
+        let (bodies, deliveries) = (Arc::default(), Arc::default());
+        Self { shared, clock: None, secrets, sink: None, bodies, deliveries }
+    }
+
+    /// Compares the times of deliveries with this clock, in a test for example.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The number of deliveries by the type of their event and their outcome: of this service, or of all services of its
+    /// engine as in [`Stats::webhooks`](crate::stats::Stats::webhooks).
+    #[must_use]
+    pub fn counts(&self) -> Box<[WebhookDeliveries]> {
+        self.shared.counts()
     }
 
     /// Hands each verified event to this sink as well, after the engine has acted.
@@ -83,7 +125,7 @@ impl ClerkWebhookService {
         let mut event = None;
         let answer = self.deliver(request, &mut event).await.unwrap_or_else(|answer| answer);
         let outcome = answer.outcome();
-        self.clerk.count_webhook(event.as_ref().map(Event::event_type), outcome);
+        self.shared.count(event.as_ref().map(Event::event_type), outcome);
         self.log(&answer, event.as_ref());
         answer.response()
     }
@@ -99,21 +141,22 @@ impl ClerkWebhookService {
         }
         let (parts, body) = request.into_parts();
         // Before the body, so that most of what isn't Clerk's is answered at once.
-        let signed = verifier::signed_now(&parts.headers, self.clerk.clerk_time())?;
+        let time = self.clock.map_or_else(|| self.shared.time(), |clock| clock.wall());
+        let signed = verifier::signed_now(&parts.headers, time)?;
         let (body, room) = self.bodies.read(body).await?;
         verifier::check(&self.secrets, &signed, &body)?;
         let event = verified.insert(Event::read(signed.id, body)?).clone();
         // The sinks have a bound of their own, so that slow ones don't keep events from the engine.
         drop(room);
-        let begun = self.deliveries.begin(signed.id, self.clerk.instant());
+        let begun = self.deliveries.begin(signed.id, Instant::now());
         if let Begun::Done = begun {
             return Ok(Answer::Duplicate);
         }
         // First, and again with each attempt: the engine is right even if the sink never is.
-        effects::apply(&self.clerk, &event);
+        self.shared.apply(&event);
         let Begun::New(delivery) = begun else { return Err(Answer::Deferred) };
         self.hand_on(event).await?;
-        delivery.done(self.clerk.instant());
+        delivery.done(Instant::now());
         Ok(Answer::Done)
     }
 
@@ -125,7 +168,7 @@ impl ClerkWebhookService {
             Ok(Err(error)) => error,
             Err(elapsed) => elapsed.into(),
         };
-        if self.clerk.is_warning_due("webhook_sink") {
+        if self.shared.is_warning_due("webhook_sink") {
             tracing::warn!(
                 target: "tower_clerk::webhook",
                 id, event_type, %error, "the sink of webhook events failed, so the event will come again"
@@ -147,7 +190,7 @@ impl ClerkWebhookService {
             }
             Answer::Refused(_) | Answer::Method | Answer::TooLarge | Answer::Unread => {
                 let reason = answer.reason();
-                if self.clerk.is_warning_due(&["webhook_", outcome].concat()) {
+                if self.shared.is_warning_due(&["webhook_", outcome].concat()) {
                     tracing::warn!(target: "tower_clerk::webhook", outcome, reason, "a webhook was refused");
                 } else {
                     tracing::debug!(target: "tower_clerk::webhook", outcome, reason, "a webhook was refused");

@@ -12,6 +12,10 @@ use std::path::Path;
 
 use http::{Request, Response};
 use tower::util::BoxCloneService;
+use tower_clerk::backend::{
+    Answer, BackendClient, BackendClientBuilder, BackendError, BackendErrorKind, InstanceData, Json,
+    ListOrder, MembershipQuery, OrganizationQuery, Page, UserQuery,
+};
 use tower_clerk::enroll::{Enrollment, EnrollmentFactor};
 use tower_clerk::error::{
     ClaimsError, InstanceError, MalformedCredentials, MalformedReason, RequirementError, SecretKeyError,
@@ -86,6 +90,19 @@ type Renderer = GrpcRejections<ProblemJsonWith<fn(String) -> Body>>;
 
 #[test]
 fn values_are_debug_send_sync_and_unpin() {
+    value::<BackendClientBuilder>();
+    clone::<Answer<u64>>();
+    clone::<BackendClient>();
+    clone::<BackendError>();
+    error::<BackendError>();
+    copy::<BackendErrorKind>();
+    clone::<InstanceData>();
+    clone::<Json>();
+    copy::<ListOrder>();
+    clone::<MembershipQuery>();
+    clone::<OrganizationQuery>();
+    clone::<Page<UserData>>();
+    clone::<UserQuery>();
     value::<Enrollment>();
     value::<DeviceInbox>();
     value::<DeviceFile>();

@@ -16,6 +16,7 @@ mod bearer;
 mod foreign_types;
 mod guards;
 mod http;
+mod lists;
 mod load;
 mod observe;
 mod rules;

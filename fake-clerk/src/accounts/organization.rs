@@ -1,5 +1,7 @@
 //! Descriptions of organizations to add to a stand-in.
 
+use serde_json::{Map, Value};
+
 use crate::ids;
 
 /// An organization to add to a [`FakeClerk`](crate::FakeClerk) with
@@ -24,6 +26,8 @@ pub struct FakeOrganization {
     pub(crate) name: String,
     /// Keys and permissions.
     pub(crate) roles: Vec<(String, Vec<String>)>,
+    pub(crate) public_metadata: Map<String, Value>,
+    pub(crate) private_metadata: Map<String, Value>,
     pub(crate) plan: Option<String>,
     pub(crate) features: Vec<String>,
 }
@@ -37,6 +41,8 @@ impl FakeOrganization {
             name: slug.clone(),
             slug,
             roles: vec![("org:admin".to_owned(), Vec::new()), ("org:member".to_owned(), Vec::new())],
+            public_metadata: Map::new(),
+            private_metadata: Map::new(),
             plan: None,
             features: Vec::new(),
         }
@@ -67,6 +73,18 @@ impl FakeOrganization {
         let key = key.into();
         self.roles.retain(|(known, _)| *known != key);
         self.roles.push((key, permissions.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Sets the public metadata.
+    pub fn public_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.public_metadata = metadata;
+        self
+    }
+
+    /// Sets the private metadata, which the Backend API and webhooks show.
+    pub fn private_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.private_metadata = metadata;
         self
     }
 

@@ -37,6 +37,9 @@ pub struct FakeUser {
     pub(crate) new_password: bool,
     pub(crate) claims: Map<String, Value>,
     pub(crate) public_metadata: Map<String, Value>,
+    pub(crate) private_metadata: Map<String, Value>,
+    pub(crate) unsafe_metadata: Map<String, Value>,
+    pub(crate) external_id: Option<String>,
     pub(crate) plan: Option<String>,
     pub(crate) features: Vec<String>,
 }
@@ -61,6 +64,9 @@ impl FakeUser {
             new_password: false,
             claims: Map::new(),
             public_metadata: Map::new(),
+            private_metadata: Map::new(),
+            unsafe_metadata: Map::new(),
+            external_id: None,
             plan: None,
             features: Vec::new(),
         };
@@ -181,6 +187,24 @@ impl FakeUser {
     /// Sets the public metadata, which JWT templates can refer to.
     pub fn public_metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.public_metadata = metadata;
+        self
+    }
+
+    /// Sets the private metadata, which the Backend API and webhooks show.
+    pub fn private_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.private_metadata = metadata;
+        self
+    }
+
+    /// Sets the unsafe metadata, which on Clerk the user can set.
+    pub fn unsafe_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.unsafe_metadata = metadata;
+        self
+    }
+
+    /// Sets the id that another system has given the user.
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.external_id = Some(id.into());
         self
     }
 

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::accounts::FakeApiKey;
-use crate::backend::body::check_query;
+use crate::backend::query;
 use crate::context::{Context, Handled, Reply};
 use crate::endpoint::Endpoint;
 use crate::errors::ApiError;
@@ -78,7 +78,7 @@ fn create(context: &mut Context<'_>) -> Handled {
 fn list(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let known = ["type", "subject", "include_invalid", "limit", "offset", "query", "__clerk_api_version"];
-    check_query(call, &known)?;
+    query::check(call, &known)?;
     let subject = call.query("subject").filter(|id| is_id(id, &SUBJECTS)).ok_or_else(invalid)?;
     let kind = call.query("type").unwrap_or("api_key");
     let with_invalid = match call.query("include_invalid") {

@@ -1,4 +1,4 @@
-//! JSON bodies and query parameters of requests to the Backend API.
+//! JSON bodies of requests to the Backend API.
 
 use http::Method;
 use serde_json::Value;
@@ -89,21 +89,4 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
-}
-
-/// Reads `limit` (default 10, at most 500) and `offset` of a paginated list.
-pub(crate) fn page(call: &Call) -> Result<(usize, usize), ApiError> {
-    let number = |name: &str, default: usize, allowed: std::ops::RangeInclusive<usize>| {
-        let Some(text) = call.query(name) else { return Ok(default) };
-        let value = text.parse().ok().filter(|value| allowed.contains(value));
-        value.ok_or_else(|| ApiError::param_value(name, text))
-    };
-    Ok((number("limit", 10, 1..=500)?, number("offset", 0, 0..=usize::MAX)?))
-}
-
-/// Refuses query parameters that the stand-in doesn't implement. Clerk has more filters, and ignoring one would
-/// return every user.
-pub(crate) fn check_query(call: &Call, known: &[&str]) -> Result<(), ApiError> {
-    let unknown = call.query.iter().find(|(name, _)| !known.contains(&name.as_str()));
-    unknown.map_or(Ok(()), |(name, _)| Err(ApiError::unknown_param(name)))
 }

@@ -3,11 +3,15 @@
 mod api_keys;
 mod body;
 mod find;
+mod organization_lists;
 mod organizations;
+mod query;
 mod sessions;
 mod sign_in_tokens;
+mod user_list;
 mod users;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::context::{Context, Handled, Reply};
@@ -30,14 +34,18 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     context.limit(Window::Backend)?;
     body::check(call)?;
     match call.endpoint {
-        Endpoint::Users => users::list(context),
+        Endpoint::Users => user_list::list(context),
+        Endpoint::UsersCount => user_list::count(context),
         Endpoint::User => users::handle(context),
         Endpoint::VerifyPassword => users::verify_password(context),
         Endpoint::UserAction => users::act(context),
         Endpoint::UserSecondFactors => users::remove_second_factors(context),
         Endpoint::UserMemberships => users::memberships(context),
         Endpoint::Organization => organizations::handle(context),
+        Endpoint::Organizations => organization_lists::organizations(context),
+        Endpoint::OrganizationMembers if call.method == Method::GET => organization_lists::members(context),
         Endpoint::OrganizationMembers => organizations::add_member(context),
+        Endpoint::Memberships => organization_lists::memberships(context),
         Endpoint::OrganizationMember => organizations::change_member(context),
         Endpoint::SignInTokens => sign_in_tokens::create(context),
         Endpoint::RevokeSignInToken => sign_in_tokens::revoke(context),

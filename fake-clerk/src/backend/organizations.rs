@@ -4,6 +4,7 @@ use http::Method;
 
 use crate::backend::body;
 use crate::backend::find::user;
+use crate::backend::query;
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
 use crate::state::Organization;
@@ -15,7 +16,7 @@ pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
         Method::PATCH => change(context),
         Method::DELETE => delete(context),
         _ => {
-            body::check_query(context.call, &["include_members_count", "__clerk_api_version"])?;
+            query::check(context.call, &["include_members_count", "__clerk_api_version"])?;
             // Reading takes a slug as well.
             let named = context.call.variable(0);
             let id = context.state.organizations.id_of(named).unwrap_or_default();

@@ -5,6 +5,7 @@ use http::Method;
 use crate::authentication::session::{choose_last_active, open};
 use crate::backend::body;
 use crate::backend::find::{organization_of, session, user};
+use crate::backend::query;
 use crate::claims::{self, Wanted};
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
@@ -24,8 +25,8 @@ pub(crate) fn list_or_create(context: &mut Context<'_>) -> Handled {
 fn list(context: &mut Context<'_>) -> Handled {
     let call = context.call;
     let known = ["user_id", "client_id", "status", "limit", "offset", "__clerk_api_version"];
-    body::check_query(call, &known)?;
-    let (limit, offset) = body::page(call)?;
+    query::check(call, &known)?;
+    let (limit, offset) = query::page(call)?;
     let (user, client, status) = (call.query("user_id"), call.query("client_id"), call.query("status"));
     if user.is_none() && client.is_none() {
         return Err(ApiError::missing_param("user_id"));

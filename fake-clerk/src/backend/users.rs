@@ -1,6 +1,4 @@
-//! `/v1/users`: look up, change and delete users, verify a password, list memberships, ban and lock.
-
-use std::collections::BTreeMap;
+//! `/v1/users/{id}`: show, change and delete users, verify a password, list memberships, ban and lock.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,81 +6,12 @@ use serde_json::{Value, json};
 use crate::authentication::{MIN_PASSWORD, lockout};
 use crate::backend::body;
 use crate::backend::find::user;
+use crate::backend::query;
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
-use crate::state::identifiers::normalize;
-use crate::state::{SessionStatus, User, Users};
+use crate::state::{SessionStatus, User};
 use crate::totp;
 use crate::views::event::deleted;
-
-/// Maximum number of values of a filter.
-const MAX_VALUES: usize = 100;
-
-pub(crate) fn list(context: &mut Context<'_>) -> Handled {
-    const FILTERS: [&str; 4] = ["email_address", "phone_number", "username", "user_id"];
-    let call = context.call;
-    body::check_query(call, &[&FILTERS[..], &["limit", "offset", "__clerk_api_version"]].concat())?;
-    let (limit, offset) = body::page(call)?;
-    let filters = FILTERS.map(|name| {
-        let values = call.query.iter().filter(|(known, _)| known == name);
-        (name, values.map(|(_, value)| value.as_str()).collect::<Vec<_>>())
-    });
-    if let Some((name, _)) = filters.iter().find(|(_, values)| values.len() > MAX_VALUES) {
-        return Err(ApiError::too_many_values(name, MAX_VALUES));
-    }
-    let page = context.page();
-    let users = &page.state.users;
-    let wanted = |user: &&User| filters.iter().all(|(name, values)| matches(user, name, values));
-    let show = |user| page.backend_user(user);
-    let shown = match candidates(users, &filters) {
-        // Newest first, as on Clerk.
-        Some(few) => few.into_values().rev().filter(wanted).skip(offset).take(limit).map(show).collect(),
-        None => users.newest_first().filter(wanted).skip(offset).take(limit).map(show).collect(),
-    };
-    Ok(Reply::plain(shown))
-}
-
-/// Returns the users that the indexes find for the filters, by number; `None` if no filter has an index.
-fn candidates<'s>(users: &'s Users, filters: &[(&str, Vec<&str>)]) -> Option<BTreeMap<usize, &'s User>> {
-    let found: Vec<&User> = filters.iter().find_map(|(name, values)| match *name {
-        _ if values.is_empty() => None,
-        "user_id" => {
-            let ids: Vec<&str> = asked_for(values).collect();
-            (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| users.get(id)).collect())
-        }
-        _ => Some(values.iter().flat_map(|value| users.having(value)).collect()),
-    })?;
-    Some(found.into_iter().map(|user| (user.number, user)).collect())
-}
-
-/// Whether a user matches one of a filter's values. As on Clerk, unverified addresses match too.
-fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
-    if values.is_empty() {
-        return true;
-    }
-    let account = &user.account;
-    let has = |own: &str| values.iter().any(|value| normalize(value) == normalize(own));
-    match filter {
-        "email_address" => account.emails.iter().any(|(address, _)| has(address)),
-        "phone_number" => account.phone.as_deref().is_some_and(has),
-        "username" => account.username.as_deref().is_some_and(has),
-        _ => is_among(&account.id, values),
-    }
-}
-
-/// Returns the ids that a filter includes. A leading `-` excludes an id; the leading `+` of the others is optional,
-/// and decodes to a space if it wasn't escaped.
-fn asked_for<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
-    let asked = values.iter().filter(|value| !value.starts_with('-'));
-    asked.map(|value| value.trim_start_matches(['+', ' ']))
-}
-
-/// Whether the filter includes an id and doesn't exclude it with a leading `-`.
-fn is_among(id: &str, values: &[&str]) -> bool {
-    let is_excluded = values.iter().any(|value| value.strip_prefix('-') == Some(id));
-    let mut asked = asked_for(values).peekable();
-    !is_excluded && (asked.peek().is_none() || asked.any(|known| known == id))
-}
 
 pub(crate) fn handle(context: &mut Context<'_>) -> Handled {
     let id = context.call.variable(0);
@@ -160,8 +89,8 @@ pub(crate) fn verify_password(context: &mut Context<'_>) -> Handled {
 }
 
 pub(crate) fn memberships(context: &mut Context<'_>) -> Handled {
-    body::check_query(context.call, &["limit", "offset", "__clerk_api_version"])?;
-    let (limit, offset) = body::page(context.call)?;
+    query::check(context.call, &["limit", "offset", "__clerk_api_version"])?;
+    let (limit, offset) = query::page(context.call)?;
     let user = user(context, context.call.variable(0))?;
     let page = context.page();
     let all =

@@ -58,6 +58,8 @@ impl FakeClerk {
         let fault = lock(&self.inner.script).next(call.endpoint);
         self.inner.gates.pass(call.endpoint, Moment::Arrival).await;
         let answer = self.carry_out(&call, fault).await;
+        let hooks = lock(&self.inner.hooks).answered(call.endpoint);
+        hooks.into_iter().for_each(|hook| hook(self));
         self.inner.gates.pass(call.endpoint, Moment::Answer).await;
         let status = match &answer {
             Ok(response) => Some(response.status()),

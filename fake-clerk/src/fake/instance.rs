@@ -47,6 +47,7 @@ impl FakeClerk {
             script: Mutex::default(),
             log: Mutex::default(),
             gates: Arc::default(),
+            hooks: Mutex::default(),
             webhooks: Webhooks::new(settings.clock),
             world: Mutex::new(World { settings, state }),
         };

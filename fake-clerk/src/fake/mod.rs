@@ -7,6 +7,8 @@ mod handle;
 
 mod users;
 
+mod profiles;
+
 mod organizations;
 
 mod addresses;
@@ -19,12 +21,15 @@ pub(crate) mod token;
 
 mod scripting;
 
+mod hooks;
+
 mod webhooks;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use self::hooks::Hooks;
 use crate::clock::FakeClock;
 use crate::faults::Script;
 use crate::hold::Gates;
@@ -50,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
     pub(crate) gates: Arc<Gates>,
+    pub(crate) hooks: Mutex<Hooks>,
     pub(crate) webhooks: Arc<Webhooks>,
 }
 

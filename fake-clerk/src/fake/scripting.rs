@@ -31,6 +31,31 @@ impl FakeClerk {
         lock(&self.inner.script).clear(endpoint);
     }
 
+    /// Runs a hook once, after the answer to the `answers`-th request to an endpoint from now is made, and before it is sent.
+    ///
+    /// Use it to change the instance in the middle of a scan.
+    ///
+    /// ```
+    /// use fake_clerk::{Endpoint, FakeClerk};
+    ///
+    /// let clerk = FakeClerk::new();
+    /// // Jane is in none of the pages from the third one on.
+    /// clerk.after_answer(Endpoint::Users, 2, |clerk| clerk.delete_user("jane"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if `answers` is 0.
+    pub fn after_answer(
+        &self,
+        endpoint: Endpoint,
+        answers: usize,
+        hook: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        assert!(answers > 0, "the first answer has the number 1");
+        lock(&self.inner.hooks).add(endpoint, answers, Box::new(hook));
+    }
+
     /// Holds requests to an endpoint: they arrive and are logged, but wait before they are carried out.
     ///
     /// Use it to make something happen while a request is in flight. Dropping the [`Hold`] releases the requests.

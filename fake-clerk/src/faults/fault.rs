@@ -47,6 +47,8 @@ pub enum Fault {
     Truncated,
     /// Pads the body with 2 MiB; it stays valid JSON.
     Oversized,
+    /// Cuts a list to at most this many entries. Its total stays.
+    Short(usize),
     /// Turns every string of the JSON body into a number, and every number into a string.
     WrongTypes,
     /// Responds without a body.

@@ -12,6 +12,12 @@ impl Fault {
     pub(crate) fn rewrite(&self, body: &mut Value) {
         match self {
             Self::WrongTypes => swap_types(body),
+            Self::Short(most) => {
+                let list = if body.is_array() { Some(&mut *body) } else { body.get_mut("data") };
+                if let Some(Value::Array(entries)) = list {
+                    entries.truncate(*most);
+                }
+            }
             Self::NullToken => each(body, &|key, value| {
                 if key == "last_active_token" {
                     *value = Value::Null;

@@ -39,7 +39,7 @@ impl State {
     /// Removes an organization with its memberships. Sessions in which it was active stay live without it.
     pub(crate) fn remove_organization(&mut self, id: &str) {
         let Some(organization) = self.organizations.remove(id) else { return };
-        for user in &organization.members {
+        for user in organization.members.values() {
             self.leave(user, id);
         }
         self.changes.push(Change::OrganizationDeleted { id: id.to_owned(), slug: organization.about.slug });
@@ -59,8 +59,10 @@ impl State {
             self.changes.push(Change::MembershipUpdated { user, organization });
             return;
         }
-        about.members.insert(user.clone());
+        let number = self.memberships.add(&user, &organization);
+        about.members.insert(number, user.clone());
         account.memberships.push(Membership {
+            number,
             id: ids::random("orgmem"),
             organization: organization.clone(),
             role: role.to_owned(),
@@ -74,7 +76,7 @@ impl State {
     pub(crate) fn remove_member(&mut self, user: &str, organization: &str) -> Option<Membership> {
         let membership = self.leave(user, organization)?;
         if let Some(organization) = self.organizations.get_mut(organization) {
-            organization.members.remove(user);
+            organization.members.remove(&membership.number);
         }
         self.changes
             .push(Change::MembershipDeleted { user: user.to_owned(), membership: membership.clone() });
@@ -85,6 +87,7 @@ impl State {
         let account = self.users.get_mut(user)?;
         let at = account.memberships.iter().position(|it| it.organization == organization)?;
         let membership = account.memberships.remove(at);
+        self.memberships.remove(membership.number);
         self.sessions.change_of_user(user, |session| {
             session.organization.take_if(|active| *active == organization);
         });
@@ -112,7 +115,7 @@ impl State {
     pub(crate) fn has_member_with(&self, role: &str) -> bool {
         self.organizations.all().any(|organization| {
             let id = &organization.about.id;
-            let mut members = organization.members.iter().filter_map(|user| self.membership(user, id));
+            let mut members = organization.members.values().filter_map(|user| self.membership(user, id));
             members.any(|membership| membership.role == role)
         })
     }

@@ -26,7 +26,7 @@ pub(crate) use crate::state::api_keys::{ApiKey, ApiKeys};
 pub(crate) use crate::state::changes::Change;
 pub(crate) use crate::state::clients::{Client, KnownDevices};
 pub(crate) use crate::state::limits::{Limits, Window};
-pub(crate) use crate::state::organizations::{Membership, Organization, Organizations};
+pub(crate) use crate::state::organizations::{Membership, Memberships, Organization, Organizations};
 pub use crate::state::session::{FakeSession, SessionStatus};
 pub(crate) use crate::state::sessions::{Session, Sessions};
 pub(crate) use crate::state::tickets::{Ticket, TicketStatus};
@@ -41,6 +41,7 @@ pub(crate) struct Template {
 pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) organizations: Organizations,
+    pub(crate) memberships: Memberships,
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) known_devices: KnownDevices,
     pub(crate) sessions: Sessions,
@@ -60,6 +61,7 @@ impl State {
         Self {
             users: Users::default(),
             organizations: Organizations::default(),
+            memberships: Memberships::default(),
             clients: HashMap::new(),
             known_devices: KnownDevices::default(),
             sessions: Sessions::default(),
@@ -111,8 +113,9 @@ impl State {
     fn leave_organizations(&mut self, user: &User) {
         for membership in &user.memberships {
             if let Some(organization) = self.organizations.get_mut(&membership.organization) {
-                organization.members.remove(&user.account.id);
+                organization.members.remove(&membership.number);
             }
+            self.memberships.remove(membership.number);
         }
     }
 

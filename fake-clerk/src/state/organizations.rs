@@ -1,6 +1,6 @@
 //! Organizations, indexed by id and slug, and memberships.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use tokio::time::Instant;
 
@@ -9,6 +9,8 @@ use crate::clock::Now;
 
 #[derive(Clone)]
 pub(crate) struct Membership {
+    /// A sequence number among all memberships.
+    pub(crate) number: usize,
     pub(crate) id: String,
     pub(crate) organization: String,
     pub(crate) role: String,
@@ -17,11 +19,13 @@ pub(crate) struct Membership {
 }
 
 pub(crate) struct Organization {
+    /// A sequence number among all organizations.
+    number: usize,
     pub(crate) about: FakeOrganization,
     pub(crate) created: Instant,
     pub(crate) updated: Instant,
-    /// The ids of the members.
-    pub(crate) members: BTreeSet<String>,
+    /// The ids of the members, by the numbers of their memberships.
+    pub(crate) members: BTreeMap<usize, String>,
 }
 
 impl Organization {
@@ -41,6 +45,41 @@ pub(crate) struct Organizations {
     by_id: HashMap<String, Organization>,
     /// Ids by slug.
     by_slug: HashMap<String, String>,
+    /// Ids in the order in which the organizations were added.
+    by_number: BTreeMap<usize, String>,
+    /// Number of organizations ever added.
+    added: usize,
+}
+
+/// All memberships.
+#[derive(Default)]
+pub(crate) struct Memberships {
+    /// Users and organizations in the order in which the memberships were added.
+    by_number: BTreeMap<usize, (String, String)>,
+    /// Number of memberships ever added.
+    added: usize,
+}
+
+impl Memberships {
+    /// Adds a membership, and returns its number.
+    pub(crate) fn add(&mut self, user: &str, organization: &str) -> usize {
+        self.added += 1;
+        self.by_number.insert(self.added, (user.to_owned(), organization.to_owned()));
+        self.added
+    }
+
+    pub(crate) fn remove(&mut self, number: usize) {
+        self.by_number.remove(&number);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    /// Returns the users and organizations of all memberships, oldest first.
+    pub(crate) fn oldest_first(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.by_number.values().map(|(user, organization)| (&**user, &**organization))
+    }
 }
 
 impl Organizations {
@@ -50,11 +89,16 @@ impl Organizations {
         let former = self.by_id.remove(&id);
         if let Some(former) = &former {
             self.by_slug.remove(&former.about.slug);
+            self.by_number.remove(&former.number);
         }
         let replaces = former.is_some();
         let members = former.map(|former| former.members).unwrap_or_default();
-        self.by_id
-            .insert(id.clone(), Organization { about, created: now.instant, updated: now.instant, members });
+        self.added += 1;
+        let number = self.added;
+        let organization =
+            Organization { number, about, created: now.instant, updated: now.instant, members };
+        self.by_id.insert(id.clone(), organization);
+        self.by_number.insert(number, id.clone());
         self.by_slug.insert(slug, id);
         replaces
     }
@@ -62,6 +106,7 @@ impl Organizations {
     pub(crate) fn remove(&mut self, id: &str) -> Option<Organization> {
         let organization = self.by_id.remove(id)?;
         self.by_slug.remove(&organization.about.slug);
+        self.by_number.remove(&organization.number);
         Some(organization)
     }
 
@@ -71,6 +116,11 @@ impl Organizations {
         self.by_slug.remove(&organization.about.slug);
         organization.about.slug.clone_from(&slug);
         self.by_slug.insert(slug, id.to_owned());
+    }
+
+    /// Returns all organizations, oldest first.
+    pub(crate) fn oldest_first(&self) -> impl DoubleEndedIterator<Item = &Organization> {
+        self.by_number.values().filter_map(|id| self.by_id.get(id))
     }
 
     /// Returns all organizations in arbitrary order.

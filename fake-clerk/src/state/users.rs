@@ -1,6 +1,7 @@
 //! Users, indexed by id and by identifier.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use tokio::time::Instant;
 
@@ -147,9 +148,37 @@ impl Users {
         }
     }
 
-    /// Returns all users, newest first.
-    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &User> {
-        self.by_number.values().rev().filter_map(|id| self.by_id.get(id))
+    /// Returns the users with these numbers, oldest first.
+    pub(crate) fn numbered(&self, numbers: Range<usize>) -> impl DoubleEndedIterator<Item = &User> {
+        let ids = (!numbers.is_empty()).then(|| self.by_number.range(numbers)).into_iter().flatten();
+        ids.filter_map(|(_, id)| self.by_id.get(id))
+    }
+
+    /// Returns the number of the first user for whom this is true. It must be true of all later ones as well.
+    pub(crate) fn first_number(&self, is_late: impl Fn(&User) -> bool) -> usize {
+        let (mut from, mut to) = (0, self.added + 1);
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            match self.numbered(middle..to).next() {
+                Some(user) if !is_late(user) => from = user.number + 1,
+                _ => to = middle,
+            }
+        }
+        from
+    }
+
+    /// Returns how many users were ever added.
+    pub(crate) fn added(&self) -> usize {
+        self.added
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The time at which the newest user was added.
+    pub(crate) fn last_created(&self) -> Option<Instant> {
+        self.numbered(0..self.added + 1).next_back().map(|user| user.created)
     }
 
     /// Returns the users with an address, phone number or username, verified or not, oldest first.

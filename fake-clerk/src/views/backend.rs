@@ -15,7 +15,7 @@ impl Page<'_> {
         if let Value::Object(shown) = &mut shown {
             shown.remove("organization_memberships");
         }
-        shown["private_metadata"] = json!({});
+        shown["private_metadata"] = Value::Object(user.account.private_metadata.clone());
         shown["deprovisioned"] = json!(false);
         shown
     }
@@ -23,13 +23,24 @@ impl Page<'_> {
     pub(crate) fn backend_membership(&self, user: &User, membership: &Membership) -> Option<Value> {
         let mut shown = self.membership(user, membership)?;
         shown["private_metadata"] = json!({});
-        shown["organization"]["private_metadata"] = json!({});
+        let organization = self.state.organizations.get(&membership.organization)?;
+        shown["organization"]["private_metadata"] =
+            Value::Object(organization.about.private_metadata.clone());
         Some(shown)
     }
 
     pub(crate) fn backend_organization(&self, organization: &Organization) -> Value {
         let mut shown = self.organization(organization);
-        shown["private_metadata"] = json!({});
+        shown["private_metadata"] = Value::Object(organization.about.private_metadata.clone());
+        shown
+    }
+
+    /// Renders an organization of a list, with the number of its members only if that is asked for.
+    pub(crate) fn listed_organization(&self, organization: &Organization, shows_count: bool) -> Value {
+        let mut shown = self.backend_organization(organization);
+        if let (Value::Object(shown), false) = (&mut shown, shows_count) {
+            shown.remove("members_count");
+        }
         shown
     }
 

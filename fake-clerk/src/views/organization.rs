@@ -35,7 +35,7 @@ impl Page<'_> {
             "pending_invitations_count": 0,
             "max_allowed_memberships": 0,
             "admin_delete_enabled": true,
-            "public_metadata": {},
+            "public_metadata": organization.about.public_metadata,
             "created_at": self.ms(organization.created),
             "updated_at": self.ms(organization.updated),
         })

@@ -12,6 +12,7 @@ mod caller;
 mod door;
 mod faults;
 mod inbox;
+mod lists;
 mod log;
 mod members;
 mod modules;

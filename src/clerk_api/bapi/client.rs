@@ -12,8 +12,10 @@ use super::account::{Account, IdentifierKind};
 use super::secret_key::SecretKey;
 use super::wire;
 use crate::clerk_api::{ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, TimeLeft, parse};
+#[cfg(feature = "backend")]
+use crate::clock::Clock;
 use crate::counters::Operation;
-use crate::limits::{CallLimiter, NoPermit, Urgency};
+use crate::limits::{CallLimiter, CallQueue, NoPermit, Permit, Urgency};
 use crate::membership::Membership;
 
 /// Users per page of a look-up.
@@ -36,6 +38,11 @@ pub(crate) struct Bapi {
 impl Bapi {
     pub(crate) fn new(caller: Caller, key: SecretKey, budget: Arc<CallLimiter>) -> Self {
         Self { caller, key, budget }
+    }
+
+    #[cfg(feature = "backend")]
+    pub(super) fn clock(&self) -> Clock {
+        self.caller.clock()
     }
 
     /// `GET /v1/users` by address, number or user name: the users who have this identifier, verified.
@@ -212,6 +219,22 @@ impl Bapi {
         self.call(operation, urgency, Method::POST, path, body, time).await
     }
 
+    /// Waits for a permit. A list waits beyond a pause as well, during which the others are told to come back later.
+    async fn permit(&self, urgency: Urgency) -> Result<Permit<CallQueue>, ApiError> {
+        loop {
+            match self.budget.permit(urgency).await {
+                Ok(permit) => return Ok(permit),
+                Err(NoPermit { earliest }) if urgency.waits() && !self.budget.is_closed() => {
+                    tokio::time::sleep(earliest).await;
+                }
+                Err(NoPermit { earliest }) => {
+                    let error = ApiError::coded(ErrorClass::NoPermit, "backend_budget");
+                    return Err(ApiError { retry_after: Some(earliest), ..error });
+                }
+            }
+        }
+    }
+
     async fn call(
         &self,
         operation: Operation,
@@ -222,7 +245,7 @@ impl Bapi {
         time: &mut TimeLeft,
     ) -> Result<Raw, ApiError> {
         // Not inside `time.run`: the wait for a permit doesn't use up the time of the exchange (rule S6).
-        self.budget.permit(urgency).await.map_err(no_permit)?.start();
+        self.permit(urgency).await?.start();
         let authorization = Some(self.key.header());
         let call = Call { operation, method, path, authorization, body };
         let answer = time.run(self.caller.call(call)).await;
@@ -234,10 +257,6 @@ impl Bapi {
         }
         answer
     }
-}
-
-fn no_permit(NoPermit { earliest }: NoPermit) -> ApiError {
-    ApiError { retry_after: Some(earliest), ..ApiError::coded(ErrorClass::NoPermit, "backend_budget") }
 }
 
 /// Checks an id before it becomes part of a path. Ids come from Clerk, or from a file that others may have changed.

@@ -33,7 +33,7 @@ impl ClerkBuilder {
     pub fn build(self) -> Result<Clerk, ConfigError> {
         check(&self.settings)?;
         let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
-        let transport = self.transport_to(&instance)?;
+        let transport = transport_to(self.transport.as_ref(), &instance)?;
         let backend = match &self.secret_key {
             Some(key) => Some(self.backend(key, &instance, &transport)?),
             None => {
@@ -59,16 +59,6 @@ impl ClerkBuilder {
         }))
     }
 
-    fn transport_to(&self, instance: &Instance) -> Result<Arc<dyn Transport>, ConfigError> {
-        match &self.transport {
-            Some(transport) => Ok(Arc::clone(transport)),
-            None if instance.is_https() && cfg!(not(feature = "rustls")) => Err(ConfigError::NoTls),
-            None => HttpTransport::new(instance.is_https())
-                .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
-                .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url()))),
-        }
-    }
-
     fn backend(
         &self,
         key: &str,
@@ -78,21 +68,20 @@ impl ClerkBuilder {
         let key = SecretKey::parse(key).map_err(ConfigError::SecretKey)?;
         check_environments(instance, &key)?;
         let base = backend_base(self.backend_url.as_deref().unwrap_or(BACKEND_URL))?;
-        if let Some((calls, window)) = self.backend_rate {
-            counted("backend_rate", calls.into(), MOST_CALLS)?;
-            between("backend_rate", window, SECOND, HOUR)?;
-        }
+        check_rate("backend_rate", self.backend_rate)?;
+        check_rate("backend_list_rate", self.backend_list_rate)?;
         if let Some(lifetime) = self.backend.token_lifetime {
             between("token_lifetime", lifetime, LEAST_TOKEN_LIFETIME, DAY)?;
         }
         let alike = base.is_https() == instance.is_https();
-        let transport = if alike { Arc::clone(transport) } else { self.transport_to(&base)? };
-        let rate = self.backend_rate.unwrap_or(match key.environment() {
-            Environment::Production => PRODUCTION_BACKEND_RATE,
-            Environment::Development => DEVELOPMENT_BACKEND_RATE,
-        });
+        let transport = match alike {
+            true => Arc::clone(transport),
+            false => transport_to(self.transport.as_ref(), &base)?,
+        };
+        let (rate, list_rate) =
+            (self.backend_rate.unwrap_or_else(|| backend_rate(&key)), self.backend_list_rate);
         let sessions = self.sessions.clone().unwrap_or_else(|| Arc::<MemorySessions>::default());
-        Ok(BackendSetup { base, transport, key, rate, sessions, options: self.backend })
+        Ok(BackendSetup { base, transport, key, rate, list_rate, sessions, options: self.backend })
     }
 
     /// Refuses the settings that have no effect without a secret key.
@@ -100,6 +89,7 @@ impl ClerkBuilder {
         let settings = [
             ("backend_url", self.backend_url.is_some()),
             ("backend_rate", self.backend_rate.is_some()),
+            ("backend_list_rate", self.backend_list_rate.is_some()),
             ("session_store", self.sessions.is_some()),
             ("token_lifetime", self.backend.token_lifetime.is_some()),
             ("dangerously_ignore_second_factors", self.backend.ignore_second_factor),
@@ -119,6 +109,34 @@ pub(super) fn check_environments(instance: &Instance, key: &SecretKey) -> Result
     }
 }
 
+/// The transport that was given, or the built-in one.
+pub(super) fn transport_to(
+    given: Option<&Arc<dyn Transport>>,
+    base: &Instance,
+) -> Result<Arc<dyn Transport>, ConfigError> {
+    match given {
+        Some(transport) => Ok(Arc::clone(transport)),
+        None if base.is_https() && cfg!(not(feature = "rustls")) => Err(ConfigError::NoTls),
+        None => HttpTransport::new(base.is_https())
+            .map(|transport| Arc::new(transport) as Arc<dyn Transport>)
+            .map_err(|error| ConfigError::HttpClient(Box::new(error.without_url()))),
+    }
+}
+
+/// The budget of calls to the Backend API, unless it is set.
+pub(super) fn backend_rate(key: &SecretKey) -> (u32, Duration) {
+    match key.environment() {
+        Environment::Production => PRODUCTION_BACKEND_RATE,
+        Environment::Development => DEVELOPMENT_BACKEND_RATE,
+    }
+}
+
+pub(super) fn check_rate(name: &'static str, rate: Option<(u32, Duration)>) -> Result<(), ConfigError> {
+    let Some((calls, window)) = rate else { return Ok(()) };
+    counted(name, calls.into(), MOST_CALLS)?;
+    between(name, window, SECOND, HOUR)
+}
+
 pub(super) fn backend_base(url: &str) -> Result<Instance, ConfigError> {
     if !url.contains("://") {
         return Err(ConfigError::BackendUrl(InstanceError::Unrecognized));
@@ -134,14 +152,15 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
     counted("max_sessions", settings.max_sessions, MOST_SESSIONS)?;
     counted("max_verified_tokens", settings.max_verified_tokens, MOST_SESSIONS)?;
     counted("max_verified_api_keys", settings.max_verified_api_keys, MOST_SESSIONS)?;
-    if let Some((sign_ins, window)) = settings.sign_in_rate {
-        counted("sign_in_rate", sign_ins.into(), MOST_CALLS)?;
-        between("sign_in_rate", window, SECOND, HOUR)?;
-    }
-    Ok(())
+    check_rate("sign_in_rate", settings.sign_in_rate)
 }
 
-fn between(name: &'static str, value: Duration, least: Duration, most: Duration) -> Result<(), ConfigError> {
+pub(super) fn between(
+    name: &'static str,
+    value: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<(), ConfigError> {
     let fits = value >= least && value <= most;
     if fits { Ok(()) } else { Err(ConfigError::Setting { name, least, most, value }) }
 }

@@ -1,5 +1,7 @@
 //! The settings of an engine.
 
+#[cfg(feature = "backend")]
+mod backend_client;
 mod bearer;
 mod build;
 mod defaults;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+#[cfg(feature = "backend")]
+pub use self::backend_client::BackendClientBuilder;
 pub use self::error::ConfigError;
 use crate::clock::Clock;
 use crate::provider::BackendOptions;
@@ -49,6 +53,7 @@ pub struct ClerkBuilder {
     secret_key: Option<Zeroizing<String>>,
     backend_url: Option<String>,
     backend_rate: Option<(u32, Duration)>,
+    backend_list_rate: Option<(u32, Duration)>,
     sessions: Option<Arc<dyn SessionStore>>,
     backend: BackendOptions,
     credential_secret: Option<Zeroizing<[u8; 32]>>,
@@ -67,6 +72,7 @@ impl ClerkBuilder {
             secret_key: None,
             backend_url: None,
             backend_rate: None,
+            backend_list_rate: None,
             sessions: None,
             backend: BackendOptions::default(),
             credential_secret: None,

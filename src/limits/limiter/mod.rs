@@ -107,6 +107,11 @@ impl<P: Policy> Limiter<P> {
         });
     }
 
+    /// Whether there will be no permit any more.
+    pub(crate) fn is_closed(self: &Arc<Self>) -> bool {
+        self.change(|state, _| state.is_closed)
+    }
+
     /// The number of waiting requests.
     pub(crate) fn waiting(self: &Arc<Self>) -> usize {
         self.change(|state, _| state.tickets.len())

@@ -55,7 +55,7 @@ impl Calls {
     }
 
     fn backend() -> Self {
-        Self::of(&CallLimiter::new((1, WINDOW), Clock::system()), || Urgency::Proof)
+        Self::of(&CallLimiter::new((1, WINDOW), None, Clock::system()), || Urgency::Proof)
     }
 
     fn call(&self) -> Call {

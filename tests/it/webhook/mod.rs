@@ -14,6 +14,7 @@ mod sinks;
 mod storm;
 mod under_way;
 mod vectors;
+mod without_engine;
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
