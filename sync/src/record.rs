@@ -304,7 +304,8 @@ fn strip(json: &mut Json) {
 }
 
 impl Unfit {
-    fn of(json: &str) -> Self {
+    /// The ids of an object that does not fit, for the reason to come.
+    pub(crate) fn of(json: &str) -> Self {
         let text = |json: &Json| {
             json.as_str()
                 .filter(|id| !id.is_empty() && id.len() <= 255 && !id.contains('\0'))

@@ -14,9 +14,9 @@ impl Mirror {
 async fn y1_a_membership_may_arrive_before_its_user_and_its_organization() {
     each(async |database| {
         let mirror = mirror(database).await;
-        let event =
-            mirror.event("organizationMembership.created", T, &membership("orgmem_1", "user_1", "org_1", T));
-        assert_eq!(event.await, Outcome::Applied);
+        let member = membership("orgmem_1", "user_1", "org_1", T);
+        let event = mirror.event("organizationMembership.created", T, &member).await;
+        assert_eq!(event, Outcome::Applied);
         assert_eq!(mirror.members().await, ["orgmem_1"]);
     })
     .await;
