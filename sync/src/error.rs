@@ -83,6 +83,12 @@ impl From<sqlx::Error> for MirrorError {
     }
 }
 
+impl From<tower_clerk::backend::BackendError> for MirrorError {
+    fn from(error: tower_clerk::backend::BackendError) -> Self {
+        Self::new(MirrorErrorKind::Client, error.to_string())
+    }
+}
+
 impl From<sqlx::migrate::MigrateError> for MirrorError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         match error {
@@ -92,12 +98,6 @@ impl From<sqlx::migrate::MigrateError> for MirrorError {
                 format!("the tables of the mirror can't be migrated: {other}"),
             ),
         }
-    }
-}
-
-impl From<tower_clerk::backend::BackendError> for MirrorError {
-    fn from(error: tower_clerk::backend::BackendError) -> Self {
-        Self::new(MirrorErrorKind::Client, error.to_string())
     }
 }
 

@@ -23,19 +23,19 @@ use tokio::sync::{Notify, OnceCell};
 use tower_clerk::Clock;
 use tower_clerk::backend::BackendClient;
 
-pub(crate) use self::apply::Written;
 pub use self::builder::MirrorBuilder;
 use self::ensure::Ensured;
-pub(crate) use self::event::{Message, Outcome};
-pub(crate) use self::feed::Told;
+pub(crate) use self::event::Outcome;
 pub use self::feed::{Change, ChangeCause, ChangeKind};
-pub(crate) use self::page::Applied;
 pub use self::quarantine::{Quarantined, Replay};
-pub(crate) use self::read_by_id::{ReadById, ReadOutcome};
 pub(crate) use self::rows::{Head, Row};
 pub(crate) use self::status::Vitals;
 pub use self::status::{Count, Status};
-pub(crate) use self::write::{Fence, Write};
+pub(crate) use self::write::Fence;
+#[cfg(test)]
+pub(crate) use self::{
+    apply::Written, event::Message, feed::Told, page::Applied, read_by_id::ReadOutcome, write::Write,
+};
 use crate::database::dialect::Dialect;
 use crate::error::{MirrorError, MirrorErrorKind};
 

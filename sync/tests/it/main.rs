@@ -1,8 +1,13 @@
 //! Behaviour of the mirror as an application meets it: the webhook service, a stand-in of Clerk, a database.
 
+mod equal;
 mod latency;
 mod outages;
+mod program;
+mod random;
 mod reads;
+mod reconcile;
+mod site;
 mod support;
 mod webhooks;
 mod world;

@@ -10,7 +10,7 @@ pub(crate) use self::postgres::Server;
 pub(crate) struct Database {
     pub(crate) url: String,
     pub(crate) is_postgres: bool,
-    _folder: Option<Folder>,
+    pub(crate) folder: Option<Folder>,
 }
 
 impl Database {
@@ -18,13 +18,13 @@ impl Database {
     pub(crate) fn sqlite() -> Self {
         let folder = Folder::new();
         let url = format!("sqlite://{}", folder.path().join("mirror.db").display());
-        Self { url, is_postgres: false, _folder: Some(folder) }
+        Self { url, is_postgres: false, folder: Some(folder) }
     }
 
     /// A database of the server that all tests of this process share; `None` where PostgreSQL isn't installed.
     pub(crate) async fn postgres() -> Option<Self> {
         let url = Server::shared()?.create_database().await;
-        Some(Self { url, is_postgres: true, _folder: None })
+        Some(Self { url, is_postgres: true, folder: None })
     }
 }
 
