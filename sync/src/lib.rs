@@ -13,6 +13,7 @@ mod record;
 mod run_status;
 #[cfg(test)]
 #[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, reason = "the tests in `tests/` use the rest")]
 mod support;
 mod tasks;
 #[cfg(test)]

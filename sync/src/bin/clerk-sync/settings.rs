@@ -38,8 +38,7 @@ impl Options {
             url.ok_or("DATABASE_URL: is not set: use sqlite://FILE or postgres://USER@HOST/DATABASE")?;
         let mut builder = Mirror::builder(&**url).migrate(migrate);
         if let Some(client) = client {
-            // TODO(15b) builder = builder.client(client);
-            drop(client);
+            builder = builder.client(client);
         }
         builder.connect().await.map_err(|error: MirrorError| match error.kind() {
             MirrorErrorKind::Setting => Failure::setting(format!("DATABASE_URL: {error}")),
