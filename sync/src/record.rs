@@ -261,10 +261,10 @@ fn hash(values: &[Value]) -> String {
         match value {
             Value::Text(text) => update(0, text.as_ref().map(String::as_bytes)),
             Value::Integer(number) => {
-                update(1, number.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice))
+                update(1, number.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
             }
             Value::Flag(flag) => {
-                update(2, flag.map(|flag| [u8::from(flag)]).as_ref().map(<[u8; 1]>::as_slice))
+                update(2, flag.map(|flag| [u8::from(flag)]).as_ref().map(<[u8; 1]>::as_slice));
             }
             Value::Json(json) => update(3, json.as_ref().map(String::as_bytes)),
         }

@@ -19,7 +19,7 @@ const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 impl Options {
     /// The mirror, with its tables up to date already.
     pub(crate) async fn mirror(&self) -> Result<Mirror, Failure> {
-        Ok(self.open(false, None).await?)
+        self.open(false, None).await
     }
 
     /// As [`mirror`](Self::mirror), with a client for what it reads of Clerk.
