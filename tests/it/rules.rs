@@ -15,7 +15,7 @@ const WITHOUT_RULES: &[&str] = &[
 ];
 
 /// Modules whose `//!` is read by users.
-const PUBLIC_MODULES: &[&str] = &["src/lib.rs", "src/testing.rs"];
+const PUBLIC_MODULES: &[&str] = &["src/lib.rs", "src/testing.rs", "sync/src/lib.rs"];
 
 /// A source file, by its path from the crate's root.
 struct Source {
@@ -38,7 +38,7 @@ fn each_rule_is_held_by_a_test_and_each_test_holds_a_rule() {
         return;
     }
     let page = Page::read(&fs::read_to_string(root.join("docs/rules.md")).unwrap());
-    let sources: Vec<Source> = ["src", "tests", "examples", "fake-clerk"]
+    let sources: Vec<Source> = ["src", "tests", "examples", "fake-clerk", "sync"]
         .into_iter()
         .flat_map(|folder| sources(root, folder))
         .collect();
@@ -103,7 +103,7 @@ fn offences<'a>(page: &'a Page, sources: &'a [Source]) -> Vec<String> {
 
 /// Whether a file has tests of the whole, which all hold a rule.
 fn is_of_tests(path: &str) -> bool {
-    path.starts_with("tests/") || path.starts_with("examples/heavy/tests/")
+    ["tests/", "examples/heavy/tests/", "sync/tests/"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// What is wrong with the name of a test.
@@ -125,7 +125,11 @@ fn offence_of_test(page: &Page, named: &BTreeSet<&str>, path: &str, test: &str) 
 fn offences_of_docs(source: &Source) -> Vec<String> {
     let is_public_module = PUBLIC_MODULES.contains(&&*source.path);
     let (mut shown, mut doc, mut is_in_public) = (Vec::new(), String::new(), false);
-    for line in source.text.lines().filter(|_| source.path.starts_with("src/")) {
+    for line in source
+        .text
+        .lines()
+        .filter(|_| ["src/", "sync/src/"].iter().any(|folder| source.path.starts_with(folder)))
+    {
         let code = line.trim_start();
         if let Some(text) = code.strip_prefix("///") {
             doc = doc + text + " ";

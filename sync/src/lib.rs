@@ -1,0 +1,32 @@
+//! Clerk's users, organizations and memberships in a database of one's own.
+
+mod backfill;
+mod database;
+mod error;
+mod kind;
+mod lease;
+mod metrics;
+mod mirror;
+mod progress;
+mod reconcile;
+mod record;
+mod run_status;
+#[cfg(test)]
+#[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, reason = "the tests in `tests/` use the rest")]
+mod support;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod time;
+mod walk;
+
+pub use backfill::{Backfill, BackfillCounts, BackfillReport};
+pub use error::{MirrorError, MirrorErrorKind};
+pub use kind::{Kind, UnknownKind};
+pub use mirror::{
+    Change, ChangeCause, ChangeKind, Count, Mirror, MirrorBuilder, Quarantined, Replay, Status,
+};
+pub use progress::Progress;
+pub use reconcile::{KindReport, Reconcile, ReconcileMode, ReconcileOutcome, ReconcileReport};
+pub use run_status::{KindStatus, LastRun, RunningStatus, SyncStatus};

@@ -1,0 +1,170 @@
+//! Two runs at once (rule Y6).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::sync::Notify;
+use tower_clerk::backend::BackendClient;
+use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
+use tower_clerk::transport::{Transport, TransportFuture};
+use tower_clerk_sync::{Backfill, Mirror, MirrorErrorKind, Reconcile, ReconcileMode, ReconcileOutcome};
+
+use crate::equal::{State, pool};
+use crate::site::Site;
+use crate::support::each;
+
+/// A way to the stand-in on which one answer gets stuck.
+#[derive(Clone)]
+struct Slow {
+    fake: FakeClerk,
+    answers: Arc<AtomicUsize>,
+    stuck_at: usize,
+    is_stuck: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl Slow {
+    fn new(fake: &FakeClerk, stuck_at: usize) -> Self {
+        let (is_stuck, goes_on) = (Arc::default(), Arc::default());
+        Self { fake: fake.clone(), answers: Arc::default(), stuck_at, is_stuck, goes_on }
+    }
+
+    fn client(&self, site: &Site) -> BackendClient {
+        BackendClient::builder(site.fake.secret_key())
+            .backend_url(site.fake.backend_url())
+            .transport(self.clone())
+            .clock(site.clock)
+            .upstream_timeout(Duration::from_secs(24 * 3600))
+            .backend_rate(1_000_000, Duration::from_secs(1))
+            .list_rate(1_000_000, Duration::from_secs(1))
+            .build()
+            .unwrap()
+    }
+}
+
+impl Transport for Slow {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let answer = self.fake.send(request).await;
+            if self.answers.fetch_add(1, Ordering::Relaxed) == self.stuck_at {
+                self.is_stuck.notify_one();
+                self.goes_on.notified().await;
+            }
+            answer
+        })
+    }
+}
+
+async fn filled(url: &str) -> Site {
+    let site = Site::new(url, "clerk.example.com").await;
+    site.fake.hold_webhooks();
+    site.fake.add_organization(FakeOrganization::new("acme"));
+    for number in 0..20 {
+        let user = format!("user{number}@example.com");
+        site.fake.add_user(FakeUser::new(&user));
+        site.fake.add_member(&user, "acme", "org:member");
+    }
+    site.pass(Duration::from_secs(1)).await;
+    site
+}
+
+/// The same database, an hour later.
+async fn an_hour_later(site: &Site, url: &str) -> Mirror {
+    let clock = tower_clerk::Clock::starting_at(site.clock.wall() + Duration::from_secs(3600));
+    let instance = site.mirror.instance_id().unwrap();
+    let opened = async { Mirror::builder(url).instance(instance).clock(clock).connect().await.unwrap() };
+    site.drive(opened).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_a_second_run_leaves_while_another_one_is_at_work() {
+    each(async |database| {
+        let site = filled(&database.url).await;
+        let slow = Slow::new(&site.fake, 3);
+        let first = Backfill::new(site.mirror.clone(), slow.client(&site)).page_size(5);
+        let mut first = Box::pin(first.run());
+        site.drive(async {
+            tokio::select! {
+                _ = &mut first => panic!("it is stuck"),
+                () = slow.is_stuck.notified() => {}
+            }
+        })
+        .await;
+        let second = site.reconcile(ReconcileMode::Repair);
+        let error = site.drive(second.run()).await.unwrap_err();
+        assert_eq!(error.kind(), MirrorErrorKind::Busy, "{error}");
+        // A report writes nothing, and needs no lease.
+        site.report().await;
+        slow.goes_on.notify_one();
+        site.drive(first).await.unwrap();
+        assert_eq!(site.repair().await.outcome, ReconcileOutcome::Equal);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_no_write_lands_of_a_run_that_was_stopped_beyond_its_lease() {
+    each(async |database| {
+        // Each of these answers leads to a write: pages of a backfill, and of a repair, and its deletions.
+        for (is_backfill, stuck_at) in [(true, 3), (true, 5), (false, 4), (false, 6)] {
+            let host = format!("stopped-{is_backfill}-{stuck_at}.example.com");
+            let site = Site::new(&database.url, &host).await;
+            site.fake.hold_webhooks();
+            for number in 0..20 {
+                site.fake.add_user(FakeUser::new(format!("user{number}@example.com")));
+            }
+            site.pass(Duration::from_secs(1)).await;
+            let slow = Slow::new(&site.fake, stuck_at);
+            let client = slow.client(&site);
+            let mirror = site.mirror.clone();
+            let mut stale: std::pin::Pin<Box<dyn Future<Output = Result<(), MirrorErrorKind>>>> =
+                if is_backfill {
+                    Box::pin(async move {
+                        let run = Backfill::new(mirror, client).page_size(5);
+                        run.run().await.map(drop).map_err(|error| error.kind())
+                    })
+                } else {
+                    Box::pin(async move {
+                        let run = Reconcile::new(mirror, client).mode(ReconcileMode::Repair).page_size(5);
+                        run.run().await.map(drop).map_err(|error| error.kind())
+                    })
+                };
+            site.drive(async {
+                tokio::select! {
+                    done = &mut stale => panic!("it is stuck: {done:?}"),
+                    () = slow.is_stuck.notified() => {}
+                }
+            })
+            .await;
+            // It is polled no more: as stopped as a process can be. Another one takes over and does all of the work.
+            for number in 0..20 {
+                site.fake
+                    .edit_user(&format!("user{number}@example.com"), |user| user.name("Ada", "Lovelace"));
+            }
+            let later = an_hour_later(&site, &database.url).await;
+            let other = Reconcile::new(later, site.client.clone()).mode(ReconcileMode::Repair);
+            let report = site.drive(other.run()).await.unwrap();
+            assert_eq!(report.outcome, ReconcileOutcome::Repaired, "{report}");
+            let pool = pool(&database.url).await;
+            let instance = site.mirror.instance_id().unwrap();
+            let before = site.drive(State::of_mirror(&pool, instance)).await;
+            let revisions = site.drive(revisions(&pool, instance)).await;
+            slow.goes_on.notify_one();
+            let kind = site.drive(stale).await.unwrap_err();
+            assert_eq!(kind, MirrorErrorKind::Fenced);
+            assert_eq!(site.drive(State::of_mirror(&pool, instance)).await, before);
+            assert_eq!(site.drive(self::revisions(&pool, instance)).await, revisions);
+            site.drive(pool.close()).await;
+        }
+    })
+    .await;
+}
+
+/// A number that each write changes.
+async fn revisions(pool: &sqlx::AnyPool, instance: &str) -> (i64, i64) {
+    let sql = "SELECT CAST(SUM(revision) AS BIGINT), CAST(SUM(seen_at) AS BIGINT) FROM clerk_mirror_users WHERE instance_id = $1";
+    sqlx::query_as(sql).bind(instance).fetch_one(pool).await.unwrap()
+}

@@ -1,0 +1,7 @@
+//! Backfills and reconciliations against a stand-in.
+
+mod aborts;
+mod backfill;
+mod differences;
+mod fencing;
+mod fire;
