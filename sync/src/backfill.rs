@@ -112,8 +112,11 @@ impl Backfill {
 
     async fn fill(&self, instance: &str, fence: &Fence) -> Result<BackfillReport, MirrorError> {
         let earlier = self.mirror.load_task::<Position>(Task::BackfillUnderWay).await?;
-        let mut report =
-            BackfillReport { instance_id: instance.to_owned(), has_resumed: earlier.is_some(), ..Default::default() };
+        let mut report = BackfillReport {
+            instance_id: instance.to_owned(),
+            has_resumed: earlier.is_some(),
+            ..Default::default()
+        };
         let mut earlier = earlier.map(|(position, _)| position);
         for kind in Kind::ALL {
             let position = match earlier.take() {
@@ -140,12 +143,7 @@ impl Backfill {
         Ok(report)
     }
 
-    async fn fill_kind(
-        &self,
-        kind: Kind,
-        mut position: Position,
-        fence: &Fence,
-    ) -> Result<(), MirrorError> {
+    async fn fill_kind(&self, kind: Kind, mut position: Position, fence: &Fence) -> Result<(), MirrorError> {
         let of = walk::count(&self.client, kind).await?;
         while let Some(page) = position.walk.next(&self.client, self.page_size).await? {
             let entries: Vec<&str> = page.entries.iter().map(|entry| entry.json.as_str()).collect();

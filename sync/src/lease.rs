@@ -61,7 +61,9 @@ impl Lease {
             drop(write);
             let held = Held::read(mirror).await?;
             let holder = held.map_or_else(|| "another run".to_owned(), |held| held.holder);
-            let detail = format!("{holder} is at work on this mirror: let it end, or wait two minutes if it was killed");
+            let detail = format!(
+                "{holder} is at work on this mirror: let it end, or wait two minutes if it was killed"
+            );
             return Err(MirrorError::new(MirrorErrorKind::Busy, detail));
         };
         let number = taken.try_get::<i64, _>(0)?;

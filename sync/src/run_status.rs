@@ -91,8 +91,9 @@ impl SyncStatus {
     pub async fn read(mirror: &Mirror) -> Result<Self, MirrorError> {
         let status = mirror.status().await?;
         let counts = status.counts.iter();
-        let counts =
-            counts.map(|it| KindStatus { kind: it.kind.name(), live: it.live, deleted: it.deleted }).collect();
+        let counts = counts
+            .map(|it| KindStatus { kind: it.kind.name(), live: it.live, deleted: it.deleted })
+            .collect();
         let mut this = Self {
             instance_id: status.instance_id,
             counts,
@@ -132,7 +133,8 @@ impl LastRun {
 
 impl fmt::Display for SyncStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ago = |age: Option<u64>| age.map_or_else(|| "never".to_owned(), |age| format!("{} ago", span(age)));
+        let ago =
+            |age: Option<u64>| age.map_or_else(|| "never".to_owned(), |age| format!("{} ago", span(age)));
         writeln!(f, "instance: {}", self.instance_id.as_deref().unwrap_or("not known yet"))?;
         for it in &self.counts {
             writeln!(f, "{}s: {} (and {} deleted)", it.kind, it.live, it.deleted)?;
@@ -140,7 +142,8 @@ impl fmt::Display for SyncStatus {
         writeln!(f, "last event: {}", ago(self.last_event_age))?;
         writeln!(f, "quarantined: {}", self.quarantined)?;
         writeln!(f, "change feed: at {}, {} pending", self.last_position, self.pending_changes)?;
-        let unfinished = if self.backfill_is_unfinished { "; another one is unfinished: run it again" } else { "" };
+        let unfinished =
+            if self.backfill_is_unfinished { "; another one is unfinished: run it again" } else { "" };
         writeln!(f, "last backfill: {}{unfinished}", ago(self.last_backfill.as_ref().map(|run| run.age)))?;
         write!(f, "last reconciliation: {}", ago(self.last_reconcile.as_ref().map(|run| run.age)))?;
         if let Some(run) = &self.last_reconcile {

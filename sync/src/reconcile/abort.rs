@@ -55,7 +55,9 @@ impl fmt::Display for Abort {
             Self::Clerk(error) => {
                 write!(f, "{error}; nothing was deleted")?;
                 match error.kind() {
-                    BackendErrorKind::RateLimited | BackendErrorKind::Unavailable => write!(f, "; run it again later"),
+                    BackendErrorKind::RateLimited | BackendErrorKind::Unavailable => {
+                        write!(f, "; run it again later")
+                    }
                     _ => Ok(()),
                 }
             }

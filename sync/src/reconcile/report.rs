@@ -150,16 +150,27 @@ impl ReconcileReport {
 
 impl fmt::Display for ReconcileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [("users", &self.users), ("organizations", &self.organizations), ("memberships", &self.memberships)];
+        let kinds = [
+            ("users", &self.users),
+            ("organizations", &self.organizations),
+            ("memberships", &self.memberships),
+        ];
         write!(f, "{:<14}", "")?;
         for title in ["Clerk", "before", "missing", "extra", "stale", "deleted*", "remaining", "after"] {
             write!(f, "{title:>10}")?;
         }
         for (name, it) in kinds {
             write!(f, "\n{name:<14}")?;
-            for number in
-                [it.at_clerk, it.before, it.missing, it.extra, it.stale, it.wrongly_deleted, it.remaining, it.after]
-            {
+            for number in [
+                it.at_clerk,
+                it.before,
+                it.missing,
+                it.extra,
+                it.stale,
+                it.wrongly_deleted,
+                it.remaining,
+                it.after,
+            ] {
                 write!(f, "{number:>10}")?;
             }
         }
@@ -177,7 +188,9 @@ impl fmt::Display for ReconcileReport {
         match (&self.outcome, &self.reason) {
             (ReconcileOutcome::Equal, _) => write!(f, "\nequal, after {seconds:.1} s"),
             (ReconcileOutcome::Repaired, _) => write!(f, "\nrepaired, after {seconds:.1} s"),
-            (ReconcileOutcome::DifferencesRemain, _) => write!(f, "\ndifferences remain, after {seconds:.1} s"),
+            (ReconcileOutcome::DifferencesRemain, _) => {
+                write!(f, "\ndifferences remain, after {seconds:.1} s")
+            }
             (ReconcileOutcome::Aborted, reason) => {
                 write!(f, "\naborted: {}", reason.as_deref().unwrap_or_default())
             }

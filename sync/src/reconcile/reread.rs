@@ -24,8 +24,7 @@ impl Run<'_> {
             if is_deleted {
                 self.report(kind).wrongly_deleted += 1;
             } else {
-                let columns =
-                    self.mirror.differing_columns(kind, std::slice::from_ref(&record)).await?;
+                let columns = self.mirror.differing_columns(kind, std::slice::from_ref(&record)).await?;
                 self.report(kind).count_stale(1, columns);
             }
         }
@@ -42,7 +41,9 @@ impl Run<'_> {
     async fn state(&self, record: &Record) -> Result<Option<(bool, bool)>, Stop> {
         let rows = self.mirror.heads(record.kind, &[&record.id]).await?;
         let row = rows.first();
-        Ok(row.map(|row| (row.is_deleted, !row.is_deleted && row.hash == record.hash && row.version == record.version)))
+        Ok(row.map(|row| {
+            (row.is_deleted, !row.is_deleted && row.hash == record.hash && row.version == record.version)
+        }))
     }
 }
 
@@ -61,7 +62,9 @@ async fn find(
             Ok(answer.value.map(|organization| (organization.json, answer.read_at)))
         }
         Kind::Membership => {
-            let (Some(user), Some(organization)) = (&row.user_id, &row.organization_id) else { return Ok(None) };
+            let (Some(user), Some(organization)) = (&row.user_id, &row.organization_id) else {
+                return Ok(None);
+            };
             let query = MembershipQuery::new().limit(100).user_ids([&**user]);
             match client.memberships_of(organization, &query).await {
                 Ok(page) => {

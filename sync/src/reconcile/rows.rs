@@ -27,7 +27,9 @@ impl Mirror {
         for record in records {
             let Some(row) = rows.get(&*record.id) else { continue };
             let values = record.values.iter().zip(&row.values);
-            for ((name, _), _) in kind.columns().iter().zip(values).filter(|(_, (ours, theirs))| ours != theirs) {
+            for ((name, _), _) in
+                kind.columns().iter().zip(values).filter(|(_, (ours, theirs))| ours != theirs)
+            {
                 *differing.entry(*name).or_default() += 1;
             }
         }

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use tower_clerk::backend::BackendClient;
 
+use super::CONFIRMED_AGAIN;
 use super::abort::{Abort, Stop};
 use super::bounds;
 use super::confirm::{Candidate, Candidates};
 use super::report::{KindReport, ReconcileMode, ReconcileReport};
 use super::scan::Scanned;
 use super::seen::Seen;
-use super::CONFIRMED_AGAIN;
 use crate::kind::Kind;
 use crate::mirror::{Fence, Mirror};
 use crate::progress::{Observer, Progress};
@@ -39,7 +39,8 @@ impl Run<'_> {
         self.confirm(&mut candidates).await?;
         self.check_bounds(&candidates)?;
         // Parents first: a membership comes back after its user.
-        let doubtful = Kind::ALL.map(|kind| (kind, scans.remove(&kind).map_or_else(Vec::new, |scan| scan.doubtful)));
+        let doubtful =
+            Kind::ALL.map(|kind| (kind, scans.remove(&kind).map_or_else(Vec::new, |scan| scan.doubtful)));
         if !candidates.is_empty() || doubtful.iter().any(|(_, rows)| !rows.is_empty()) {
             self.observer.tell(Progress::Waiting { time: CONFIRMED_AGAIN });
             tokio::time::sleep(CONFIRMED_AGAIN).await;
@@ -87,11 +88,10 @@ impl Run<'_> {
             let before = self.end_of_beginning();
             let unseen = |id: &str| !scan.seen.contains(id);
             let rows = self.mirror.untouched(kind, before, unseen).await?;
-            let known = scan.known.iter().cloned().collect();
             match kind {
-                Kind::User => all.users = Candidates { kind, rows, known },
-                Kind::Organization => all.organizations = Candidates { kind, rows, known },
-                Kind::Membership => all.memberships = Candidates { kind, rows, known },
+                Kind::User => all.users = Candidates { kind, rows },
+                Kind::Organization => all.organizations = Candidates { kind, rows },
+                Kind::Membership => all.memberships = Candidates { kind, rows },
             }
         }
         if let Some(scan) = scans.get(&Kind::Organization) {
@@ -161,7 +161,7 @@ struct AllCandidates {
 
 impl Default for AllCandidates {
     fn default() -> Self {
-        let none = |kind| Candidates { kind, rows: Vec::new(), known: Vec::new() };
+        let none = |kind| Candidates { kind, rows: Vec::new() };
         Self {
             users: none(Kind::User),
             organizations: none(Kind::Organization),
@@ -187,7 +187,6 @@ impl AllCandidates {
             .filter(|id| !seen.contains(id) && !known.contains(id))
             .collect();
         self.strangers.rows = strangers.into_iter().map(Candidate::stranger).collect();
-        self.strangers.known.clone_from(&self.organizations.known);
     }
 
     /// Leaves out the memberships of users and organizations that are gone: the tombstone of those covers them.

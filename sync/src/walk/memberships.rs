@@ -90,7 +90,9 @@ impl MembershipWalk {
             } else if let Some(id) = waiting.pop() {
                 *current = Some((id, OffsetWalk::default()));
             } else {
-                let Some((page, _)) = next_organizations(organizations, client, limit).await? else { return Ok(None) };
+                let Some((page, _)) = next_organizations(organizations, client, limit).await? else {
+                    return Ok(None);
+                };
                 waiting.extend(page.entries.into_iter().rev().map(|it| it.id));
                 *current = None;
             }

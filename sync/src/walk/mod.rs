@@ -75,7 +75,9 @@ impl Walk {
     ) -> Result<Option<ListPage>, BackendError> {
         match self {
             Self::Users(walk) => Ok(walk.next(client, limit).await?.map(ListPage::from)),
-            Self::Organizations(walk) => Ok(next_organizations(walk, client, limit).await?.map(ListPage::from)),
+            Self::Organizations(walk) => {
+                Ok(next_organizations(walk, client, limit).await?.map(ListPage::from))
+            }
             Self::Memberships(walk) => Ok(walk.next(client, limit).await?.map(ListPage::from)),
         }
     }

@@ -64,8 +64,7 @@ mod tests {
         let mut walk = OffsetWalk::default();
         let mut deletions = deletions.iter();
         while let Some(offset) = walk.offset() {
-            let shown: Vec<u32> =
-                list.iter().skip(offset as usize).take(page as usize).copied().collect();
+            let shown: Vec<u32> = list.iter().skip(offset as usize).take(page as usize).copied().collect();
             let ids: Vec<String> = shown.iter().map(u32::to_string).collect();
             if walk.step(ids.iter().map(String::as_str), (shown.len() as u64) < page).is_some() {
                 seen.extend(shown);

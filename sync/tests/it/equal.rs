@@ -1,7 +1,7 @@
 //! Compares the mirror with the stand-in, row by row.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use sqlx::any::AnyPoolOptions;
@@ -19,9 +19,12 @@ pub(crate) struct State {
     pub(crate) memberships: Rows,
 }
 
-pub(crate) async fn pool(url: &str) -> AnyPool {
+/// A connection of the test's own, which is made at its first use.
+pub(crate) fn pool(url: &str) -> AnyPool {
     sqlx::any::install_default_drivers();
-    AnyPoolOptions::new().max_connections(1).connect(url).await.unwrap()
+    // A day, since the clock of a test may be driven.
+    let day = Duration::from_secs(24 * 3600);
+    AnyPoolOptions::new().max_connections(1).acquire_timeout(day).connect_lazy(url).unwrap()
 }
 
 impl State {
@@ -57,19 +60,24 @@ impl State {
             let email = it.primary_email_address().map(|it| it.identifier.clone());
             let banned = it.banned.map(|flag| u8::from(flag).to_string());
             let metadata = json(it.public_metadata.as_ref());
-            (it.id, vec![ms(it.updated_at), it.username, it.first_name, it.last_name, email, banned, metadata])
+            (
+                it.id,
+                vec![ms(it.updated_at), it.username, it.first_name, it.last_name, email, banned, metadata],
+            )
         });
         let users = users.collect();
-        let organizations = client.organizations(&OrganizationQuery::new()).await.unwrap().entries.into_iter();
+        let organizations =
+            client.organizations(&OrganizationQuery::new()).await.unwrap().entries.into_iter();
         let organizations = organizations.map(|it| {
             let metadata = json(it.public_metadata.as_ref());
             (it.id, vec![ms(it.updated_at), it.name, it.slug, metadata])
         });
         let organizations = organizations.collect();
-        let memberships = client.memberships(&MembershipQuery::new()).await.unwrap().entries.into_iter().map(|it| {
-            let metadata = json(it.public_metadata.as_ref());
-            (it.id, vec![ms(it.updated_at), it.user_id, Some(it.organization.id), it.role, metadata])
-        });
+        let memberships =
+            client.memberships(&MembershipQuery::new()).await.unwrap().entries.into_iter().map(|it| {
+                let metadata = json(it.public_metadata.as_ref());
+                (it.id, vec![ms(it.updated_at), it.user_id, Some(it.organization.id), it.role, metadata])
+            });
         Self { users, organizations, memberships: memberships.collect() }
     }
 }

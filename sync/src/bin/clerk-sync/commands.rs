@@ -86,8 +86,10 @@ fn text(report: &BackfillReport) -> String {
         ("organizations", report.organizations),
         ("memberships", report.memberships),
     ];
-    let lines: Vec<String> =
-        kinds.iter().map(|(name, it)| format!("{name}: {} rows, {} at Clerk", it.rows, it.at_clerk)).collect();
+    let lines: Vec<String> = kinds
+        .iter()
+        .map(|(name, it)| format!("{name}: {} rows, {} at Clerk", it.rows, it.at_clerk))
+        .collect();
     lines.join("\n")
 }
 

@@ -50,7 +50,8 @@ impl From<MirrorError> for Failure {
 /// Prints a result: a text, or an object with `--json`.
 pub(crate) fn show(is_json: bool, object: &impl Serialize, text: &str) -> Result<(), Failure> {
     if is_json {
-        let json = serde_json::to_string(object).map_err(|_| Failure::new("the result can't be written as JSON"))?;
+        let json =
+            serde_json::to_string(object).map_err(|_| Failure::new("the result can't be written as JSON"))?;
         print(&json);
     } else {
         print(text);

@@ -50,7 +50,9 @@ fn draw(bar: &ProgressBar, progress: Progress) {
 fn line(progress: Progress) -> String {
     match progress {
         Progress::Listed { kind, entries, of } => format!("{kind}s: {entries} of {of}"),
-        Progress::Confirming { kind, rows } => format!("{kind}s: {rows} rows are not in Clerk's list: asking for them by id"),
+        Progress::Confirming { kind, rows } => {
+            format!("{kind}s: {rows} rows are not in Clerk's list: asking for them by id")
+        }
         Progress::Waiting { time } => format!("waiting {} s until they are asked for again", time.as_secs()),
         _ => "under way".to_owned(),
     }

@@ -63,7 +63,10 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
         if options.json {
             print(&json!({ "message_id": message, "outcome": outcome, "reason": reason }).to_string());
         } else {
-            print(&format!("{message}: {outcome}{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default()));
+            print(&format!(
+                "{message}: {outcome}{}",
+                reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+            ));
         }
     }
     Ok(u8::from(has_failed))

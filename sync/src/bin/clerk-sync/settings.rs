@@ -34,7 +34,8 @@ impl Options {
 
     async fn open(&self, migrate: bool, client: Option<BackendClient>) -> Result<Mirror, Failure> {
         let url = secret("DATABASE_URL", self.database_url.as_deref(), self.database_url_file.as_deref())?;
-        let url = url.ok_or("DATABASE_URL: is not set: use sqlite://FILE or postgres://USER@HOST/DATABASE")?;
+        let url =
+            url.ok_or("DATABASE_URL: is not set: use sqlite://FILE or postgres://USER@HOST/DATABASE")?;
         let mut builder = Mirror::builder(&**url).migrate(migrate);
         if let Some(client) = client {
             // TODO(15b) builder = builder.client(client);
@@ -49,7 +50,9 @@ impl Options {
     /// The client of the Backend API.
     pub(crate) fn client(&self) -> Result<BackendClient, Failure> {
         let client = self.client_if_any()?;
-        client.ok_or_else(|| Failure::setting(format!("{SECRET_KEY}: is not set: copy it from Clerk's dashboard, API keys")))
+        client.ok_or_else(|| {
+            Failure::setting(format!("{SECRET_KEY}: is not set: copy it from Clerk's dashboard, API keys"))
+        })
     }
 
     /// The client of the Backend API, if there is a secret key.
@@ -57,7 +60,8 @@ impl Options {
         let key = secret(SECRET_KEY, self.secret_key.as_deref(), self.secret_key_file.as_deref())?;
         let Some(key) = key else { return Ok(None) };
         self.check_instance(&key)?;
-        let named = |name: &'static str| move |error: ConfigError| Failure::setting(format!("{name}: {error}"));
+        let named =
+            |name: &'static str| move |error: ConfigError| Failure::setting(format!("{name}: {error}"));
         let with_key = || BackendClient::builder(&**key);
         // One setting after the other, so that the error can name it.
         with_key().build().map_err(named(SECRET_KEY))?;
@@ -68,7 +72,8 @@ impl Options {
         with_url().build().map_err(named("CLERK_API_URL"))?;
         let mut builder = with_url();
         if let Some(rate) = given(self.list_rate.as_deref()) {
-            let (calls, window) = rate_of(rate).ok_or("LIST_RATE: must be like 80/10s, from 1/60s to 10000/1s")?;
+            let (calls, window) =
+                rate_of(rate).ok_or("LIST_RATE: must be like 80/10s, from 1/60s to 10000/1s")?;
             // The budget of all calls has room for them: there are no others.
             builder = builder.backend_rate(calls, window).list_rate(calls, window);
         }
@@ -95,15 +100,19 @@ impl Watch {
         let address = &self.listen_addr;
         let parsed = address.parse();
         parsed.map_err(|_| {
-            Failure::setting(format!("LISTEN_ADDR: {address:?} isn't an IP address and a port like 127.0.0.1:3000"))
+            Failure::setting(format!(
+                "LISTEN_ADDR: {address:?} isn't an IP address and a port like 127.0.0.1:3000"
+            ))
         })
     }
 
     pub(crate) fn secrets(&self) -> Result<WebhookSecrets, Failure> {
         const NAME: &str = "CLERK_WEBHOOK_SIGNING_SECRET";
-        let (own, file) = (self.webhook_signing_secret.as_deref(), self.webhook_signing_secret_file.as_deref());
+        let (own, file) =
+            (self.webhook_signing_secret.as_deref(), self.webhook_signing_secret_file.as_deref());
         let secrets = secret(NAME, own, file)?;
-        let secrets = secrets.ok_or("CLERK_WEBHOOK_SIGNING_SECRET: is not set: copy it from Clerk's dashboard, Webhooks")?;
+        let secrets = secrets
+            .ok_or("CLERK_WEBHOOK_SIGNING_SECRET: is not set: copy it from Clerk's dashboard, Webhooks")?;
         WebhookSecrets::parse(&secrets).map_err(|error| Failure::setting(format!("{NAME}: {error}")))
     }
 }
@@ -119,14 +128,19 @@ fn secret(name: &str, own: Option<&str>, file: Option<&Path>) -> Result<Option<Z
     match (given(own), file) {
         (None, None) => Ok(None),
         (Some(own), None) => Ok(Some(Zeroizing::new(own.to_owned()))),
-        (Some(_), Some(_)) => Err(Failure::setting(format!("{name}: is set, and {name}_FILE as well: unset one of them"))),
+        (Some(_), Some(_)) => {
+            Err(Failure::setting(format!("{name}: is set, and {name}_FILE as well: unset one of them")))
+        }
         (None, Some(file)) => {
             let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
                 Failure::setting(format!("{name}_FILE: can't read {}: {error}", file.display()))
             })?;
             match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
                 Some(line) => Ok(Some(Zeroizing::new(line.to_owned()))),
-                None => Err(Failure::setting(format!("{name}_FILE: the first line of {} is empty", file.display()))),
+                None => Err(Failure::setting(format!(
+                    "{name}_FILE: the first line of {} is empty",
+                    file.display()
+                ))),
             }
         }
     }

@@ -28,8 +28,8 @@ pub(crate) async fn watch(options: &Options, arguments: &Watch) -> Result<(), Fa
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let listener = TcpListener::bind(address).await;
-    let listener =
-        listener.map_err(|error| Failure::setting(format!("LISTEN_ADDR: can't listen on {address}: {error}")))?;
+    let listener = listener
+        .map_err(|error| Failure::setting(format!("LISTEN_ADDR: can't listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
     let webhooks = ClerkWebhookService::without_engine(secrets).sink(mirror.clone());
     let app = Router::new()

@@ -24,7 +24,11 @@ async fn y9_the_commands_take_a_mirror_from_nothing_to_clerks_state() {
         setup.fake.edit_user_silently("user3@example.com", |user| user.name("Ada", "Lovelace"));
         let (code, report) = setup.json(&["reconcile", "--report"]).await;
         assert_eq!((code, &report["outcome"]), (3, &json!("differences_remain")), "{report}");
-        assert_eq!((&report["users"]["missing"], &report["users"]["stale"]), (&json!(1), &json!(1)), "{report}");
+        assert_eq!(
+            (&report["users"]["missing"], &report["users"]["stale"]),
+            (&json!(1), &json!(1)),
+            "{report}"
+        );
         let (code, report) = setup.json(&["reconcile", "--repair"]).await;
         assert_eq!((code, &report["outcome"]), (0, &json!("repaired")), "{report}");
         let (code, report) = setup.json(&["reconcile", "--report"]).await;
@@ -47,13 +51,17 @@ async fn y9_a_table_and_the_reason_of_an_abort_are_for_people() {
         setup.fill().await;
         let output = setup.run(&["reconcile", "--report"]).await;
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("missing") && text.contains("\nusers ") && text.contains("\nequal, after"), "{text}");
+        assert!(
+            text.contains("missing") && text.contains("\nusers ") && text.contains("\nequal, after"),
+            "{text}"
+        );
         for number in 0..20 {
             setup.fake.delete_user(&format!("user{number}@example.com"));
         }
         let output = setup.run(&["reconcile", "--repair"]).await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let (text, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let (text, error) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert!(text.contains("\naborted: Clerk lists no user at all, while the mirror has 20"), "{text}");
         assert!(error.contains("nothing was deleted"), "{error}");
         let (_, status) = setup.json(&["status"]).await;

@@ -36,7 +36,10 @@ async fn go_on(pool: &AnyPool, database: &Database) {
         .execute(pool)
         .await
         .unwrap();
-        sqlx::raw_sql("DROP TRIGGER hang ON clerk_mirror_users; DROP FUNCTION hang()").execute(pool).await.unwrap();
+        sqlx::raw_sql("DROP TRIGGER hang ON clerk_mirror_users; DROP FUNCTION hang()")
+            .execute(pool)
+            .await
+            .unwrap();
     } else {
         sqlx::raw_sql("DROP TRIGGER hang").execute(pool).await.unwrap();
     }
@@ -71,9 +74,12 @@ async fn y5_a_backfill_that_is_killed_in_a_transaction_leaves_none_of_it_and_goe
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         assert!(setup.run(&["migrate"]).await.status.success());
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         // Rows are written in the order of their ids, so others come before this one.
-        let last = (0..20).filter_map(|number| setup.fake.user_id(&format!("user{number}@example.com"))).max().unwrap();
+        let last = (0..20)
+            .filter_map(|number| setup.fake.user_id(&format!("user{number}@example.com")))
+            .max()
+            .unwrap();
         hang(&pool, database, &last).await;
         let child = setup.command(&["backfill"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut process = Process(child);
@@ -98,8 +104,11 @@ async fn y5_a_backfill_that_is_killed_in_a_transaction_leaves_none_of_it_and_goe
         expire_lease(&pool).await;
         let output = setup.run(&["backfill"]).await;
         assert!(output.status.success(), "{output:?}");
-        let instance: String =
-            sqlx::query("SELECT instance_id FROM clerk_mirror_instances").fetch_one(&pool).await.unwrap().get(0);
+        let instance: String = sqlx::query("SELECT instance_id FROM clerk_mirror_instances")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            .get(0);
         let client = site::client(&setup.fake, tower_clerk::Clock::system());
         assert_eq!(State::of_mirror(&pool, &instance).await, State::of_clerk(&client).await);
         pool.close().await;
@@ -112,10 +121,11 @@ async fn y6_a_process_that_was_stopped_beyond_its_lease_fails_and_writes_nothing
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         assert!(setup.run(&["migrate"]).await.status.success());
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         // The page is on its way when the process is stopped.
         let hold = setup.fake.hold_answer(tower_clerk::testing::Endpoint::Users);
-        let child = setup.command(&["backfill"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let child =
+            setup.command(&["backfill"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut process = Process(child);
         hold.arrived(1).await;
         let id = process.0.id().to_string();

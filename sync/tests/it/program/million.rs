@@ -29,8 +29,7 @@ async fn million_users_are_filled_in_and_reconciled_on_sqlite() {
 async fn million_users_are_filled_in_and_reconciled_on_postgresql() {
     // With `fsync`, as a server has it.
     let server = Server::start("").expect("PostgreSQL is installed");
-    let database = Database { url: server.create_database().await, is_postgres: true, folder: None };
-    measure("PostgreSQL", &database).await;
+    measure("PostgreSQL", &Database::of(&server).await).await;
 }
 
 async fn measure(name: &str, database: &Database) {
@@ -46,7 +45,9 @@ async fn measure(name: &str, database: &Database) {
     let nothing = timed(name, &setup, &["reconcile", "--repair"], 0).await;
     for number in 0..10 {
         fake.delete_user(&format!("user{number}@example.com"));
-        fake.edit_user_silently(&format!("user{}@example.com", 100 + number), |user| user.name("Ada", "Lovelace"));
+        fake.edit_user_silently(&format!("user{}@example.com", 100 + number), |user| {
+            user.name("Ada", "Lovelace")
+        });
         fake.add_user(FakeUser::new(format!("new{number}@example.com")));
     }
     // A difference of each kind is of the second before this one.

@@ -35,7 +35,11 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
             &[("DATABASE_URL", &url), ("CLERK_SECRET_KEY", key), ("CLERK_API_URL", "http://example.com")],
             "CLERK_API_URL",
         ),
-        (&["backfill"], &[("DATABASE_URL", &url), ("CLERK_SECRET_KEY", key), ("LIST_RATE", "many")], "LIST_RATE"),
+        (
+            &["backfill"],
+            &[("DATABASE_URL", &url), ("CLERK_SECRET_KEY", key), ("LIST_RATE", "many")],
+            "LIST_RATE",
+        ),
         (
             &["reconcile", "--report"],
             &[("DATABASE_URL", &url), ("CLERK_SECRET_KEY", key), ("CLERK_PUBLISHABLE_KEY", "pk_test_")],
@@ -47,7 +51,11 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
             "CLERK_FAPI_URL",
         ),
         (&["watch"], &[("DATABASE_URL", &url)], "CLERK_WEBHOOK_SIGNING_SECRET"),
-        (&["watch"], &[("DATABASE_URL", &url), ("CLERK_WEBHOOK_SIGNING_SECRET", "short")], "CLERK_WEBHOOK_SIGNING_SECRET"),
+        (
+            &["watch"],
+            &[("DATABASE_URL", &url), ("CLERK_WEBHOOK_SIGNING_SECRET", "short")],
+            "CLERK_WEBHOOK_SIGNING_SECRET",
+        ),
         (&["watch", "--listen-addr", "localhost"], &[("DATABASE_URL", &url)], "LISTEN_ADDR"),
     ];
     for (arguments, settings, name) in cases {
@@ -59,7 +67,13 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
 
 #[tokio::test]
 async fn y9_wrong_usage_is_exit_code_2() {
-    for arguments in [&[][..], &["reconcile"], &["reconcile", "--report", "--repair"], &["nonsense"], &["quarantine", "replay"]] {
+    for arguments in [
+        &[][..],
+        &["reconcile"],
+        &["reconcile", "--report", "--repair"],
+        &["nonsense"],
+        &["quarantine", "replay"],
+    ] {
         let output = output(program(arguments)).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
     }
@@ -74,12 +88,16 @@ async fn y9_secrets_come_from_files_and_flags_too() {
     fs::write(&url, format!("  {}  \n", database.url)).unwrap();
     fs::write(&key, format!("{}\n", setup.fake.secret_key())).unwrap();
     let mut command = program(&["reconcile", "--report"]);
-    command.env("DATABASE_URL_FILE", &url).env("CLERK_SECRET_KEY_FILE", &key).env("CLERK_API_URL", setup.server.url());
+    command
+        .env("DATABASE_URL_FILE", &url)
+        .env("CLERK_SECRET_KEY_FILE", &key)
+        .env("CLERK_API_URL", setup.server.url());
     let run = output(command).await;
     assert!(run.status.success(), "{run:?}");
     let api = setup.server.url();
     let (url, key) = (url.display().to_string(), key.display().to_string());
-    let flags = ["--database-url-file", &url, "--secret-key-file", &key, "--api-url", &api, "--list-rate", "1000/1s"];
+    let flags =
+        ["--database-url-file", &url, "--secret-key-file", &key, "--api-url", &api, "--list-rate", "1000/1s"];
     let run = output(program(&[&flags[..], &["reconcile", "--report", "--json"]].concat())).await;
     assert!(run.status.success(), "{run:?}");
 }

@@ -31,11 +31,19 @@ async fn y9_watch_applies_events_and_ends_with_code_0_at_sigterm() {
         setup.fake.add_user(FakeUser::new("late@example.com"));
         setup.fake.delete_user("user1@example.com");
         setup.fake.settle_webhooks().await;
-        let statuses: Vec<_> =
-            setup.fake.deliveries().iter().flat_map(|it| it.attempts().iter().map(|it| it.status())).collect();
+        let statuses: Vec<_> = setup
+            .fake
+            .deliveries()
+            .iter()
+            .flat_map(|it| it.attempts().iter().map(|it| it.status()))
+            .collect();
         assert!(statuses.iter().all(|status| status.is_some_and(|it| it == 204)), "{statuses:?}");
         let (_, status) = setup.json(&["status"]).await;
-        assert_eq!((&status["counts"][0]["live"], &status["counts"][0]["deleted"]), (&20.into(), &1.into()), "{status}");
+        assert_eq!(
+            (&status["counts"][0]["live"], &status["counts"][0]["deleted"]),
+            (&20.into(), &1.into()),
+            "{status}"
+        );
         assert!(status["last_event_age"].as_u64().is_some_and(|age| age < 60), "{status}");
 
         let id = process.0.id().to_string();

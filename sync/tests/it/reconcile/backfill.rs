@@ -28,7 +28,7 @@ async fn instance(url: &str) -> Site {
 }
 
 async fn assert_equal(site: &Site, url: &str) {
-    let pool = pool(url).await;
+    let pool = pool(url);
     let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
     assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await);
     site.drive(pool.close()).await;
@@ -55,7 +55,8 @@ async fn y5_a_backfill_that_was_stopped_goes_on_where_it_was() {
         for (endpoint, pages) in [(Endpoint::Users, 3), (Endpoint::Memberships, 2)] {
             // The outage outlasts the client's own repeats.
             let fake = site.fake.clone();
-            site.fake.after_answer(endpoint, pages, move |_| fake.script_always(endpoint, Fault::Status(503)));
+            site.fake
+                .after_answer(endpoint, pages, move |_| fake.script_always(endpoint, Fault::Status(503)));
             let run = Backfill::new(site.mirror.clone(), site.client.clone()).page_size(5);
             let error = site.drive(run.run()).await.unwrap_err();
             assert_eq!(error.kind(), MirrorErrorKind::Client, "{error}");
@@ -88,7 +89,7 @@ async fn y5_a_cursor_whose_user_is_gone_is_not_the_end() {
             site.fake.after_answer(Endpoint::Users, page, move |fake: &FakeClerk| fake.delete_user(&gone));
             site.backfill().await;
             assert_eq!(site.fake.user_id(&last), None);
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
             let clerk = site.drive(State::of_clerk(&site.client)).await;
             for (id, user) in &clerk.users {
@@ -133,7 +134,7 @@ async fn y5_a_deletion_that_moves_the_pages_leaves_no_membership_out() {
                 (0..4).for_each(|number| fake.remove_member(&format!("user{number}@example.com"), "acme"));
             });
             site.backfill().await;
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
             let clerk = site.drive(State::of_clerk(&site.client)).await;
             for (id, membership) in &clerk.memberships {

@@ -50,7 +50,7 @@ async fn y6_a_report_counts_each_difference_and_changes_nothing() {
     each(async |database| {
         let site = filled(&database.url).await;
         assert_eq!(site.report().await.outcome, ReconcileOutcome::Equal);
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         let instance = site.mirror.instance_id().unwrap();
         let before = site.drive(State::of_mirror(&pool, instance)).await;
         differ(&site);
@@ -85,7 +85,7 @@ async fn y6_a_repair_makes_the_mirror_clerks_state_row_by_row() {
         assert_eq!(report.outcome.exit_code(), 0);
         assert_eq!((report.users.before, report.users.after), (20, 20), "{report}");
         assert_eq!((report.memberships.before, report.memberships.after), (10, 5), "{report}");
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
         assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await);
         let again = site.report().await;
@@ -113,7 +113,9 @@ async fn y6_a_user_whom_the_mirror_wrongly_holds_for_deleted_comes_back_by_a_rea
         let site = filled(&database.url).await;
         // An event that Clerk never had a reason for.
         let id = site.fake.user_id("user7@example.com").unwrap();
-        let event = site.fake.send_webhook("user.deleted", serde_json::json!({ "id": id, "object": "user", "deleted": true }));
+        let event = site
+            .fake
+            .send_webhook("user.deleted", serde_json::json!({ "id": id, "object": "user", "deleted": true }));
         let answers = site.drive(site.fake.deliver_webhooks([event])).await;
         assert!(answers[0].is_some_and(|status| status.is_success()), "{answers:?}");
         site.pass(SECOND).await;

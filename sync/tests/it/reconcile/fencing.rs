@@ -37,7 +37,7 @@ impl Slow {
             .backend_url(site.fake.backend_url())
             .transport(self.clone())
             .clock(site.clock)
-            .upstream_timeout(Duration::from_secs(24 * 3600))
+            .upstream_timeout(Duration::from_secs(600))
             .backend_rate(1_000_000, Duration::from_secs(1))
             .list_rate(1_000_000, Duration::from_secs(1))
             .build()
@@ -120,17 +120,18 @@ async fn y6_no_write_lands_of_a_run_that_was_stopped_beyond_its_lease() {
             let slow = Slow::new(&site.fake, stuck_at);
             let client = slow.client(&site);
             let mirror = site.mirror.clone();
-            let mut stale: std::pin::Pin<Box<dyn Future<Output = Result<(), MirrorErrorKind>>>> = if is_backfill {
-                Box::pin(async move {
-                    let run = Backfill::new(mirror, client).page_size(5);
-                    run.run().await.map(drop).map_err(|error| error.kind())
-                })
-            } else {
-                Box::pin(async move {
-                    let run = Reconcile::new(mirror, client).mode(ReconcileMode::Repair).page_size(5);
-                    run.run().await.map(drop).map_err(|error| error.kind())
-                })
-            };
+            let mut stale: std::pin::Pin<Box<dyn Future<Output = Result<(), MirrorErrorKind>>>> =
+                if is_backfill {
+                    Box::pin(async move {
+                        let run = Backfill::new(mirror, client).page_size(5);
+                        run.run().await.map(drop).map_err(|error| error.kind())
+                    })
+                } else {
+                    Box::pin(async move {
+                        let run = Reconcile::new(mirror, client).mode(ReconcileMode::Repair).page_size(5);
+                        run.run().await.map(drop).map_err(|error| error.kind())
+                    })
+                };
             site.drive(async {
                 tokio::select! {
                     done = &mut stale => panic!("it is stuck: {done:?}"),
@@ -140,13 +141,14 @@ async fn y6_no_write_lands_of_a_run_that_was_stopped_beyond_its_lease() {
             .await;
             // It is polled no more: as stopped as a process can be. Another one takes over and does all of the work.
             for number in 0..20 {
-                site.fake.edit_user(&format!("user{number}@example.com"), |user| user.name("Ada", "Lovelace"));
+                site.fake
+                    .edit_user(&format!("user{number}@example.com"), |user| user.name("Ada", "Lovelace"));
             }
             let later = an_hour_later(&site, &database.url).await;
             let other = Reconcile::new(later, site.client.clone()).mode(ReconcileMode::Repair);
             let report = site.drive(other.run()).await.unwrap();
             assert_eq!(report.outcome, ReconcileOutcome::Repaired, "{report}");
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let instance = site.mirror.instance_id().unwrap();
             let before = site.drive(State::of_mirror(&pool, instance)).await;
             let revisions = site.drive(revisions(&pool, instance)).await;

@@ -129,12 +129,14 @@ async fn run(seed: u64, url: &str) {
     set_on_fire(fake, &fire);
     let reconcile = site.reconcile(ReconcileMode::Repair).page_size(page_size);
     let report = site.drive(reconcile.run()).await.unwrap();
-    let pool = pool(url).await;
+    let pool = pool(url);
     let instance = site.mirror.instance_id().unwrap();
     let deleted = site.drive(tombstones(&pool, instance)).await;
     let clerk = site.drive(State::of_clerk(&site.client)).await;
-    let live: BTreeSet<String> =
-        [&clerk.users, &clerk.organizations, &clerk.memberships].into_iter().flat_map(|rows| rows.keys().cloned()).collect();
+    let live: BTreeSet<String> = [&clerk.users, &clerk.organizations, &clerk.memberships]
+        .into_iter()
+        .flat_map(|rows| rows.keys().cloned())
+        .collect();
     let wrong: Vec<&String> = deleted.intersection(&live).collect();
     assert!(wrong.is_empty(), "seed {seed}: {wrong:?} were deleted: {report}");
 
@@ -143,7 +145,10 @@ async fn run(seed: u64, url: &str) {
     site.drive(fake.deliver_webhooks_shuffled(seed)).await;
     site.pass(120 * SECOND).await;
     let report = site.drive(site.reconcile(ReconcileMode::Repair).force(true).run()).await.unwrap();
-    assert!(matches!(report.outcome, ReconcileOutcome::Equal | ReconcileOutcome::Repaired), "seed {seed}: {report}");
+    assert!(
+        matches!(report.outcome, ReconcileOutcome::Equal | ReconcileOutcome::Repaired),
+        "seed {seed}: {report}"
+    );
     let mirror = site.drive(State::of_mirror(&pool, instance)).await;
     assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await, "seed {seed}");
     site.drive(pool.close()).await;
