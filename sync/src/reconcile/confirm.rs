@@ -1,9 +1,9 @@
 //! Confirms that rows are no longer at Clerk, by asking for them by id (rule Y6).
 //!
 //! A list may leave out an entry that is there, so a scan alone says nothing about deletions. A question by ids can be
-//! answered wrongly, too: by a default limit, a cache, an outage half-way. Each one therefore contains an entry that is
-//! known to be there, the newest one. In an order from the oldest to the newest it is the last of a right answer, so whatever
-//! cuts an answer short takes it away first.
+//! answered wrongly, too: by a default limit, a cache, an outage half-way. Each one therefore contains an entry that is known to
+//! be there, and it is the newest one of all. In an order from the oldest to the newest it is the last of a right answer, so
+//! whatever cuts an answer short takes it away first.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,12 +13,11 @@ use tower_clerk::backend::{
 
 use super::abort::{Abort, Stop};
 use crate::kind::Kind;
-use crate::walk;
 
 /// Ids that are asked for together with one that is known to be there. Clerk takes 100.
 const CHUNK: usize = 99;
 
-/// Members of an organization that are looked up as known to be there.
+/// Entries that are looked up as known to be there: if the newest one is deleted meanwhile, the next one serves.
 const KNOWN: u32 = 8;
 
 /// A row of the mirror that the scan hasn't shown.
@@ -43,9 +42,6 @@ impl Candidate {
 pub(super) struct Candidates {
     pub(super) kind: Kind,
     pub(super) rows: Vec<Candidate>,
-    /// The entries that the scan has shown last, the newest one first. If the first one has been deleted since, the second one
-    /// is asked for, and so on. Unused for memberships.
-    pub(super) known: Vec<String>,
 }
 
 /// The answer to one question.
@@ -82,21 +78,35 @@ impl Candidates {
         Ok(())
     }
 
-    /// Entries that are there, the newest one first. `None` if the organization isn't there.
+    /// The newest entries that Clerk has. `None` if the organization isn't there.
+    ///
+    /// They come by a question of their own and not from the scan, which may have been cut short.
     async fn known(&self, client: &BackendClient, organization: &str) -> Result<Option<Vec<String>>, Stop> {
-        if self.kind != Kind::Membership {
-            return Ok(Some(self.known.clone()));
-        }
-        let query = MembershipQuery::new().order_by(ListOrder::NewestFirst).limit(KNOWN);
-        let page = match client.memberships_of(organization, &query).await {
-            Ok(page) => page,
-            Err(error) if error.kind() == BackendErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let (known, total): (Vec<String>, u64) = match self.kind {
+            Kind::User => {
+                let page = client.users(&UserQuery::new().limit(KNOWN)).await?;
+                let total = if page.entries.is_empty() { client.count_users().await?.value } else { 0 };
+                (page.entries.into_iter().map(|it| it.id).collect(), total)
+            }
+            Kind::Organization => {
+                let page = client.organizations(&OrganizationQuery::new().limit(KNOWN)).await?;
+                (page.entries.into_iter().map(|it| it.id).collect(), page.total_count.unwrap_or_default())
+            }
+            Kind::Membership => {
+                let query = MembershipQuery::new().order_by(ListOrder::NewestFirst).limit(KNOWN);
+                let page = match client.memberships_of(organization, &query).await {
+                    Ok(page) => page,
+                    Err(error) if error.kind() == BackendErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+                let total = page.total_count.unwrap_or_default();
+                (page.entries.into_iter().filter_map(|it| it.user_id).collect(), total)
+            }
         };
-        if page.entries.is_empty() && page.total_count != Some(0) {
-            return Err(self.void("it is empty, and says that it isn't").into());
+        if known.is_empty() && total > 0 {
+            return Err(self.void("it is empty, while Clerk counts some").into());
         }
-        Ok(Some(page.entries.into_iter().filter_map(|it| it.user_id).collect()))
+        Ok(Some(known))
     }
 
     /// Asks for a chunk, and returns the ids that Clerk has. `None` if the organization isn't there.
@@ -116,8 +126,13 @@ impl Candidates {
             let Some(found) = find(client, self.kind, organization, &keys).await? else { return Ok(None) };
             self.check(&found, &keys)?;
             match known {
-                Some(known) if found.keys.iter().any(|key| key == known) => return Ok(Some(found.ids)),
-                // It may have been deleted since the scan, which a question of its own tells.
+                Some(known) if found.keys.last().is_some_and(|key| key == known) => {
+                    return Ok(Some(found.ids));
+                }
+                Some(known) if found.keys.iter().any(|key| key == known) => {
+                    return Err(self.void("its newest entry isn't the last one").into());
+                }
+                // It may have been deleted since it was shown, which a question of its own tells.
                 Some(known) if self.is_there(client, organization, known).await? => {
                     return Err(self.void("it lacks an entry that is there").into());
                 }
@@ -126,7 +141,7 @@ impl Candidates {
                 None if found.keys.is_empty() && self.is_empty(client, organization).await? => {
                     return Ok(Some(found.ids));
                 }
-                None => return Err(self.void("all entries that it should contain are gone").into()),
+                None => return Err(self.void("all entries that it should have are gone").into()),
             }
         }
         Ok(None)
@@ -155,9 +170,6 @@ impl Candidates {
     }
 
     async fn is_empty(&self, client: &BackendClient, organization: &str) -> Result<bool, Stop> {
-        if self.kind != Kind::Membership {
-            return Ok(walk::count(client, self.kind).await? == 0);
-        }
         Ok(self.known(client, organization).await?.is_none_or(|known| known.is_empty()))
     }
 

@@ -88,11 +88,10 @@ impl Run<'_> {
             let before = self.end_of_beginning();
             let unseen = |id: &str| !scan.seen.contains(id);
             let rows = self.mirror.untouched(kind, before, unseen).await?;
-            let known = scan.known.iter().cloned().collect();
             match kind {
-                Kind::User => all.users = Candidates { kind, rows, known },
-                Kind::Organization => all.organizations = Candidates { kind, rows, known },
-                Kind::Membership => all.memberships = Candidates { kind, rows, known },
+                Kind::User => all.users = Candidates { kind, rows },
+                Kind::Organization => all.organizations = Candidates { kind, rows },
+                Kind::Membership => all.memberships = Candidates { kind, rows },
             }
         }
         if let Some(scan) = scans.get(&Kind::Organization) {
@@ -162,7 +161,7 @@ struct AllCandidates {
 
 impl Default for AllCandidates {
     fn default() -> Self {
-        let none = |kind| Candidates { kind, rows: Vec::new(), known: Vec::new() };
+        let none = |kind| Candidates { kind, rows: Vec::new() };
         Self {
             users: none(Kind::User),
             organizations: none(Kind::Organization),
@@ -188,7 +187,6 @@ impl AllCandidates {
             .filter(|id| !seen.contains(id) && !known.contains(id))
             .collect();
         self.strangers.rows = strangers.into_iter().map(Candidate::stranger).collect();
-        self.strangers.known.clone_from(&self.organizations.known);
     }
 
     /// Leaves out the memberships of users and organizations that are gone: the tombstone of those covers them.

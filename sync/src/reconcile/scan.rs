@@ -1,6 +1,6 @@
 //! Compares Clerk's lists with the mirror, page by page (rule Y6).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use super::abort::{Abort, Stop};
 use super::bounds;
@@ -12,15 +12,10 @@ use crate::progress::Progress;
 use crate::record::Record;
 use crate::walk::{self, ListPage, Listed, Walk};
 
-/// The newest entries that a scan remembers, as known to be there.
-const KNOWN: usize = 8;
-
 /// The result of a scan of one list.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     pub(super) seen: Seen,
-    /// The newest entries, the newest one first.
-    pub(super) known: VecDeque<String>,
     /// Rows that only a read by id can judge.
     pub(super) doubtful: Vec<Doubtful>,
 }
@@ -78,10 +73,6 @@ impl Run<'_> {
         let mut walk = Walk::new(kind);
         while let Some(mut page) = walk.next(self.client, self.page_size).await? {
             page.entries.retain(|entry| scanned.seen.insert(&entry.id));
-            for entry in &page.entries {
-                scanned.known.truncate(KNOWN - 1);
-                scanned.known.push_front(entry.id.clone());
-            }
             self.compare(kind, &page, scanned).await?;
             self.observer.tell(Progress::Listed { kind, entries: scanned.seen.count(), of });
         }

@@ -1,7 +1,7 @@
 //! Compares the mirror with the stand-in, row by row.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use sqlx::any::AnyPoolOptions;
@@ -19,9 +19,12 @@ pub(crate) struct State {
     pub(crate) memberships: Rows,
 }
 
-pub(crate) async fn pool(url: &str) -> AnyPool {
+/// A connection of the test's own, which is made at its first use.
+pub(crate) fn pool(url: &str) -> AnyPool {
     sqlx::any::install_default_drivers();
-    AnyPoolOptions::new().max_connections(1).connect(url).await.unwrap()
+    // A day, since the clock of a test may be driven.
+    let day = Duration::from_secs(24 * 3600);
+    AnyPoolOptions::new().max_connections(1).acquire_timeout(day).connect_lazy(url).unwrap()
 }
 
 impl State {

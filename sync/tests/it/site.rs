@@ -14,10 +14,10 @@ use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
 use tower_clerk_sync::{Backfill, Mirror, Progress, Reconcile, ReconcileMode, ReconcileReport};
 
 /// The time that passes for each step of [`Site::drive`].
-const STEP: Duration = Duration::from_millis(2);
+const STEP: Duration = Duration::from_millis(1);
 
 /// The real time that a step waits for the database.
-const REAL_STEP: Duration = Duration::from_micros(50);
+const REAL_STEP: Duration = Duration::from_micros(200);
 
 pub(crate) struct Site {
     pub(crate) fake: FakeClerk,
@@ -41,7 +41,7 @@ impl Site {
         let skip = Arc::<AtomicU64>::default();
         let opened = async {
             let instance = client.instance().await.unwrap().value.id;
-            Mirror::builder(url).instance(instance).clock(clock).max_connections(2).connect().await.unwrap()
+            Mirror::builder(url).instance(instance).clock(clock).max_connections(4).connect().await.unwrap()
         };
         let mirror = driven(&skip, opened).await;
         let secret = WebhookSecret::random();

@@ -74,7 +74,7 @@ async fn y5_a_backfill_that_is_killed_in_a_transaction_leaves_none_of_it_and_goe
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         assert!(setup.run(&["migrate"]).await.status.success());
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         // Rows are written in the order of their ids, so others come before this one.
         let last = (0..20)
             .filter_map(|number| setup.fake.user_id(&format!("user{number}@example.com")))
@@ -121,7 +121,7 @@ async fn y6_a_process_that_was_stopped_beyond_its_lease_fails_and_writes_nothing
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         assert!(setup.run(&["migrate"]).await.status.success());
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         // The page is on its way when the process is stopped.
         let hold = setup.fake.hold_answer(tower_clerk::testing::Endpoint::Users);
         let child =

@@ -29,8 +29,7 @@ async fn million_users_are_filled_in_and_reconciled_on_sqlite() {
 async fn million_users_are_filled_in_and_reconciled_on_postgresql() {
     // With `fsync`, as a server has it.
     let server = Server::start("").expect("PostgreSQL is installed");
-    let database = Database { url: server.create_database().await, is_postgres: true, folder: None };
-    measure("PostgreSQL", &database).await;
+    measure("PostgreSQL", &Database::of(&server).await).await;
 }
 
 async fn measure(name: &str, database: &Database) {

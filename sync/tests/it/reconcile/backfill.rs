@@ -28,7 +28,7 @@ async fn instance(url: &str) -> Site {
 }
 
 async fn assert_equal(site: &Site, url: &str) {
-    let pool = pool(url).await;
+    let pool = pool(url);
     let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
     assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await);
     site.drive(pool.close()).await;
@@ -89,7 +89,7 @@ async fn y5_a_cursor_whose_user_is_gone_is_not_the_end() {
             site.fake.after_answer(Endpoint::Users, page, move |fake: &FakeClerk| fake.delete_user(&gone));
             site.backfill().await;
             assert_eq!(site.fake.user_id(&last), None);
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
             let clerk = site.drive(State::of_clerk(&site.client)).await;
             for (id, user) in &clerk.users {
@@ -134,7 +134,7 @@ async fn y5_a_deletion_that_moves_the_pages_leaves_no_membership_out() {
                 (0..4).for_each(|number| fake.remove_member(&format!("user{number}@example.com"), "acme"));
             });
             site.backfill().await;
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
             let clerk = site.drive(State::of_clerk(&site.client)).await;
             for (id, membership) in &clerk.memberships {

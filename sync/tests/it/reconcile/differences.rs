@@ -50,7 +50,7 @@ async fn y6_a_report_counts_each_difference_and_changes_nothing() {
     each(async |database| {
         let site = filled(&database.url).await;
         assert_eq!(site.report().await.outcome, ReconcileOutcome::Equal);
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         let instance = site.mirror.instance_id().unwrap();
         let before = site.drive(State::of_mirror(&pool, instance)).await;
         differ(&site);
@@ -85,7 +85,7 @@ async fn y6_a_repair_makes_the_mirror_clerks_state_row_by_row() {
         assert_eq!(report.outcome.exit_code(), 0);
         assert_eq!((report.users.before, report.users.after), (20, 20), "{report}");
         assert_eq!((report.memberships.before, report.memberships.after), (10, 5), "{report}");
-        let pool = pool(&database.url).await;
+        let pool = pool(&database.url);
         let mirror = site.drive(State::of_mirror(&pool, site.mirror.instance_id().unwrap())).await;
         assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await);
         let again = site.report().await;

@@ -37,7 +37,7 @@ impl Slow {
             .backend_url(site.fake.backend_url())
             .transport(self.clone())
             .clock(site.clock)
-            .upstream_timeout(Duration::from_secs(24 * 3600))
+            .upstream_timeout(Duration::from_secs(600))
             .backend_rate(1_000_000, Duration::from_secs(1))
             .list_rate(1_000_000, Duration::from_secs(1))
             .build()
@@ -148,7 +148,7 @@ async fn y6_no_write_lands_of_a_run_that_was_stopped_beyond_its_lease() {
             let other = Reconcile::new(later, site.client.clone()).mode(ReconcileMode::Repair);
             let report = site.drive(other.run()).await.unwrap();
             assert_eq!(report.outcome, ReconcileOutcome::Repaired, "{report}");
-            let pool = pool(&database.url).await;
+            let pool = pool(&database.url);
             let instance = site.mirror.instance_id().unwrap();
             let before = site.drive(State::of_mirror(&pool, instance)).await;
             let revisions = site.drive(revisions(&pool, instance)).await;

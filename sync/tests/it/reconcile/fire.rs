@@ -129,7 +129,7 @@ async fn run(seed: u64, url: &str) {
     set_on_fire(fake, &fire);
     let reconcile = site.reconcile(ReconcileMode::Repair).page_size(page_size);
     let report = site.drive(reconcile.run()).await.unwrap();
-    let pool = pool(url).await;
+    let pool = pool(url);
     let instance = site.mirror.instance_id().unwrap();
     let deleted = site.drive(tombstones(&pool, instance)).await;
     let clerk = site.drive(State::of_clerk(&site.client)).await;

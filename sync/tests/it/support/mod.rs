@@ -10,7 +10,7 @@ pub(crate) use self::postgres::Server;
 pub(crate) struct Database {
     pub(crate) url: String,
     pub(crate) is_postgres: bool,
-    pub(crate) folder: Option<Folder>,
+    _folder: Option<Folder>,
 }
 
 impl Database {
@@ -18,13 +18,17 @@ impl Database {
     pub(crate) fn sqlite() -> Self {
         let folder = Folder::new();
         let url = format!("sqlite://{}", folder.path().join("mirror.db").display());
-        Self { url, is_postgres: false, folder: Some(folder) }
+        Self { url, is_postgres: false, _folder: Some(folder) }
     }
 
     /// A database of the server that all tests of this process share; `None` where PostgreSQL isn't installed.
     pub(crate) async fn postgres() -> Option<Self> {
-        let url = Server::shared()?.create_database().await;
-        Some(Self { url, is_postgres: true, folder: None })
+        Some(Self::of(Server::shared()?).await)
+    }
+
+    /// A database of this server.
+    pub(crate) async fn of(server: &Server) -> Self {
+        Self { url: server.create_database().await, is_postgres: true, _folder: None }
     }
 }
 
