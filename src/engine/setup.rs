@@ -213,7 +213,7 @@ impl Shared {
         let of = |look_ups| Budget { sign_ins: Some(look_ups), ..self.budget };
         Federation::new(
             providers,
-            FederationSetup {
+            &FederationSetup {
                 settings: &self.settings,
                 clock: self.clock,
                 forgiven: &self.forgiven,

@@ -3,6 +3,7 @@
 use super::{CredentialKey, KeySecret};
 
 /// What identifies an assertion that is used once.
+#[derive(Clone, Copy)]
 pub(crate) enum AssertionId<'a> {
     Jti(&'a str),
     SignedPart(&'a str),

@@ -51,7 +51,9 @@ enum Pair {
 /// The RSA keys of this process by issuer and number. Generating one takes a large part of a second in a debug build, and a
 /// test suite makes the same provider again and again. Two issuers never share a key: a program that confuses them would
 /// otherwise go unnoticed.
-static RSA_KEYS: LazyLock<Mutex<HashMap<(String, usize), Arc<RsaKey>>>> = LazyLock::new(Mutex::default);
+static RSA_KEYS: LazyLock<Mutex<RsaKeys>> = LazyLock::new(Mutex::default);
+
+type RsaKeys = HashMap<(String, usize), Arc<RsaKey>>;
 
 impl SigningKey {
     /// Returns a key of an issuer. Its `kid` is random, so that no two providers have the same one by accident.

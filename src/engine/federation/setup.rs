@@ -27,9 +27,9 @@ pub(in crate::engine) struct FederationSetup<'a> {
 impl Federation {
     pub(in crate::engine) fn new(
         providers: Vec<TrustedProvider>,
-        setup: FederationSetup<'_>,
+        setup: &FederationSetup<'_>,
     ) -> Option<Arc<Self>> {
-        let FederationSetup { settings, clock, forgiven, unproven, known, max_flights } = setup;
+        let &FederationSetup { settings, clock, forgiven, unproven, known, max_flights } = setup;
         if providers.is_empty() {
             return None;
         }
