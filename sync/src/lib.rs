@@ -11,6 +11,7 @@ mod lease;
 mod metrics;
 mod mirror;
 mod progress;
+mod raw;
 mod reconcile;
 mod record;
 mod run_status;
