@@ -1,5 +1,8 @@
 //! Clerk's users, organizations and memberships in a database of one's own.
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("tower-clerk-sync needs a database: enable the feature `sqlite` or `postgres`");
+
 mod backfill;
 mod database;
 mod error;
@@ -8,6 +11,7 @@ mod lease;
 mod metrics;
 mod mirror;
 mod progress;
+mod raw;
 mod reconcile;
 mod record;
 mod run_status;

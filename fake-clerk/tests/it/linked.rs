@@ -255,7 +255,7 @@ async fn a_change_of_a_linked_account_is_an_event() {
     let shown: Vec<Value> = events
         .iter()
         .map(|event| {
-            serde_json::from_slice::<Value>(&event.body()).unwrap()["data"]["external_accounts"].clone()
+            serde_json::from_slice::<Value>(event.body()).unwrap()["data"]["external_accounts"].clone()
         })
         .collect();
     assert_eq!((shown.len(), shown[0].as_array().map(Vec::len), &shown[1]), (2, Some(1), &json!([])));

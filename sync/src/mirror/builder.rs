@@ -139,6 +139,7 @@ impl MirrorBuilder {
             ensured: Ensured::default(),
             deletion_holdback: i64::try_from(self.deletion_holdback.as_millis()).unwrap_or(i64::MAX / 2),
             keep_raw: self.keep_raw,
+            #[cfg(feature = "sqlite")]
             turn: Arc::default(),
             wake: Arc::new(Notify::new()),
         };

@@ -13,7 +13,8 @@ use super::write::Write;
 use crate::database::statements::Guard;
 use crate::error::{MirrorError, MirrorErrorKind};
 use crate::kind::Kind;
-use crate::record::{Record, Unfit, raw};
+use crate::raw::raw;
+use crate::record::{Record, Unfit};
 
 /// An event, as far as it concerns the mirror.
 #[derive(Clone, Copy)]

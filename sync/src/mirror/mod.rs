@@ -81,6 +81,7 @@ struct Inner {
     refetch: bool,
     ensured: Ensured,
     /// SQLite has one writer at a time. Here they queue in order; at its own lock they would poll.
+    #[cfg(feature = "sqlite")]
     turn: Arc<tokio::sync::Mutex<()>>,
     /// There may be changes to give numbers to.
     wake: Arc<Notify>,
