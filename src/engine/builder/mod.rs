@@ -32,8 +32,7 @@ use crate::transport::Transport;
 /// The instance is the only input that is required. Every setting has a default that is safe for a new Clerk account.
 /// Two decisions are worth making on purpose:
 ///
-/// 1. Which API verifies passwords: the Frontend API by default, the Backend API with a
-///    [`secret_key`](Self::secret_key).
+/// 1. The API that verifies passwords: the Frontend API, or the Backend API with a [`secret_key`](Self::secret_key).
 /// 2. The state that outlives a restart: none by default, known devices with a [`device_store`](Self::device_store),
 ///    open sessions with a [`session_store`](Self::session_store).
 ///
