@@ -101,12 +101,13 @@ impl Lease {
     }
 
     /// Gives the lease back.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorErrorKind::Fenced`] if it is another run's by now: even a run that found nothing to write was overtaken, and what it
+    /// has to tell is old.
     pub(crate) async fn release(&self) -> Result<(), MirrorError> {
-        match self.set_end(0).await {
-            // It was another run's already.
-            Err(error) if error.kind() == MirrorErrorKind::Fenced => Ok(()),
-            done => done,
-        }
+        self.set_end(0).await
     }
 
     async fn set_end(&self, life: i64) -> Result<(), MirrorError> {
