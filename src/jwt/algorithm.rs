@@ -18,6 +18,7 @@ pub enum Algorithm {
     Es256,
 }
 
+#[cfg_attr(not(feature = "federation"), allow(unreachable_pub, reason = "public with the feature alone"))]
 impl Algorithm {
     /// Returns the algorithm's name in the header of a token, such as `RS256`.
     #[must_use]

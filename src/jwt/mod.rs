@@ -15,6 +15,10 @@ mod jwks;
 mod keys;
 mod verify;
 
+#[cfg_attr(
+    not(feature = "federation"),
+    allow(unreachable_pub, reason = "public with the feature alone")
+)]
 pub use algorithm::Algorithm;
 pub(crate) use expected::Expected;
 #[cfg(feature = "federation")]

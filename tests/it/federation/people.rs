@@ -10,8 +10,9 @@ use super::{Federated, LOGIN, NOBODY, NONCE, Outcome, PORTAL, ada, jobs, people}
 /// A person's assertion, with these claims.
 fn person(issuer: &FakeIssuer, subject: &str, claims: serde_json::Value) -> Assertion {
     let mut assertion = issuer.assertion(subject, PORTAL).claim("nonce", NONCE);
-    for (name, value) in claims.as_object().unwrap() {
-        assertion = assertion.claim(name, value.clone());
+    let serde_json::Value::Object(claims) = claims else { panic!("claims are an object") };
+    for (name, value) in claims {
+        assertion = assertion.claim(&name, value);
     }
     Assertion::new(assertion.sign()).nonce(NONCE)
 }

@@ -13,6 +13,9 @@ fn assert_names(output: &Output, name: &str) {
     assert!(error.starts_with(&format!("{name}: ")), "{error}");
 }
 
+/// Arguments, variables, and the variable that is named.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
     let folder = Folder::new();
@@ -20,7 +23,7 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
     fs::write(file("empty"), "\n").unwrap();
     let url = format!("sqlite://{}", file("mirror.db"));
     let key = "sk_test_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&["status"], &[], "DATABASE_URL"),
         (&["status"], &[("DATABASE_URL", "")], "DATABASE_URL"),
         (&["status"], &[("DATABASE_URL", "mysql://localhost")], "DATABASE_URL"),

@@ -204,10 +204,9 @@ async fn y6_an_outage_between_the_confirmations_aborts() {
         let site = filled(&database.url, 20, 2).await;
         let fake = site.fake.clone();
         site.fake.after_answer(Endpoint::Memberships, 1, move |clerk| {
-            let fake = fake.clone();
             // The first confirmation is answered.
             clerk.after_answer(Endpoint::Users, 1, move |_| {
-                fake.script_always(Endpoint::Users, Fault::Status(503))
+                fake.script_always(Endpoint::Users, Fault::Status(503));
             });
         });
         let report = site.drive(repair(&site).run()).await.unwrap();
