@@ -50,6 +50,7 @@ impl ProviderError {
     }
 
     /// The error of a service that takes assertions on an engine that trusts no provider.
+    #[cfg(feature = "token-endpoint")]
     pub(crate) fn none() -> Self {
         Self::new(
             "",

@@ -14,6 +14,7 @@ impl Clerk {
     }
 
     /// Whether the engine trusts any provider.
+    #[cfg(feature = "token-endpoint")]
     pub(crate) fn has_providers(&self) -> bool {
         self.0.federation.is_some()
     }
