@@ -1,11 +1,10 @@
 //! `clerk-sync watch` (rule Y9).
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use tower_clerk::testing::{FakeUser, WebhookEndpoint, WebhookSecret};
+use tower_clerk::testing::FakeUser;
 
-use super::{Process, Setup, until};
+use super::{Setup, until};
 use crate::support::each;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,20 +12,7 @@ async fn y9_watch_applies_events_and_ends_with_code_0_at_sigterm() {
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         setup.fill().await;
-        let secret = WebhookSecret::random();
-        let mut command = setup.command(&["watch", "--listen-addr", "127.0.0.1:0"]);
-        command.env("CLERK_WEBHOOK_SIGNING_SECRET", secret.expose());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut process = Process(child);
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            stdout.read_line(&mut line).unwrap();
-            (line, stdout)
-        });
-        let (line, _stdout) = line.await.unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
-        setup.fake.add_webhook(WebhookEndpoint::at(&format!("{url}/webhooks/clerk"), secret).unwrap());
+        let (mut process, _stdout) = setup.watch().await;
         setup.fake.release_webhooks();
         setup.fake.add_user(FakeUser::new("late@example.com"));
         setup.fake.delete_user("user1@example.com");
