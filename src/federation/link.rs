@@ -40,7 +40,11 @@ impl Preset {
             Self::Entra { .. } => claims.is_true("xms_edov"),
             _ => claims.is_true("email_verified"),
         };
-        (is_listed && is_verified && !name.is_empty() && !name.contains('@')).then_some(VerifiedEmail(email))
+        // Users are compared in lower case and without white space around, by which other characters become a user's own: the
+        // sign for kelvin (U+212A) becomes a `k`.
+        let is_plain = email.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_listed && is_verified && is_plain && !name.is_empty() && !name.contains('@'))
+            .then_some(VerifiedEmail(email))
     }
 }
 
@@ -63,6 +67,8 @@ mod tests {
             (Preset::Oidc, json!({"email": "a@evil.com", "email_verified": true}), false),
             (Preset::Oidc, json!({"email": "a@evil.com@acme.com", "email_verified": true}), false),
             (Preset::Oidc, json!({"email": "@acme.com", "email_verified": true}), false),
+            (Preset::Oidc, json!({"email": "mi\u{212a}e@acme.com", "email_verified": true}), false),
+            (Preset::Oidc, json!({"email": " a@acme.com", "email_verified": true}), false),
             (Preset::Oidc, json!({"email": "a@x.acme.com", "email_verified": true}), false),
             (Preset::Google, json!({"email": "a@acme.com", "email_verified": true}), false),
             (Preset::Google, json!({"email": "a@acme.com", "email_verified": true, "hd": "evil.com"}), false),

@@ -173,7 +173,7 @@ impl TrustedProvider {
 
     fn check_nonce(&self, claims: &AssertionClaims, assertion: &Assertion) -> Result<(), AssertionRefusal> {
         match assertion.expected_nonce() {
-            Some(expected) if claims.text("nonce") == Some(expected) => Ok(()),
+            Some(expected) if !expected.is_empty() && claims.text("nonce") == Some(expected) => Ok(()),
             Some(_) => Err(AssertionRefusal::other("the assertion's nonce is another one")),
             None if self.needs_nonce => {
                 Err(AssertionRefusal::other("the nonce of the sign-in is needed along with the assertion"))
