@@ -86,3 +86,24 @@ async fn y9_secrets_are_in_no_output() {
         assert!(!text.contains("user3@example.com"), "{arguments:?}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn y7_a_run_that_could_not_ask_clerk_is_the_last_run() {
+    let database = crate::support::Database::sqlite();
+    let setup = Setup::new(&database.url).await;
+    setup.fill().await;
+    assert_eq!(setup.json(&["reconcile", "--repair"]).await.0, 0);
+    let mut command = setup.command(&["reconcile", "--repair"]);
+    command.env("CLERK_SECRET_KEY", "sk_test_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let output = super::output(command).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // Nothing was read, so there is nothing to count.
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("aborted: ") && text.lines().count() == 1, "{text}");
+    let (_, status) = setup.json(&["status"]).await;
+    let report = &status["last_reconcile"]["report"];
+    assert_eq!(report["outcome"], "aborted", "{status}");
+    assert!(report["reason"].as_str().is_some_and(|reason| reason.contains("secret key")), "{status}");
+    let text = String::from_utf8(setup.run(&["status"]).await.stdout).unwrap();
+    assert!(text.contains("aborted: Clerk's Backend API doesn't accept the secret key"), "{text}");
+}

@@ -75,8 +75,9 @@ impl Setup {
         (output.status.code().unwrap(), json)
     }
 
-    /// Starts `clerk-sync watch`, and has the stand-in send its webhooks there. Its output is returned so that it stays open.
-    async fn watch(&self) -> (Process, BufReader<ChildStdout>) {
+    /// Starts `clerk-sync watch`, and has the stand-in send its webhooks there. Its output is returned so that it stays
+    /// open, and the address that it listens on.
+    async fn watch(&self) -> (Process, BufReader<ChildStdout>, String) {
         let secret = WebhookSecret::random();
         let mut command = self.command(&["watch", "--listen-addr", "127.0.0.1:0"]);
         command.env("CLERK_WEBHOOK_SIGNING_SECRET", secret.expose());
@@ -91,7 +92,7 @@ impl Setup {
         let (line, stdout) = line.await.unwrap();
         let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
         self.fake.add_webhook(WebhookEndpoint::at(&format!("{url}/webhooks/clerk"), secret).unwrap());
-        (process, stdout)
+        (process, stdout, url.to_owned())
     }
 
     /// Migrates and fills the mirror.

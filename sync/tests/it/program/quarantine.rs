@@ -11,7 +11,7 @@ async fn y9_quarantined_messages_are_listed_and_replayed() {
         let setup = Setup::new(&database.url).await;
         setup.fill().await;
         let user = setup.fake.user_id("user1@example.com").unwrap();
-        let (_process, _stdout) = setup.watch().await;
+        let (_process, _stdout, _url) = setup.watch().await;
         setup.fake.release_webhooks();
         setup.fake.edit_user_silently(&user, |user| user.name("Ada", "Lovelace"));
         // The first one can be replayed, and the second one doesn't say what it is about.
@@ -57,7 +57,7 @@ async fn y9_a_replay_with_a_wrong_key_fails_and_keeps_the_message() {
     let setup = Setup::new(&database.url).await;
     setup.fill().await;
     let user = setup.fake.user_id("user1@example.com").unwrap();
-    let (_process, _stdout) = setup.watch().await;
+    let (_process, _stdout, _url) = setup.watch().await;
     setup.fake.release_webhooks();
     setup.fake.send_webhook("user.updated", json!({ "id": user, "updated_at": "now" }));
     setup.fake.settle_webhooks().await;

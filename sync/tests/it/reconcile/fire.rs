@@ -17,24 +17,26 @@ const SECOND: Duration = Duration::from_secs(1);
 const ORGANIZATIONS: [&str; 3] = ["acme", "globex", "initech"];
 
 /// What the changes are made from.
-struct Fire {
-    random: Random,
+pub(super) struct Fire {
+    pub(super) random: Random,
     /// The users that Clerk has.
-    users: Vec<String>,
-    is_out: bool,
+    pub(super) users: Vec<String>,
+    /// The slugs of organizations, which may be deleted by now.
+    pub(super) organizations: Vec<String>,
+    pub(super) is_out: bool,
 }
 
 impl Fire {
-    fn add_user(&mut self, fake: &FakeClerk) -> String {
+    pub(super) fn add_user(&mut self, fake: &FakeClerk) -> String {
         let id = fake.add_user(FakeUser::new(format!("user{}@example.com", self.random.next())));
         self.users.push(id.clone());
         id
     }
 
     /// Changes something at Clerk.
-    fn change(&mut self, fake: &FakeClerk) {
+    pub(super) fn change(&mut self, fake: &FakeClerk) {
         let random = &mut self.random;
-        let organization = ORGANIZATIONS[random.below(ORGANIZATIONS.len())];
+        let organization = &*self.organizations[random.below(self.organizations.len())];
         let organization = fake.organization_id(organization).map(|_| organization);
         let at = random.below(self.users.len());
         let Some(user) = self.users.get(at).cloned() else { return drop(self.add_user(fake)) };
@@ -90,14 +92,14 @@ fn set_on_fire(fake: &FakeClerk, fire: &Arc<Mutex<Fire>>) {
 }
 
 /// The ids of the events that are held.
-fn held(fake: &FakeClerk) -> Vec<String> {
+pub(super) fn held(fake: &FakeClerk) -> Vec<String> {
     let deliveries = fake.deliveries();
     let held = deliveries.iter().filter(|delivery| delivery.status() == DeliveryStatus::Held);
     held.map(|delivery| delivery.id().to_owned()).collect()
 }
 
 /// Loses some of the events that are held.
-fn lose(fake: &FakeClerk, random: &mut Random) {
+pub(super) fn lose(fake: &FakeClerk, random: &mut Random) {
     for id in held(fake) {
         if random.is_one_in(3) {
             fake.drop_webhook(&id);
@@ -107,7 +109,13 @@ fn lose(fake: &FakeClerk, random: &mut Random) {
 
 async fn run(seed: u64, url: &str) {
     let site = Site::new(url, &format!("seed-{seed}.example.com")).await;
-    let fire = Arc::new(Mutex::new(Fire { random: Random::new(seed), users: Vec::new(), is_out: false }));
+    let organizations = ORGANIZATIONS.map(str::to_owned).to_vec();
+    let fire = Arc::new(Mutex::new(Fire {
+        random: Random::new(seed),
+        users: Vec::new(),
+        organizations,
+        is_out: false,
+    }));
     let fake = &site.fake;
     fake.hold_webhooks();
     {
