@@ -1,4 +1,4 @@
-//! What a provider's assertion says of how its subject was authenticated.
+//! The words of a provider about how its subject was authenticated.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// What the assertion of a session says of its subject, and of how a person was authenticated.
+/// The words of a session's assertion about its subject, and about how a person was authenticated.
 ///
 /// [`ClerkSession::assurance`](crate::ClerkSession::assurance) returns it for a session that
 /// [`Clerk::exchange`](crate::Clerk::exchange) has given for an assertion. The provider vouches for it, and its values mean

@@ -39,7 +39,7 @@ pub struct ClerkSession {
     inner: Arc<Inner>,
     /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
     proven_at: Option<ProvenAt>,
-    /// What the provider of the request's assertion says of its subject.
+    /// The words of the assertion's provider about its subject.
     #[cfg(feature = "federation")]
     assurance: Option<Arc<Assurance>>,
 }

@@ -79,7 +79,7 @@ fn engine(clerk: ClerkBuilder) -> Result<Clerk, Box<dyn Error>> {
     Ok(clerk.provider(Provider::github_actions(needed("AUDIENCE")?).rule(rule)).build()?)
 }
 
-/// What the job uses: either route does.
+/// The routes that a job uses: either does.
 fn routes(clerk: &Clerk) -> Result<Router, ConfigError> {
     let tokens = BearerTokens::new().provider(GITHUB);
     let layer = ClerkBasicAuthLayer::new(clerk.clone()).accept_bearer_only(tokens)?.problem_json();

@@ -2,7 +2,7 @@
 
 use super::{CredentialKey, KeySecret};
 
-/// What identifies an assertion that is used once.
+/// The part of an assertion that identifies it, so that it is used once.
 #[derive(Clone, Copy)]
 pub(crate) enum AssertionId<'a> {
     Jti(&'a str),

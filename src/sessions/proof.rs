@@ -37,7 +37,7 @@ pub(crate) enum ProofState {
 pub(crate) struct Proof {
     pub(crate) key: CredentialKey,
     pub(crate) holding: Arc<Holding>,
-    /// What a provider says of the subject of an assertion. `None` for a password.
+    /// The words of a provider about the subject of an assertion. `None` for a password.
     #[cfg(feature = "federation")]
     assurance: Option<Arc<Assurance>>,
     /// When the password was first proven. The times below are milliseconds from then on, which fit for 49 days.
@@ -95,7 +95,7 @@ impl Proof {
         proof
     }
 
-    /// What a provider says of the subject of an assertion.
+    /// The words of a provider about the subject of an assertion.
     #[cfg(feature = "federation")]
     pub(crate) fn assurance(&self) -> Option<&Arc<Assurance>> {
         self.assurance.as_ref()

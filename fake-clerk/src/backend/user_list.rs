@@ -152,7 +152,7 @@ fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
     }
 }
 
-/// What users are ordered by. Those who don't have it come last.
+/// The value that users are ordered by. Those who have none come last.
 pub(crate) fn sort_key(user: &User, by: &str, now: Now) -> (bool, String) {
     let account = &user.account;
     let time = |at| format!("{:020}", now.ms_at(at));

@@ -1,4 +1,4 @@
-//! What can be wrong with the documents of a provider.
+//! Faults of a provider's documents.
 
 use std::collections::HashMap;
 
