@@ -4,10 +4,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyPool, ConnectOptions};
+use sqlx::{AnyPool, ConnectOptions, Connection as _};
 
 use super::dialect::Dialect;
 use crate::error::MirrorError;
+
+/// A connection that was used within this time is used again without a ping.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Opens the database. It is reached at once, so that a wrong address is found at the start.
 pub(crate) async fn open(
@@ -17,7 +20,19 @@ pub(crate) async fn open(
     wait: Duration,
 ) -> Result<AnyPool, MirrorError> {
     sqlx::any::install_default_drivers();
-    let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(wait);
+    let pool = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(wait)
+        // A ping before each transaction would be one of its six round trips.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
     let pool = match dialect {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
