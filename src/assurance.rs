@@ -20,8 +20,8 @@ pub struct Assurance {
     /// In seconds since the Unix epoch.
     pub(crate) auth_time: Option<u64>,
     pub(crate) is_workload: bool,
-    /// When the subject was authenticated, by the monotonic clock: `auth_time`, or `iat` without one. `None` if that is
-    /// before every instant of this machine.
+    /// When the subject was authenticated, by the monotonic clock: `auth_time`, or `iat` of a workload without one. `None` of
+    /// a person whose provider doesn't tell, and if it is before every instant of this machine.
     pub(crate) authenticated: Option<Instant>,
 }
 

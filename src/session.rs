@@ -86,7 +86,8 @@ impl ClerkSession {
     }
 
     /// Returns the instant at which Clerk last accepted the password of this request, or `None` if the request carried
-    /// no password but a session token, as `Bearer`.
+    /// no password but a session token, as `Bearer`. For an assertion it is the time at which its subject was authenticated,
+    /// and `None` for a person whose provider doesn't tell (`auth_time`).
     ///
     /// The engine proves a password again after [`session_ttl`](crate::ClerkBuilder::session_ttl), 1 h by default, and
     /// a little earlier in the background. For an operation that needs a recent proof, compare it with a shorter time:

@@ -19,6 +19,7 @@ use common::{
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_clerk::federation::{Assertion, Provider, WorkloadRule};
 use tower_clerk::guard::SecondFactor;
@@ -516,6 +517,11 @@ async fn c6_assertions_and_tickets_are_never_shown() {
         secrets.add(ticket);
     }
     assert!(secrets.check_log().contains("exchange_assertion"), "the log was captured");
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || clerk.publish_metrics());
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("tower_clerk_used_assertions"), "{metrics}");
+    secrets.check(&metrics, "a metric");
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@ impl Clerk {
             ("tower_clerk_max_users_per_address", stats.max_users_per_address.unwrap_or(0)),
             ("tower_clerk_max_active_users", stats.max_active_users.unwrap_or(0)),
         ];
+        #[cfg(feature = "federation")]
+        let gauges = gauges.into_iter().chain(assertion_gauges(&stats));
         for (name, value) in gauges {
             gauge!(name).set(value as f64);
         }
@@ -101,6 +103,8 @@ impl Clerk {
             "Bearer tokens that are verified and have not expired"
         );
         describe_api_keys();
+        #[cfg(feature = "federation")]
+        describe_assertions();
         describe_gauge!("tower_clerk_denials", "Denials: refused credentials that are remembered");
         describe_gauge!(
             "tower_clerk_trusted_credentials",
@@ -133,6 +137,30 @@ impl Clerk {
             "1 while the circuit is open, because Clerk seems to be unavailable"
         );
     }
+}
+
+#[cfg(feature = "federation")]
+fn assertion_gauges(stats: &super::stats::Stats) -> [(&'static str, u64); 4] {
+    [
+        ("tower_clerk_assertion_flights", stats.assertion_flights),
+        ("tower_clerk_assertion_queue", stats.assertion_queue),
+        ("tower_clerk_assertion_denials", stats.assertion_denials),
+        ("tower_clerk_used_assertions", stats.used_assertions),
+    ]
+}
+
+#[cfg(feature = "federation")]
+fn describe_assertions() {
+    describe_gauge!(
+        "tower_clerk_assertion_flights",
+        "Exchanges of assertions, also those that wait for a permit"
+    );
+    describe_gauge!(
+        "tower_clerk_assertion_queue",
+        "Assertions that wait for a permit to look their subjects up"
+    );
+    describe_gauge!("tower_clerk_assertion_denials", "Refused subjects and assertions that are remembered");
+    describe_gauge!("tower_clerk_used_assertions", "Assertions of people that were used, of 100,000 at most");
 }
 
 fn describe_api_keys() {

@@ -210,6 +210,8 @@ impl Clerk {
         let sign_in_rate = inner.settings.sign_in_rate.map(per_second);
         let max_users_per_address = sign_in_rate.map(|rate| (rate * life.as_secs_f64()) as u64);
         let of_keys = |count: fn(&KeyVerifier) -> u64| inner.api_keys.as_deref().map_or(0, count);
+        #[cfg(feature = "federation")]
+        let assertions = inner.federation.as_deref().map(federation::Federation::counts).unwrap_or_default();
         let max_active_users = inner
             .backend_rate
             .map(per_second)
@@ -232,6 +234,14 @@ impl Clerk {
                 .api_keys
                 .as_ref()
                 .map_or(CircuitState::Closed, |keys| keys.circuit.state()),
+            #[cfg(feature = "federation")]
+            assertion_flights: assertions.flights,
+            #[cfg(feature = "federation")]
+            assertion_queue: assertions.queue,
+            #[cfg(feature = "federation")]
+            assertion_denials: assertions.denials,
+            #[cfg(feature = "federation")]
+            used_assertions: assertions.used,
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
             failing_subjects: sign_ins.failures.len(),

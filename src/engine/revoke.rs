@@ -28,8 +28,9 @@ impl Clerk {
     /// revocations reach all tokens that were issued before; to be on the safe side also those of the next 6 s, or of the
     /// next minute if no answer of Clerk's has told its time yet.
     ///
-    /// It is not a ban: the next request with a password that Clerk accepts signs in again. To keep a user out, ban the
-    /// user at Clerk as well. With Device Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
+    /// It is not a ban: the next request with a password that Clerk accepts signs in again, and so does one with the
+    /// assertion of an identity provider, until that expires. To keep a user out, ban the user at Clerk as well. With Device
+    /// Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         // Pending proofs first: a sign-in that goes on from one notes its generation before it looks whether it is void.

@@ -56,6 +56,22 @@ pub struct Stats {
     pub api_key_queue: u64,
     /// The circuit for API keys. While it is open, those that have to be verified are rejected without a call to Clerk.
     pub api_key_circuit: CircuitState,
+    /// Exchanges of assertions in flight, including those that wait for a permit.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub assertion_flights: u64,
+    /// Assertions that wait for a permit to look their subjects up.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub assertion_queue: u64,
+    /// Refused subjects and assertions that are remembered.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub assertion_denials: u64,
+    /// Assertions of people that were used and are remembered for it: at most 100,000, with which further ones are refused.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub used_assertions: u64,
     /// Refused credentials that are remembered, so that Clerk is not asked about them again.
     pub denials: u64,
     /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.

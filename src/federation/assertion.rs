@@ -32,7 +32,7 @@ impl Assertion {
     /// ([OpenID Connect Core, section 3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)).
     ///
     /// Take it from where your program stored it for this browser, such as its session, and never from the request that
-    /// brings the assertion: whoever has stolen an assertion can read its nonce.
+    /// brings the assertion: whoever has stolen an assertion can read its nonce. An empty one is never right.
     #[must_use]
     pub fn nonce(self, expected: impl Into<String>) -> Self {
         Self { nonce: Some(Zeroizing::new(expected.into())), ..self }

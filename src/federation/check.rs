@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::{Keys, is_safe};
 use super::link::Link;
-use super::presets::{ENTRA_CONSUMERS, Preset};
+use super::presets::{ENTRA_CONSUMERS, Preset, is_of_github};
 use super::provider::{KeySource, Provider};
 use super::trusted::{Mapping, TrustedProvider};
 use super::{ProviderError, ProviderErrorKind as Kind};
@@ -24,8 +24,8 @@ const MUTABLE_CLAIMS: [&str; 7] =
     ["email", "preferred_username", "upn", "unique_name", "name", "nickname", "phone_number"];
 
 /// Audiences that providers put into assertions which are meant for others.
-const FOREIGN_AUDIENCES: [&str; 3] =
-    ["sts.amazonaws.com", "api://AzureADTokenExchange", "https://kubernetes.default.svc"];
+const FOREIGN_AUDIENCES: [&str; 5] =
+    ["sts.amazonaws.com", "api://AzureADTokenExchange", "sigstore", "pypi", "npm:registry.npmjs.org"];
 
 /// A problem with a setting.
 pub(super) type Problem = (Kind, String);
@@ -93,14 +93,16 @@ impl Provider {
             return problem(Kind::Audience, "an authorized party must not be empty");
         }
         let is_default = |audience: &str| match self.preset {
-            Preset::GitHubActions => audience.starts_with("https://github.com/"),
-            Preset::GitLab => audience == self.issuer,
-            Preset::Kubernetes => {
-                audience == self.issuer || audience == "api" || audience.contains("kubernetes.default.svc")
-            }
+            Preset::GitHubActions => is_of_github(&self.issuer, audience),
+            Preset::Kubernetes => audience == "api",
             _ => false,
         };
-        let is_foreign = |audience: &str| FOREIGN_AUDIENCES.contains(&audience) || is_default(audience);
+        let is_foreign = |audience: &str| {
+            FOREIGN_AUDIENCES.contains(&audience)
+                || audience.contains("kubernetes.default.svc")
+                || audience == self.issuer
+                || is_default(audience)
+        };
         match self.audiences.iter().find(|audience| is_foreign(audience)) {
             Some(foreign) => problem(
                 Kind::Audience,
@@ -184,7 +186,7 @@ impl Provider {
         let mut links = self.links.clone();
         links.sort();
         links.dedup();
-        links.iter().try_for_each(check_link)?;
+        links.iter().try_for_each(|link| self.check_link(link))?;
         let is_of_anyone = matches!(&self.preset, Preset::Entra { tenant } if **tenant == *ENTRA_CONSUMERS);
         if is_of_anyone && links.iter().any(|link| matches!(link, Link::VerifiedEmail(_))) {
             return problem(Kind::Mapping, "personal accounts at Microsoft are in charge of no domain");
@@ -203,6 +205,20 @@ impl Provider {
             );
         }
         Ok(Mapping::People { subject_claim, links: links.into(), second_factor })
+    }
+
+    fn check_link(&self, link: &Link) -> Result<(), Problem> {
+        if let Link::External(name) = link
+            && !self.preset.may_be(name, &self.issuer)
+        {
+            return problem(
+                Kind::Mapping,
+                format!(
+                    "the ids of {name:?} are those of another issuer, whose accounts this one would open"
+                ),
+            );
+        }
+        link.check().map_err(|why| (Kind::Mapping, why))
     }
 
     fn checked_subject_claim(&self) -> Result<Box<str>, Problem> {
@@ -236,34 +252,6 @@ impl Provider {
             .map(|rule| self.checked_rule(rule))
             .collect::<Result<_, _>>()
             .map(Mapping::Workloads)
-    }
-}
-
-fn check_link(link: &Link) -> Result<(), Problem> {
-    let is_name = |text: &str| {
-        (1..=128).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-    };
-    match link {
-        Link::External(provider) if !provider.starts_with("oauth_") || !is_name(provider) => {
-            problem(Kind::Mapping, format!("{provider:?} is no name of a provider at Clerk (oauth_…)"))
-        }
-        Link::Enterprise(connection) if !is_name(connection) => {
-            problem(Kind::Mapping, format!("{connection:?} is no id of an enterprise connection"))
-        }
-        Link::VerifiedEmail(domains) => {
-            let is_domain = |domain: &str| {
-                domain.split('.').count() > 1
-                    && domain.split('.').all(|label| !label.is_empty())
-                    && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-            };
-            match domains.iter().find(|domain| !is_domain(domain)) {
-                Some(domain) => problem(Kind::Mapping, format!("{domain:?} is no domain like acme.com")),
-                None if domains.is_empty() => problem(Kind::Mapping, "name the domains of the addresses"),
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
     }
 }
 

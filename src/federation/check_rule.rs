@@ -2,7 +2,7 @@
 
 use super::ProviderErrorKind as Kind;
 use super::check::Problem;
-use super::pattern::SubjectPattern;
+use super::pattern::{SERVICE_ACCOUNT, SubjectPattern};
 use super::presets::Preset;
 use super::provider::Provider;
 use super::rule::{CheckedRule, WorkloadRule};
@@ -31,7 +31,7 @@ impl Provider {
             return Err(refuse("a claim and its value must not be empty"));
         }
         let names = |claim: &str| rule.claims.iter().any(|(name, _)| **name == *claim);
-        let literal_segments = match self.preset {
+        match self.preset {
             Preset::GitHubActions if !names("repository_owner_id") => {
                 return Err(refuse(
                     "it needs the owner's id, since anyone can take the name of a renamed owner",
@@ -43,13 +43,12 @@ impl Provider {
             Preset::GitLab if !names("project_id") && !names("namespace_id") => {
                 return Err(refuse("it needs the claim `project_id` or `namespace_id`"));
             }
-            Preset::Kubernetes if !rule.subject.starts_with("system:serviceaccount:") => {
+            Preset::Kubernetes if !rule.subject.starts_with(SERVICE_ACCOUNT) => {
                 return Err(refuse("a service account is `system:serviceaccount:namespace:name`"));
             }
-            Preset::Kubernetes => Some(3),
-            _ => None,
-        };
-        let subject = SubjectPattern::new(&rule.subject, literal_segments).map_err(refuse)?;
+            _ => {}
+        }
+        let subject = SubjectPattern::new(&rule.subject).map_err(refuse)?;
         Ok(CheckedRule { subject, rule: rule.clone() })
     }
 }

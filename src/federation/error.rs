@@ -18,7 +18,8 @@ pub struct ProviderError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProviderErrorKind {
-    /// The issuer is no address of https, or of this machine, or it is that of another provider of the engine.
+    /// The issuer is no address of https, or of this machine, or it is that of another provider of the engine or of the
+    /// Clerk instance.
     Issuer,
     /// The audiences or the authorized parties.
     Audience,

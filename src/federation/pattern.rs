@@ -6,6 +6,12 @@ const SEPARATORS: [char; 2] = [':', '/'];
 /// Segments at the start that are no wildcard: `repo:acme/` of GitHub, `project_path:acme/` of GitLab.
 const LITERAL_SEGMENTS: usize = 2;
 
+/// The start of the subjects of Kubernetes, whichever way the provider was made. The namespace behind it says whose they are.
+pub(super) const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// The segments of [`SERVICE_ACCOUNT`], and the namespace.
+const LITERAL_OF_SERVICE_ACCOUNT: usize = 3;
+
 const WILDCARD: &str = "*";
 
 /// A pattern on a subject: literal, except for segments that are a `*` as a whole.
@@ -19,16 +25,21 @@ impl SubjectPattern {
     /// # Errors
     ///
     /// Returns a reason if the pattern is empty or too wide.
-    pub(super) fn new(pattern: &str, literal_segments: Option<usize>) -> Result<Self, &'static str> {
+    pub(super) fn new(pattern: &str) -> Result<Self, &'static str> {
+        let literal_segments =
+            if pattern.starts_with(SERVICE_ACCOUNT) { LITERAL_OF_SERVICE_ACCOUNT } else { LITERAL_SEGMENTS };
         if pattern.is_empty() {
             return Err("a pattern on `sub` must not be empty");
         }
         if pattern.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("a pattern on `sub` must have neither white space nor control characters");
         }
-        for (at, segment) in segments(pattern).enumerate() {
+        // An empty segment says nothing about whose workloads these are, as in `spiffe://*`.
+        let mut literal = 0;
+        for segment in segments(pattern) {
             let (text, _) = cut(segment);
             if !text.contains(WILDCARD) {
+                literal += usize::from(!text.is_empty());
                 continue;
             }
             if text != WILDCARD {
@@ -36,7 +47,7 @@ impl SubjectPattern {
                     "a `*` must be a whole segment between `:` or `/`, since `acme*` also matches `acme-evil`",
                 );
             }
-            if at < literal_segments.unwrap_or(LITERAL_SEGMENTS) {
+            if literal < literal_segments {
                 return Err(
                     "the first segments of a pattern on `sub` must be literal: they say whose workloads these are",
                 );
@@ -82,7 +93,7 @@ mod tests {
     use super::*;
 
     fn pattern(text: &str) -> SubjectPattern {
-        SubjectPattern::new(text, None).unwrap()
+        SubjectPattern::new(text).unwrap()
     }
 
     #[test]
@@ -122,11 +133,18 @@ mod tests {
             "repo:acme/app-*",
             "repo:acme/**",
             "a b",
+            "spiffe://*/ns/prod",
+            "::*",
+            "//*",
+            "a//*/b",
+            "system:serviceaccount:*:deployer",
+            "system:serviceaccount::*",
         ] {
-            assert!(SubjectPattern::new(wide, None).is_err(), "{wide:?}");
+            assert!(SubjectPattern::new(wide).is_err(), "{wide:?}");
         }
-        assert!(SubjectPattern::new("system:serviceaccount:*:deployer", Some(3)).is_err());
-        assert!(SubjectPattern::new("system:serviceaccount:prod:*", Some(3)).is_ok());
+        for fine in ["spiffe://acme.example/*/api", "system:serviceaccount:prod:*", "a//b/*"] {
+            assert!(SubjectPattern::new(fine).is_ok(), "{fine:?}");
+        }
     }
 
     proptest! {

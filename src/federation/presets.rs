@@ -16,32 +16,92 @@ pub(super) enum Preset {
 
 const GOOGLE: &str = "https://accounts.google.com";
 const ENTRA: &str = "https://login.microsoftonline.com/";
+/// The issuers of Entra's other clouds, and of its tokens of version 1. Behind each is the tenant
+/// (<https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>).
+const ENTRA_OTHERS: [&str; 4] = [
+    "https://sts.windows.net/",
+    "https://login.microsoftonline.us/",
+    "https://login.partner.microsoftonline.cn/",
+    "https://sts.chinacloudapi.cn/",
+];
 /// The tenant of all personal accounts at Microsoft, which is nobody's own.
 pub(super) const ENTRA_CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
+/// The end of the issuer of a GitHub Enterprise Server
+/// (<https://docs.github.com/enterprise-server/actions/reference/security/oidc>).
+const GITHUB_SERVER: &str = "/_services/token";
+/// The start of the issuer of an enterprise with data residency, such as `https://token.actions.octo.ghe.com`.
+const GITHUB_RESIDENT: &str = "https://token.actions.";
 const GITLAB: &str = "https://gitlab.com";
+
+/// The providers that Clerk has ready made, as far as they issue ID tokens: the ids of their accounts are given by this
+/// issuer, and by no other.
+const ISSUERS_AT_CLERK: [(&str, &str); 8] = [
+    ("oauth_apple", "https://appleid.apple.com"),
+    ("oauth_github", "https://github.com/login/oauth"),
+    ("oauth_gitlab", GITLAB),
+    ("oauth_google", GOOGLE),
+    ("oauth_line", "https://access.line.me"),
+    ("oauth_linkedin_oidc", "https://www.linkedin.com/oauth"),
+    ("oauth_slack", "https://slack.com"),
+    ("oauth_twitch", "https://id.twitch.tv/oauth2"),
+];
 
 impl Preset {
     /// The preset of an issuer, so that its dangers are held in check whichever way the provider was made.
     pub(super) fn of(issuer: &str) -> Self {
-        if let Some(rest) = issuer.strip_prefix(ENTRA) {
+        if let Some(rest) = [ENTRA].iter().chain(&ENTRA_OTHERS).find_map(|entra| issuer.strip_prefix(entra)) {
             let tenant = rest.split('/').next().unwrap_or_default().into();
             return Self::Entra { tenant };
         }
-        // An enterprise of GitHub's may have its name behind it.
-        let rest = issuer.strip_prefix(GITHUB);
         match issuer {
             GOOGLE => Self::Google,
             GITLAB => Self::GitLab,
-            _ if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => Self::GitHubActions,
+            _ if is_github(issuer) => Self::GitHubActions,
             _ => Self::Oidc,
         }
+    }
+
+    /// Whether the accounts that Clerk holds under this name (`oauth_…`) can be those of this issuer.
+    ///
+    /// With a wrong name, the issuer would open the accounts of another provider by giving its own subjects their ids.
+    pub(super) fn may_be(&self, clerk_provider: &str, issuer: &str) -> bool {
+        if clerk_provider == "oauth_microsoft" {
+            return matches!(self, Self::Entra { .. });
+        }
+        clerk_provider.starts_with("oauth_custom_") || ISSUERS_AT_CLERK.contains(&(clerk_provider, issuer))
     }
 
     /// Whether its assertions are about workloads, and about no person.
     pub(super) fn is_for_workloads(&self) -> bool {
         matches!(self, Self::GitHubActions | Self::GitLab | Self::Kubernetes)
     }
+}
+
+/// Whether an issuer is that of GitHub Actions: of github.com, where an enterprise may have its name behind it, of an
+/// enterprise with data residency, or of a server of one's own.
+fn is_github(issuer: &str) -> bool {
+    let rest = issuer.strip_prefix(GITHUB);
+    let resident = issuer.strip_prefix(GITHUB_RESIDENT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || resident.is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.ends_with(".ghe.com")))
+        || issuer.ends_with(GITHUB_SERVER)
+}
+
+/// Whether an audience is the address of an owner at the GitHub of this issuer, which is the default for every job.
+pub(super) fn is_of_github(issuer: &str, audience: &str) -> bool {
+    let is_at = |start: &str, host: &str| {
+        audience
+            .strip_prefix(start)
+            .and_then(|rest| rest.strip_prefix(host))
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    is_at("https://", "github.com")
+        || issuer.strip_suffix(GITHUB_SERVER).is_some_and(|server| is_at(server, ""))
+        || issuer
+            .strip_prefix(GITHUB_RESIDENT)
+            .and_then(|rest| rest.split('/').next())
+            .is_some_and(|host| is_at("https://", host))
 }
 
 impl Provider {

@@ -166,7 +166,9 @@ impl Provider {
     /// Finds a person by an external account that is linked to exactly one user, by Clerk's name of the provider, such as
     /// `oauth_google` or `oauth_custom_partner`.
     ///
-    /// The account must be verified and have the [subject](Self::subject_claim) as its id.
+    /// The account must be verified and have the [subject](Self::subject_claim) as its id. An issuer chooses its subjects, so
+    /// name the provider at Clerk that has this issuer. A name that Clerk has ready made, such as `oauth_google`, is an error
+    /// with another issuer than its own.
     pub fn link_oauth(mut self, clerk_provider: impl Into<String>) -> Self {
         self.links.push(Link::External(clerk_provider.into().into()));
         self
@@ -183,8 +185,7 @@ impl Provider {
 
     /// Finds a person by an e-mail address of one of these domains: off by default.
     ///
-    /// **Whoever controls the provider then controls every account of these domains.** Use it for a provider that is in
-    /// charge of them. The assertion must say `email_verified` as a boolean; that of Google names the domain as its `hd`, and
+    /// **The provider then opens every account of these domains.** Use it for a provider that is in charge of them. The assertion must say `email_verified` as a boolean; that of Google names the domain as its `hd`, and
     /// that of Entra has a true `xms_edov` in place of it. Exactly one user must have the address, verified.
     pub fn link_verified_email(mut self, domains: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let domains = domains.into_iter().map(|domain| domain.into().into()).collect();

@@ -95,9 +95,9 @@ impl TrustedProvider {
         expected.check_origin(&claims).map_err(|error| AssertionRefusal::from(error.kind()))?;
         self.check_party(&claims)?;
         expected.check_times(&claims).map_err(|error| AssertionRefusal::from(error.kind()))?;
-        self.check_kind(&claims)?;
-        let subject = self.subject_of(&claims).ok_or_else(malformed)?;
         let is_once = presented == Presented::Exchange && self.is_for_people();
+        self.check_kind(&claims, is_once)?;
+        let subject = self.subject_of(&claims).ok_or_else(malformed)?;
         let longest_age = if is_once { FRESH_FOR } else { self.longest_age.as_secs() };
         // The sum doesn't overflow, as `iat` was compared with `now`.
         let ends =
@@ -152,10 +152,17 @@ impl TrustedProvider {
     }
 
     /// Refuses what is signed with the same keys and is no assertion of this kind.
-    fn check_kind(&self, claims: &AssertionClaims) -> Result<(), AssertionRefusal> {
+    fn check_kind(&self, claims: &AssertionClaims, is_sign_in: bool) -> Result<(), AssertionRefusal> {
         // A logout token or another security event (RFC 8417, section 2.2).
         if claims.has("events") {
             return Err(AssertionRefusal::other("this is a security event, and no assertion"));
+        }
+        // An access token that a program got for this service is no proof that its user signs in here. Its header may say so
+        // (RFC 9068), and where it doesn't, as with Entra, Okta and Keycloak, its claims do.
+        let is_access_token =
+            claims.has("scp") || claims.has("scope") || claims.text("typ").is_some_and(|typ| typ == "Bearer");
+        if is_sign_in && is_access_token {
+            return Err(AssertionRefusal::other("this is an access token, and no assertion of a sign-in"));
         }
         match &self.preset {
             Preset::Entra { tenant } if !claims.equals("tid", tenant) => {

@@ -48,6 +48,11 @@ impl UsedAssertions {
         Use::First
     }
 
+    /// How many are remembered. Those that are too old are forgotten with the next one.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.0).until.len()
+    }
+
     /// Takes a mark back, since the exchange has failed without a decision and no session came of it.
     pub(crate) fn give_back(&self, key: CredentialKey) {
         let mut used = lock(&self.0);
@@ -106,6 +111,6 @@ mod tests {
         assert_eq!(used.take(key("one more"), now + MINUTE, now), Use::Full);
         assert_eq!(used.take(key(0), now + MINUTE, now), Use::Again);
         assert_eq!(used.take(key("one more"), now + 2 * MINUTE, now + MINUTE), Use::First);
-        assert_eq!(lock(&used.0).until.len(), 1);
+        assert_eq!(used.len(), 1);
     }
 }

@@ -86,9 +86,13 @@ mod tests {
     }
 
     fn rsa_jwk() -> Value {
-        let components = RsaPublicKeyComponents::<Vec<u8>>::from(provider().rsa.public_key());
+        rsa_jwk_of(&provider().rsa, "rsa")
+    }
+
+    fn rsa_jwk_of(key: &KeyPair, kid: &str) -> Value {
+        let components = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
         let (n, e) = (URL_SAFE_NO_PAD.encode(components.n), URL_SAFE_NO_PAD.encode(components.e));
-        json!({"kty": "RSA", "kid": "rsa", "n": n, "e": e})
+        json!({"kty": "RSA", "kid": kid, "n": n, "e": e})
     }
 
     fn ec_jwk() -> Value {
@@ -196,11 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn x1_of_two_keys_with_one_id_the_first_of_each_algorithm_counts() {
+        let second = rsa_jwk_of(&KeyPair::generate(KeySize::Rsa2048).unwrap(), "rsa");
+        let elliptic = changed(ec_jwk(), "kid", json!("rsa"));
+        let [rs, es] = ["RS256", "ES256"].map(|alg| signed(alg, &json!({"alg": alg, "kid": "rsa"})));
+        for (jwks, of_rsa) in [
+            ([rsa_jwk(), second.clone(), elliptic.clone()], None),
+            ([elliptic, second, rsa_jwk()], Some(BadSignature)),
+        ] {
+            let keys = keys(&jwks, ALL);
+            assert_eq!((kind(&rs, &keys, ALL), kind(&es, &keys, ALL)), (of_rsa, None));
+        }
+    }
+
+    #[test]
     fn x1_a_key_in_the_header_is_no_key() {
         let own = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let components = RsaPublicKeyComponents::<Vec<u8>>::from(own.public_key());
-        let (n, e) = (URL_SAFE_NO_PAD.encode(components.n), URL_SAFE_NO_PAD.encode(components.e));
-        let jwk = json!({"kty": "RSA", "kid": "own", "n": n, "e": e});
+        let jwk = rsa_jwk_of(&own, "own");
         for (kid, expected) in [("own", UnknownKey), ("rsa", BadSignature)] {
             let header =
                 json!({"alg": "RS256", "kid": kid, "jwk": jwk, "jku": "https://evil.example", "x5c": ["AA"]});

@@ -120,7 +120,12 @@ pub(super) fn assertion(
     headers: &HeaderMap,
     form: &Form<'_>,
 ) -> Result<(Assertion, &'static str), TokenError> {
-    if headers.contains_key(AUTHORIZATION) || form.value("client_secret")?.is_some() {
+    let mut has_credentials = headers.contains_key(AUTHORIZATION);
+    // A client may identify itself by a JWT as well (RFC 7523, section 2.2).
+    for name in ["client_secret", "client_assertion", "client_assertion_type"] {
+        has_credentials |= form.value(name)?.is_some();
+    }
+    if has_credentials {
         return Err(TokenError::invalid_request("a token exchange takes no client credentials"));
     }
     if form.value("actor_token")?.is_some() || form.value("actor_token_type")?.is_some() {

@@ -43,9 +43,9 @@ impl ClerkBuilder {
                 None
             }
         };
-        #[cfg(feature = "federation")]
-        let providers = checked_providers(self.providers)?;
         let issuer = self.issuer.unwrap_or_else(|| instance.issuer().to_owned());
+        #[cfg(feature = "federation")]
+        let providers = checked_providers(self.providers, &[&issuer, instance.issuer()])?;
         let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
         let secret = KeySecret::for_instance(secret, instance.issuer());
         let (sign_ins, wait) = (self.settings.sign_in_rate, self.settings.sign_in_wait);

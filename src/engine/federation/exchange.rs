@@ -156,8 +156,10 @@ impl Clerk {
     fn assurance(&self, trusted: &TrustedProvider, accepted: &Accepted) -> Assurance {
         let claims = &accepted.claims;
         let auth_time = claims.auth_time();
-        let at = auth_time.unwrap_or(claims.issued_at()).min(claims.issued_at());
-        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at));
+        // For a person who signed in days ago, a provider issues an assertion of this minute.
+        let known = if trusted.is_for_people() { auth_time } else { auth_time.or(Some(claims.issued_at())) };
+        let at = known.map(|at| Duration::from_secs(at.min(claims.issued_at())));
+        let at = at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
         Assurance {
             provider: Arc::clone(&trusted.issuer),
             subject: accepted.subject.clone(),
@@ -182,9 +184,10 @@ impl Clerk {
             return self.session_of_assertion(federation, attempt, access, how).await;
         };
         let id = match attempt.accepted.claims.text("jti") {
-            Some(jti) => AssertionId::Jti(jti),
+            // An empty one would be that of everybody's assertions.
+            Some(jti) if !jti.is_empty() => AssertionId::Jti(jti),
             // `verified_payload` has split the same JWT.
-            None => AssertionId::SignedPart(signed_part(assertion.jwt()).unwrap_or_default()),
+            _ => AssertionId::SignedPart(signed_part(assertion.jwt()).unwrap_or_default()),
         };
         let (id, now) =
             (self.0.sign_ins.secret.assertion_id(&attempt.provider.issuer, id), self.0.clock.now());
@@ -195,6 +198,12 @@ impl Clerk {
                 let rejection = Rejection::new(RejectionKind::UpstreamRateLimited);
                 return Err(rejection.with_retry_after(self.0.settings.upstream_timeout));
             }
+        }
+        // Nothing came of this one. A stranger's further assertions must not fill the memory of those that were used.
+        if let Some(rejection) = federation.refused_already(attempt, now) {
+            federation.used.give_back(id);
+            *how = Outcome::Denied;
+            return Err(rejection);
         }
         let result = self.session_of_assertion(federation, attempt, access, how).await;
         // An outage decides nothing, and the client can't get another assertion without its user.

@@ -67,7 +67,25 @@ struct AssertionAttempt {
     source: Option<u64>,
 }
 
+/// The numbers of federation in `Stats`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AssertionCounts {
+    pub(super) flights: u64,
+    pub(super) queue: u64,
+    pub(super) denials: u64,
+    pub(super) used: u64,
+}
+
 impl Federation {
+    pub(super) fn counts(&self) -> AssertionCounts {
+        AssertionCounts {
+            flights: self.flights.len() as u64,
+            queue: (self.unproven.waiting() + self.known.waiting()) as u64,
+            denials: self.denials.len(),
+            used: self.used.len() as u64,
+        }
+    }
+
     fn provider(&self, issuer: &str) -> Option<&KnownProvider> {
         self.providers.iter().find(|provider| *provider.trusted.issuer == *issuer)
     }

@@ -106,6 +106,25 @@ async fn x1_what_is_signed_by_the_provider_and_is_no_assertion_is_refused() {
     let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
     let found = setup.job_with(|job| job.claim("events", logout)).await;
     assert_eq!(found, Outcome::refused("this is a security event, and no assertion"));
+    // Access tokens for this service that don't say so in their header: of Entra, of Okta and of Keycloak.
+    for (name, value) in [
+        ("scp", json!("access")),
+        ("scp", json!(["access"])),
+        ("scope", json!("a")),
+        ("typ", json!("Bearer")),
+    ] {
+        let access_token =
+            setup.login.assertion("ada-7", PORTAL).claim("nonce", NONCE).claim(name, value.clone());
+        let found = setup.outcome(&Assertion::new(access_token.sign()).nonce(NONCE)).await;
+        assert_eq!(
+            found,
+            Outcome::refused("this is an access token, and no assertion of a sign-in"),
+            "{name} {value}"
+        );
+        // A workload has no sign-in: its access token is its credential.
+        assert_eq!(setup.job_with(|job| job.claim(name, value)).await, Outcome::of("user_bot"));
+        tokio::time::advance(SECOND).await;
+    }
     let found = setup.job_with(|job| job.header("crit", json!(["exp"]))).await;
     assert_eq!(found, Outcome::refused(MALFORMED));
     for (name, value) in [("sub", json!("")), ("sub", json!(7)), ("sub", json!("a\nb")), ("iat", Value::Null)]
@@ -181,6 +200,7 @@ async fn x1_a_persons_assertion_is_fresh_and_has_the_nonce_of_its_sign_in() {
     for (assertion, outcome) in [
         (ada(json!(NONCE), 0).nonce("another"), other.clone()),
         (ada(Value::Null, 0).nonce(NONCE), other.clone()),
+        (ada(json!(""), 0).nonce(""), other.clone()),
         (ada(json!([NONCE]), 0).nonce(NONCE), other.clone()),
         (
             ada(json!(NONCE), 0),
@@ -214,6 +234,12 @@ async fn x1_a_persons_assertion_is_used_once() {
         [with_id(), with_id().life(4 * MINUTE)].map(|it| Assertion::new(it.sign()).nonce(NONCE));
     assert_eq!(setup.outcome(&first).await, Outcome::of("user_ada"));
     assert_eq!(setup.outcome(&second).await, Outcome::refused(USED));
+    // An empty one names none.
+    for minutes in [3, 4] {
+        let unnamed = setup.login.assertion("ada-7", PORTAL).claim("nonce", NONCE).claim("jti", "");
+        let unnamed = Assertion::new(unnamed.life(minutes * MINUTE).sign()).nonce(NONCE);
+        assert_eq!(setup.outcome(&unnamed).await, Outcome::of("user_ada"));
+    }
     // Without a `jti`, the content counts, and not the signature, of which ECDSA has two for each content.
     let setup = Federated::with(people().algorithms([Algorithm::Es256]), jobs());
     setup.login.rotate_to(SigningAlgorithm::Es256);
@@ -261,6 +287,29 @@ async fn x1_an_outage_does_not_use_an_assertion_up_and_a_refusal_does() {
     let stranger = Assertion::new(stranger).nonce(NONCE);
     assert_eq!(setup.outcome(&stranger).await, super::NOBODY);
     assert_eq!(setup.outcome(&stranger).await, Outcome::refused(USED));
+}
+
+/// Each sign-in of a stranger at a provider that is open to everyone brings another assertion.
+#[tokio::test(start_paused = true)]
+async fn x1_a_refused_strangers_further_assertions_are_not_remembered() {
+    let setup = Federated::new();
+    let stranger = || {
+        let assertion = setup.login.assertion("stranger", PORTAL).life(10 * MINUTE).claim("nonce", NONCE);
+        Assertion::new(assertion.sign()).nonce(NONCE)
+    };
+    assert_eq!(setup.outcome(&stranger()).await, super::NOBODY);
+    assert_eq!(setup.clerk().stats().used_assertions, 1);
+    let further = stranger();
+    for _ in 0..100 {
+        assert_eq!(setup.outcome(&stranger()).await, super::NOBODY);
+    }
+    assert_eq!(setup.outcome(&further).await, super::NOBODY);
+    assert_eq!((setup.clerk().stats().used_assertions, setup.look_ups()), (1, 1));
+    // When the refusal is forgotten, the same one decides once more, and is used from then on.
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(setup.outcome(&further).await, super::NOBODY);
+    assert_eq!(setup.outcome(&further).await, Outcome::refused(USED));
+    assert_eq!((setup.clerk().stats().used_assertions, setup.look_ups()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

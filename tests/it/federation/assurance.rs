@@ -44,6 +44,9 @@ async fn x4_an_old_authentication_is_no_fresh_proof_though_its_assertion_is_new_
     let ada = setup.login.assertion("ada-7", PORTAL).claim("nonce", NONCE).claim("auth_time", at).sign();
     let session = setup.exchange(&Assertion::new(ada).nonce(NONCE)).await.unwrap();
     assert!(age(&session) > 59 * MINUTE, "{:?}", age(&session));
+    // The provider may hold a session of hers from days ago, and doesn't say so.
+    let session = setup.exchange(&setup.ada()).await.unwrap();
+    assert_eq!(session.proven_at(), None);
 }
 
 #[tokio::test(start_paused = true)]

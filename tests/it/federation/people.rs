@@ -1,11 +1,13 @@
 //! Finding the user of a person, without ever making one (rule X2).
 
+use tower_clerk::Access;
 use tower_clerk::federation::{Assertion, Provider};
 use tower_clerk::testing::{
     FakeEnterpriseAccount, FakeExternalAccount, FakeIssuer, FakeUser, VerificationStatus,
 };
 
 use super::{Federated, LOGIN, NOBODY, NONCE, Outcome, PORTAL, ada, jobs, people};
+use crate::common::World;
 
 /// A person's assertion, with these claims.
 fn person(issuer: &FakeIssuer, subject: &str, claims: serde_json::Value) -> Assertion {
@@ -48,6 +50,28 @@ async fn x2_a_link_counts_only_if_it_is_verified_of_this_provider_and_of_one_use
     let setup = Federated::new();
     setup.world.fake.add_user(FakeUser::new("eve").external_account(link("oauth_custom_acme")));
     assert_eq!(setup.outcome(&setup.ada()).await, NOBODY, "two users have it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn x2_an_assertion_of_entra_is_of_its_tenant() {
+    const TENANT: &str = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0";
+    let entra = FakeIssuer::new(format!("https://login.microsoftonline.com/{TENANT}/v2.0"));
+    let provider = Provider::entra(TENANT, PORTAL).subject_claim("oid").link_oauth("oauth_microsoft");
+    let provider = provider.transport(entra.clone());
+    let world = World::backend_with(
+        |fake| fake.no_rate_limit(),
+        |engine| engine.unlimited_sign_ins().provider(provider),
+    );
+    let linked = FakeExternalAccount::new("oauth_microsoft", "ada-7");
+    world.fake.add_user(FakeUser::new("ada@acme.com").id("user_ada").external_account(linked));
+    let entra = entra.clock(world.fake.clock());
+    for (tenant, is_in) in [(TENANT, true), ("72f988bf-86f1-41af-91ab-2d7cd011db47", false), ("", false)] {
+        let assertion = person(&entra, "pairwise", serde_json::json!({"oid": "ada-7", "tid": tenant}));
+        let session = world.clerk.exchange(&assertion, &Access::new()).await;
+        let refusal = session.err().map(|rejection| rejection.detail());
+        let expected = (!is_in).then_some(Some("the assertion is from another tenant"));
+        assert_eq!(refusal, expected, "{tenant:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,10 +125,19 @@ async fn x2_an_address_takes_no_account_over() {
     let setup = with("other.com");
     assert_eq!(setup.outcome(&person(&setup.login, "mallory", claims.clone())).await, NOBODY);
     let setup = with("acme.com");
+    setup.world.fake.add_user(FakeUser::new("mike@acme.com").id("user_mike"));
     for (what, claims) in [
         ("unverified", serde_json::json!({"email": "ada@acme.com", "email_verified": false})),
         ("verified in words", serde_json::json!({"email": "ada@acme.com", "email_verified": "true"})),
         ("nothing said", serde_json::json!({"email": "ada@acme.com"})),
+        (
+            "another address, but for white space",
+            serde_json::json!({"email": " ada@acme.com", "email_verified": true}),
+        ),
+        (
+            "another address, but for case",
+            serde_json::json!({"email": "mi\u{212a}e@acme.com", "email_verified": true}),
+        ),
         (
             "two addresses in one",
             serde_json::json!({"email": "ada@acme.com@acme.com", "email_verified": true}),

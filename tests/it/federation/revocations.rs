@@ -45,19 +45,27 @@ async fn x4_a_session_that_ended_at_clerk_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn x4_a_revocation_during_an_exchange_voids_its_result() {
-    let setup = Federated::new();
-    let hold = setup.world.fake.hold(Endpoint::SignIns);
-    let exchange = tokio::spawn({
-        let (clerk, job) = (setup.clerk().clone(), setup.job());
-        async move { clerk.exchange(&job, &Access::new()).await.map(|session| session.session_id().to_owned()) }
-    });
-    run_ready_tasks().await;
-    setup.world.fake.ban("user_bot");
-    setup.clerk().revoke_user("user_bot");
-    hold.release();
-    let outcome = exchange.await.unwrap();
-    assert!(outcome.is_err(), "{outcome:?}");
-    assert_eq!(setup.clerk().stats().sessions, 0);
+    for is_banned in [true, false] {
+        let setup = Federated::new();
+        let hold = setup.world.fake.hold(Endpoint::SignIns);
+        let exchange = tokio::spawn({
+            let (clerk, job) = (setup.clerk().clone(), setup.job());
+            async move {
+                clerk.exchange(&job, &Access::new()).await.map(|session| session.session_id().to_owned())
+            }
+        });
+        run_ready_tasks().await;
+        if is_banned {
+            setup.world.fake.ban("user_bot");
+        }
+        setup.clerk().revoke_user("user_bot");
+        hold.release();
+        let outcome = exchange.await.unwrap();
+        assert_eq!(outcome.is_err(), is_banned, "{outcome:?}");
+        // A user who may stay is looked up again, and gets another session.
+        let expected = if is_banned { (0, 1) } else { (1, 2) };
+        assert_eq!((setup.clerk().stats().sessions, setup.tickets()), expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

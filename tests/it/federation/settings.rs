@@ -40,12 +40,12 @@ fn x1_settings_of_tokens_that_are_unusable_are_errors() {
         ["", "login.example", "http://login.example", "ftp://x", "https://x?y", "https://x#y", "https://a@x"]
     {
         assert_eq!(
-            kind(Provider::oidc(issuer).audience("a").link_oauth("oauth_x")),
+            kind(Provider::oidc(issuer).audience("a").link_oauth("oauth_custom_x")),
             Kind::Issuer,
             "{issuer:?}"
         );
     }
-    assert_eq!(kind(Provider::oidc(LOGIN).link_oauth("oauth_x")), Kind::Audience);
+    assert_eq!(kind(Provider::oidc(LOGIN).link_oauth("oauth_custom_x")), Kind::Audience);
     assert_eq!(kind(people().audience("")), Kind::Audience);
     assert_eq!(kind(people().authorized_party("")), Kind::Audience);
     assert_eq!(kind(people().algorithms([])), Kind::Algorithm);
@@ -56,13 +56,36 @@ fn x1_settings_of_tokens_that_are_unusable_are_errors() {
     assert_eq!(kind(people().key_set_url("http://login.example/jwks")), Kind::KeySet);
     assert_eq!(kind(people().key_set_file("/nonesuch/keys.json")), Kind::KeySet);
     assert_eq!(kind(people().ca_certificate("no certificate")), Kind::KeySet);
-    let error = build([people(), Provider::oidc(LOGIN).audience("other").link_oauth("oauth_x")]).unwrap_err();
+    let error =
+        build([people(), Provider::oidc(LOGIN).audience("other").link_oauth("oauth_custom_x")]).unwrap_err();
     assert!(matches!(&error, ConfigError::Provider(error) if error.kind() == Kind::Issuer), "{error}");
     let error =
         Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").provider(people()).build().unwrap_err();
     assert!(matches!(error, ConfigError::NeedsSecretKey { name: "provider", .. }), "{error}");
-    build([people(), jobs(), Provider::oidc("http://127.0.0.1:9").audience("a").link_oauth("oauth_x")])
-        .unwrap();
+    build([
+        people(),
+        jobs(),
+        Provider::oidc("http://127.0.0.1:9").audience("a").link_oauth("oauth_custom_x"),
+    ])
+    .unwrap();
+}
+
+#[test]
+fn x1_the_instances_own_issuer_is_no_provider() {
+    for issuer in [
+        "https://example.accounts.dev",
+        "https://example.accounts.dev/",
+        "https://EXAMPLE.accounts.dev",
+        "https://example.accounts.dev:443",
+    ] {
+        let own = Provider::oidc(issuer).audience(PORTAL).link_oauth("oauth_custom_acme");
+        assert_eq!(kind(own), Kind::Issuer, "{issuer}");
+    }
+    // Nor where the tokens have another issuer than the instance's address.
+    let engine = Clerk::builder("pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk").issuer(LOGIN);
+    let engine = engine.secret_key("sk_test_0123456789abcdef0123456789abcdef").provider(people());
+    let error = engine.build().unwrap_err().to_string();
+    assert!(error.contains("`accept_bearer`"), "{error}");
 }
 
 #[test]
@@ -90,7 +113,15 @@ fn x2_a_mapping_that_is_missing_or_mixed_up_is_an_error() {
 
 #[test]
 fn x2_a_rule_that_is_too_wide_is_an_error() {
-    for pattern in ["", "*", "repo:*", "repo:*/app:ref:main", "repo:acme*/app:ref:main", "*:acme/app"] {
+    for pattern in [
+        "",
+        "*",
+        "repo:*",
+        "repo:*/app:ref:main",
+        "repo:acme*/app:ref:main",
+        "repo:acme/app*:ref:main",
+        "*:acme/app",
+    ] {
         assert_eq!(
             kind(Provider::oidc(CI).audience(API).rule(WorkloadRule::new(pattern, USER))),
             Kind::Rule,
@@ -171,9 +202,57 @@ fn x2_each_preset_holds_its_dangers_in_check() {
     let github = "https://token.actions.githubusercontent.com";
     assert_eq!(kind(by_issuer(github).rule(rule())), Kind::Rule);
     assert_eq!(kind(by_issuer(&format!("{github}/octo")).rule(rule())), Kind::Rule);
+    for github in ["https://github.acme.example/_services/token", "https://token.actions.octo.ghe.com"] {
+        assert_eq!(kind(by_issuer(github).rule(rule())), Kind::Rule, "{github}");
+        build([by_issuer(github).rule(rule().owner_id("1"))]).unwrap();
+    }
+    for (issuer, default) in [
+        ("https://github.acme.example/_services/token", "https://github.acme.example/acme"),
+        ("https://token.actions.octo.ghe.com", "https://octo.ghe.com/acme"),
+        (github, "https://github.com/acme"),
+    ] {
+        let provider = Provider::oidc(issuer).audience(default).rule(rule().owner_id("1"));
+        assert_eq!(kind(provider), Kind::Audience, "{default}");
+    }
     assert_eq!(kind(by_issuer("https://gitlab.com").rule(path())), Kind::Rule);
-    let common = by_issuer("https://login.microsoftonline.com/common/v2.0");
-    assert_eq!(kind(common.subject_claim("oid").link_oauth("oauth_microsoft")), Kind::Issuer);
+    for cloud in [
+        "https://login.microsoftonline.com/",
+        "https://sts.windows.net/",
+        "https://login.microsoftonline.us/",
+        "https://login.partner.microsoftonline.cn/",
+    ] {
+        let entra = |tenant: &str| by_issuer(&format!("{cloud}{tenant}/v2.0")).link_oauth("oauth_microsoft");
+        assert_eq!(kind(entra("common").subject_claim("oid")), Kind::Issuer, "{cloud}");
+        assert_eq!(kind(entra(TENANT)), Kind::SubjectClaim, "{cloud}");
+        build([entra(TENANT).subject_claim("oid")]).unwrap();
+    }
+    assert_eq!(kind(by_issuer(CI).rule(account("system:serviceaccount:*:deployer"))), Kind::Rule);
+    for default in [CI, "https://kubernetes.default.svc.cluster.local"] {
+        let pod = Provider::oidc(CI).audience(default).rule(account("system:serviceaccount:prod:deployer"));
+        assert_eq!(kind(pod), Kind::Audience, "{default}");
+    }
+}
+
+/// An issuer chooses its subjects, and could choose the ids of somebody's accounts elsewhere.
+#[test]
+fn x2_accounts_of_clerks_own_providers_are_opened_by_their_own_issuers_alone() {
+    for (name, own) in [
+        ("oauth_google", "https://accounts.google.com"),
+        ("oauth_apple", "https://appleid.apple.com"),
+        ("oauth_linkedin_oidc", "https://www.linkedin.com/oauth"),
+        ("oauth_slack", "https://slack.com"),
+    ] {
+        assert_eq!(kind(people().link_oauth(name)), Kind::Mapping, "{name}");
+        build([Provider::oidc(own).audience(PORTAL).link_oauth(name)]).unwrap();
+    }
+    for name in
+        ["oauth_microsoft", "oauth_github", "oauth_gitlab", "oauth_discord", "oauth_x", "oauth_of_next_year"]
+    {
+        assert_eq!(kind(people().link_oauth(name)), Kind::Mapping, "{name}");
+    }
+    let by_google = || Provider::google("client");
+    assert_eq!(kind(by_google().link_oauth("oauth_apple")), Kind::Mapping);
+    build([by_google().link_oauth("oauth_custom_google")]).unwrap();
 }
 
 #[test]

@@ -18,6 +18,7 @@ const LOGIN: &str = "https://login.example";
 const AUDIENCE: &str = "https://api.acme.example";
 const JOB: &str = "repo:acme/app:ref:refs/heads/main";
 const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
+const BY_JWT: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const TYPES: &str = "urn:ietf:params:oauth:token-type:";
 
 /// An instance with two providers: one of jobs, which act as `build-bot`, and one of people, who are linked.
@@ -119,6 +120,9 @@ async fn e7_a_malformed_exchange_is_refused_before_the_assertion_is_looked_at() 
         (None, format!("{right}&resource=https%3A%2F%2Fother.example"), "invalid_target"),
         (None, format!("{right}&client_id=jane&client_secret=secret"), "invalid_request"),
         (Some(basic.as_str()), right.clone(), "invalid_request"),
+        (Some("Bearer abc"), right.clone(), "invalid_request"),
+        (None, format!("{right}&client_assertion={assertion}"), "invalid_request"),
+        (None, format!("{right}&client_assertion_type={BY_JWT}&client_id=any"), "invalid_request"),
         (None, format!("{right}&scope=acme"), "invalid_scope"),
     ];
     for (field, body, code) in cases {
