@@ -101,12 +101,12 @@ impl Lease {
     }
 
     /// Gives the lease back.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorErrorKind::Fenced`] if it is another run's by now, so that what this one has read may be old.
     pub(crate) async fn release(&self) -> Result<(), MirrorError> {
-        match self.set_end(0).await {
-            // It was another run's already.
-            Err(error) if error.kind() == MirrorErrorKind::Fenced => Ok(()),
-            done => done,
-        }
+        self.set_end(0).await
     }
 
     async fn set_end(&self, life: i64) -> Result<(), MirrorError> {

@@ -17,7 +17,7 @@ use tower_clerk_sync::{Backfill, Mirror, Progress, Reconcile, ReconcileMode, Rec
 const STEP: Duration = Duration::from_millis(1);
 
 /// The real time that a step waits for the database.
-const REAL_STEP: Duration = Duration::from_micros(200);
+const REAL_STEP: Duration = Duration::from_micros(500);
 
 pub(crate) struct Site {
     pub(crate) fake: FakeClerk,
