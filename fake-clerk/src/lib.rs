@@ -112,6 +112,7 @@ mod frontend;
 
 mod faults;
 mod hold;
+mod hooks;
 mod log;
 
 mod fake;

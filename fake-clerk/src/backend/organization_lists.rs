@@ -60,14 +60,23 @@ pub(crate) fn members(context: &mut Context<'_>) -> Handled {
     let (users, roles) = (query::values(call, "user_id")?, query::values(call, "role")?);
     let state = &context.state;
     let organization = state.organizations.get(id).ok_or_else(|| ApiError::no_organization(id))?;
-    let members = organization.members.values().filter(|user| query::is_among(user, &users));
-    let found = members.filter_map(|user| Some((state.users.get(user)?, state.membership(user, id)?)));
-    let found = found.filter(|(_, membership)| roles.is_empty() || roles.contains(&&*membership.role));
-    let total = match users.is_empty() && roles.is_empty() {
-        true => organization.members.len(),
-        false => found.clone().count(),
+    let member = |user: &str| Some((state.users.get(user)?, state.membership(user, id)?));
+    let mut asked: Vec<_> = query::asked_for(&users).filter_map(member).collect();
+    let is_wanted = |(user, membership): &(&User, &Membership)| {
+        query::is_among(&user.account.id, &users) && (roles.is_empty() || roles.contains(&&*membership.role))
     };
-    show(context, found, total)
+    if users.is_empty() && roles.is_empty() {
+        let all = organization.members.values().filter_map(|user| member(user));
+        return show(context, all, organization.members.len());
+    }
+    if query::asked_for(&users).next().is_none() {
+        asked = organization.members.values().filter_map(|user| member(user)).collect();
+    }
+    asked.sort_by_key(|(_, membership)| membership.number);
+    asked.dedup_by_key(|(_, membership)| membership.number);
+    asked.retain(is_wanted);
+    let total = asked.len();
+    show(context, asked.into_iter(), total)
 }
 
 /// Shows a page of memberships, which are given oldest first.

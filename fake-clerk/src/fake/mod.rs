@@ -21,18 +21,16 @@ pub(crate) mod token;
 
 mod scripting;
 
-mod hooks;
-
 mod webhooks;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use self::hooks::Hooks;
 use crate::clock::FakeClock;
 use crate::faults::Script;
 use crate::hold::Gates;
+use crate::hooks::Hooks;
 use crate::log::Log;
 use crate::settings::FakeClerkBuilder;
 use crate::state::State;
@@ -55,7 +53,7 @@ pub(crate) struct Inner {
     pub(crate) script: Mutex<Script>,
     pub(crate) log: Mutex<Log>,
     pub(crate) gates: Arc<Gates>,
-    pub(crate) hooks: Mutex<Hooks>,
+    pub(crate) hooks: Mutex<Hooks<FakeClerk>>,
     pub(crate) webhooks: Arc<Webhooks>,
 }
 

@@ -136,5 +136,5 @@ async fn members_are_added_changed_and_removed() {
     assert_eq!(removed["id"], added["id"]);
     let expected = ["created", "deleted", "updated"].map(|it| format!("organizationMembership.{it}"));
     assert_eq!(office.types().await, expected);
-    assert_eq!(office.ask("GET", &members, Value::Null).await.status, 405);
+    assert_eq!(office.ask("PUT", &members, Value::Null).await.status, 405);
 }

@@ -24,10 +24,10 @@ async fn step(notes: &Notes, mirror: &Mirror) -> Result<(), Box<dyn std::error::
         match (change.kind, change.change, change.cause) {
             // Not for users that a backfill lists: they signed up long ago.
             (Kind::User, ChangeKind::Created, ChangeCause::Event) => {
-                println!("a welcome mail to {}", change.object_id)
+                println!("a welcome mail to {}", change.object_id);
             }
             (Kind::User, ChangeKind::Deleted, _) => {
-                println!("the end of all accounts of {}", change.object_id)
+                println!("the end of all accounts of {}", change.object_id);
             }
             _ => {}
         }

@@ -23,13 +23,14 @@ mod notes;
 
 use std::env;
 use std::error::Error;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_clerk::testing::{FakeClerk, FakeClerkServer, WebhookEndpoint};
+use tower_clerk::testing::{FakeClerk, WebhookEndpoint};
 use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer, OrganizationSelector};
 use tower_clerk_sync::{Mirror, MirrorError};
@@ -57,11 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             (clerk.build()?, secrets, None)
         }
         None => {
-            let stand_in = FakeClerk::new().serve("127.0.0.1:0").await?;
-            stand_in.add_webhook(WebhookEndpoint::at(&format!("{url}/webhooks/clerk"), SECRET.parse()?)?);
-            let clerk = Clerk::builder(stand_in.url());
-            let clerk = clerk.secret_key(stand_in.secret_key()).backend_url(stand_in.url()).build()?;
-            (clerk, WebhookSecrets::parse(SECRET)?, Some(stand_in))
+            let fake = FakeClerk::new();
+            fake.add_webhook(WebhookEndpoint::at(&format!("{url}/webhooks/clerk"), SECRET.parse()?)?);
+            let server = fake.serve("127.0.0.1:0").await?;
+            let clerk = Clerk::builder(server.url()).secret_key(fake.secret_key()).backend_url(server.url());
+            (clerk.build()?, WebhookSecrets::parse(SECRET)?, Some((fake, server)))
         }
     };
     let folder = env::temp_dir().join(format!("clerk-sync-example-{}", std::process::id()));
@@ -83,15 +84,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let app = app(clerk.clone(), secrets, mirror, notes)?;
     println!("listening on {url}");
-    if let Some(stand_in) = &stand_in {
-        print_lines(&url, stand_in);
+    if let Some((fake, server)) = &stand_in {
+        print_lines(&url, fake, &server.url());
     }
     axum::serve(listener, app)
         .with_graceful_shutdown(async {
             let _ = tokio::signal::ctrl_c().await;
         })
         .await?;
-    clerk.shutdown().await;
+    clerk.shutdown(Duration::from_secs(5)).await;
     let _ = std::fs::remove_dir_all(&folder);
     Ok(())
 }
@@ -104,7 +105,7 @@ fn app(
 ) -> Result<Router, Box<dyn Error>> {
     let layer = ClerkBasicAuthLayer::new(clerk.clone())
         .problem_json()
-        .organization_by(OrganizationSelector::path("/orgs/{org}/notes")?)?;
+        .organization_by(OrganizationSelector::path("/orgs/{org}/notes"))?;
     Ok(Router::new()
         .route("/orgs/{org}/notes", get(notes::list).post(notes::add))
         .layer(layer)
@@ -128,9 +129,9 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn print_lines(url: &str, stand_in: &FakeClerkServer) {
-    let (clerk, key) = (stand_in.url(), stand_in.secret_key());
-    let jane = stand_in.user_id("jane@example.com").unwrap_or_default();
+fn print_lines(url: &str, fake: &FakeClerk, clerk: &str) {
+    let key = fake.secret_key();
+    let jane = fake.user_id("jane@example.com").unwrap_or_default();
     println!("try, one after the other:");
     println!("  curl -u 'jane:correct horse battery staple' -d 'buy milk' {url}/orgs/acme/notes");
     println!("  curl -u 'bob:hunter2hunter2' {url}/orgs/acme/notes");

@@ -71,6 +71,7 @@ pub(crate) async fn add(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` takes it so")]
 fn failed(error: sqlx::Error) -> (StatusCode, String) {
     tracing::error!(%error, "the database failed");
     (StatusCode::INTERNAL_SERVER_ERROR, "the database failed".to_owned())

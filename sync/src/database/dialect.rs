@@ -19,7 +19,7 @@ impl Dialect {
             "sqlite" => Ok(Self::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Ok(Self::Postgres),
-            "sqlite" | "postgres" | "postgresql" => {
+            scheme if ["sqlite", "postgres", "postgresql"].contains(&scheme) => {
                 Err(MirrorError::setting("this program is built without the driver of that database"))
             }
             _ => Err(MirrorError::setting(

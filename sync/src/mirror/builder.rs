@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tower_clerk::Clock;
+use tower_clerk::backend::BackendClient;
 
+use super::ensure::Ensured;
 use super::{Inner, Mirror, housekeeping};
 use crate::database::dialect::Dialect;
 use crate::database::{connect, migrations};
@@ -17,6 +19,8 @@ use crate::error::MirrorError;
 pub struct MirrorBuilder {
     url: String,
     instance: Option<String>,
+    client: Option<BackendClient>,
+    refetch: bool,
     deletion_holdback: Duration,
     keep_raw: bool,
     max_connections: u32,
@@ -29,6 +33,8 @@ impl MirrorBuilder {
         Self {
             url,
             instance: None,
+            client: None,
+            refetch: false,
             deletion_holdback: Duration::ZERO,
             keep_raw: false,
             max_connections: 10,
@@ -43,6 +49,22 @@ impl MirrorBuilder {
     /// several instances, or where the first event can't be trusted to be of the right one.
     pub fn instance(mut self, id: impl Into<String>) -> Self {
         self.instance = Some(id.into());
+        self
+    }
+
+    /// The client of Clerk's Backend API, which [`ensure_user`](Mirror::ensure_user), [`refetch`](Self::refetch) and
+    /// [`replay`](Mirror::replay) need. `Clerk::backend_client` returns that of an engine. Default: none.
+    pub fn client(mut self, client: BackendClient) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Takes the event of a user for a hint, and reads the user from Clerk. Default: off.
+    ///
+    /// The mirror then follows Clerk even where an event shows less than a read does. It costs a call of the Backend API for
+    /// each event, and while Clerk's API is away, events are answered 503 and come again.
+    pub fn refetch(mut self, yes: bool) -> Self {
+        self.refetch = yes;
         self
     }
 
@@ -95,6 +117,11 @@ impl MirrorBuilder {
         if self.max_connections == 0 {
             return Err(MirrorError::setting("a mirror needs at least one connection"));
         }
+        if self.refetch && self.client.is_none() {
+            return Err(MirrorError::setting(
+                "to read users again, the mirror needs a client of Clerk's Backend API",
+            ));
+        }
         let pool = connect::open(&self.url, dialect, self.max_connections).await?;
         if self.migrate {
             migrations::migrate(&pool, dialect).await?;
@@ -106,8 +133,13 @@ impl MirrorBuilder {
             dialect,
             instance: OnceLock::new(),
             is_named: self.instance.is_some(),
+            client: self.client,
+            checked: OnceCell::new(),
+            refetch: self.refetch,
+            ensured: Ensured::default(),
             deletion_holdback: i64::try_from(self.deletion_holdback.as_millis()).unwrap_or(i64::MAX / 2),
             keep_raw: self.keep_raw,
+            #[cfg(feature = "sqlite")]
             turn: Arc::default(),
             wake: Arc::new(Notify::new()),
         };
@@ -142,6 +174,8 @@ impl fmt::Debug for MirrorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MirrorBuilder")
             .field("instance", &self.instance)
+            .field("has_client", &self.client.is_some())
+            .field("refetch", &self.refetch)
             .field("deletion_holdback", &self.deletion_holdback)
             .field("keep_raw", &self.keep_raw)
             .field("max_connections", &self.max_connections)

@@ -5,13 +5,16 @@ use serde_json::value::RawValue;
 
 use super::Mirror;
 use super::apply::{Deletion, Object, Written};
+use super::client::{Answered, Parents};
 use super::feed::{ChangeCause, ChangeKind, Told};
 use super::quarantine::Poison;
+use super::read_by_id::ReadOutcome;
 use super::write::Write;
 use crate::database::statements::Guard;
 use crate::error::{MirrorError, MirrorErrorKind};
 use crate::kind::Kind;
-use crate::record::{Record, Unfit, raw};
+use crate::raw::raw;
+use crate::record::{Record, Unfit};
 
 /// An event, as far as it concerns the mirror.
 #[derive(Clone, Copy)]
@@ -69,6 +72,9 @@ impl Mirror {
             other => other?,
         }
         let applied = match self.action(kind, change, message.json) {
+            Ok(Action::Write(object)) if self.inner.refetch && kind == Kind::User => {
+                self.read_again(message, &object.record.id).await
+            }
             Ok(action) => self.apply_action(message, &action).await,
             Err(unfit) => {
                 self.quarantine(&[Poison::event(message, Some(kind), unfit)], None).await?;
@@ -136,6 +142,21 @@ impl Mirror {
         write.commit().await?;
         self.inner.wake.notify_one();
         Ok(outcome)
+    }
+
+    /// Reads the user of an event, and applies the answer in its place.
+    async fn read_again(&self, message: Message<'_>, user_id: &str) -> Result<Outcome, MirrorError> {
+        self.check_client().await?;
+        let read = self.begin_read(Kind::User, user_id).await?;
+        let Answered { read_at, json } = self.ask(&read, Parents::default()).await?;
+        Ok(match self.apply_read_of(message, &read, read_at, json.as_deref()).await? {
+            None => Outcome::Duplicate,
+            Some(ReadOutcome::Unfit) => Outcome::Quarantined,
+            Some(ReadOutcome::Written(Written::Older | Written::Deleted) | ReadOutcome::Moved) => {
+                Outcome::Outdated
+            }
+            Some(ReadOutcome::Written(_) | ReadOutcome::Deleted | ReadOutcome::Lifted) => Outcome::Applied,
+        })
     }
 
     /// Notes that an event is applied, within the transaction that applies it. Returns whether it is the first time.

@@ -174,8 +174,12 @@ impl Mirror {
             );
             let mut query = sqlx::query(AssertSqlSafe(sql)).bind(instance).bind(cause.name()).bind(now);
             for Told { kind, id, change } in told {
-                let held = if *change == ChangeKind::Deleted { self.inner.deletion_holdback } else { 0 };
-                query = query.bind(kind.name()).bind(id).bind(change.name()).bind(now.saturating_add(held));
+                // Due at once means at any clock: that of another process may be behind.
+                let due = match (*change, self.inner.deletion_holdback) {
+                    (ChangeKind::Deleted, holdback) if holdback > 0 => now.saturating_add(holdback),
+                    _ => 0,
+                };
+                query = query.bind(kind.name()).bind(id).bind(change.name()).bind(due);
             }
             query.execute(write.connection()).await?;
         }

@@ -48,7 +48,7 @@ async fn keep(inner: Weak<Inner>, wake: Arc<Notify>, clock: Clock) {
                 tracing::warn!(target: "tower_clerk_sync", %error, "the housekeeping of the mirror failed, and is repeated");
             }
             Err(error) => {
-                tracing::debug!(target: "tower_clerk_sync", %error, "the housekeeping failed again")
+                tracing::debug!(target: "tower_clerk_sync", %error, "the housekeeping failed again");
             }
         }
         tokio::time::sleep(PAUSE).await;

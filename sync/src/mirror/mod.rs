@@ -2,6 +2,8 @@
 
 mod apply;
 mod builder;
+mod client;
+mod ensure;
 mod event;
 mod feed;
 mod housekeeping;
@@ -17,21 +19,23 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::AnyPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tower_clerk::Clock;
+use tower_clerk::backend::BackendClient;
 
-pub(crate) use self::apply::Written;
 pub use self::builder::MirrorBuilder;
-pub(crate) use self::event::{Message, Outcome};
-pub(crate) use self::feed::Told;
+use self::ensure::Ensured;
+pub(crate) use self::event::Outcome;
 pub use self::feed::{Change, ChangeCause, ChangeKind};
-pub(crate) use self::page::Applied;
-pub use self::quarantine::Quarantined;
-pub(crate) use self::read_by_id::{ReadById, ReadOutcome};
+pub use self::quarantine::{Quarantined, Replay};
 pub(crate) use self::rows::{Head, Row};
 pub(crate) use self::status::Vitals;
 pub use self::status::{Count, Status};
-pub(crate) use self::write::{Fence, Write};
+pub(crate) use self::write::Fence;
+#[cfg(test)]
+pub(crate) use self::{
+    apply::Written, event::Message, feed::Told, page::Applied, read_by_id::ReadOutcome, write::Write,
+};
 use crate::database::dialect::Dialect;
 use crate::error::{MirrorError, MirrorErrorKind};
 
@@ -70,7 +74,14 @@ struct Inner {
     /// Milliseconds.
     deletion_holdback: i64,
     keep_raw: bool,
+    client: Option<BackendClient>,
+    /// Whether the client's key is of this instance.
+    checked: OnceCell<()>,
+    /// Whether an event of a user is a hint to read the user.
+    refetch: bool,
+    ensured: Ensured,
     /// SQLite has one writer at a time. Here they queue in order; at its own lock they would poll.
+    #[cfg(feature = "sqlite")]
     turn: Arc<tokio::sync::Mutex<()>>,
     /// There may be changes to give numbers to.
     wake: Arc<Notify>,

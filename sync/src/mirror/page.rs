@@ -10,7 +10,8 @@ use super::write::Fence;
 use crate::database::statements::Guard;
 use crate::error::{MirrorError, MirrorErrorKind};
 use crate::kind::Kind;
-use crate::record::{Record, Unfit, raw};
+use crate::raw::raw;
+use crate::record::{Record, Unfit};
 
 /// What became of the entries of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

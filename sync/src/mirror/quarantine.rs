@@ -6,9 +6,12 @@ use std::time::SystemTime;
 use sqlx::Row as _;
 
 use super::Mirror;
+use super::apply::Written;
+use super::client::Parents;
 use super::event::Message;
+use super::read_by_id::ReadOutcome;
 use super::write::Fence;
-use crate::error::MirrorError;
+use crate::error::{MirrorError, MirrorErrorKind};
 use crate::kind::Kind;
 use crate::record::Unfit;
 use crate::time::time;
@@ -35,6 +38,20 @@ pub struct Quarantined {
     pub first_at: SystemTime,
     /// When it came last.
     pub last_at: SystemTime,
+}
+
+/// The outcome of [`Mirror::replay`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Replay {
+    /// The mirror is as Clerk says.
+    Applied,
+    /// The object is deleted.
+    Deleted,
+    /// The object still can't be stored.
+    Unfit,
+    /// Something else has written the object meanwhile. Replay it again.
+    Moved,
 }
 
 /// What is to be quarantined.
@@ -108,6 +125,35 @@ impl Mirror {
                 .await?;
         write.commit().await?;
         Ok(removed.rows_affected() > 0)
+    }
+
+    /// Reads the object of an entry from Clerk, applies the answer, and removes the entry.
+    ///
+    /// The mirror must have a [client](super::MirrorBuilder::client). An object that still can't be stored stays.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such entry, it names no object, or the database or Clerk's API fails.
+    pub async fn replay(&self, message_id: &str) -> Result<Replay, MirrorError> {
+        let unfit = |detail| MirrorError::new(MirrorErrorKind::Unfit, detail);
+        let entries = self.quarantined().await?;
+        let entry = entries.into_iter().find(|entry| entry.message_id == message_id);
+        let entry = entry.ok_or_else(|| unfit("the quarantine holds no entry of this id"))?;
+        let (Some(kind), Some(id)) = (entry.kind, &entry.object_id) else {
+            return Err(unfit("the entry names no object that could be read"));
+        };
+        let parents =
+            Parents { organization_id: entry.organization_id.as_deref(), user_id: entry.user_id.as_deref() };
+        let replay = match self.read(kind, id, parents).await? {
+            // The read has an entry of its own in the quarantine now.
+            ReadOutcome::Unfit => return Ok(Replay::Unfit),
+            ReadOutcome::Moved => return Ok(Replay::Moved),
+            ReadOutcome::Deleted | ReadOutcome::Written(Written::Deleted) => Replay::Deleted,
+            ReadOutcome::Written(_) | ReadOutcome::Lifted => Replay::Applied,
+        };
+        self.discard_quarantined(message_id).await?;
+        self.discard_quarantined(&format!("list:{kind}:{id}")).await?;
+        Ok(replay)
     }
 
     /// Quarantines events or list entries. An event's id isn't noted: it may come again, to a newer version of the program.

@@ -14,7 +14,8 @@ use super::write::{Fence, Write};
 use crate::database::statements::Guard;
 use crate::error::{MirrorError, MirrorErrorKind};
 use crate::kind::Kind;
-use crate::record::{Record, Unfit, raw};
+use crate::raw::raw;
+use crate::record::{Record, Unfit};
 
 /// How old a tombstone must be when a read is sent that may lift it. An answer may be of a moment before the deletion.
 const SETTLED: i64 = 60_000;

@@ -73,7 +73,7 @@ async fn y2_the_tombstone_of_a_user_or_an_organization_covers_its_memberships_la
             };
             let (early, late) = (format!("orgmem_{parent}_1"), format!("orgmem_{parent}_2"));
             mirror.event("organizationMembership.created", T, &member(&early, T)).await;
-            assert_eq!(mirror.members().await, [early.clone()]);
+            assert_eq!(mirror.members().await, [early.as_str()]);
             mirror.event(&format!("{parent}.deleted"), T + 5, &deleted(parent, of)).await;
             assert_eq!(mirror.members().await, Vec::<String>::new());
             let event = mirror.event("organizationMembership.created", T + 1, &member(&late, T + 1)).await;
@@ -92,7 +92,7 @@ async fn y2_the_tombstone_of_a_user_or_an_organization_covers_its_memberships_la
             let read = later.begin_read(kind, of).await.unwrap();
             let back = if parent == "user" { user(of, "Jane", T) } else { organization(of, "Acme", T) };
             later.apply_read(&read, T + 61_000, Some(&back.to_string()), None).await.unwrap();
-            assert_eq!(mirror.members().await, [late.clone()]);
+            assert_eq!(mirror.members().await, [late.as_str()]);
             let entry = member(&late, T + 1).to_string();
             mirror.apply_page(Kind::Membership, T + 62_000, &[&entry], None).await.unwrap();
             let rows = mirror.rows(Kind::Membership, &[&late]).await.unwrap();

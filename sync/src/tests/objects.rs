@@ -115,7 +115,8 @@ proptest! {
         // As text in another form.
         let pretty = serde_json::to_string_pretty(&with(&one)).unwrap();
         prop_assert_eq!(hash(&with(&one)), Record::read(Kind::User, &pretty).unwrap().hash);
-        prop_assert_eq!(hash(&with(&one)) == hash(&with(&other)), one.to_string() == other.to_string());
+        let (one_text, other_text) = (one.to_string(), other.to_string());
+        prop_assert_eq!(hash(&with(&one)) == hash(&with(&other)), one_text == other_text);
         let mut elsewhere = with(&one);
         elsewhere["unsafe_metadata"] = json!({ "theme": theme });
         elsewhere["last_sign_in_at"] = json!(seen);
@@ -126,8 +127,8 @@ proptest! {
     #[test]
     fn y4_canonical_json_stays_as_it_is(json in json_value()) {
         let canonical = canonical_text(&json.to_string());
-        prop_assert_eq!(canonical_text(&canonical), canonical.clone());
-        prop_assert_eq!(serde_json::from_str::<Json>(&canonical).unwrap(), serde_json::from_str::<Json>(&json.to_string()).unwrap());
+        prop_assert_eq!(&canonical_text(&canonical), &canonical);
+        prop_assert_eq!(serde_json::from_str::<Json>(&canonical).unwrap(), json);
     }
 }
 

@@ -7,12 +7,12 @@ use crate::support::each;
 
 const SECRETS: [&str; 4] = ["a private note", "backup-1234", "jane@other.example", "deep-private"];
 
-/// All text of all tables.
+/// All text of all tables but that of the migrations.
 async fn dump(mirror: &Mirror, is_postgres: bool) -> String {
     let tables = if is_postgres {
-        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'clerk%'"
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'clerk%' AND tablename <> 'clerk_mirror_migrations'"
     } else {
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'clerk%'"
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'clerk%' AND name <> 'clerk_mirror_migrations'"
     };
     let mut dump = String::new();
     for table in mirror.texts(tables).await {

@@ -2,20 +2,25 @@
 //! `cargo test --release --package tower-clerk-sync --all-features --test it latency -- --ignored --nocapture`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use fake_clerk::{FakeClerk, FakeUser, WebhookEndpoint};
-use http::StatusCode;
-use tokio::sync::mpsc;
-use tower_clerk::testing;
-use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use fake_clerk::{FakeClerk, FakeUser};
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tower_clerk_sync::Mirror;
 
 use crate::support::{Database, Server};
-use crate::world::{SECRET, post, secret};
+use crate::world::{SECRET, World, post};
 
 const RATE: u32 = 1000;
 const SECONDS: u32 = 20;
+const USERS: u32 = 5000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, which needs a quiet machine"]
@@ -30,47 +35,30 @@ async fn y3_latency_of_a_thousand_events_a_second() {
 
 /// Sends events at a fixed rate, whether those before are answered or not, and returns the 99th percentile.
 async fn measure(name: &str, url: &str) -> Duration {
-    let fake = FakeClerk::builder().empty().no_rate_limit().build();
     let mirror = Mirror::builder(url).max_connections(20).connect().await.unwrap();
-    let clerk = testing::unlimited_builder(&fake).build().unwrap();
-    let service =
-        ClerkWebhookService::new(clerk, WebhookSecrets::parse(SECRET).unwrap()).sink(mirror.clone());
-    let users: Vec<String> =
-        (0..1000).map(|number| fake.add_user(FakeUser::new(format!("user{number}@example.com")))).collect();
-    let (times, mut measured) = mpsc::unbounded_channel();
-    let service = Arc::new(service);
-    fake.add_webhook(WebhookEndpoint::in_process(secret(), move |request| {
-        let (service, times) = (Arc::clone(&service), times.clone());
-        async move {
-            let began = Instant::now();
-            let status = post(&service, request).await;
-            let _ = times.send((began.elapsed(), status));
-            status
-        }
-    }));
+    let World { service, mirror, .. } = World::of(FakeClerk::new(), mirror);
+    let (event, mut tasks) = (template(), JoinSet::new());
     let mut tick = tokio::time::interval(Duration::from_secs(1) / RATE);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
     for at in 0..RATE * SECONDS {
         tick.tick().await;
-        let user = &users[at as usize % users.len()];
-        match at as usize / users.len() % 2 {
-            0 => fake.ban(user),
-            _ => fake.unban(user),
-        }
+        let (service, request) = (Arc::clone(&service), request(&event, at));
+        tasks.spawn(async move {
+            let began = Instant::now();
+            let status = post(&service, request).await;
+            (began.elapsed(), status)
+        });
     }
     let sent = began.elapsed();
-    let (mut all, mut refused) = (Vec::new(), 0);
-    for _ in 0..RATE * SECONDS {
-        let (time, status) = measured.recv().await.unwrap();
-        all.push(time);
-        refused += usize::from(status != StatusCode::NO_CONTENT);
-    }
-    all.sort();
-    let at = |percent: usize| all[(all.len() - 1) * percent / 100];
+    let answers = tasks.join_all().await;
+    let refused = answers.iter().filter(|(_, status)| *status != StatusCode::NO_CONTENT).count();
+    let mut times: Vec<Duration> = answers.into_iter().map(|(time, _)| time).collect();
+    times.sort();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!(
         "{name}: {} events in {sent:.1?}, {refused} refused: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, most {:.1?}",
-        all.len(),
+        times.len(),
         at(50),
         at(90),
         at(99),
@@ -78,4 +66,35 @@ async fn measure(name: &str, url: &str) -> Duration {
     );
     println!("{name}: {:?}", mirror.status().await.unwrap());
     at(99)
+}
+
+/// An event of the stand-in's.
+fn template() -> Value {
+    let fake = FakeClerk::builder().empty().build();
+    fake.add_webhook(fake_clerk::WebhookEndpoint::in_process(crate::world::secret(), |_| async {
+        StatusCode::OK
+    }));
+    fake.hold_webhooks();
+    fake.add_user(FakeUser::new("jane@example.com").name("Jane", "Doe"));
+    serde_json::from_slice(fake.deliveries()[0].body()).unwrap()
+}
+
+/// The signed event of one of several users, who gets another name.
+fn request(event: &Value, at: u32) -> Request<Bytes> {
+    let mut event = event.clone();
+    let data = &mut event["data"];
+    data["id"] = json!(format!("user_{:027}", at % USERS));
+    data["first_name"] = json!(format!("Jane {at}"));
+    data["updated_at"] = json!(data["updated_at"].as_i64().unwrap() + i64::from(at));
+    let (id, body) = (format!("msg_{at}"), event.to_string());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let key = BASE64_STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let signature = BASE64_STANDARD.encode(hmac::sign(&key, format!("{id}.{now}.{body}").as_bytes()));
+    Request::post("/webhooks")
+        .header("svix-id", id)
+        .header("svix-timestamp", now)
+        .header("svix-signature", format!("v1,{signature}"))
+        .body(Bytes::from(body))
+        .unwrap()
 }

@@ -19,7 +19,7 @@ const SECRET_KEY: &str = "CLERK_SECRET_KEY";
 impl Options {
     /// The mirror, with its tables up to date already.
     pub(crate) async fn mirror(&self) -> Result<Mirror, Failure> {
-        Ok(self.open(false, None).await?)
+        self.open(false, None).await
     }
 
     /// As [`mirror`](Self::mirror), with a client for what it reads of Clerk.
@@ -38,8 +38,7 @@ impl Options {
             url.ok_or("DATABASE_URL: is not set: use sqlite://FILE or postgres://USER@HOST/DATABASE")?;
         let mut builder = Mirror::builder(&**url).migrate(migrate);
         if let Some(client) = client {
-            // TODO(15b) builder = builder.client(client);
-            drop(client);
+            builder = builder.client(client);
         }
         builder.connect().await.map_err(|error: MirrorError| match error.kind() {
             MirrorErrorKind::Setting => Failure::setting(format!("DATABASE_URL: {error}")),
