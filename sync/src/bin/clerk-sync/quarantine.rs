@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use tower_clerk_sync::Quarantined;
+use tower_clerk_sync::{Quarantined, Replay};
 
 use crate::args::{Options, Quarantine};
 use crate::output::{Failure, print, show};
@@ -55,9 +55,12 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
     }
     let mut has_failed = false;
     for message in messages {
-        let (outcome, reason) = {
-            _ = &mirror; // TODO(15b) replay
-            ("failed".to_owned(), Some("not built".to_owned()))
+        let (outcome, reason) = match mirror.replay(&message).await {
+            Ok(Replay::Applied) => ("applied", None),
+            Ok(Replay::Deleted) => ("deleted", None),
+            Ok(Replay::Moved) => ("failed", Some("it was written meanwhile: replay it again".to_owned())),
+            Ok(_) => ("quarantined", Some("it still can't be applied".to_owned())),
+            Err(error) => ("failed", Some(error.to_string())),
         };
         has_failed |= reason.is_some();
         if options.json {
