@@ -20,13 +20,13 @@ fn users() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and a gigabyte: run by hand, in a release build"]
-async fn million_users_are_filled_in_and_reconciled_on_sqlite() {
+async fn y5_a_million_users_are_filled_in_and_reconciled_on_sqlite() {
     measure("SQLite", &Database::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and a gigabyte: run by hand, in a release build"]
-async fn million_users_are_filled_in_and_reconciled_on_postgresql() {
+async fn y5_a_million_users_are_filled_in_and_reconciled_on_postgresql() {
     // With `fsync`, as a server has it.
     let server = Server::start("").expect("PostgreSQL is installed");
     measure("PostgreSQL", &Database::of(&server).await).await;

@@ -1,16 +1,19 @@
 //! Reconciliations while Clerk's state changes (rule Y6): whatever happens in between, nothing live is deleted.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tower_clerk::testing::{DeliveryStatus, Endpoint, FakeClerk, FakeOrganization, FakeUser};
 use tower_clerk_sync::{ReconcileMode, ReconcileOutcome};
 
 use crate::equal::{State, pool, tombstones};
 use crate::random::Random;
 use crate::site::Site;
+use crate::support::Database;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,6 +24,8 @@ struct Fire {
     random: Random,
     /// The users that Clerk has.
     users: Vec<String>,
+    /// The run is over. What was arranged for later answers doesn't happen any more.
+    is_out: bool,
 }
 
 impl Fire {
@@ -75,6 +80,9 @@ fn set_on_fire(fake: &FakeClerk, fire: &Arc<Mutex<Fire>>) {
             let fire = Arc::clone(fire);
             fake.after_answer(endpoint, answer, move |fake| {
                 let mut fire = fire.lock().unwrap();
+                if fire.is_out {
+                    return;
+                }
                 fire.change(fake);
                 if fire.random.is_one_in(2) {
                     let (fake, held) = (fake.clone(), held(fake));
@@ -101,9 +109,32 @@ fn lose(fake: &FakeClerk, random: &mut Random) {
     }
 }
 
+/// A run that ends after one of its calls, like a process that is killed. Its lease ends after two minutes.
+async fn crash(site: &Site, fire: &Mutex<Fire>) {
+    let (killed, endpoint, answer) = {
+        let random = &mut fire.lock().unwrap().random;
+        let endpoints = [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
+        (Arc::new(Notify::new()), endpoints[random.below(4)], 1 + random.below(4))
+    };
+    site.fake.after_answer(endpoint, answer, {
+        let killed = Arc::clone(&killed);
+        move |_| killed.notify_one()
+    });
+    let run = site.reconcile(ReconcileMode::Repair).page_size(4);
+    site.drive(async {
+        tokio::select! {
+            biased;
+            () = killed.notified() => {}
+            done = run.run() => drop(done.unwrap()),
+        }
+    })
+    .await;
+    site.pass(130 * SECOND).await;
+}
+
 async fn run(seed: u64, url: &str) {
     let site = Site::new(url, &format!("seed-{seed}.example.com")).await;
-    let fire = Arc::new(Mutex::new(Fire { random: Random::new(seed), users: Vec::new() }));
+    let fire = Arc::new(Mutex::new(Fire { random: Random::new(seed), users: Vec::new(), is_out: false }));
     let fake = &site.fake;
     fake.hold_webhooks();
     {
@@ -125,10 +156,14 @@ async fn run(seed: u64, url: &str) {
     }
     site.pass(SECOND).await;
 
+    if fire.lock().unwrap().random.is_one_in(3) {
+        crash(&site, &fire).await;
+    }
     let page_size = 3 + u32::try_from(fire.lock().unwrap().random.below(5)).unwrap();
     set_on_fire(fake, &fire);
     let reconcile = site.reconcile(ReconcileMode::Repair).page_size(page_size);
     let report = site.drive(reconcile.run()).await.unwrap();
+    fire.lock().unwrap().is_out = true;
     let pool = pool(url);
     let instance = site.mirror.instance_id().unwrap();
     let deleted = site.drive(tombstones(&pool, instance)).await;
@@ -154,18 +189,50 @@ async fn run(seed: u64, url: &str) {
     site.drive(pool.close()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn y6_nothing_live_is_deleted_while_everything_changes_in_1000_seeded_runs() {
+/// Runs with these seeds, or with the one of the variable `SEED`, in a SQLite file.
+async fn run_all(seeds: Range<u64>) {
     // A file in memory, where there is one: each transaction of these runs is synchronous.
     let folder = if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
-    let file = folder.join(format!("clerk-sync-fire-{}.db", std::process::id()));
+    let file = folder.join(format!("clerk-sync-fire-{}-{}.db", std::process::id(), seeds.start));
     let url = format!("sqlite://{}", file.display());
-    let one = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = one.map_or(0..1_000, |seed: u64| seed..seed + 1);
-    for seed in seeds {
+    for seed in one(seeds) {
         run(seed, &url).await;
     }
     for end in ["", "-wal", "-shm"] {
         _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+}
+
+fn one(seeds: Range<u64>) -> Range<u64> {
+    let one = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    one.map_or(seeds, |seed: u64| seed..seed + 1)
+}
+
+// A thousand runs, in parts that run at once.
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_in_seeded_runs_1() {
+    run_all(0..250).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_in_seeded_runs_2() {
+    run_all(250..500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_in_seeded_runs_3() {
+    run_all(500..750).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_in_seeded_runs_4() {
+    run_all(750..1_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_on_postgresql() {
+    let Some(database) = Database::postgres().await else { return };
+    for seed in one(1_000..1_030) {
+        run(seed, &database.url).await;
     }
 }
