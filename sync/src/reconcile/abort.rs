@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tower_clerk::backend::{BackendError, BackendErrorKind};
+use tower_clerk::backend::BackendError;
 
 use crate::error::MirrorError;
 use crate::kind::Kind;
@@ -52,15 +52,7 @@ impl From<MirrorError> for Stop {
 impl fmt::Display for Abort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Clerk(error) => {
-                write!(f, "{error}; nothing was deleted")?;
-                match error.kind() {
-                    BackendErrorKind::RateLimited | BackendErrorKind::Unavailable => {
-                        write!(f, "; run it again later")
-                    }
-                    _ => Ok(()),
-                }
-            }
+            Self::Clerk(error) => write!(f, "{error}; nothing was deleted"),
             Self::OtherInstance { mirror, clerk } => write!(
                 f,
                 "the mirror is of {mirror}, and the secret key of {clerk}; nothing was changed; use the key of that instance, or \

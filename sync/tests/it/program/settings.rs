@@ -6,6 +6,9 @@ use std::process::Output;
 use super::{Setup, output, program};
 use crate::support::{Database, Folder};
 
+/// Arguments, variables, and the variable that the error names.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 fn assert_names(output: &Output, name: &str) {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let error = String::from_utf8(output.stderr.clone()).unwrap();
@@ -20,7 +23,7 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
     fs::write(file("empty"), "\n").unwrap();
     let url = format!("sqlite://{}", file("mirror.db"));
     let key = "sk_test_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&["status"], &[], "DATABASE_URL"),
         (&["status"], &[("DATABASE_URL", "")], "DATABASE_URL"),
         (&["status"], &[("DATABASE_URL", "mysql://localhost")], "DATABASE_URL"),

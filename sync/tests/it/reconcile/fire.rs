@@ -113,7 +113,8 @@ fn lose(fake: &FakeClerk, random: &mut Random) {
 async fn crash(site: &Site, fire: &Mutex<Fire>) {
     let (killed, endpoint, answer) = {
         let random = &mut fire.lock().unwrap().random;
-        let endpoints = [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
+        let endpoints =
+            [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
         (Arc::new(Notify::new()), endpoints[random.below(4)], 1 + random.below(4))
     };
     site.fake.after_answer(endpoint, answer, {
