@@ -7,6 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::credentials::Decoding;
 
+#[cfg(feature = "federation")]
+mod assertion;
+
+#[cfg(feature = "federation")]
+pub(crate) use self::assertion::AssertionId;
+
 /// How a credential proves an identity. Part of the key, so that another strategy shares no key with this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
@@ -30,6 +36,12 @@ const IDENTIFIER: &str = "tower-clerk 2026-11-22 identifier";
 const USER: &str = "tower-clerk 2026-11-22 user";
 const BEARER: &str = "tower-clerk 2026-11-24 bearer token";
 const API_KEY: &str = "tower-clerk 2026-11-30 credential, api key";
+#[cfg(feature = "federation")]
+const ASSERTION: &str = "tower-clerk 2026-11-30 credential, assertion";
+#[cfg(feature = "federation")]
+const ASSERTION_ID: &str = "tower-clerk 2026-11-30 assertion of a provider, used once";
+#[cfg(feature = "federation")]
+const PROVIDERS_SUBJECT: &str = "tower-clerk 2026-11-30 subject of a provider";
 
 /// The secret that keys are derived from: random per engine, or shared by the engines of one store.
 ///
@@ -42,6 +54,12 @@ pub(crate) struct KeySecret {
     user: Zeroizing<[u8; 32]>,
     bearer: Zeroizing<[u8; 32]>,
     api_key: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    assertion: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    assertion_id: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "federation")]
+    providers_subject: Zeroizing<[u8; 32]>,
 }
 
 impl KeySecret {
@@ -75,6 +93,12 @@ impl KeySecret {
             user: derived(USER),
             bearer: derived(BEARER),
             api_key: derived(API_KEY),
+            #[cfg(feature = "federation")]
+            assertion: derived(ASSERTION),
+            #[cfg(feature = "federation")]
+            assertion_id: derived(ASSERTION_ID),
+            #[cfg(feature = "federation")]
+            providers_subject: derived(PROVIDERS_SUBJECT),
             root,
         }
     }

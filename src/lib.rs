@@ -138,6 +138,7 @@
 //! | `backend` | the module `backend`: a client of the Backend API's lists | no |
 //! | `metrics` | counts and latencies through the `metrics` facade | no |
 //! | `token-endpoint` | the module `token_endpoint`: an OAuth 2.0 token endpoint that answers with Clerk's JWTs | no |
+//! | `federation` | the module `federation`: an identity provider's assertion for a Clerk session | no |
 //! | `webhook` | the module `webhook`: Clerk's webhooks, verified and acted on | no |
 //! | `testing` | the module `testing`: a Clerk instance in memory, from the crate `fake-clerk` | no |
 //!
@@ -150,6 +151,8 @@
 
 mod access;
 mod api_keys;
+#[cfg(feature = "federation")]
+mod assurance;
 mod authorization;
 #[cfg(feature = "axum")]
 mod axum;
@@ -165,6 +168,9 @@ mod credentials;
 #[cfg(doc)]
 pub mod documentation;
 mod engine;
+#[cfg(feature = "federation")]
+#[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+pub mod federation;
 mod flight;
 pub mod guard;
 mod instance;

@@ -7,10 +7,15 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+#[cfg(feature = "federation")]
+use crate::assurance::Assurance;
 use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
 use crate::rejection::Challenge;
 use crate::token::VerifiedToken;
+
+#[cfg(feature = "federation")]
+mod assured;
 
 /// The Clerk session of a signed-in user, with its verified JWT.
 ///
@@ -34,6 +39,9 @@ pub struct ClerkSession {
     inner: Arc<Inner>,
     /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
     proven_at: Option<ProvenAt>,
+    /// The words of the assertion's provider about its subject.
+    #[cfg(feature = "federation")]
+    assurance: Option<Arc<Assurance>>,
 }
 
 struct Inner {
@@ -56,7 +64,12 @@ impl ClerkSession {
         organization: Option<Organization>,
     ) -> Self {
         let inner = Inner { session_id: session_id.into(), via, token, good_until, organization };
-        Self { inner: Arc::new(inner), proven_at: None }
+        Self {
+            inner: Arc::new(inner),
+            proven_at: None,
+            #[cfg(feature = "federation")]
+            assurance: None,
+        }
     }
 
     /// The same session, for a request whose password was last proven at this instant.

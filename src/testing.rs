@@ -63,13 +63,15 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
 
 pub use fake_clerk::{
-    ConnectionFault, DeliveryStatus, Endpoint, FakeApiKey, FakeClerk, FakeClerkBuilder, FakeClerkServer,
-    FakeClock, FakeOrganization, FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold, InvalidApiKey,
-    InvalidWebhook, ReceivedRequest, RetryAfter, SessionStatus, TokenFlaw, TokenVersion, WebhookAttempt,
-    WebhookDelivery, WebhookEndpoint, WebhookFault, WebhookHeaders, WebhookSecret,
+    AssertionFlaw, ConnectionFault, DeliveryStatus, Endpoint, FakeApiKey, FakeAssertion, FakeClerk,
+    FakeClerkBuilder, FakeClerkServer, FakeClock, FakeEnterpriseAccount, FakeExternalAccount, FakeIssuer,
+    FakeIssuerServer, FakeOrganization, FakeSession, FakeToken, FakeUser, Fault, GoneSession, Hold,
+    InvalidApiKey, InvalidWebhook, IssuerDocument, IssuerFault, ReceivedRequest, RetryAfter, SessionStatus,
+    SigningAlgorithm, TokenFlaw, TokenVersion, VerificationStatus, WebhookAttempt, WebhookDelivery,
+    WebhookEndpoint, WebhookFault, WebhookHeaders, WebhookSecret,
 };
 
 use crate::transport::{Transport, TransportError, TransportFuture, max_body};
@@ -81,13 +83,29 @@ impl Transport for FakeClerk {
     fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
         Box::pin(async move {
             let most = max_body(&request);
-            match self.handle(request).await {
-                Ok(response) if response.body().len() > most => Err(TransportError::too_large()),
-                Ok(response) => Ok(response),
-                Err(fault @ ConnectionFault::Refused) => Err(TransportError::connect(fault)),
-                Err(fault) => Err(TransportError::broken(fault)),
-            }
+            answered(self.handle(request).await, most)
         })
+    }
+}
+
+impl Transport for FakeIssuer {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let most = max_body(&request);
+            answered(self.handle(request).await, most)
+        })
+    }
+}
+
+fn answered(
+    answer: Result<Response<Bytes>, ConnectionFault>,
+    most: usize,
+) -> Result<Response<Bytes>, TransportError> {
+    match answer {
+        Ok(response) if response.body().len() > most => Err(TransportError::too_large()),
+        Ok(response) => Ok(response),
+        Err(fault @ ConnectionFault::Refused) => Err(TransportError::connect(fault)),
+        Err(fault) => Err(TransportError::broken(fault)),
     }
 }
 

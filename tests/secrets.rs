@@ -20,10 +20,12 @@ use common::{
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_clerk::federation::{Assertion, Provider, WorkloadRule};
 use tower_clerk::guard::SecondFactor;
 use tower_clerk::layer::IdentityHeaders;
 use tower_clerk::testing::{
-    Clock, Endpoint, FakeApiKey, FakeClerk, FakeOrganization, Fault, RetryAfter, TokenFlaw,
+    AssertionFlaw, Clock, Endpoint, FakeApiKey, FakeClerk, FakeIssuer, FakeOrganization, FakeUser, Fault,
+    RetryAfter, TokenFlaw,
 };
 use tower_clerk::token_endpoint::{TokenEndpoint, TokenError};
 use tower_clerk::transport::{Transport, TransportError, TransportFuture};
@@ -442,6 +444,78 @@ async fn c6_bearer_tokens_are_never_shown() {
         clerk.revoke_all();
     }
     assert!(secrets.check_log().contains("rejected"), "the log was captured");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_assertions_and_tickets_are_never_shown() {
+    LazyLock::force(&LOG);
+    let (clock, secrets) = (Clock::system(), Secrets::default());
+    let fake = FakeClerk::builder().clock(clock).no_rate_limit().build();
+    let ci = FakeIssuer::new("https://ci.example").clock(fake.clock());
+    let rule = WorkloadRule::new("repo:acme/app:ref:main", "user_bot");
+    let provider =
+        Provider::oidc(ci.issuer()).audience("https://api.example").rule(rule).transport(ci.clone());
+    let clerk = Clerk::builder(fake.fapi_url())
+        .transport(Recording(fake.clone(), secrets.clone()))
+        .secret_key(fake.secret_key())
+        .backend_url(fake.backend_url())
+        .unlimited_sign_ins()
+        .clock(clock)
+        .provider(provider)
+        .build()
+        .unwrap();
+    fake.add_user(FakeUser::new("bot").id("user_bot"));
+    let job = |sub: &str| ci.assertion(sub, "https://api.example");
+    let mut jwts = vec![job("repo:acme/app:ref:main").sign(), job("repo:acme/app:ref:other").sign()];
+    jwts.push(job("repo:acme/app:ref:main").skew(-3600).sign());
+    jwts.push(job("repo:acme/app:ref:main").claim("iss", "https://other.example").sign());
+    for flaw in [
+        AssertionFlaw::AlgNone,
+        AssertionFlaw::BadSignature,
+        AssertionFlaw::UnknownKid,
+        AssertionFlaw::OwnJwk,
+    ] {
+        jwts.push(job("repo:acme/app:ref:main").flaw(flaw).sign());
+    }
+    jwts.push("eyJhbGciOiJSUzI1NiJ9.not-base64-but-somebodys-secret.AAAA".to_owned());
+    for jwt in &jwts {
+        secrets.add_jwts(jwt);
+    }
+    secrets.add("somebodys-secret");
+    let access = Access::new();
+    for round in ["before a fault", "with one", "after a ban"] {
+        for jwt in &jwts {
+            let assertion = Assertion::new(jwt.clone()).nonce("n-0S6_WzA2Mj-secret");
+            match clerk.exchange(&assertion, &access).await {
+                Ok(session) => {
+                    secrets.add_jwts(session.token());
+                    secrets.check(&format!("{session:?} {:?}", session.assurance()), "a session");
+                }
+                Err(rejection) => {
+                    let all = format!("{rejection:?} {rejection} {:?}", rejection.detail());
+                    secrets.check(&all, "a rejection");
+                }
+            }
+            secrets.check(&format!("{assertion:?} {clerk:?}"), "an assertion");
+        }
+        match round {
+            "before a fault" => {
+                clerk.revoke_all();
+                fake.script(Endpoint::SignIns, Fault::Status(500));
+            }
+            _ => {
+                fake.ban("user_bot");
+                clerk.revoke_user("user_bot");
+            }
+        }
+        tokio::time::advance(Duration::from_secs(20)).await;
+    }
+    secrets.add("n-0S6_WzA2Mj-secret");
+    // The tickets went to Clerk in the bodies of the sign-ins.
+    for ticket in fake.requests_to(Endpoint::SignIns).iter().filter_map(|request| request.form("ticket")) {
+        secrets.add(ticket);
+    }
+    assert!(secrets.check_log().contains("exchange_assertion"), "the log was captured");
 }
 
 #[tokio::test(start_paused = true)]

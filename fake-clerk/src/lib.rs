@@ -52,6 +52,11 @@
 //! # }
 //! ```
 //!
+//! # Identity providers
+//!
+//! Beside the instance there is [`FakeIssuer`], an OpenID provider whose assertions a program under test may take. An
+//! instance knows nothing of it: [`FakeExternalAccount`] and [`FakeEnterpriseAccount`] link its users to a user.
+//!
 //! # Demo accounts
 //!
 //! | identifiers | password | what it shows |
@@ -77,7 +82,7 @@
 //!
 //! # Limitations
 //!
-//! There are no sign-ups, no OAuth, no e-mail links and no captchas. Everything is stored in memory, and passwords
+//! There are no sign-ups, no sign-ins by OAuth or SAML, no e-mail links and no captchas. Everything is stored in memory, and passwords
 //! are stored in plain text. Where Clerk's behavior is undocumented, the stand-in does what Clerk's own clients
 //! expect.
 
@@ -116,26 +121,31 @@ mod hooks;
 mod log;
 
 mod fake;
+mod issuer;
 
 #[cfg(feature = "program")]
 mod program;
 #[cfg(feature = "server")]
 mod server;
 
-pub use crate::accounts::{FakeApiKey, FakeOrganization, FakeUser};
+pub use crate::accounts::{
+    FakeApiKey, FakeEnterpriseAccount, FakeExternalAccount, FakeOrganization, FakeUser, VerificationStatus,
+};
 pub use crate::clock::FakeClock;
 pub use crate::endpoint::Endpoint;
 pub use crate::fake::FakeClerk;
 pub use crate::fake::token::FakeToken;
 pub use crate::faults::{ConnectionFault, Fault, RetryAfter};
 pub use crate::hold::Hold;
+pub use crate::issuer::assertion::FakeAssertion;
+pub use crate::issuer::{AssertionFlaw, FakeIssuer, IssuerDocument, IssuerFault, SigningAlgorithm};
 pub use crate::log::ReceivedRequest;
 #[cfg(feature = "program")]
 #[cfg_attr(docsrs, doc(cfg(feature = "program")))]
 pub use crate::program::run;
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
-pub use crate::server::FakeClerkServer;
+pub use crate::server::{FakeClerkServer, FakeIssuerServer};
 pub use crate::settings::{FakeClerkBuilder, GoneSession, InvalidApiKey, TokenVersion};
 pub use crate::state::{FakeSession, SessionStatus};
 pub use crate::tokens::TokenFlaw;

@@ -1,4 +1,4 @@
-//! What Clerk answers.
+//! Clerk's answers.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ pub struct Page<T> {
     /// How many entries were asked for: fewer than the query says if the page was too large. Use it for the next page, which
     /// is likely to be as large.
     pub limit: u32,
-    /// When Clerk answered, by its own clock, in whole seconds. What has changed since may not be in the page.
+    /// When Clerk answered, by its own clock, in whole seconds. A later change may be missing from the page.
     pub read_at: SystemTime,
 }
 
@@ -32,7 +32,7 @@ impl<T> Page<T> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Answer<T> {
-    /// What was asked for.
+    /// The value that was asked for.
     pub value: T,
     /// When Clerk answered, by its own clock, in whole seconds.
     pub read_at: SystemTime,

@@ -1,4 +1,4 @@
-//! What all lists are asked. Limits and parameters are those of Clerk's OpenAPI file, `bapi/2025-11-10.yml`
+//! The parameters of all lists. Limits and parameters are those of Clerk's OpenAPI file, `bapi/2025-11-10.yml`
 //! (<https://github.com/clerk/openapi-specs>), and the same in 2026-05-12.
 
 use std::fmt::Display;
@@ -24,7 +24,7 @@ pub enum ListOrder {
     NewestFirst,
 }
 
-/// What all lists have.
+/// The settings that all lists have.
 #[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) order: ListOrder,

@@ -1,4 +1,4 @@
-//! What is asked of each list.
+//! The query of each list.
 
 use std::time::SystemTime;
 

@@ -23,6 +23,8 @@ use crate::session::ClerkSession;
 pub struct BearerTokens {
     parties: Option<Box<[Box<str>]>>,
     templates: Vec<AcceptedTemplate>,
+    #[cfg(feature = "federation")]
+    providers: Vec<Box<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +89,42 @@ impl BearerTokens {
         let (name, audience) = (name.into().into(), audience.into().into());
         self.templates.push(AcceptedTemplate { name, audience });
         self
+    }
+
+    /// Accepts the assertions of one of the engine's [providers](crate::ClerkBuilder::provider) as well, by the provider's
+    /// issuer.
+    ///
+    /// A job of a build server or a workload in a cluster then sends what it has, `Authorization: Bearer <assertion>`, and
+    /// needs no token endpoint. The engine exchanges the assertion for a session at Clerk, and keeps that for as long as the
+    /// assertion is valid: the inner service gets an ordinary [`ClerkSession`](crate::ClerkSession) with Clerk's token,
+    /// whose [`assurance`](crate::ClerkSession::assurance) says what the provider has said. Everything else in this type is
+    /// about Clerk's own tokens.
+    ///
+    /// Presented like this, the assertion is a credential: it is accepted again and again until it expires, with a person as
+    /// its subject, too, and without a nonce. Accept a provider only where its assertions are made for this API, by an
+    /// audience of its own, and prefer [token exchange](crate::token_endpoint::TokenEndpoint::accept_token_exchange) for
+    /// people.
+    ///
+    /// ```
+    /// # fn layer(clerk: tower_clerk::Clerk) -> Result<(), tower_clerk::ConfigError> {
+    /// use tower_clerk::{BearerTokens, ClerkBasicAuthLayer};
+    ///
+    /// let tokens = BearerTokens::new().provider("https://token.actions.githubusercontent.com");
+    /// let layer = ClerkBasicAuthLayer::new(clerk).accept_bearer(tokens)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub fn provider(mut self, issuer: impl Into<String>) -> Self {
+        self.providers.push(issuer.into().into());
+        self
+    }
+
+    /// The issuers of the providers whose assertions are accepted.
+    #[cfg(feature = "federation")]
+    pub(crate) fn providers(&self) -> &[Box<str>] {
+        &self.providers
     }
 
     /// The authorized parties, if they are set.

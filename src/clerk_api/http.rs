@@ -15,6 +15,21 @@ pub(crate) struct HttpTransport {
 
 impl HttpTransport {
     pub(crate) fn new(https: bool) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: Self::builder(https).build()? })
+    }
+
+    /// A transport to an identity provider that trusts the certificate authorities in this PEM alone.
+    #[cfg(all(feature = "federation", feature = "rustls"))]
+    pub(crate) fn with_authority(pem: &[u8]) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem)?;
+        // Of a text without any, the list is empty, and nothing would be trusted.
+        if certificates.is_empty() {
+            return Err("there is no certificate in it".into());
+        }
+        Ok(Self { client: Self::builder(true).tls_certs_only(certificates).build()? })
+    }
+
+    fn builder(https: bool) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             // A redirect would send the password to another host.
             .redirect(reqwest::redirect::Policy::none())
@@ -31,7 +46,7 @@ impl HttpTransport {
             // HTTP_PROXY applies to loopback too, so the password would reach the proxy in clear text.
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build()? })
+        builder
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {

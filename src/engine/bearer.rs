@@ -21,7 +21,9 @@ use crate::bearer::{
 use crate::clock::{ClerkTime, unix_seconds};
 use crate::counters::Outcome;
 use crate::credentials::BearerToken;
-use crate::jwt::{Category, Expected, Jwks, JwtErrorKind, TokenSource, header, verify};
+use crate::jwt::{
+    CLERK_ALGORITHMS, Category, Expected, ExpectedSession, Jwks, JwtErrorKind, TokenSource, header, verify,
+};
 use crate::key::BearerKey;
 use crate::rejection::{BearerRefusal, Rejection, RejectionKind};
 use crate::session::ClerkSession;
@@ -70,15 +72,19 @@ impl Bearer {
         let keys = self.jwks.keys_for(&header.kid, TokenSource::Client).await;
         let keys = keys.map_err(|error| from_api_error(&error))?;
         let time = unix_seconds(self.time.at(now));
-        let expected = Expected {
-            issuer: &self.issuer,
+        let expected = ExpectedSession {
+            token: Expected {
+                issuer: &self.issuer,
+                audience: None,
+                algorithms: CLERK_ALGORITHMS,
+                now: time,
+                leeway: LEEWAY,
+                longest_life: Some(self.longest_life.as_secs()),
+            },
             subject: None,
             session_id: None,
             session_id_required: header.category == Category::Session,
             allow_pending: false,
-            now: time,
-            leeway: LEEWAY,
-            longest_life: Some(self.longest_life.as_secs()),
         };
         let token = verify(jwt, &keys, &expected).map_err(|error| refused(error.kind()))?;
         let class = class_of(header.category, &token);

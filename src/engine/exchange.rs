@@ -24,7 +24,7 @@ use crate::sessions::{Proof, ProofState};
 
 impl Clerk {
     /// Exchanges credentials at Clerk for a session, and counts the outcome.
-    pub(crate) async fn exchange(
+    pub(crate) async fn exchange_credentials(
         &self,
         key: CredentialKey,
         credentials: Credentials,
@@ -127,7 +127,7 @@ impl Clerk {
 
     /// Acts on a failed mint. Returns whether the request should try again: with a session for its organization, or
     /// with a new sign-in, for which its password is at hand (rule K4).
-    async fn recover(
+    pub(super) async fn recover(
         &self,
         error: &MintError,
         proof: &Arc<Proof>,
@@ -193,7 +193,7 @@ impl Clerk {
 
 impl Inner {
     /// A token for this proof. Fails if `end` passes first, or if the proof is no longer live afterwards.
-    async fn token_for(
+    pub(super) async fn token_for(
         self: &Arc<Self>,
         proof: &Proof,
         access: &Access,
@@ -204,14 +204,14 @@ impl Inner {
             return Err(if is_live { MintError::Forbidden } else { MintError::Superseded });
         }
         match tokio::time::timeout_at(end, self.token(&proof.holding, access)).await {
-            Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(session.proven(proof.proven_at())),
+            Ok(Ok(session)) if proof.state() == ProofState::Live => Ok(proof.vouch_for(session)),
             Ok(Ok(_)) => Err(MintError::Superseded),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(MintError::lost("timeout")),
         }
     }
 
-    fn rejection_of(&self, error: &MintError) -> Rejection {
+    pub(super) fn rejection_of(&self, error: &MintError) -> Rejection {
         let rejection = from_mint_error(error);
         match error {
             // The refusal is remembered for `negative_ttl`, so an earlier retry would get the same answer.

@@ -2,6 +2,8 @@
 
 use super::Clerk;
 use crate::bearer::CutoffTarget;
+use crate::key::normalize_identifier;
+use crate::limits::Ground;
 use crate::sessions::Target;
 
 impl Clerk {
@@ -36,11 +38,16 @@ impl Clerk {
     /// [`negative_ttl`](crate::ClerkBuilder::negative_ttl), 10 s by default. A refusal by a mint that is under way is not
     /// remembered. Nothing is revoked.
     ///
+    /// The organizations' [API keys](crate::ApiKeys) that the user has created are asked about again, too.
+    ///
     /// All organizations of the user are meant, since a request may have named one by a slug that only Clerk can
     /// resolve. Each of them costs one call when it is asked for again, within the limits of a user.
     pub fn forgive_organizations(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         self.0.revoke_api_keys_of(user_id);
+        // An organization's keys are refused while their creator is no member.
+        let creator = sign_ins.secret.identifier(&normalize_identifier(user_id));
+        sign_ins.forgiven.lift(creator, Ground::CreatorLeft, self.0.clock.now());
         // A refusal is remembered in a holding, which has a user.
         let Some(user) = sign_ins.users.get(user_id) else { return };
         sign_ins.revocations.revoke(Target::Refusals(user_id.into()), self.0.clock.now());

@@ -10,6 +10,8 @@ mod deadline;
 mod ended_session;
 mod enroll;
 mod exchange;
+#[cfg(feature = "federation")]
+mod federation;
 mod forgive;
 mod guards;
 mod membership;
@@ -98,6 +100,8 @@ struct Inner {
     jwks: Arc<Jwks>,
     bearer: Bearer,
     api_keys: Option<Arc<KeyVerifier>>,
+    #[cfg(feature = "federation")]
+    federation: Option<Arc<federation::Federation>>,
     outcomes: Outcomes,
     malformed: MalformedCounts,
     #[cfg(feature = "webhook")]
@@ -150,7 +154,7 @@ impl Clerk {
     ) -> Result<ClerkSession, Rejection> {
         let key = self.key_of_credentials(credentials);
         let Some(held) = self.held(&key, access) else {
-            return self.exchange(key, credentials.clone(), source, access).await;
+            return self.exchange_credentials(key, credentials.clone(), source, access).await;
         };
         if let Some(due) = held.proof_due {
             self.renew_proof(&due, credentials.clone());
@@ -179,7 +183,7 @@ impl Clerk {
         if token_due {
             self.renew_token(&proof.holding, access, now);
         }
-        let session = session.proven(proof.proven_at());
+        let session = proof.vouch_for(session);
         self.count(Outcome::Hit);
         let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
         Some(Hit { session, proof_due })

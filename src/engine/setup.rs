@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::api_keys::{KeyVerifier, unproven_keys};
 use super::bearer::Bearer;
+#[cfg(feature = "federation")]
+use super::federation::{Federation, FederationSetup};
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
 use super::rejection_log::RejectionLog;
@@ -22,7 +24,7 @@ use crate::counters::{Calls, MalformedCounts, Outcomes};
 use crate::flight::SingleFlight;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
-use crate::jwt::{FetchFuture, Jwks};
+use crate::jwt::{CLERK_ALGORITHMS, FetchFuture, Jwks};
 use crate::key::KeySecret;
 use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
 use crate::provider::{
@@ -51,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) budget: Budget,
     pub(crate) devices: Arc<dyn DeviceStore>,
     pub(crate) backend: Option<BackendSetup>,
+    #[cfg(feature = "federation")]
+    pub(crate) providers: Vec<crate::federation::TrustedProvider>,
     pub(crate) clock: Clock,
     pub(crate) jitter: Jitter,
 }
@@ -84,8 +88,7 @@ type LimitedProvider = (Provider, Arc<SignInLimiter>);
 
 impl Clerk {
     pub(crate) fn from_setup(setup: Setup) -> Self {
-        let Setup { instance, issuer, transport, secret, settings, budget, devices, backend, clock, jitter } =
-            setup;
+        let Setup { instance, issuer, transport, secret, settings, budget, backend, clock, .. } = setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
@@ -98,18 +101,20 @@ impl Clerk {
             clock,
             time: Arc::new(ClerkTime::new(clock)),
             calls: Arc::default(),
-            jitter: Arc::new(jitter),
+            jitter: Arc::new(setup.jitter),
             secret: Arc::new(secret),
             revocations: Arc::new(Revocations::new(longest_flight)),
             forgiven: Arc::new(Forgiven::new(longest_sign_in)),
         };
         let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
         let (provider, limiter) = match backend {
-            None => shared.frontend(&fapi, devices),
+            None => shared.frontend(&fapi, setup.devices),
             Some(backend) => shared.backend(&fapi, backend),
         };
         let jwks = shared.jwks(&fapi);
         let api_keys = shared.api_keys(&provider, backend_rate, longest_flight);
+        #[cfg(feature = "federation")]
+        let federation = shared.federation(setup.providers, backend_rate);
         let time = Arc::clone(&shared.time);
         let most = shared.settings.max_verified_tokens;
         let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
@@ -125,6 +130,8 @@ impl Clerk {
             jwks,
             bearer,
             api_keys,
+            #[cfg(feature = "federation")]
+            federation,
             outcomes: Outcomes::default(),
             malformed: MalformedCounts::default(),
             #[cfg(feature = "webhook")]
@@ -197,13 +204,33 @@ impl Shared {
         }))
     }
 
+    #[cfg(feature = "federation")]
+    fn federation(
+        &self,
+        providers: Vec<crate::federation::TrustedProvider>,
+        rate: Option<(u32, Duration)>,
+    ) -> Option<Arc<Federation>> {
+        let of = |look_ups| Budget { sign_ins: Some(look_ups), ..self.budget };
+        Federation::new(
+            providers,
+            &FederationSetup {
+                settings: &self.settings,
+                clock: self.clock,
+                forgiven: &self.forgiven,
+                unproven: of(unproven_keys(rate?)),
+                known: of(password_checks(rate?)),
+                max_flights: MAX_FLIGHTS,
+            },
+        )
+    }
+
     fn jwks(&self, fapi: &Arc<Fapi>) -> Arc<Jwks> {
         let fetcher = Arc::clone(fapi);
         let fetch = move || {
             let fapi = Arc::clone(&fetcher);
             Box::pin(async move { fapi.jwks().await }) as FetchFuture
         };
-        Arc::new(Jwks::new(Box::new(fetch), self.clock, self.settings.upstream_timeout))
+        Arc::new(Jwks::new(Box::new(fetch), CLERK_ALGORITHMS, self.clock, self.settings.upstream_timeout))
     }
 
     fn minter(&self, provider: &Arc<Provider>, verifier: Verifier) -> Minter {

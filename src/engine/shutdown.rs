@@ -44,12 +44,20 @@ impl Clerk {
         if let Some(keys) = &inner.api_keys {
             keys.close();
         }
+        #[cfg(feature = "federation")]
+        if let Some(federation) = &inner.federation {
+            federation.close();
+        }
         let in_use: Vec<_> =
             inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
         let sessions = inner.sign_ins.provider.ended_by_shutdown(in_use).await;
         let left = inner.sign_ins.reaper.end_all(sessions, deadline).await;
         _ = tokio::time::timeout_at(deadline, inner.sign_in_flights.all_finished()).await;
         _ = tokio::time::timeout_at(deadline, inner.openings.all_finished()).await;
+        #[cfg(feature = "federation")]
+        if let Some(federation) = &inner.federation {
+            _ = tokio::time::timeout_at(deadline, federation.all_finished()).await;
+        }
         _ = tokio::time::timeout_at(deadline, inner.sign_ins.end_queue.all_done()).await;
         left + inner.sign_ins.end_queue.outstanding()
     }

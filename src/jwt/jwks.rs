@@ -1,4 +1,4 @@
-//! The instance's key set, fetched when it is needed and used on during an outage (rule S9).
+//! The key set of an issuer, fetched when it is needed and used on during an outage (rule S9).
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::algorithm::Algorithm;
 use super::keys::VerificationKeys;
 use crate::clerk_api::ApiError;
 use crate::clock::Clock;
@@ -33,9 +34,11 @@ pub(crate) type FetchKeys = Box<dyn Fn() -> FetchFuture + Send + Sync>;
 /// The future of a [`FetchKeys`].
 pub(crate) type FetchFuture = Pin<Box<dyn Future<Output = Result<Bytes, ApiError>> + Send>>;
 
-/// The key set of one instance.
+/// The key set of one issuer.
 pub(crate) struct Jwks {
     fetch_keys: FetchKeys,
+    /// Keys for other algorithms are skipped.
+    algorithms: Box<[Algorithm]>,
     clock: Clock,
     timeout: Duration,
     held: ArcSwapOption<HeldKeys>,
@@ -74,9 +77,15 @@ struct HeldKeys {
 }
 
 impl Jwks {
-    pub(crate) fn new(fetch_keys: FetchKeys, clock: Clock, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        fetch_keys: FetchKeys,
+        algorithms: &[Algorithm],
+        clock: Clock,
+        timeout: Duration,
+    ) -> Self {
         Self {
             fetch_keys,
+            algorithms: algorithms.into(),
             clock,
             timeout,
             held: ArcSwapOption::empty(),
@@ -215,7 +224,7 @@ impl Jwks {
     /// Whether `jwks` shares a key with this key set, and so belongs to the same instance. `None` if `jwks` is invalid
     /// or this key set cannot be fetched.
     pub(crate) async fn shares_a_key_with(self: &Arc<Self>, jwks: &[u8]) -> Option<bool> {
-        let others = VerificationKeys::from_jwks(jwks).ok()?;
+        let others = VerificationKeys::from_jwks(jwks, &self.algorithms).ok()?;
         if self.usable(self.clock.now()).is_none() {
             self.refresh().await.ok()?;
         }
@@ -251,8 +260,8 @@ impl Jwks {
         let body = tokio::time::timeout(self.timeout, (self.fetch_keys)())
             .await
             .unwrap_or_else(|_| Err(ApiError::unavailable("timeout")))?;
-        let keys =
-            VerificationKeys::from_jwks(&body).map_err(|_| ApiError::unavailable("unreadable_keys"))?;
+        let keys = VerificationKeys::from_jwks(&body, &self.algorithms)
+            .map_err(|_| ApiError::unavailable("unreadable_keys"))?;
         self.held.store(Some(Arc::new(HeldKeys { keys: Arc::new(keys), fetched: self.clock.now() })));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Verifies session tokens, signed with RS256 only.
+//! Verifies JWTs: Clerk's own, signed with RS256 only, and the assertions of configured providers.
 //!
 //! The signature is checked before the claims are read. Verification does no I/O: the caller brings the time and the
 //! keys, which come from `jwks.rs`.
@@ -6,13 +6,28 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+mod algorithm;
+mod compact;
+mod expected;
+#[cfg(feature = "federation")]
+mod foreign;
 mod jwks;
 mod keys;
 mod verify;
 
+#[cfg_attr(
+    not(feature = "federation"),
+    allow(unreachable_pub, reason = "public with the feature alone")
+)]
+pub use algorithm::Algorithm;
+pub(crate) use expected::Expected;
+#[cfg(feature = "federation")]
+pub(crate) use expected::RegisteredClaims;
+#[cfg(feature = "federation")]
+pub(crate) use foreign::{claimed_issuer, key_id, signed_part, verified_payload};
 pub(crate) use jwks::{FetchFuture, Jwks, TokenSource};
 pub(crate) use keys::VerificationKeys;
-pub(crate) use verify::{Category, Expected, header, verify};
+pub(crate) use verify::{CLERK_ALGORITHMS, Category, ExpectedSession, header, verify};
 
 use crate::claims::ClaimsError;
 
@@ -26,9 +41,9 @@ pub(crate) struct JwtError {
 /// Why a token was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JwtErrorKind {
-    /// The token is not a JWT, or lacks a part that every Clerk token has.
+    /// The token is not a JWT, or lacks a part that every token of its issuer has.
     Malformed,
-    /// The token is not signed with RS256.
+    /// The token is not signed with an algorithm of its issuer's.
     UnsupportedAlgorithm,
     /// The token is of another class: a machine's, or an OAuth access token.
     WrongCategory,
@@ -36,8 +51,10 @@ pub(crate) enum JwtErrorKind {
     UnknownKey,
     /// The signature does not match.
     BadSignature,
-    /// The token is from another instance.
+    /// The token is from another instance or another provider.
     WrongIssuer,
+    /// The token was issued for others.
+    WrongAudience,
     /// The token is another user's or a machine's.
     WrongSubject,
     /// The token belongs to another session.
@@ -86,6 +103,7 @@ impl JwtErrorKind {
             Self::UnknownKey => "the instance has no key with the token's key id",
             Self::BadSignature => "the token's signature is wrong",
             Self::WrongIssuer => "the token is from another issuer",
+            Self::WrongAudience => "the token was issued for another audience",
             Self::WrongSubject => "the token is not this user's",
             Self::WrongSession => "the token is not this session's",
             Self::Expired => "the token has expired",
@@ -107,15 +125,15 @@ impl StdError for JwtError {
 pub(crate) enum JwksError {
     /// The answer is not JSON, or has no list of keys.
     NotAKeySet,
-    /// No key in the set can have signed a session token.
+    /// No key in the set can have signed with an algorithm of the issuer's.
     NoUsableKey,
 }
 
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAKeySet => "Clerk's answer is not a key set",
-            Self::NoUsableKey => "Clerk's key set has no RSA key of 2048 to 8192 bits for RS256",
+            Self::NotAKeySet => "this is not a key set",
+            Self::NoUsableKey => "the key set has no key for the algorithms of its issuer",
         })
     }
 }

@@ -1,19 +1,13 @@
-//! Verifies a compact JWT: first its signature, then its claims.
+//! Verifies a token of Clerk's: first its signature, then its claims.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
-
-use super::{JwtError, JwtErrorKind, VerificationKeys};
+use super::compact::{Header, Parts};
+use super::expected::{Expected, RegisteredClaims};
+use super::{Algorithm, JwtError, JwtErrorKind, VerificationKeys};
 use crate::claims::Claims;
 use crate::token::VerifiedToken;
 
-/// The longest accepted token. Servers accept no longer header, so a longer token could not be passed on.
-const MAX_TOKEN: usize = 16 * 1024;
-
-/// The longest accepted header, encoded.
-const MAX_HEADER: usize = 2 * 1024;
+/// The algorithm of all tokens of Clerk's.
+pub(crate) const CLERK_ALGORITHMS: &[Algorithm] = &[Algorithm::Rs256];
 
 /// The `cat` in the header of each class of tokens. All are signed with the same key. `IGNORE` tells nothing: an instance
 /// may be set to stamp it on every token. The names are those of Clerk's backend SDK (`JWT_CATEGORY_…` in
@@ -26,11 +20,10 @@ const IGNORE_CATEGORY: &str = "cl_I7d4PD111III";
 /// The prefix of a machine token's subject, for instances that send no `cat`.
 const MACHINE_SUBJECT: &str = "mch_";
 
-/// The claims that a token must have, and the time to check it at.
+/// The claims that a token of Clerk's must have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected<'a> {
-    /// The address of the instance.
-    pub(crate) issuer: &'a str,
+pub(crate) struct ExpectedSession<'a> {
+    pub(crate) token: Expected<'a>,
     /// The user, if known beforehand.
     pub(crate) subject: Option<&'a str>,
     /// The session, if known beforehand.
@@ -39,12 +32,6 @@ pub(crate) struct Expected<'a> {
     pub(crate) session_id_required: bool,
     /// Whether a pending session is accepted.
     pub(crate) allow_pending: bool,
-    /// Seconds since the Unix epoch, by the clock that applies to this token.
-    pub(crate) now: u64,
-    /// Tolerated difference of that clock, in seconds.
-    pub(crate) leeway: u64,
-    /// The longest life in seconds, `exp` less `iat`, that a token may claim.
-    pub(crate) longest_life: Option<u64>,
 }
 
 /// The header of a token, as far as a caller needs it. It is not verified until [`verify`] has accepted the same token.
@@ -72,7 +59,7 @@ pub(crate) enum Category {
 /// Returns an error if [`verify`] would refuse the token with any keys: it is not a JWT, not signed with RS256, or a
 /// machine's.
 pub(crate) fn header(jwt: &str) -> Result<TokenHeader, JwtError> {
-    let Header { kid, cat, .. } = Parts::split(jwt)?.header()?;
+    let (Header { kid, cat, .. }, _) = header_of(&Parts::split(jwt)?, CLERK_ALGORITHMS)?;
     let category = match cat.as_deref() {
         Some(SESSION_CATEGORY) => Category::Session,
         Some(TEMPLATE_CATEGORY) => Category::Template,
@@ -90,28 +77,28 @@ pub(crate) fn header(jwt: &str) -> Result<TokenHeader, JwtError> {
 pub(crate) fn verify(
     jwt: &str,
     keys: &VerificationKeys,
-    expected: &Expected<'_>,
+    expected: &ExpectedSession<'_>,
 ) -> Result<VerifiedToken, JwtError> {
     let parts = Parts::split(jwt)?;
-    let header = parts.header()?;
-    let signature = decode(parts.signature)?;
-    match keys.verify(&header.kid, parts.signed.as_bytes(), &signature) {
-        None => return Err(JwtErrorKind::UnknownKey.into()),
-        Some(false) => return Err(JwtErrorKind::BadSignature.into()),
-        Some(true) => {}
-    }
-    let claims = Claims::from_payload(&decode(parts.payload)?)?;
+    let (header, algorithm) = header_of(&parts, expected.token.algorithms)?;
+    let claims = Claims::from_payload(&parts.verified(&header.kid, algorithm, keys)?)?;
     expected.check(&claims)?;
     Ok(VerifiedToken::new(jwt, claims))
 }
 
-impl Expected<'_> {
+fn header_of(parts: &Parts<'_>, algorithms: &[Algorithm]) -> Result<(Header, Algorithm), JwtError> {
+    let (header, algorithm) = parts.header(algorithms)?;
+    if header.cat.as_deref() == Some(MACHINE_CATEGORY) {
+        return Err(JwtErrorKind::WrongCategory.into());
+    }
+    Ok((header, algorithm))
+}
+
+impl ExpectedSession<'_> {
     fn check(&self, claims: &Claims) -> Result<(), JwtError> {
         let is = |expected: Option<&str>, found| expected.is_none_or(|expected| expected == found);
         // Clerk's own libraries don't check the issuer, but one key set could come to serve two instances.
-        if claims.issuer() != self.issuer {
-            return Err(JwtErrorKind::WrongIssuer.into());
-        }
+        self.token.check_origin(claims)?;
         if !is(self.subject, claims.subject()) || claims.subject().starts_with(MACHINE_SUBJECT) {
             return Err(JwtErrorKind::WrongSubject.into());
         }
@@ -122,20 +109,7 @@ impl Expected<'_> {
         if !is_session {
             return Err(JwtErrorKind::WrongSession.into());
         }
-        if claims.expires_at() <= claims.issued_at() {
-            return Err(JwtErrorKind::Malformed.into());
-        }
-        if self.longest_life.is_some_and(|longest| claims.expires_at() - claims.issued_at() > longest) {
-            return Err(JwtErrorKind::LivesTooLong.into());
-        }
-        // The bounds are inclusive and exclusive as in Clerk's own libraries.
-        if claims.expires_at().saturating_add(self.leeway) <= self.now {
-            return Err(JwtErrorKind::Expired.into());
-        }
-        let latest = self.now.saturating_add(self.leeway);
-        if claims.issued_at() > latest || claims.not_before().is_some_and(|time| time > latest) {
-            return Err(JwtErrorKind::NotYetValid.into());
-        }
+        self.token.check_times(claims)?;
         if !self.allow_pending && claims.status() == Some("pending") {
             return Err(JwtErrorKind::Pending.into());
         }
@@ -143,69 +117,27 @@ impl Expected<'_> {
     }
 }
 
-/// A compact JWS (RFC 7515 section 7.1), still encoded.
-struct Parts<'a> {
-    /// The signed part: header and payload, still encoded.
-    signed: &'a str,
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    fn split(jwt: &'a str) -> Result<Self, JwtError> {
-        if jwt.len() > MAX_TOKEN {
-            return Err(JwtErrorKind::Malformed.into());
-        }
-        let (signed, signature) = jwt.rsplit_once('.').ok_or(JwtErrorKind::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(JwtErrorKind::Malformed)?;
-        if header.len() > MAX_HEADER || payload.contains('.') {
-            return Err(JwtErrorKind::Malformed.into());
-        }
-        Ok(Self { signed, header, payload, signature })
+impl RegisteredClaims for Claims {
+    fn issuer(&self) -> &str {
+        Self::issuer(self)
     }
 
-    fn header(&self) -> Result<Header, JwtError> {
-        let json = decode(self.header)?;
-        // serde also deserializes a struct from an array.
-        if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(JwtErrorKind::Malformed.into());
-        }
-        let header: Header = serde_json::from_slice(&json).map_err(|_| JwtErrorKind::Malformed)?;
-        if header.alg != "RS256" {
-            return Err(JwtErrorKind::UnsupportedAlgorithm.into());
-        }
-        if header.cat.as_deref() == Some(MACHINE_CATEGORY) {
-            return Err(JwtErrorKind::WrongCategory.into());
-        }
-        // A token with another type is another kind of token, such as an OAuth access token (RFC 9068).
-        if header.typ.as_deref().is_some_and(|typ| typ != "JWT") {
-            return Err(JwtErrorKind::WrongCategory.into());
-        }
-        // RFC 7515 section 4.1.11: no extension is supported, so every critical extension is refused.
-        if header.crit || header.kid.is_empty() {
-            return Err(JwtErrorKind::Malformed.into());
-        }
-        Ok(header)
+    // An audience is a template's alone, and layers compare it (`bearer`).
+    fn audiences(&self) -> &[Box<str>] {
+        &[]
     }
-}
 
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: String,
-    typ: Option<String>,
-    cat: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
+    fn issued_at(&self) -> u64 {
+        Self::issued_at(self)
+    }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
-}
+    fn expires_at(&self) -> u64 {
+        Self::expires_at(self)
+    }
 
-fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtErrorKind::Malformed.into())
+    fn not_before(&self) -> Option<u64> {
+        Self::not_before(self)
+    }
 }
 
 #[cfg(test)]
@@ -217,9 +149,13 @@ mod tests {
     use aws_lc_rs::signature::{
         KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaPublicKeyComponents,
     };
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
+    use serde::Deserialize;
     use serde_json::{Value, json};
 
+    use super::super::compact::{MAX_HEADER, MAX_TOKEN};
     use super::JwtErrorKind::*;
     use super::*;
 
@@ -248,7 +184,7 @@ mod tests {
     }
 
     fn set(keys: &[Value]) -> Result<VerificationKeys, super::super::JwksError> {
-        VerificationKeys::from_jwks(json!({ "keys": keys }).to_string().as_bytes())
+        VerificationKeys::from_jwks(json!({ "keys": keys }).to_string().as_bytes(), CLERK_ALGORITHMS)
     }
 
     fn merged(mut object: Value, changes: &Value) -> Value {
@@ -290,18 +226,24 @@ mod tests {
         signed_with(&RSA_PKCS1_SHA256, &header.to_string(), &claims.to_string())
     }
 
-    const EXPECTED: Expected<'static> = Expected {
+    const TOKEN: Expected<'static> = Expected {
         issuer: ISSUER,
-        subject: Some("user_1"),
-        session_id: Some("sess_1"),
-        session_id_required: true,
-        allow_pending: false,
+        audience: None,
+        algorithms: CLERK_ALGORITHMS,
         now: NOW,
         leeway: 5,
         longest_life: None,
     };
 
-    fn kind(jwt: &str, expected: Expected<'_>) -> Option<JwtErrorKind> {
+    const EXPECTED: ExpectedSession<'static> = ExpectedSession {
+        token: TOKEN,
+        subject: Some("user_1"),
+        session_id: Some("sess_1"),
+        session_id_required: true,
+        allow_pending: false,
+    };
+
+    fn kind(jwt: &str, expected: ExpectedSession<'_>) -> Option<JwtErrorKind> {
         verify(jwt, keys(), &expected).err().map(|error| error.kind())
     }
 
@@ -445,7 +387,7 @@ mod tests {
         let jwt = token(&json!({"cat": MACHINE_CATEGORY}), &json!({}));
         assert_eq!(kind(&jwt, EXPECTED), Some(WrongCategory));
         let jwt = token(&json!({"cat": "cl_I7d4PD111III"}), &json!({"sub": "mch_1"}));
-        assert_eq!(kind(&jwt, Expected { subject: None, ..EXPECTED }), Some(WrongSubject));
+        assert_eq!(kind(&jwt, ExpectedSession { subject: None, ..EXPECTED }), Some(WrongSubject));
     }
 
     #[test]
@@ -472,7 +414,7 @@ mod tests {
 
     #[test]
     fn b2_a_life_longer_than_the_longest_is_refused() {
-        let expected = Expected { longest_life: Some(60), ..EXPECTED };
+        let expected = ExpectedSession { token: Expected { longest_life: Some(60), ..TOKEN }, ..EXPECTED };
         assert_eq!(kind(&token(&json!({}), &json!({"exp": NOW + 60})), expected), None);
         assert_eq!(kind(&token(&json!({}), &json!({"exp": NOW + 61})), expected), Some(LivesTooLong));
     }
@@ -494,10 +436,10 @@ mod tests {
 
     #[test]
     fn s9_a_template_token_may_lack_a_session_but_must_not_name_another() {
-        let expected = Expected { session_id_required: false, ..EXPECTED };
+        let expected = ExpectedSession { session_id_required: false, ..EXPECTED };
         assert_eq!(kind(&token(&json!({}), &json!({"sid": null})), expected), None);
         assert_eq!(kind(&token(&json!({}), &json!({"sid": "sess_2"})), expected), Some(WrongSession));
-        let bearer = Expected { subject: None, session_id: None, ..EXPECTED };
+        let bearer = ExpectedSession { subject: None, session_id: None, ..EXPECTED };
         assert_eq!(kind(&token(&json!({}), &json!({"sid": "sess_2", "sub": "user_2"})), bearer), None);
         assert_eq!(kind(&token(&json!({}), &json!({"sid": null})), bearer), Some(WrongSession));
     }
@@ -506,7 +448,7 @@ mod tests {
     fn s9_a_pending_session_is_refused_unless_allowed() {
         let jwt = token(&json!({}), &json!({"sts": "pending"}));
         assert_eq!(kind(&jwt, EXPECTED), Some(Pending));
-        assert_eq!(kind(&jwt, Expected { allow_pending: true, ..EXPECTED }), None);
+        assert_eq!(kind(&jwt, ExpectedSession { allow_pending: true, ..EXPECTED }), None);
         for sts in [json!(null), json!("active"), json!("unknown")] {
             assert_eq!(kind(&token(&json!({}), &json!({ "sts": sts })), EXPECTED), None);
         }
@@ -514,7 +456,7 @@ mod tests {
 
     #[test]
     fn s9_times_are_checked_with_exactly_the_leeway() {
-        let at = |now| Expected { now, ..EXPECTED };
+        let at = |now| ExpectedSession { token: Expected { now, ..TOKEN }, ..EXPECTED };
         let jwt = token(&json!({}), &json!({"iat": NOW, "nbf": NOW, "exp": NOW + 60}));
         assert_eq!(kind(&jwt, at(NOW + 64)), None);
         assert_eq!(kind(&jwt, at(NOW + 65)), Some(Expired));
@@ -522,7 +464,13 @@ mod tests {
         assert_eq!(kind(&jwt, at(NOW - 6)), Some(NotYetValid));
         assert_eq!(kind(&jwt, at(0)), Some(NotYetValid));
         assert_eq!(kind(&jwt, at(u64::MAX)), Some(Expired));
-        assert_eq!(kind(&jwt, Expected { leeway: u64::MAX, ..at(u64::MAX) }), Some(Expired));
+        assert_eq!(
+            kind(
+                &jwt,
+                ExpectedSession { token: Expected { leeway: u64::MAX, now: u64::MAX, ..TOKEN }, ..EXPECTED }
+            ),
+            Some(Expired)
+        );
         let late = token(&json!({}), &json!({"nbf": NOW + 6}));
         assert_eq!(kind(&late, EXPECTED), Some(NotYetValid));
         assert_eq!(kind(&token(&json!({}), &json!({"nbf": null})), EXPECTED), None);
@@ -558,7 +506,9 @@ mod tests {
     fn c6_debug_and_errors_show_no_token() {
         let jwt = token(&json!({}), &json!({"email": "ada@example.com"}));
         let verified = format!("{:?}", verify(&jwt, keys(), &EXPECTED).unwrap());
-        let error = verify(&jwt, keys(), &Expected { issuer: "x", ..EXPECTED }).unwrap_err();
+        let error =
+            verify(&jwt, keys(), &ExpectedSession { token: Expected { issuer: "x", ..TOKEN }, ..EXPECTED })
+                .unwrap_err();
         let shown = format!("{verified} {error} {error:?} {:?}", keys());
         assert!(shown.contains("user_1") && shown.contains("ins_1"), "{shown}");
         assert!(!shown.contains("eyJ") && !shown.contains("ada@"), "{shown}");
@@ -624,7 +574,7 @@ mod tests {
         assert_eq!(keys.len(), 64);
         assert!(keys.contains("63") && !keys.contains("64"));
         for jwks in ["", "{}", "[]", r#"{"keys":7}"#, "<html>"] {
-            let error = VerificationKeys::from_jwks(jwks.as_bytes()).unwrap_err();
+            let error = VerificationKeys::from_jwks(jwks.as_bytes(), CLERK_ALGORITHMS).unwrap_err();
             assert_eq!(error, super::super::JwksError::NotAKeySet, "{jwks}");
         }
     }
@@ -650,7 +600,7 @@ mod tests {
             let jwt = format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload), parts[2]);
             prop_assert!(verify(&jwt, keys(), &EXPECTED).is_err());
             let _ = super::header(&jwt);
-            let _ = VerificationKeys::from_jwks(text.as_bytes());
+            let _ = VerificationKeys::from_jwks(text.as_bytes(), CLERK_ALGORITHMS);
         }
 
         #[test]

@@ -6,8 +6,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use zeroize::Zeroizing;
 
 use super::layer::ClerkBasicAuthLayer;
-use super::organization::RequestOrganization;
-use super::policy::Policy;
+use super::policy::{Policy, RequestPolicy};
 use super::service::{ClerkBasicAuth, Decision};
 use crate::access::Access;
 use crate::api_keys::ClerkPrincipal;
@@ -15,6 +14,8 @@ use crate::bearer::BearerTokens;
 use crate::credentials::{BearerToken, Presented, presented};
 use crate::engine::Clerk;
 use crate::engine::builder::ConfigError;
+#[cfg(feature = "federation")]
+use crate::federation::{Assertion, ProviderError, claimed_issuer};
 use crate::rejection::{BearerRefusal, Rejection};
 use crate::scope::TemplateName;
 use crate::session::ClerkSession;
@@ -55,6 +56,8 @@ impl<R> ClerkBasicAuthLayer<R> {
     /// [`template`](Self::template) that `tokens` doesn't list.
     pub fn accept_bearer(self, tokens: BearerTokens) -> Result<Self, ConfigError> {
         check(&tokens)?;
+        #[cfg(feature = "federation")]
+        self.check_providers(&tokens)?;
         let layer = self.with(|policy| {
             policy.challenge = policy.challenge.and_bearer();
             policy.bearer = Some(Arc::new(tokens));
@@ -83,6 +86,14 @@ impl<R> ClerkBasicAuthLayer<R> {
     pub fn accept_bearer_only(self, tokens: BearerTokens) -> Result<Self, ConfigError> {
         let layer = self.accept_bearer(tokens)?;
         Ok(layer.with(|policy| policy.challenge = policy.challenge.bearer_only()))
+    }
+
+    #[cfg(feature = "federation")]
+    fn check_providers(&self, tokens: &BearerTokens) -> Result<(), ConfigError> {
+        match tokens.providers().iter().find(|issuer| !self.clerk().has_provider(issuer)) {
+            Some(issuer) => Err(ConfigError::Provider(ProviderError::unknown(issuer))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a layer that hands on tokens of a template, and accepts Bearer tokens, but none of this template.
@@ -141,11 +152,32 @@ pub(super) struct BearerRequest {
     jwt: Zeroizing<Box<str>>,
     tokens: Arc<BearerTokens>,
     access: Access,
+    #[cfg(feature = "federation")]
+    source: Option<u64>,
 }
 
 impl BearerRequest {
     pub(super) async fn verify(self, clerk: Clerk) -> Result<ClerkPrincipal, Rejection> {
+        #[cfg(feature = "federation")]
+        if self.is_of_provider() {
+            let assertion = Assertion::new(&**self.jwt);
+            let providers = self.tokens.providers();
+            let session = clerk.exchange_bearer(self.source, &assertion, providers, &self.access).await;
+            return session.map(ClerkPrincipal::Session);
+        }
         clerk.verify_bearer(self.jwt, self.tokens, self.access).await.map(ClerkPrincipal::Bearer)
+    }
+}
+
+#[cfg(feature = "federation")]
+impl BearerRequest {
+    /// Whether the token says that it is an assertion of one of the providers that the layer accepts. Whether that is true
+    /// is for the verification to find out.
+    fn is_of_provider(&self) -> bool {
+        let providers = self.tokens.providers();
+        !providers.is_empty()
+            && claimed_issuer(&self.jwt)
+                .is_some_and(|issuer| providers.iter().any(|known| **known == *issuer))
     }
 }
 
@@ -170,9 +202,9 @@ impl<S, R> ClerkBasicAuth<S, R> {
         &self,
         tokens: &Arc<BearerTokens>,
         token: BearerToken<'_>,
-        organization: Option<RequestOrganization>,
+        request: RequestPolicy,
     ) -> BearerLook {
-        let access = match self.policy().access_of(organization) {
+        let access = match self.policy().access_of(request.organization) {
             Ok(access) => access,
             Err(rejection) => return BearerLook::Rejected(rejection.for_bearer_session()),
         };
@@ -181,11 +213,19 @@ impl<S, R> ClerkBasicAuth<S, R> {
             Some(Err(rejection)) => return BearerLook::Rejected(rejection),
             None => {}
         }
+        #[cfg(feature = "federation")]
+        if !tokens.providers().is_empty()
+            && let Some(session) = self.clerk().held_assertion(token.as_bytes(), tokens.providers(), &access)
+        {
+            return BearerLook::Held(session);
+        }
         match str::from_utf8(token.as_bytes()) {
             Ok(jwt) if !jwt.is_empty() => BearerLook::Unverified(BearerRequest {
                 jwt: Zeroizing::new(jwt.into()),
                 tokens: Arc::clone(tokens),
                 access: access.into_owned(),
+                #[cfg(feature = "federation")]
+                source: request.source,
             }),
             _ => {
                 let rejection =

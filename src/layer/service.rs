@@ -96,7 +96,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
         if let Ok(Presented::Other(field)) = &found
             && let Some((tokens, token)) = policy.bearer_of(field)
         {
-            let look = self.look_at_bearer(tokens, token, request_policy.organization);
+            let look = self.look_at_bearer(tokens, token, request_policy);
             return self.decide_bearer(request, look);
         }
         let token = match found {
@@ -236,7 +236,7 @@ where
                 self.release_readiness();
                 let clerk = self.clerk.clone();
                 let exchange = Box::pin(async move {
-                    let session = clerk.exchange(key, credentials, source, &access).await?;
+                    let session = clerk.exchange_credentials(key, credentials, source, &access).await?;
                     Ok(ClerkPrincipal::Session(session))
                 });
                 ResponseFuture::exchanging(exchange, self.clone(), request)

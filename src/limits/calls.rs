@@ -1,4 +1,4 @@
-//! The rate limit of calls to the Backend API: spread evenly, and the most urgent calls first (rules P1, Y8).
+//! The rate limit of calls to the Backend API: spread evenly, and the most urgent calls first (rules P1, Y20).
 //!
 //! Clerk limits the calls of an instance in any ten seconds
 //! (<https://clerk.com/docs/guides/how-clerk-works/system-limits>). This limiter starts at most a tenth of them in any
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn y8_lists_start_in_equal_steps_and_others_before_them() {
+    fn y20_lists_start_in_equal_steps_and_others_before_them() {
         let (mut queue, began) = (queue(80, None), Instant::now());
         (0..4).for_each(|id| assert_eq!(queue.join(id, Urgency::List, began), Ok(None)));
         assert_eq!((queue.next(began), queue.next(began)), (Some(0), None));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn y8_a_permit_of_a_list_that_is_not_used_is_gone() {
+    fn y20_a_permit_of_a_list_that_is_not_used_is_gone() {
         let (mut queue, now) = (queue(80, Some((1, SECOND))), Instant::now());
         (0..2).for_each(|id| assert_eq!(queue.join(id, Urgency::List, now), Ok(None)));
         assert_eq!(queue.next(now), Some(0));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn y8_lists_join_however_long_they_wait_up_to_a_bound_of_the_queue() {
+    fn y20_lists_join_however_long_they_wait_up_to_a_bound_of_the_queue() {
         let (mut queue, now) = (queue(10, None), Instant::now());
         queue.backoff.begin(Some(300 * SECOND), now);
         assert!(queue.join(0, Urgency::Proof, now).is_err(), "others are told to come back");

@@ -179,8 +179,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn w5_a_lift_voids_the_denials_on_its_ground_and_no_others() {
-        const GROUNDS: [Ground; 4] = [Ground::Banned, Ground::Locked, Ground::Unknown, Ground::Other];
-        for lifted in [Ground::Banned, Ground::Locked, Ground::Unknown] {
+        const GROUNDS: [Ground; 5] =
+            [Ground::Banned, Ground::Locked, Ground::Unknown, Ground::CreatorLeft, Ground::Other];
+        for lifted in [Ground::Banned, Ground::Locked, Ground::Unknown, Ground::CreatorLeft] {
             let (denials, now) = (Denials::new(10 * SECOND, forgiven()), Instant::now());
             let of = |ground| Refusal { ground, ..refusal(&denials) };
             let remember =

@@ -22,6 +22,8 @@ pub(crate) enum Ground {
     Locked,
     /// Clerk knows no such user, or doesn't tell whether it does.
     Unknown,
+    /// The creator of an organization's API key is no member of the organization. It is of the creator's id.
+    CreatorLeft,
     /// The password is wrong, or the user has to act first.
     Other,
 }

@@ -70,7 +70,7 @@ impl IdentifierIndex {
         key: IdentifierKey,
         time: &mut TimeLeft,
     ) -> Result<Option<Account>, ApiError> {
-        let mut found = bapi.find(identifier, time).await?;
+        let mut found = bapi.find(identifier, Urgency::Proof, time).await?;
         let Some(account) = found.pop() else { return Ok(None) };
         if let Some(other) = found.pop() {
             tracing::error!(

@@ -23,7 +23,8 @@ pub enum RejectionKind {
     /// Clerk asks the user to do something first: choose a new password, confirm a device, finish a session task, or
     /// sign in by another strategy (403).
     AccountActionRequired,
-    /// The password is right, but the account has a second factor, which HTTP Basic cannot carry (403).
+    /// The password is right, but the account has a second factor, which HTTP Basic cannot carry (403). Or an identity
+    /// provider's assertion is, and attests no second factor.
     SecondFactorRequired,
     /// The user is not a member of the organization, it doesn't exist, or the request names none (403). A Bearer token is
     /// for another organization than the request, or for one where the request asks for none.

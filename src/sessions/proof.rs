@@ -1,4 +1,4 @@
-//! The proof of a password: which credential it is for, and how long it is valid.
+//! The proof of a credential: which one it is for, and how long it is valid.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use super::holding::Holding;
 use super::once_gate::OnceGate;
+#[cfg(feature = "federation")]
+use crate::assurance::Assurance;
 use crate::key::CredentialKey;
-use crate::session::ProvenAt;
+use crate::session::{ClerkSession, ProvenAt};
 
 /// When a proof ends, and from when on it is renewed before that.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +32,14 @@ pub(crate) enum ProofState {
     Over,
 }
 
-/// A credential whose password Clerk has accepted, and the holding that serves it.
+/// A credential that was accepted, by Clerk or by a provider that is trusted, and the holding that serves it.
 #[derive(Debug)]
 pub(crate) struct Proof {
     pub(crate) key: CredentialKey,
     pub(crate) holding: Arc<Holding>,
+    /// The words of a provider about the subject of an assertion. `None` for a password.
+    #[cfg(feature = "federation")]
+    assurance: Option<Arc<Assurance>>,
     /// When the password was first proven. The times below are milliseconds from then on, which fit for 49 days.
     start: Instant,
     /// When the password was last proven.
@@ -60,6 +65,8 @@ impl Proof {
         Arc::new(Self {
             key,
             holding,
+            #[cfg(feature = "federation")]
+            assurance: None,
             start,
             last_proven: AtomicU32::new(0),
             end: AtomicU32::new(millis(end.saturating_duration_since(start))),
@@ -67,6 +74,40 @@ impl Proof {
             state: AtomicU8::new(ProofState::Live as u8),
             ended: OnceLock::new(),
         })
+    }
+
+    /// The proof of an assertion, which is never renewed.
+    #[cfg(feature = "federation")]
+    pub(crate) fn of_assertion(
+        key: CredentialKey,
+        holding: Arc<Holding>,
+        start: Instant,
+        end: Instant,
+        session_end: Option<Instant>,
+        assurance: Arc<Assurance>,
+    ) -> Arc<Self> {
+        let life = ProofLife { end, renew: None };
+        let mut proof = Self::new(key, holding, start, life, session_end);
+        // Nobody else has it yet.
+        if let Some(proof) = Arc::get_mut(&mut proof) {
+            proof.assurance = Some(assurance);
+        }
+        proof
+    }
+
+    /// The words of a provider about the subject of an assertion.
+    #[cfg(feature = "federation")]
+    pub(crate) fn assurance(&self) -> Option<&Arc<Assurance>> {
+        self.assurance.as_ref()
+    }
+
+    /// The session for a request with this credential.
+    pub(crate) fn vouch_for(&self, session: ClerkSession) -> ClerkSession {
+        #[cfg(feature = "federation")]
+        if let Some(assurance) = &self.assurance {
+            return session.assured(Arc::clone(assurance));
+        }
+        session.proven(self.proven_at())
     }
 
     /// Whether the proof lets requests in. Callers pass the same `now` as for the token, so that both agree.

@@ -50,7 +50,7 @@ impl TokenEndpoint {
             "issuer": self.clerk().issuer(),
             "token_endpoint": token_endpoint,
             "jwks_uri": jwks_uri,
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported": self.grant_types(),
             "token_endpoint_auth_methods_supported": methods,
             // Required by RFC 8414; there is no authorization endpoint.
             "response_types_supported": [],
@@ -59,6 +59,21 @@ impl TokenEndpoint {
             "id_token_signing_alg_values_supported": ["RS256"],
         });
         Ok(DiscoveryDocument { body: document.to_string().into() })
+    }
+}
+
+impl TokenEndpoint {
+    fn grant_types(&self) -> Vec<&'static str> {
+        let grants = self.policy().grants;
+        let mut types = Vec::new();
+        if grants.client_credentials {
+            types.push("client_credentials");
+        }
+        #[cfg(feature = "federation")]
+        if grants.token_exchange {
+            types.push(super::exchange::GRANT_TYPE);
+        }
+        types
     }
 }
 

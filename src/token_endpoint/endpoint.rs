@@ -19,7 +19,7 @@ use crate::scope::{OrganizationName, TemplateName};
 type AccessFn = Arc<dyn Fn(&TokenRequest<'_>) -> Option<Access> + Send + Sync>;
 type ErrorFn = Arc<dyn Fn(TokenError) -> TokenError + Send + Sync>;
 
-/// Service that answers token requests with Clerk's JWTs, by the grant `client_credentials`.
+/// Service that answers token requests with Clerk's JWTs, by the grant `client_credentials`, and on request by token exchange.
 ///
 /// It takes any request body. Mount it by `route_service` of axum,
 /// or serve it by itself; it looks at no path. The [module docs](super) list the steps and the answers.
@@ -50,6 +50,17 @@ pub(super) struct Policy {
     source: Option<SourceFn>,
     map_errors: Option<ErrorFn>,
     pub(super) challenge: Challenge,
+    pub(super) grants: Grants,
+    #[cfg(feature = "federation")]
+    pub(super) nonce: Option<super::exchange::NonceFn>,
+}
+
+/// The grants that an endpoint accepts.
+#[derive(Clone, Copy)]
+pub(super) struct Grants {
+    pub(super) client_credentials: bool,
+    #[cfg(feature = "federation")]
+    pub(super) token_exchange: bool,
 }
 
 impl TokenEndpoint {
@@ -65,11 +76,18 @@ impl TokenEndpoint {
             source: None,
             map_errors: None,
             challenge: Challenge::default(),
+            grants: Grants {
+                client_credentials: true,
+                #[cfg(feature = "federation")]
+                token_exchange: false,
+            },
+            #[cfg(feature = "federation")]
+            nonce: None,
         };
         Self { clerk, policy: Arc::new(policy) }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(Arc::make_mut(&mut self.policy));
         self
     }

@@ -29,10 +29,13 @@ pub enum TokenErrorCode {
     /// The credentials are right, but not good for a token: Clerk asks the user to do something first, the account has a
     /// second factor, or the user is not a member of the organization.
     UnauthorizedClient,
-    /// The `grant_type` is not `client_credentials`.
+    /// The `grant_type` is none that the endpoint accepts.
     UnsupportedGrantType,
     /// The `scope` is malformed or unknown, or that of an organization that the user is not a member of.
     InvalidScope,
+    /// The `resource` of a token exchange can't be chosen
+    /// ([RFC 8693, section 2.2.2](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.2)).
+    InvalidTarget,
     /// There is no token right now. The response says when to try again.
     TemporarilyUnavailable,
     /// The settings make this impossible, or there is an error in this crate.
@@ -50,6 +53,7 @@ impl TokenErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -83,8 +87,13 @@ impl TokenError {
         Self::new(TokenErrorCode::InvalidScope, StatusCode::BAD_REQUEST, description)
     }
 
+    #[cfg(feature = "federation")]
+    pub(super) fn invalid_target(description: &'static str) -> Self {
+        Self::new(TokenErrorCode::InvalidTarget, StatusCode::BAD_REQUEST, description)
+    }
+
     pub(super) fn unsupported_grant_type() -> Self {
-        let description = "the grant_type must be client_credentials";
+        let description = "the grant_type is none that this endpoint accepts";
         Self::new(TokenErrorCode::UnsupportedGrantType, StatusCode::BAD_REQUEST, description)
     }
 
@@ -115,6 +124,25 @@ impl TokenError {
             }
             _ => rejection.into(),
         }
+    }
+
+    /// The error of a token exchange. An assertion that is invalid, or unacceptable by a policy, makes the request an invalid
+    /// one (RFC 8693, section 2.2.2).
+    #[cfg(feature = "federation")]
+    pub(super) fn of_exchange(self) -> Self {
+        let is_of_assertion = self.rejection().is_some_and(|rejection| {
+            matches!(
+                rejection.kind(),
+                RejectionKind::CredentialsMalformed
+                    | RejectionKind::CredentialsRejected
+                    | RejectionKind::AccountActionRequired
+                    | RejectionKind::SecondFactorRequired
+            )
+        });
+        if !is_of_assertion {
+            return self;
+        }
+        Self { code: TokenErrorCode::InvalidRequest, status: StatusCode::BAD_REQUEST, ..self }
     }
 
     /// Returns the code.

@@ -17,7 +17,8 @@
 //! 1. A method other than `POST` is answered 405. CORS is for a layer outside of the endpoint.
 //! 2. The body must be `application/x-www-form-urlencoded`, at most 8 KiB, and complete within 10 s: otherwise the answer is
 //!    400, 413 or 408, with the code `invalid_request`. So is a parameter that comes twice; unknown ones are ignored.
-//! 3. `grant_type` must be `client_credentials`.
+//! 3. `grant_type` must be `client_credentials`, or that of a token exchange if the endpoint
+//!    [accepts one](TokenEndpoint::accept_token_exchange), which has parameters of its own.
 //! 4. The credentials are HTTP Basic, [as they are](TokenEndpoint::form_encoded_credentials), or `client_id` and
 //!    `client_secret` if the endpoint [takes them from the form](TokenEndpoint::credentials_in_form). Both at once are
 //!    `invalid_request`.
@@ -87,6 +88,8 @@ mod client;
 mod discovery;
 mod endpoint;
 mod error;
+#[cfg(feature = "federation")]
+mod exchange;
 mod form;
 mod future;
 mod key_set;

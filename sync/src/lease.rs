@@ -111,7 +111,8 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// [`MirrorErrorKind::Fenced`] if it is another run's by now, so that what this one has read may be old.
+    /// [`MirrorErrorKind::Fenced`] if it is another run's by now: even a run that found nothing to write was overtaken, and what it
+    /// has to tell is old.
     pub(crate) async fn release(&self) -> Result<(), MirrorError> {
         self.set_end(0).await
     }

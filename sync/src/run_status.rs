@@ -148,6 +148,9 @@ impl fmt::Display for SyncStatus {
         write!(f, "last reconciliation: {}", ago(self.last_reconcile.as_ref().map(|run| run.age)))?;
         if let Some(run) = &self.last_reconcile {
             write!(f, ", {}", run.outcome())?;
+            if let Some(reason) = run.report["reason"].as_str() {
+                write!(f, ": {reason}")?;
+            }
         }
         match &self.running {
             Some(running) => write!(f, "\nrunning: {}", running.holder),

@@ -10,6 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["clock", "jitter", "packed", "recent", "sync", "transport"],
     &[
         "access",
+        "assurance",
         "authorization",
         "claims",
         "client_token",
@@ -31,7 +32,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["api_keys", "backend_client", "bearer", "sessions", "store"],
+    &["api_keys", "backend_client", "bearer", "federation", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing", "token_endpoint", "webhook"],

@@ -20,6 +20,9 @@ use tower_clerk::enroll::{Enrollment, EnrollmentFactor};
 use tower_clerk::error::{
     ClaimsError, InstanceError, MalformedCredentials, MalformedReason, RequirementError, SecretKeyError,
 };
+use tower_clerk::federation::{
+    Algorithm, Assertion, Assurance, Provider, ProviderError, ProviderErrorKind, WorkloadRule,
+};
 use tower_clerk::guard::{
     Require, RequireLayer, Reverification, ReverificationJson, ReverificationLevel, SecondFactor,
 };
@@ -142,6 +145,13 @@ fn values_are_debug_send_sync_and_unpin() {
     error::<TokenError>();
     clone::<Event>();
     clone::<EventData>();
+    clone::<Assertion>();
+    clone::<Assurance>();
+    clone::<Provider>();
+    clone::<WorkloadRule>();
+    copy::<Algorithm>();
+    copy::<ProviderErrorKind>();
+    error::<ProviderError>();
     clone::<MembershipData>();
     clone::<OrganizationData>();
     clone::<SessionData>();
@@ -221,9 +231,15 @@ fn every_public_type_is_listed_here() {
         "StoreFuture",
     ];
     let mut found = 0;
-    for file in
-        ["lib.rs", "guard/mod.rs", "layer/mod.rs", "store/mod.rs", "token_endpoint/mod.rs", "webhook/mod.rs"]
-    {
+    for file in [
+        "lib.rs",
+        "federation/mod.rs",
+        "guard/mod.rs",
+        "layer/mod.rs",
+        "store/mod.rs",
+        "token_endpoint/mod.rs",
+        "webhook/mod.rs",
+    ] {
         let text = fs::read_to_string(src.join(file)).unwrap();
         for exports in text.split("pub use ").skip(1).map(|rest| rest.split(';').next().unwrap()) {
             let names = exports.split(|c: char| !(c.is_alphanumeric() || c == '_'));

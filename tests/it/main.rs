@@ -13,6 +13,7 @@ mod arrows;
 mod auto_traits;
 mod backend;
 mod bearer;
+mod federation;
 mod foreign_types;
 mod guards;
 mod http;

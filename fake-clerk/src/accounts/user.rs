@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::accounts::linked::{FakeEnterpriseAccount, FakeExternalAccount};
 use crate::ids;
 
 /// A user to add to a [`FakeClerk`](crate::FakeClerk) with [`add_user`](crate::FakeClerk::add_user).
@@ -34,12 +35,15 @@ pub struct FakeUser {
     pub(crate) bypass_device_trust: bool,
     pub(crate) locked: bool,
     pub(crate) banned: bool,
+    pub(crate) deprovisioned: bool,
     pub(crate) new_password: bool,
     pub(crate) claims: Map<String, Value>,
     pub(crate) public_metadata: Map<String, Value>,
     pub(crate) private_metadata: Map<String, Value>,
     pub(crate) unsafe_metadata: Map<String, Value>,
     pub(crate) external_id: Option<String>,
+    pub(crate) external_accounts: Vec<FakeExternalAccount>,
+    pub(crate) enterprise_accounts: Vec<FakeEnterpriseAccount>,
     pub(crate) plan: Option<String>,
     pub(crate) features: Vec<String>,
 }
@@ -61,12 +65,15 @@ impl FakeUser {
             bypass_device_trust: false,
             locked: false,
             banned: false,
+            deprovisioned: false,
             new_password: false,
             claims: Map::new(),
             public_metadata: Map::new(),
             private_metadata: Map::new(),
             unsafe_metadata: Map::new(),
             external_id: None,
+            external_accounts: Vec::new(),
+            enterprise_accounts: Vec::new(),
             plan: None,
             features: Vec::new(),
         };
@@ -166,6 +173,12 @@ impl FakeUser {
         self
     }
 
+    /// Deprovisions the user, as a company's directory does it: sign-ins fail with 401 `deprovisioned`.
+    pub fn deprovisioned(mut self) -> Self {
+        self.deprovisioned = true;
+        self
+    }
+
     /// Requires a new password at the next sign-in, which therefore ends in `needs_new_password`.
     pub fn needs_new_password(mut self) -> Self {
         self.new_password = true;
@@ -181,6 +194,21 @@ impl FakeUser {
     /// Adds several custom claims to the user's session tokens.
     pub fn claims(mut self, claims: Map<String, Value>) -> Self {
         self.claims.extend(claims);
+        self
+    }
+
+    /// Links an account at an OAuth provider.
+    ///
+    /// Nothing checks that it is linked to this user alone: Clerk lets several users begin to link one account, and a
+    /// program that looks users up by it must not rely on there being one.
+    pub fn external_account(mut self, account: FakeExternalAccount) -> Self {
+        self.external_accounts.push(account);
+        self
+    }
+
+    /// Links an account of an enterprise connection.
+    pub fn enterprise_account(mut self, account: FakeEnterpriseAccount) -> Self {
+        self.enterprise_accounts.push(account);
         self
     }
 

@@ -5,6 +5,7 @@ mod body;
 mod find;
 mod organization_lists;
 mod organizations;
+mod provider_ids;
 mod query;
 mod sessions;
 mod sign_in_tokens;

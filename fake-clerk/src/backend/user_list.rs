@@ -1,11 +1,11 @@
 //! `/v1/users`: list and count users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use crate::backend::query;
+use crate::backend::{provider_ids, query};
 use crate::clock::Now;
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
@@ -35,12 +35,14 @@ const ORDERS: [&str; 10] = [
 struct Wanted<'c> {
     filters: [(&'static str, Vec<&'c str>); 5],
     numbers: Range<usize>,
+    /// The numbers of those with an account at a provider, if a request names one.
+    linked: Option<BTreeSet<usize>>,
 }
 
 pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     let (call, now) = (context.call, context.now);
     let page = ["limit", "offset", "order_by", "starting_after", "__clerk_api_version"];
-    query::check(call, &[&FILTERS[..], &BOUNDS, &page].concat())?;
+    query::check(call, &[&FILTERS[..], &provider_ids::FILTER, &BOUNDS, &page].concat())?;
     let (limit, offset) = query::page(call)?;
     let order = query::order(call, &ORDERS)?;
     let cursor = call.query("starting_after");
@@ -53,6 +55,7 @@ pub(crate) fn list(context: &mut Context<'_>) -> Handled {
     let page = context.page();
     let users = &page.state.users;
     let mut wanted = Wanted::of(call, users, now)?;
+    wanted.linked = provider_ids::find(call, users)?;
     if let Some(id) = cursor {
         // Clerk doesn't say what a cursor is whose user is gone. Here it is the end of the list.
         match users.get(id) {
@@ -96,7 +99,7 @@ impl<'c> Wanted<'c> {
         let (after, before) = (query::time(call, BOUNDS[0])?, query::time(call, BOUNDS[1])?);
         let start = after.map_or(0, |ms| users.first_number(|user| now.ms_at(user.created) > ms));
         let end = before.map_or(usize::MAX, |ms| users.first_number(|user| now.ms_at(user.created) >= ms));
-        Ok(Self { filters, numbers: start..end })
+        Ok(Self { filters, numbers: start..end, linked: None })
     }
 
     /// The users, oldest first.
@@ -105,13 +108,17 @@ impl<'c> Wanted<'c> {
         'c: 's,
     {
         let numbers = self.numbers.clone();
-        let all: Box<dyn DoubleEndedIterator<Item = &User>> = match candidates(users, &self.filters) {
+        let linked =
+            || Some(users.of_numbers(self.linked.as_ref()?).map(|user| (user.number, user)).collect());
+        let few = candidates(users, &self.filters).or_else(linked);
+        let all: Box<dyn DoubleEndedIterator<Item = &User>> = match few {
             Some(few) => Box::new(few.into_values().filter(move |user| numbers.contains(&user.number))),
             None => Box::new(users.numbered(numbers)),
         };
-        Box::new(
-            all.filter(move |user| self.filters.iter().all(|(name, values)| matches(user, name, values))),
-        )
+        Box::new(all.filter(move |user| {
+            self.linked.as_ref().is_none_or(|linked| linked.contains(&user.number))
+                && self.filters.iter().all(|(name, values)| matches(user, name, values))
+        }))
     }
 }
 
@@ -145,7 +152,7 @@ fn matches(user: &User, filter: &str, values: &[&str]) -> bool {
     }
 }
 
-/// What users are ordered by. Those who don't have it come last.
+/// The value that users are ordered by. Those who have none come last.
 pub(crate) fn sort_key(user: &User, by: &str, now: Now) -> (bool, String) {
     let account = &user.account;
     let time = |at| format!("{:020}", now.ms_at(at));

@@ -4,9 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::authentication::{MIN_PASSWORD, lockout};
-use crate::backend::body;
 use crate::backend::find::user;
-use crate::backend::query;
+use crate::backend::{body, query};
 use crate::context::{Context, Handled, Reply};
 use crate::errors::ApiError;
 use crate::state::{SessionStatus, User};

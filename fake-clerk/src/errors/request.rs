@@ -112,6 +112,12 @@ impl ApiError {
         Self::new(422, "form_param_missing", "is missing", &long).meta("param_name", param)
     }
 
+    /// A parameter is missing that another one makes necessary.
+    pub(crate) fn missing_param_beside(param: &str, present: &str) -> Self {
+        let long = format!("`{param}` is required when `{present}` is present.");
+        Self::new(422, "form_conditional_param_missing", "is missing", &long).meta("param_name", param)
+    }
+
     pub(crate) fn nil_param(param: &str) -> Self {
         let text = format!("Enter {param}.");
         Self::new(422, "form_param_nil", &text, &text).meta("param_name", param)

@@ -60,6 +60,11 @@ impl ApiError {
         Self::new(403, "user_banned", "User banned", long)
     }
 
+    /// The error that Clerk lists under sessions (sessions.go) for users whom a directory has deprovisioned.
+    pub(crate) fn deprovisioned() -> Self {
+        Self::new(401, "deprovisioned", "account deprovisioned", "Your account is deprovisioned")
+    }
+
     pub(crate) fn strategy_for_user() -> Self {
         let long = "The verification strategy is not valid for this account";
         Self::new(400, "strategy_for_user_invalid", "Invalid verification strategy", long)

@@ -13,6 +13,8 @@ mod organizations;
 
 mod addresses;
 
+mod linked;
+
 mod api_keys;
 
 mod sessions;

@@ -44,7 +44,7 @@ impl FakeClerk {
     /// Adds this many users, each with a name and a verified e-mail address, without a password and without webhooks. As far
     /// as the clock goes back, they were created a millisecond apart, the last one now.
     ///
-    /// A million of them take a few seconds and about a gigabyte.
+    /// A million of them take less than two gigabytes.
     pub fn seed_users(&self, count: usize) {
         self.change(|state, _, now| {
             for user in 0..count {

@@ -21,10 +21,12 @@ pub(crate) fn check_single_session(context: &Context<'_>, client: &Client) -> Re
     Ok(())
 }
 
-/// Refuses a banned user, and a user who is already signed in on this client.
+/// Refuses a banned or deprovisioned user, and a user who is already signed in on this client.
 pub(crate) fn check_user(context: &Context<'_>, client: &Client, id: &str) -> Result<(), ApiError> {
-    if context.state.users.get(id).is_some_and(|user| user.account.banned) {
-        return Err(ApiError::user_banned());
+    match context.state.users.get(id).map(|user| &user.account) {
+        Some(account) if account.banned => return Err(ApiError::user_banned()),
+        Some(account) if account.deprovisioned => return Err(ApiError::deprovisioned()),
+        _ => {}
     }
     let mut live = context.state.live_sessions_of(client, context.now);
     match live.find(|session| session.user == id) {

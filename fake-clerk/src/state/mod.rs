@@ -7,6 +7,7 @@ pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod identifiers;
 pub(crate) mod limits;
+mod linked;
 mod members;
 pub(crate) mod organizations;
 pub(crate) mod session;

@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::ids;
 use crate::settings::FakeClerkBuilder;
 use crate::state::identifiers::{all_identifiers, normalize, verified_identifiers};
+use crate::state::linked::ProviderIds;
 use crate::state::organizations::Membership;
 
 pub(crate) struct User {
@@ -77,6 +78,7 @@ pub(crate) struct Users {
     by_number: BTreeMap<usize, String>,
     /// Numbers of all users with a normalized address, phone number or username, verified or not.
     by_identifier: HashMap<String, BTreeSet<usize>>,
+    pub(crate) by_provider_id: ProviderIds,
     /// Number of users ever added.
     added: usize,
 }
@@ -112,6 +114,7 @@ impl Users {
         for identifier in all_identifiers(&user.account) {
             self.by_identifier.entry(normalize(identifier)).or_default().insert(user.number);
         }
+        self.by_provider_id.add(user.number, &user.account);
         self.by_number.insert(user.number, id.clone());
         self.by_id.insert(id, user);
     }
@@ -119,6 +122,7 @@ impl Users {
     pub(crate) fn remove(&mut self, id: &str) -> Option<User> {
         let user = self.by_id.remove(id)?;
         self.by_number.remove(&user.number);
+        self.by_provider_id.remove(user.number, &user.account);
         for identifier in all_identifiers(&user.account) {
             let identifier = normalize(identifier);
             if let Some(holders) = self.by_identifier.get_mut(&identifier) {
@@ -135,12 +139,13 @@ impl Users {
         self.by_id.get(id)
     }
 
-    /// Returns a user for changes of anything except addresses, phone number and username, which are indexed.
+    /// Returns a user for changes of anything except addresses, phone number, username and accounts at
+    /// OAuth providers, which are indexed.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut User> {
         self.by_id.get_mut(id)
     }
 
-    /// Changes a user's addresses, phone number or username, and updates the index.
+    /// Changes what users are looked up by, and updates the indexes.
     pub(crate) fn change_identifiers(&mut self, id: &str, change: impl FnOnce(&mut User)) {
         if let Some(mut user) = self.remove(id) {
             change(&mut user);
@@ -186,6 +191,11 @@ impl Users {
         let holders = self.by_identifier.get(&normalize(identifier));
         let ids = holders.into_iter().flatten().filter_map(|number| self.by_number.get(number));
         ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Returns the users with a number, in the order of the numbers.
+    pub(crate) fn of_numbers(&self, numbers: &BTreeSet<usize>) -> impl Iterator<Item = &User> {
+        numbers.iter().filter_map(|number| self.by_id.get(self.by_number.get(number)?))
     }
 
     /// Returns the user who signs in with an identifier: the oldest, if several have it.

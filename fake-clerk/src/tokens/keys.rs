@@ -32,7 +32,7 @@ pub(crate) fn pooled(number: usize) -> Arc<SigningKey> {
 }
 
 impl SigningKey {
-    fn generate() -> Self {
+    pub(crate) fn generate() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key can be made");
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let modulus = encode(pair.public_key().modulus().big_endian_without_leading_zero());
@@ -42,9 +42,18 @@ impl SigningKey {
 
     /// Returns an RS256 signature.
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.sign_by(&signature::RSA_PKCS1_SHA256, message)
+    }
+
+    /// Returns a PS256 signature.
+    pub(crate) fn sign_pss(&self, message: &[u8]) -> Vec<u8> {
+        self.sign_by(&signature::RSA_PSS_SHA256, message)
+    }
+
+    fn sign_by(&self, encoding: &'static dyn signature::RsaEncoding, message: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut bytes)
+            .sign(encoding, &SystemRandom::new(), message, &mut bytes)
             .expect("a 2048-bit key signs a SHA-256 digest");
         bytes
     }

@@ -16,7 +16,7 @@ impl Page<'_> {
             shown.remove("organization_memberships");
         }
         shown["private_metadata"] = Value::Object(user.account.private_metadata.clone());
-        shown["deprovisioned"] = json!(false);
+        shown["deprovisioned"] = json!(user.account.deprovisioned);
         shown
     }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 pub(crate) mod event;
+mod linked;
 mod organization;
 pub(crate) mod page;
 mod sign_in;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::state::{Membership, Organization, User};
-use crate::views::page::Page;
-use crate::views::user::{IMAGE, public_user_data};
+use crate::views::page::{IMAGE, Page};
+use crate::views::user::public_user_data;
 
 impl Page<'_> {
     pub(crate) fn membership(&self, user: &User, membership: &Membership) -> Option<Value> {

@@ -7,6 +7,9 @@ use crate::settings::FakeClerkBuilder;
 use crate::state::State;
 use crate::tokens::Unsigned;
 
+/// The picture of every user and organization.
+pub(crate) const IMAGE: &str = "https://img.clerk.com/fake";
+
 /// A response before signing: the state that it shows, and the tokens in it that are yet to be signed.
 pub(crate) struct Page<'a> {
     pub(crate) state: &'a State,

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::state::User;
-use crate::views::page::Page;
-
-/// The picture of every user and organization.
-pub(crate) const IMAGE: &str = "https://img.clerk.com/fake";
+use crate::views::linked::{linked_to, matches_sso_connection};
+use crate::views::page::{IMAGE, Page};
 
 impl Page<'_> {
     pub(crate) fn user(&self, user: &User) -> Value {
@@ -59,8 +57,8 @@ impl Page<'_> {
         shown["email_addresses"] = Value::Array(self.email_addresses(user));
         shown["phone_numbers"] = Value::Array(self.phone_numbers(user));
         shown["organization_memberships"] = Value::Array(memberships);
-        for none in ["web3_wallets", "passkeys", "external_accounts", "saml_accounts", "enterprise_accounts"]
-        {
+        self.add_linked_accounts(user, &mut shown);
+        for none in ["web3_wallets", "passkeys"] {
             shown[none] = Value::Array(Vec::new());
         }
         shown
@@ -76,8 +74,8 @@ impl Page<'_> {
                 "email_address": address,
                 "reserved": false,
                 "verification": verification,
-                "linked_to": [],
-                "matches_sso_connection": false,
+                "linked_to": linked_to(user, address),
+                "matches_sso_connection": matches_sso_connection(user, address),
                 "created_at": self.ms(user.created),
                 "updated_at": self.ms(user.created),
             })

@@ -12,6 +12,8 @@ mod caller;
 mod door;
 mod faults;
 mod inbox;
+mod issuer;
+mod linked;
 mod lists;
 mod log;
 mod members;

@@ -21,6 +21,9 @@ pub(crate) struct Account {
     pub(crate) two_factor_enabled: bool,
     /// The verified addresses and numbers, and the user name.
     identifiers: Vec<(IdentifierKind, String)>,
+    /// The linked accounts at providers, in any state.
+    #[cfg(feature = "federation")]
+    pub(super) linked: super::linked::LinkedAccounts,
 }
 
 impl IdentifierKind {
@@ -72,6 +75,8 @@ impl Account {
 
 impl From<wire::User> for Account {
     fn from(user: wire::User) -> Self {
+        #[cfg(feature = "federation")]
+        let linked = super::linked::LinkedAccounts::of(user.external_accounts, user.enterprise_accounts);
         let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
         let identifiers = emails
             .map(|address| (IdentifierKind::EmailAddress, address))
@@ -84,6 +89,8 @@ impl From<wire::User> for Account {
             password_enabled: user.password_enabled,
             two_factor_enabled: user.two_factor_enabled,
             identifiers: identifiers.collect(),
+            #[cfg(feature = "federation")]
+            linked,
         }
     }
 }

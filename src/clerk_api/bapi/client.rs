@@ -46,7 +46,12 @@ impl Bapi {
     }
 
     /// `GET /v1/users` by address, number or user name: the users who have this identifier, verified.
-    pub(crate) async fn find(&self, identifier: &str, time: &mut TimeLeft) -> Result<Vec<Account>, ApiError> {
+    pub(crate) async fn find(
+        &self,
+        identifier: &str,
+        urgency: Urgency,
+        time: &mut TimeLeft,
+    ) -> Result<Vec<Account>, ApiError> {
         let kind = IdentifierKind::of(identifier);
         let mut found = Vec::new();
         for page in 0..PAGES {
@@ -56,7 +61,7 @@ impl Bapi {
                 .append_pair("limit", &limit)
                 .append_pair("offset", &offset)
                 .finish();
-            let answer = self.get(Operation::FindUser, Urgency::Proof, &path, time).await;
+            let answer = self.get(Operation::FindUser, urgency, &path, time).await;
             let users: Vec<wire::User> = match answer {
                 Ok(raw) => parse(&raw.body)?,
                 // Clerk accepts no identifier of this shape, so no user has it.

@@ -3,6 +3,8 @@
 mod account;
 mod api_key;
 mod client;
+#[cfg(feature = "federation")]
+mod linked;
 #[cfg(feature = "backend")]
 mod reads;
 mod secret_key;

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "federation")]
+use crate::clerk_api::Verification;
 use crate::clerk_api::{EmailAddress, PhoneNumber};
 
 #[derive(Deserialize)]
@@ -20,6 +22,38 @@ pub(super) struct User {
     pub(super) username: Option<String>,
     pub(super) email_addresses: Option<Vec<EmailAddress>>,
     pub(super) phone_numbers: Option<Vec<PhoneNumber>>,
+    #[cfg(feature = "federation")]
+    pub(super) external_accounts: Option<Vec<ExternalAccount>>,
+    #[cfg(feature = "federation")]
+    pub(super) enterprise_accounts: Option<Vec<EnterpriseAccount>>,
+}
+
+/// An account at a provider that is linked to a user by OAuth.
+#[cfg(feature = "federation")]
+#[derive(Deserialize)]
+pub(super) struct ExternalAccount {
+    pub(super) provider: Option<String>,
+    pub(super) provider_user_id: Option<String>,
+    pub(super) verification: Option<Verification>,
+}
+
+/// An account of an enterprise connection.
+#[cfg(feature = "federation")]
+#[derive(Deserialize)]
+pub(super) struct EnterpriseAccount {
+    #[serde(default)]
+    pub(super) active: bool,
+    pub(super) provider_user_id: Option<String>,
+    pub(super) enterprise_connection_id: Option<String>,
+    pub(super) enterprise_connection: Option<EnterpriseConnection>,
+    pub(super) verification: Option<Verification>,
+}
+
+#[cfg(feature = "federation")]
+#[derive(Deserialize)]
+pub(super) struct EnterpriseConnection {
+    pub(super) id: String,
+    pub(super) active: bool,
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::look_up::CREATOR_LEFT;
 use super::{KeyAttempt, KeyOutcome, KeyVerifier};
 use crate::api_keys::{ClerkApiKey, Needs, VerifiedKey};
 use crate::clerk_api::bapi::FoundApiKey;
@@ -68,8 +69,8 @@ impl KeyVerifier {
         match verified {
             Ok(verified) => Ok(self.store(attempt, verified)),
             Err(error) => {
-                let subject = found.as_ref().ok().map(|found| found.key.subject());
-                Err(self.on_failure(attempt, subject, since, &error))
+                let key = found.as_ref().ok().map(|found| &found.key);
+                Err(self.on_failure(attempt, key, since, &error))
             }
         }
     }
@@ -151,11 +152,11 @@ impl KeyVerifier {
     }
 
     /// Classifies a failed verification, remembers the rejection as far as it would repeat, and returns it.
-    /// `subject` is known if Clerk knows the key.
+    /// `known` is the key as Clerk knows it, if it does.
     fn on_failure(
         &self,
         attempt: &KeyAttempt,
-        subject: Option<&str>,
+        known: Option<&ClerkApiKey>,
         since: Epoch,
         error: &ApiError,
     ) -> Rejection {
@@ -164,9 +165,13 @@ impl KeyVerifier {
             ErrorClass::Refused(_) => {
                 self.verified.remove(&attempt.key);
                 self.proven.remove(&attempt.key);
-                // The end of a ban is told by the user's id, and all other refusals are of the user name.
-                let (name, ground) = match (ground_of(error.class), subject) {
-                    (Ground::Banned, Some(subject)) => (subject, Ground::Banned),
+                // The end of a ban and a new member are told by the user's id. All other refusals are of the user name.
+                let creator = known.and_then(ClerkApiKey::created_by);
+                let (name, ground) = match (ground_of(error.class), known, creator) {
+                    (Ground::Banned, Some(key), _) => (key.subject(), Ground::Banned),
+                    (_, _, Some(creator)) if error.code.as_deref() == Some(CREATOR_LEFT) => {
+                        (creator, Ground::CreatorLeft)
+                    }
                     _ => (attempt.credentials.identifier(), Ground::Other),
                 };
                 let refusal = self.refusal(name, ground, since, &rejection);

@@ -10,6 +10,9 @@ use crate::clerk_api::{ApiError, CredentialRefusal, ErrorClass, TimeLeft};
 use crate::limits::Urgency;
 use crate::membership::Membership;
 
+/// The code of a refusal since the creator of an organization's key is no member of it.
+pub(super) const CREATOR_LEFT: &str = "creator_left_the_organization";
+
 impl KeyVerifier {
     /// The same key with everything that is needed.
     pub(super) async fn look_up(
@@ -77,7 +80,7 @@ impl KeyVerifier {
             Err(error) => return Err(error),
         };
         let is_member = |membership: &Membership| *membership.id == *key.subject();
-        if memberships.iter().any(is_member) { Ok(()) } else { Err(refused("creator_left_the_organization")) }
+        if memberships.iter().any(is_member) { Ok(()) } else { Err(refused(CREATOR_LEFT)) }
     }
 }
 

@@ -7,6 +7,8 @@ use super::defaults::{
     BACKEND_URL, DAY, DEVELOPMENT_BACKEND_RATE, HOUR, LEAST_TOKEN_LIFETIME, MOST_CALLS, MOST_SESSIONS,
     PRODUCTION_BACKEND_RATE, SECOND, SIGN_IN_QUEUE,
 };
+#[cfg(feature = "federation")]
+use super::federation::checked_providers;
 use super::{ClerkBuilder, ConfigError};
 use crate::clerk_api::HttpTransport;
 use crate::clerk_api::bapi::SecretKey;
@@ -41,6 +43,8 @@ impl ClerkBuilder {
                 None
             }
         };
+        #[cfg(feature = "federation")]
+        let providers = checked_providers(self.providers)?;
         let issuer = self.issuer.unwrap_or_else(|| instance.issuer().to_owned());
         let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
         let secret = KeySecret::for_instance(secret, instance.issuer());
@@ -54,6 +58,8 @@ impl ClerkBuilder {
             budget: Budget { sign_ins, wait, queue: SIGN_IN_QUEUE },
             devices: self.devices.unwrap_or_else(|| Arc::<MemoryDevices>::default()),
             backend,
+            #[cfg(feature = "federation")]
+            providers,
             clock: self.clock.unwrap_or_default(),
             jitter: self.jitter.map_or_else(Jitter::random, Jitter::seeded),
         }))
@@ -93,6 +99,8 @@ impl ClerkBuilder {
             ("session_store", self.sessions.is_some()),
             ("token_lifetime", self.backend.token_lifetime.is_some()),
             ("dangerously_ignore_second_factors", self.backend.ignore_second_factor),
+            #[cfg(feature = "federation")]
+            ("provider", !self.providers.is_empty()),
         ];
         match settings.into_iter().find(|(_, is_set)| *is_set) {
             Some((name, _)) => Err(ConfigError::NeedsSecretKey { name }),

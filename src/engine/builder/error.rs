@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::authorization::RequirementError;
 use crate::clerk_api::bapi::SecretKeyError;
+#[cfg(feature = "federation")]
+use crate::federation::ProviderError;
 use crate::instance::InstanceError;
 
 /// A setting of an engine or a layer that is unusable.
@@ -117,6 +119,9 @@ pub enum ConfigError {
         /// The setting's name.
         name: &'static str,
     },
+    /// An identity provider's settings are unusable or too wide.
+    #[cfg(feature = "federation")]
+    Provider(ProviderError),
     /// Clerk is to be reached by https, but the crate's `rustls` feature is off and no transport was given.
     NoTls,
     /// The HTTP client could not be made.
@@ -175,22 +180,30 @@ impl fmt::Display for ConfigError {
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
                  for development (test)",
             ),
-            Self::BackendUrl(InstanceError::PlainHttp { host }) => write!(
-                f,
-                "the secret key would travel in clear to {host}: use https, as http is for this machine's own addresses"
-            ),
-            Self::BackendUrl(_) => f.write_str(
-                "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
-            ),
+            Self::BackendUrl(error) => fmt_of_backend_url(error, f),
             Self::NeedsSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
+            #[cfg(feature = "federation")]
+            Self::Provider(error) => error.fmt(f),
             Self::NoTls => f.write_str(
                 "the instance is reached by https: turn on the crate's feature `rustls`, or give a transport",
             ),
             Self::HttpClient(_) => f.write_str("the HTTP client could not be made"),
             Self::Variable { name, cause } => write!(f, "{name}: {cause}"),
         }
+    }
+}
+
+fn fmt_of_backend_url(error: &InstanceError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error {
+        InstanceError::PlainHttp { host } => write!(
+            f,
+            "the secret key would travel in clear to {host}: use https, as http is for this machine's own addresses"
+        ),
+        _ => f.write_str(
+            "the Backend API's address must be like https://api.clerk.com: scheme, host, port and plain path",
+        ),
     }
 }
 

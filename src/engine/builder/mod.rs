@@ -6,6 +6,8 @@ mod bearer;
 mod build;
 mod defaults;
 mod error;
+#[cfg(feature = "federation")]
+mod federation;
 mod from_env;
 mod scope;
 pub(crate) mod secret_variable;
@@ -30,8 +32,7 @@ use crate::transport::Transport;
 /// The instance is the only input that is required. Every setting has a default that is safe for a new Clerk account.
 /// Two decisions are worth making on purpose:
 ///
-/// 1. Which API verifies passwords: the Frontend API by default, the Backend API with a
-///    [`secret_key`](Self::secret_key).
+/// 1. The API that verifies passwords: the Frontend API, or the Backend API with a [`secret_key`](Self::secret_key).
 /// 2. The state that outlives a restart: none by default, known devices with a [`device_store`](Self::device_store),
 ///    open sessions with a [`session_store`](Self::session_store).
 ///
@@ -56,6 +57,8 @@ pub struct ClerkBuilder {
     backend_list_rate: Option<(u32, Duration)>,
     sessions: Option<Arc<dyn SessionStore>>,
     backend: BackendOptions,
+    #[cfg(feature = "federation")]
+    providers: Vec<crate::federation::Provider>,
     credential_secret: Option<Zeroizing<[u8; 32]>>,
     settings: Settings,
     clock: Option<Clock>,
@@ -75,6 +78,8 @@ impl ClerkBuilder {
             backend_list_rate: None,
             sessions: None,
             backend: BackendOptions::default(),
+            #[cfg(feature = "federation")]
+            providers: Vec::new(),
             credential_secret: None,
             settings: defaults::settings(),
             clock: None,

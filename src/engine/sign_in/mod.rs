@@ -2,6 +2,7 @@
 //! the renewal of a proof before it ends (rule K12).
 
 mod ask;
+mod candidate;
 mod failure;
 mod leave;
 mod open;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::MintError;
 use crate::clerk_api::{ApiError, ErrorClass, Minted};
 use crate::clock::{ClerkTime, Clock, unix_seconds};
-use crate::jwt::{Expected, Jwks, TokenSource, header, verify};
+use crate::jwt::{CLERK_ALGORITHMS, Expected, ExpectedSession, Jwks, TokenSource, header, verify};
 use crate::sessions::Session;
 use crate::token::VerifiedToken;
 
@@ -87,15 +87,19 @@ impl Verifier {
             }
             None => (unix_seconds(self.time.at(timing.left)), LEEWAY_BY_WALL),
         };
-        let expected = Expected {
-            issuer: &self.issuer,
+        let expected = ExpectedSession {
+            token: Expected {
+                issuer: &self.issuer,
+                audience: None,
+                algorithms: CLERK_ALGORITHMS,
+                now,
+                leeway,
+                longest_life: None,
+            },
             subject: Some(&session.user.id),
             session_id: Some(&session.id),
             session_id_required,
             allow_pending: false,
-            now,
-            leeway,
-            longest_life: None,
         };
         let token = verify(&jwt, &keys, &expected).map_err(|error| {
             tracing::warn!(kind = ?error.kind(), %error, "Clerk sent a token that doesn't verify");

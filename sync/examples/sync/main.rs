@@ -30,6 +30,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::{FakeClerk, WebhookEndpoint};
 use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
 use tower_clerk::{Clerk, ClerkBasicAuthLayer, OrganizationSelector};
@@ -83,13 +84,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(follower::follow(notes.clone(), mirror.clone()));
 
     let app = app(clerk.clone(), secrets, mirror, notes)?;
+    // Before the address is announced, because from then on another process may send a signal.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     println!("listening on {url}");
     if let Some((fake, server)) = &stand_in {
         print_lines(&url, fake, &server.url());
     }
     axum::serve(listener, app)
-        .with_graceful_shutdown(async {
-            let _ = tokio::signal::ctrl_c().await;
+        .with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         })
         .await?;
     clerk.shutdown(Duration::from_secs(5)).await;

@@ -9,13 +9,15 @@ use sqlx::{AnyPool, ConnectOptions};
 use super::dialect::Dialect;
 use crate::error::MirrorError;
 
-/// How long an operation waits for a connection. Clerk's sender waits 15 s for the answer to an event.
-const WAIT: Duration = Duration::from_secs(5);
-
 /// Opens the database. It is reached at once, so that a wrong address is found at the start.
-pub(crate) async fn open(url: &str, dialect: Dialect, connections: u32) -> Result<AnyPool, MirrorError> {
+pub(crate) async fn open(
+    url: &str,
+    dialect: Dialect,
+    connections: u32,
+    wait: Duration,
+) -> Result<AnyPool, MirrorError> {
     sqlx::any::install_default_drivers();
-    let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(WAIT);
+    let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(wait);
     let pool = match dialect {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {

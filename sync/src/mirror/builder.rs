@@ -24,6 +24,7 @@ pub struct MirrorBuilder {
     deletion_holdback: Duration,
     keep_raw: bool,
     max_connections: u32,
+    acquire_timeout: Duration,
     migrate: bool,
     clock: Clock,
 }
@@ -38,6 +39,7 @@ impl MirrorBuilder {
             deletion_holdback: Duration::ZERO,
             keep_raw: false,
             max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
             migrate: true,
             clock: Clock::system(),
         }
@@ -53,7 +55,7 @@ impl MirrorBuilder {
     }
 
     /// The client of Clerk's Backend API, which [`ensure_user`](Mirror::ensure_user), [`refetch`](Self::refetch) and
-    /// [`replay`](Mirror::replay) need. `Clerk::backend_client` returns that of an engine. Default: none.
+    /// [`replay`](Mirror::replay) need. [`Clerk::backend`](tower_clerk::Clerk::backend) returns that of an engine. Default: none.
     pub fn client(mut self, client: BackendClient) -> Self {
         self.client = Some(client);
         self
@@ -92,6 +94,14 @@ impl MirrorBuilder {
         self
     }
 
+    /// How long an operation waits for a connection, when all are in use or the database is away. Default: 5 s.
+    ///
+    /// Clerk's sender waits 15 s for the answer to an event.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = timeout;
+        self
+    }
+
     /// Whether the tables are created and updated. Default: yes.
     ///
     /// Set it to `false` where the program's role in the database may not do that; `clerk-sync migrate` then does.
@@ -122,7 +132,7 @@ impl MirrorBuilder {
                 "to read users again, the mirror needs a client of Clerk's Backend API",
             ));
         }
-        let pool = connect::open(&self.url, dialect, self.max_connections).await?;
+        let pool = connect::open(&self.url, dialect, self.max_connections, self.acquire_timeout).await?;
         if self.migrate {
             migrations::migrate(&pool, dialect).await?;
         } else {

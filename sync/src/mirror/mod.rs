@@ -54,7 +54,8 @@ use crate::error::{MirrorError, MirrorErrorKind};
 ///
 /// # async fn example(clerk: tower_clerk::Clerk) -> Result<(), Box<dyn std::error::Error>> {
 /// let mirror = Mirror::connect("sqlite://mirror.db").await?;
-/// let webhooks = ClerkWebhookService::new(clerk, WebhookSecrets::from_env()?).sink(mirror.clone());
+/// let secrets = WebhookSecrets::from_env()?.ok_or("CLERK_WEBHOOK_SIGNING_SECRET is not set")?;
+/// let webhooks = ClerkWebhookService::new(clerk, secrets).sink(mirror.clone());
 /// # Ok(())
 /// # }
 /// ```

@@ -74,6 +74,23 @@ impl Mirror {
         })
     }
 
+    /// Asks the database for a row, as a route for the health of a program does: [`status`](Self::status) counts all rows.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database doesn't answer.
+    ///
+    /// ```no_run
+    /// # async fn example(mirror: tower_clerk_sync::Mirror) -> &'static str {
+    /// if mirror.ping().await.is_ok() { "ready" } else { "the database doesn't answer" }
+    /// # }
+    /// ```
+    pub async fn ping(&self) -> Result<(), MirrorError> {
+        let one = sqlx::query("SELECT instance_id FROM clerk_mirror_instances LIMIT 1");
+        one.fetch_optional(self.pool()).await?;
+        Ok(())
+    }
+
     async fn count(&self, kind: Kind) -> Result<Count, MirrorError> {
         let (view, table) = (kind.view(), kind.table());
         let sql = format!(

@@ -130,8 +130,10 @@ impl Reconcile {
             Err(Stop::Abort(abort)) => report.abort(&abort),
             Err(Stop::Mirror(error)) => return Err(error),
         }
-        // A foreign mirror is left as it is.
-        if self.mirror.instance_id() == Some(&*report.instance_id) {
+        // A foreign mirror is left as it is. Without an answer of Clerk's, the mirror is taken for the right one: a key that is
+        // refused every night has to show in the status.
+        let is_own = |mirror: &str| report.instance_id.is_empty() || report.instance_id == mirror;
+        if self.mirror.instance_id().is_some_and(is_own) {
             self.mirror.save_task(Task::Reconcile, &report, None).await?;
             self.mirror.release_changes().await?;
         }

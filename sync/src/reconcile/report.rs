@@ -155,27 +155,31 @@ impl fmt::Display for ReconcileReport {
             ("organizations", &self.organizations),
             ("memberships", &self.memberships),
         ];
+        if self.outcome == ReconcileOutcome::Aborted && self.instance_id.is_empty() {
+            // Nothing was read, so there is nothing to count.
+            return write!(f, "aborted: {}", self.reason.as_deref().unwrap_or_default());
+        }
         write!(f, "{:<14}", "")?;
-        for title in ["Clerk", "before", "missing", "extra", "stale", "deleted*", "remaining", "after"] {
+        for title in ["Clerk", "before", "missing", "extra", "stale", "remaining", "after"] {
             write!(f, "{title:>10}")?;
         }
         for (name, it) in kinds {
             write!(f, "\n{name:<14}")?;
-            for number in [
-                it.at_clerk,
-                it.before,
-                it.missing,
-                it.extra,
-                it.stale,
-                it.wrongly_deleted,
-                it.remaining,
-                it.after,
-            ] {
+            for number in [it.at_clerk, it.before, it.missing, it.extra, it.stale, it.remaining, it.after] {
                 write!(f, "{number:>10}")?;
             }
         }
-        if kinds.iter().any(|(_, it)| it.wrongly_deleted > 0) {
-            write!(f, "\n* held for deleted, but at Clerk")?;
+        for (name, it) in kinds {
+            if it.wrongly_deleted > 0 {
+                write!(f, "\nheld for deleted in {name}, but at Clerk: {}", it.wrongly_deleted)?;
+            }
+            if it.unfit > 0 {
+                write!(
+                    f,
+                    "\nentries of {name} that can't be stored: {}; a repair puts them into the quarantine",
+                    it.unfit
+                )?;
+            }
         }
         for (name, it) in kinds {
             if !it.differing_fields.is_empty() {

@@ -11,8 +11,11 @@ async fn y3_what_changes_at_clerk_is_a_row_after_its_webhook() {
     each(async |database| {
         let World { fake, mirror, .. } = World::new(&database.url).await;
         let rows = async |sql: &str| texts(&database.url, sql).await;
+        // One after the other, since deliveries that are under way together arrive in any order.
         let jane = fake.add_user(FakeUser::new("jane@example.com").name("Jane", "Doe"));
+        fake.settle_webhooks().await;
         let acme = fake.add_organization(FakeOrganization::new("acme").name("Acme"));
+        fake.settle_webhooks().await;
         fake.add_member(&jane, &acme, "org:admin");
         fake.settle_webhooks().await;
         let join = "SELECT u.first_name || ' is ' || m.role || ' of ' || o.name FROM clerk_memberships m \

@@ -4,6 +4,8 @@ mod answers;
 mod classes;
 mod conditions;
 mod keys;
+#[cfg(feature = "federation")]
+mod providers;
 mod revocations;
 
 use std::time::Duration;

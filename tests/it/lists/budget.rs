@@ -1,4 +1,4 @@
-//! The part of the Backend API's budget that lists take, and their urgency (rule Y8).
+//! The part of the Backend API's budget that lists take, and their urgency (rule Y20).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn read(client: &BackendClient, pages: usize) -> tokio::task::JoinHandle<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_two_lists_at_once_take_a_tenth_of_the_budget_in_equal_steps() {
+async fn y20_two_lists_at_once_take_a_tenth_of_the_budget_in_equal_steps() {
     for (key, calls_of_ten_seconds) in [("sk_live_0123", 80), ("sk_test_0123", 8)] {
         let lists = Lists::with(|fake| fake.secret_key(key), |client| client);
         let began = tokio::time::Instant::now();
@@ -40,7 +40,7 @@ async fn y8_two_lists_at_once_take_a_tenth_of_the_budget_in_equal_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_the_rate_of_lists_is_a_setting() {
+async fn y20_the_rate_of_lists_is_a_setting() {
     let lists = Lists::with(|fake| fake, |client| client.list_rate(2, SECOND));
     in_time(read(&lists.client, 10)).await.unwrap();
     assert_eq!(lists.fake.max_in_window(Endpoint::Users, SECOND), 2);
@@ -54,7 +54,7 @@ async fn y8_the_rate_of_lists_is_a_setting() {
 
 /// A sign-in by the Backend API takes several calls, and its time is the same while lists are read.
 #[tokio::test(start_paused = true)]
-async fn y8_a_list_delays_no_sign_in() {
+async fn y20_a_list_delays_no_sign_in() {
     let took = async |lists: usize| {
         let world = World::backend_with(FakeClerkBuilder::no_rate_limit, ClerkBuilder::unlimited_sign_ins);
         let reads: Vec<_> = (0..lists).map(|_| read(&world.clerk.backend().unwrap(), 1_000)).collect();
@@ -71,7 +71,7 @@ async fn y8_a_list_delays_no_sign_in() {
 
 /// The other calls of the budget come first, and a list waits where those would be refused.
 #[tokio::test(start_paused = true)]
-async fn y8_a_list_waits_as_long_as_it_takes() {
+async fn y20_a_list_waits_as_long_as_it_takes() {
     let lists = Lists::with(FakeClerkBuilder::no_rate_limit, |client| client.list_rate(1, 3600 * SECOND));
     let began = tokio::time::Instant::now();
     for _ in 0..3 {
@@ -82,7 +82,7 @@ async fn y8_a_list_waits_as_long_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_list_that_is_dropped_while_it_waits_holds_up_no_other() {
+async fn y20_a_list_that_is_dropped_while_it_waits_holds_up_no_other() {
     let lists = Lists::with(FakeClerkBuilder::no_rate_limit, |client| client.list_rate(1, 10 * SECOND));
     in_time(read(&lists.client, 1)).await.unwrap();
     let waiting = read(&lists.client, 1);
@@ -94,7 +94,7 @@ async fn y8_a_list_that_is_dropped_while_it_waits_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_pause_that_clerk_asks_for_is_waited_out() {
+async fn y20_a_pause_that_clerk_asks_for_is_waited_out() {
     for wait in [1, 30, 200] {
         let lists = Lists::new();
         let retry_after = RetryAfter::Seconds(wait);
@@ -109,7 +109,7 @@ async fn y8_a_pause_that_clerk_asks_for_is_waited_out() {
 
 /// The engine's calls pause as well, since Clerk's quota is one.
 #[tokio::test(start_paused = true)]
-async fn y8_a_429_of_a_list_pauses_all_calls_of_the_budget() {
+async fn y20_a_429_of_a_list_pauses_all_calls_of_the_budget() {
     let world = World::backend();
     let retry_after = RetryAfter::Seconds(20);
     world.fake.script(Endpoint::Users, Fault::RateLimited { retry_after });

@@ -1,4 +1,4 @@
-//! Answers that are none, and pages that are too large (rule Y8).
+//! Answers that are none, and pages that are too large (rule Y20).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ fn large_users(fake: &FakeClerk, count: usize, bytes: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_page_over_16_mebibytes_is_asked_for_again_in_halves() {
+async fn y20_a_page_over_16_mebibytes_is_asked_for_again_in_halves() {
     let lists = Lists::new();
     large_users(&lists.fake, 40, 1024 * 1024);
     let mut query = UserQuery::new().order_by(ListOrder::OldestFirst).limit(40);
@@ -44,7 +44,7 @@ async fn y8_a_page_over_16_mebibytes_is_asked_for_again_in_halves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_an_entry_that_is_too_large_by_itself_is_an_error() {
+async fn y20_an_entry_that_is_too_large_by_itself_is_an_error() {
     let lists = Lists::new();
     large_users(&lists.fake, 2, 17 * 1024 * 1024);
     let error = lists.client.users(&UserQuery::new().limit(8)).await.unwrap_err();
@@ -66,7 +66,7 @@ impl Transport for OneMebibyte {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_transport_with_a_bound_of_its_own_gets_smaller_pages() {
+async fn y20_a_transport_with_a_bound_of_its_own_gets_smaller_pages() {
     let lists = Lists::new();
     large_users(&lists.fake, 20, 110 * 1024);
     let client = unlimited(builder(&lists.fake, lists.clock)).transport(OneMebibyte(lists.fake.clone()));
@@ -88,7 +88,7 @@ impl Transport for Undated {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_an_answer_without_a_date_or_without_one_of_its_entries_is_unreadable() {
+async fn y20_an_answer_without_a_date_or_without_one_of_its_entries_is_unreadable() {
     let lists = Lists::new();
     lists.fake.seed_users(3);
     let undated = unlimited(builder(&lists.fake, lists.clock)).transport(Undated(lists.fake.clone()));
@@ -110,7 +110,7 @@ async fn y8_an_answer_without_a_date_or_without_one_of_its_entries_is_unreadable
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_read_is_repeated_after_an_outage_and_fails_after_three_repeats() {
+async fn y20_a_read_is_repeated_after_an_outage_and_fails_after_three_repeats() {
     for fault in [Fault::Refused, Fault::Reset, Fault::Status(503), Fault::Html(502), Fault::Hang] {
         let lists = Lists::new();
         lists.fake.script_times(Endpoint::Backend, 3, fault.clone());
@@ -124,7 +124,7 @@ async fn y8_a_read_is_repeated_after_an_outage_and_fails_after_three_repeats() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_storm_of_429_ends_a_read_after_five_pauses() {
+async fn y20_a_storm_of_429_ends_a_read_after_five_pauses() {
     let lists = Lists::new();
     let retry_after = RetryAfter::Seconds(10);
     lists.fake.script_always(Endpoint::Backend, Fault::RateLimited { retry_after });
@@ -135,7 +135,7 @@ async fn y8_a_storm_of_429_ends_a_read_after_five_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_key_that_clerk_refuses_is_misconfigured_and_not_asked_again() {
+async fn y20_a_key_that_clerk_refuses_is_misconfigured_and_not_asked_again() {
     let lists = Lists::new();
     let stranger = BackendClient::builder("sk_test_another").backend_url(lists.fake.backend_url());
     let stranger = unlimited(stranger).transport(lists.fake.clone()).build().unwrap();
@@ -170,7 +170,7 @@ async fn y8_a_key_that_clerk_refuses_is_misconfigured_and_not_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_an_engine_has_a_client_if_it_has_a_secret_key() {
+async fn y20_an_engine_has_a_client_if_it_has_a_secret_key() {
     let world = World::backend();
     let users = world.clerk.backend().unwrap().count_users().await.unwrap();
     assert!(users.value > 0);
@@ -180,7 +180,7 @@ async fn y8_an_engine_has_a_client_if_it_has_a_secret_key() {
 }
 
 #[test]
-fn y8_unusable_settings_are_errors() {
+fn y20_unusable_settings_are_errors() {
     let key = "sk_live_abc";
     let build = |key: &str| BackendClient::builder(key);
     assert!(matches!(
@@ -203,7 +203,7 @@ fn y8_unusable_settings_are_errors() {
 
 /// Nothing of the client is lost if a future is dropped in the middle of a call.
 #[tokio::test(start_paused = true)]
-async fn y8_a_read_that_is_dropped_in_flight_leaves_the_client_as_it_was() {
+async fn y20_a_read_that_is_dropped_in_flight_leaves_the_client_as_it_was() {
     let lists = Lists::new();
     let tried = Arc::new(AtomicUsize::new(0));
     let hold = lists.fake.hold(Endpoint::Users);

@@ -1,4 +1,4 @@
-//! The client of the Backend API's lists (rules Y4, Y8).
+//! The client of the Backend API's lists (rules Y21, Y20).
 
 mod budget;
 mod failures;

@@ -1,4 +1,4 @@
-//! What the client asks for, and what it reads (rules Y4, Y8).
+//! What the client asks for, and what it reads (rules Y21, Y20).
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ async fn scan(lists: &Lists, order: ListOrder, limit: u32) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_users_are_listed_by_cursor_in_both_orders() {
+async fn y20_users_are_listed_by_cursor_in_both_orders() {
     let lists = Lists::new();
     lists.fake.seed_users(1_050);
     for limit in [500, 350, 7] {
@@ -47,7 +47,7 @@ async fn y8_users_are_listed_by_cursor_in_both_orders() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_users_are_listed_by_the_time_of_their_creation_to_the_millisecond() {
+async fn y20_users_are_listed_by_the_time_of_their_creation_to_the_millisecond() {
     let lists = Lists::new();
     for name in ["a", "b", "c"] {
         lists.fake.add_user(FakeUser::new(name));
@@ -72,7 +72,7 @@ async fn y8_users_are_listed_by_the_time_of_their_creation_to_the_millisecond() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_an_answer_has_the_time_of_clerks_clock() {
+async fn y20_an_answer_has_the_time_of_clerks_clock() {
     let lists = Lists::with(|fake| fake.no_rate_limit().clock_skew(-100), super::unlimited);
     tokio::time::advance(7 * SECOND).await;
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000 - 100 + 7);
@@ -86,7 +86,7 @@ async fn y8_an_answer_has_the_time_of_clerks_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_organizations_and_memberships_are_listed_by_offset_with_their_totals() {
+async fn y20_organizations_and_memberships_are_listed_by_offset_with_their_totals() {
     let lists = Lists::new();
     lists.fake.seed_users(3);
     for slug in ["one", "two", "three"] {
@@ -131,7 +131,7 @@ async fn y8_organizations_and_memberships_are_listed_by_offset_with_their_totals
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_users_are_found_by_their_ids_and_those_who_are_gone_are_left_out() {
+async fn y20_users_are_found_by_their_ids_and_those_who_are_gone_are_left_out() {
     let lists = Lists::new();
     lists.fake.seed_users(120);
     let ids = scan(&lists, ListOrder::OldestFirst, 500).await;
@@ -145,7 +145,7 @@ async fn y8_users_are_found_by_their_ids_and_those_who_are_gone_are_left_out() {
 
 /// Clerk would ignore or refuse these queries, or answer with every user.
 #[tokio::test(start_paused = true)]
-async fn y8_a_query_that_cannot_be_asked_is_refused_without_a_call() {
+async fn y20_a_query_that_cannot_be_asked_is_refused_without_a_call() {
     let lists = Lists::new();
     let many = (0..101).map(|id| format!("user_{id}"));
     for query in [
@@ -173,7 +173,7 @@ async fn y8_a_query_that_cannot_be_asked_is_refused_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn y8_a_user_has_the_fields_that_clerk_sends() {
+async fn y20_a_user_has_the_fields_that_clerk_sends() {
     let lists = Lists::new();
     let jane = FakeUser::new("jane@example.com")
         .unverified_email("new@example.com")
@@ -208,7 +208,7 @@ async fn y8_a_user_has_the_fields_that_clerk_sends() {
 
 /// An event and an entry of a list are the same type, with the same values.
 #[tokio::test(start_paused = true)]
-async fn y4_private_metadata_is_in_no_field_of_a_list() {
+async fn y21_private_metadata_is_in_no_field_of_a_list() {
     let lists = Lists::new();
     let secret = object(json!({ "internal": "do-not-copy" }));
     lists.fake.add_user(FakeUser::new("jane@example.com").private_metadata(secret.clone()));

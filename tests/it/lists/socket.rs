@@ -1,11 +1,11 @@
-//! Lists by the built-in HTTP client on a real socket (rule Y8).
+//! Lists by the built-in HTTP client on a real socket (rule Y20).
 
 use serde_json::{Map, json};
 use tower_clerk::backend::{BackendClient, ListOrder, OrganizationQuery, UserQuery};
 use tower_clerk::testing::{FakeClerk, FakeUser};
 
 #[tokio::test]
-async fn y8_lists_come_over_a_socket_up_to_16_mebibytes() {
+async fn y20_lists_come_over_a_socket_up_to_16_mebibytes() {
     let fake = FakeClerk::builder().empty().no_rate_limit().build();
     for user in 0..5 {
         let metadata = Map::from_iter([("about".to_owned(), json!("x".repeat(6 * 1024 * 1024)))]);

@@ -4,6 +4,8 @@ mod access;
 mod answers;
 mod credentials;
 mod documents;
+#[cfg(feature = "federation")]
+mod exchange;
 mod partners;
 mod requests;
 

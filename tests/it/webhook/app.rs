@@ -112,6 +112,11 @@ impl App {
         Self { world, router, sockets: Some(Sockets { clerk, app, client }) }
     }
 
+    /// The `iss` of Clerk's tokens, which is the address that the app knows Clerk by.
+    pub(super) fn issuer(&self) -> String {
+        self.sockets.as_ref().map_or_else(|| self.world.fake.issuer(), |sockets| sockets.clerk.url())
+    }
+
     /// Asks the app: the role, `personal` outside of an organization, or the code of the rejection.
     pub(super) async fn ask(&self, path: &str, pair: Pair) -> String {
         self.ask_with(path, &authorization(pair)).await

@@ -84,6 +84,28 @@ async fn t6_an_event_about_its_user_or_organization_ends_a_key_at_the_next_reque
 }
 
 #[tokio::test(start_paused = true)]
+async fn w5_a_creator_who_becomes_a_member_again_brings_the_organizations_keys_back_at_once() {
+    let world = world();
+    let layer = accepting(&world);
+    let (bob, acme) = (world.fake.user_id("bob").unwrap(), world.fake.organization_id("acme").unwrap());
+    let secret = add(&world, FakeApiKey::new("acme").created_by("bob"));
+    world.fake.remove_member("bob", "acme");
+    // Long enough for the refusals to be remembered for an hour.
+    for seconds in [11, 61, 601, 1] {
+        assert_eq!(status(&layer, &secret).await, REFUSED);
+        assert_eq!(status(&layer, "ak_made_up").await, REFUSED);
+        tokio::time::advance(seconds * SECOND).await;
+    }
+    world.fake.add_member("bob", "acme", "org:member");
+    assert_eq!(status(&layer, &secret).await, REFUSED, "remembered");
+    deliver(&world, "organizationMembership.created", &membership(&bob, &acme)).await;
+    let before = world.fake.count(Endpoint::VerifyApiKey);
+    assert_eq!(status(&layer, &secret).await, ACCEPTED);
+    assert_eq!(status(&layer, "ak_made_up").await, REFUSED);
+    assert_eq!(world.fake.count(Endpoint::VerifyApiKey) - before, 1, "the other refusal is remembered");
+}
+
+#[tokio::test(start_paused = true)]
 async fn w5_the_end_of_a_ban_lets_the_users_keys_in_and_no_other_refused_key() {
     let world = world();
     let layer = accepting(&world);

@@ -6,6 +6,7 @@ mod arbitrary;
 mod changes;
 mod deliveries;
 mod effects;
+mod guesses;
 mod keys;
 mod limits;
 mod orders;

@@ -98,7 +98,7 @@ fn fields(user: &UserData) -> Vec<String> {
 
 /// One set of types: a program applies an event and an entry of a list by the same code.
 #[tokio::test(start_paused = true)]
-async fn y4_a_user_of_an_event_is_the_user_of_the_list() {
+async fn y21_a_user_of_an_event_is_the_user_of_the_list() {
     let world = World::backend();
     let (service, events) = service(&world);
     let clerk = world.fake.clone();

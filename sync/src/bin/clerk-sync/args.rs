@@ -85,6 +85,8 @@ pub(crate) enum Quarantine {
     /// List them
     List,
     /// Read the objects of these messages from Clerk, and apply them
+    ///
+    /// Exit codes: 0 all were applied, 1 one could not be, 2 unusable setting.
     Replay {
         /// The ids of the messages, as `list` shows them
         #[arg(required_unless_present = "all", value_name = "MESSAGE")]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use tower_clerk_sync::{Quarantined, Replay};
+use tower_clerk_sync::{MirrorErrorKind, Quarantined, Replay};
 
 use crate::args::{Options, Quarantine};
 use crate::output::{Failure, print, show};
@@ -52,25 +52,33 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
     let mirror = options.mirror_with(options.client()?).await?;
     if messages.is_empty() {
         messages = mirror.quarantined().await?.into_iter().map(|it| it.message_id).collect();
+        if messages.is_empty() && !options.json {
+            print("nothing is quarantined");
+        }
     }
+    let mut objects = Vec::new();
     let mut has_failed = false;
     for message in messages {
         let (outcome, reason) = match mirror.replay(&message).await {
             Ok(Replay::Applied) => ("applied", None),
             Ok(Replay::Deleted) => ("deleted", None),
-            Ok(Replay::Moved) => ("failed", Some("it was written meanwhile: replay it again".to_owned())),
-            Ok(_) => ("quarantined", Some("it still can't be applied".to_owned())),
-            Err(error) => ("failed", Some(error.to_string())),
+            Ok(Replay::Moved) => {
+                ("failed", Some("an event has written the object meanwhile: replay it again".to_owned()))
+            }
+            Ok(_) => ("failed", Some("Clerk still has the object in a form that can't be stored".to_owned())),
+            Err(error) if error.kind() == MirrorErrorKind::Unfit => ("failed", Some(error.to_string())),
+            // The next ones would fail as this one did.
+            Err(error) => return Err(error.into()),
         };
         has_failed |= reason.is_some();
-        if options.json {
-            print(&json!({ "message_id": message, "outcome": outcome, "reason": reason }).to_string());
-        } else {
-            print(&format!(
-                "{message}: {outcome}{}",
-                reason.map(|reason| format!(": {reason}")).unwrap_or_default()
-            ));
+        if !options.json {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            print(&format!("{message}: {outcome}{reason}"));
         }
+        objects.push(json!({ "message_id": message, "outcome": outcome, "reason": reason }));
+    }
+    if options.json {
+        show(true, &objects, "")?;
     }
     Ok(u8::from(has_failed))
 }

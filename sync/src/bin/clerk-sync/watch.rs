@@ -60,8 +60,8 @@ pub(crate) async fn watch(options: &Options, arguments: &Watch) -> Result<(), Fa
 /// 200 while the database answers, and 503 otherwise. A load balancer then sends the events to another replica, and Clerk
 /// sends those again that fail.
 async fn ready(State(mirror): State<Mirror>) -> (StatusCode, &'static str) {
-    match mirror.status().await {
-        Ok(_) => (StatusCode::OK, "ok"),
+    match mirror.ping().await {
+        Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {
             tracing::warn!(%error, "the mirror doesn't answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the database doesn't answer")

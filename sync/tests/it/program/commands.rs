@@ -88,27 +88,22 @@ async fn y9_secrets_are_in_no_output() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn y9_what_is_quarantined_is_listed_and_replayed() {
-    each(async |database| {
-        let setup = Setup::new(&database.url).await;
-        let id = setup.fake.user_id("user3@example.com").unwrap();
-        setup.fake.edit_user(&id, |user| user.name("A\0", "B"));
-        setup.fill().await;
-        let (code, listed) = setup.json(&["quarantine", "list"]).await;
-        assert_eq!((code, listed.as_array().unwrap().len()), (0, 1), "{listed}");
-        assert_eq!((&listed[0]["kind"], &listed[0]["object_id"]), (&json!("user"), &json!(id)), "{listed}");
-        let message = listed[0]["message_id"].as_str().unwrap();
-        let (code, replayed) = setup.json(&["quarantine", "replay", message]).await;
-        assert_eq!((code, &replayed["outcome"]), (1, &json!("quarantined")), "{replayed}");
-        // A report says that it isn't there.
-        let (code, report) = setup.json(&["reconcile", "--repair"]).await;
-        assert_eq!((code, &report["users"]["unfit"]), (3, &json!(1)), "{report}");
-        setup.fake.edit_user(&id, |user| user.name("Ada", "Lovelace"));
-        let (code, replayed) = setup.json(&["quarantine", "replay", "--all"]).await;
-        assert_eq!((code, &replayed["outcome"]), (0, &json!("applied")), "{replayed}");
-        assert_eq!(setup.json(&["quarantine", "list"]).await, (0, json!([])));
-        let (code, report) = setup.json(&["reconcile", "--report"]).await;
-        assert_eq!((code, &report["outcome"]), (0, &json!("equal")), "{report}");
-    })
-    .await;
+async fn y7_a_run_that_could_not_ask_clerk_is_the_last_run() {
+    let database = crate::support::Database::sqlite();
+    let setup = Setup::new(&database.url).await;
+    setup.fill().await;
+    assert_eq!(setup.json(&["reconcile", "--repair"]).await.0, 0);
+    let mut command = setup.command(&["reconcile", "--repair"]);
+    command.env("CLERK_SECRET_KEY", "sk_test_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let output = super::output(command).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // Nothing was read, so there is nothing to count.
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("aborted: ") && text.lines().count() == 1, "{text}");
+    let (_, status) = setup.json(&["status"]).await;
+    let report = &status["last_reconcile"]["report"];
+    assert_eq!(report["outcome"], "aborted", "{status}");
+    assert!(report["reason"].as_str().is_some_and(|reason| reason.contains("secret key")), "{status}");
+    let text = String::from_utf8(setup.run(&["status"]).await.stdout).unwrap();
+    assert!(text.contains("aborted: Clerk's Backend API doesn't accept the secret key"), "{text}");
 }

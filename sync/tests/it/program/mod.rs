@@ -3,14 +3,18 @@
 mod commands;
 mod killed;
 mod million;
+mod quarantine;
 mod settings;
 mod watch;
 
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tower_clerk::testing::{FakeClerk, FakeClerkServer, FakeOrganization, FakeUser};
+use tower_clerk::testing::{
+    FakeClerk, FakeClerkServer, FakeOrganization, FakeUser, WebhookEndpoint, WebhookSecret,
+};
 
 /// A process that ends with its test.
 struct Process(Child);
@@ -69,6 +73,26 @@ impl Setup {
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         (output.status.code().unwrap(), json)
+    }
+
+    /// Starts `clerk-sync watch`, and has the stand-in send its webhooks there. Its output is returned so that it stays
+    /// open, and the address that it listens on.
+    async fn watch(&self) -> (Process, BufReader<ChildStdout>, String) {
+        let secret = WebhookSecret::random();
+        let mut command = self.command(&["watch", "--listen-addr", "127.0.0.1:0"]);
+        command.env("CLERK_WEBHOOK_SIGNING_SECRET", secret.expose());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let process = Process(child);
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            (line, stdout)
+        });
+        let (line, stdout) = line.await.unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
+        self.fake.add_webhook(WebhookEndpoint::at(&format!("{url}/webhooks/clerk"), secret).unwrap());
+        (process, stdout, url.to_owned())
     }
 
     /// Migrates and fills the mirror.

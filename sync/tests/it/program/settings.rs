@@ -16,6 +16,9 @@ fn assert_names(output: &Output, name: &str) {
     assert!(error.starts_with(&format!("{name}: ")), "{error}");
 }
 
+/// Arguments, variables, and the variable that is named.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
     let folder = Folder::new();

@@ -75,8 +75,9 @@ async fn filled(url: &str) -> Site {
 async fn an_hour_later(site: &Site, url: &str) -> Mirror {
     let clock = tower_clerk::Clock::starting_at(site.clock.wall() + Duration::from_secs(3600));
     let instance = site.mirror.instance_id().unwrap();
-    let opened = async { Mirror::builder(url).instance(instance).clock(clock).connect().await.unwrap() };
-    site.drive(opened).await
+    let mirror = Mirror::builder(url).instance(instance).clock(clock);
+    let mirror = mirror.acquire_timeout(Duration::from_secs(24 * 60 * 60));
+    site.drive(async { mirror.connect().await.unwrap() }).await
 }
 
 #[tokio::test(start_paused = true)]

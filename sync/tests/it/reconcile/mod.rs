@@ -5,3 +5,4 @@ mod backfill;
 mod differences;
 mod fencing;
 mod fire;
+mod history;

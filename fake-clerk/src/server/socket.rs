@@ -1,8 +1,7 @@
-//! The stand-in on a socket.
+//! A listener, its connections and their requests.
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,80 +15,50 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::endpoint::MAX_REQUEST;
-use crate::fake::FakeClerk;
 use crate::faults::ConnectionFault;
 
-/// A [`FakeClerk`] that listens on a socket, for clients with their own HTTP stack.
-///
-/// Comes from [`FakeClerk::serve`]. It stops when dropped.
-#[must_use = "dropped, it stops"]
-pub struct FakeClerkServer {
-    address: SocketAddr,
+/// An instance or a provider, which answers requests.
+pub(super) trait Handle: Clone + Send + 'static {
+    fn handle(
+        &self,
+        request: Request<Bytes>,
+        peer: IpAddr,
+    ) -> impl Future<Output = Result<Response<Bytes>, ConnectionFault>> + Send;
+}
+
+/// A listener and its connections. It stops when dropped.
+pub(super) struct Serving {
+    pub(super) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl FakeClerk {
-    /// Serves the instance over plain HTTP/1.1. Port 0 picks a free port.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if it can't listen on the address.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
-    /// use fake_clerk::FakeClerk;
-    ///
-    /// let server = FakeClerk::new().serve("127.0.0.1:0").await?;
-    /// assert!(server.url().starts_with("http://127.0.0.1:"));
-    /// server.shutdown().await;
-    /// # Ok(()) }
-    /// ```
-    pub async fn serve(&self, address: impl ToSocketAddrs) -> io::Result<FakeClerkServer> {
-        let listener = TcpListener::bind(address).await?;
+impl Serving {
+    /// Serves plain HTTP/1.1.
+    pub(super) fn start(listener: TcpListener, handler: impl Handle) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept(self.clone(), listener, stopped));
-        Ok(FakeClerkServer { address, stop: Some(stop), task })
-    }
-}
-
-impl FakeClerkServer {
-    /// Returns the address that the server listens on.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.address
+        let task = tokio::spawn(accept(handler, listener, stopped));
+        Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// Returns the URL of both APIs, `http://127.0.0.1:PORT`.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Stops the server: closes the socket and all connections, including those with a request in flight.
-    pub async fn shutdown(mut self) {
+    /// Closes the socket and all connections, including those with a request in flight.
+    pub(super) async fn shutdown(mut self) {
         drop(self.stop.take());
         // The task completes by itself; an error could only be its panic.
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for FakeClerkServer {
+impl Drop for Serving {
     fn drop(&mut self) {
         // The connections are owned by the task.
         self.task.abort();
-    }
-}
-
-impl fmt::Debug for FakeClerkServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeClerkServer").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -107,13 +76,13 @@ impl Accept for TcpListener {
     }
 }
 
-async fn accept(clerk: FakeClerk, listener: impl Accept, mut stopped: oneshot::Receiver<()>) {
+async fn accept(handler: impl Handle, listener: impl Accept, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             (stream, peer) = next_connection(&listener) => {
-                connections.spawn(connection(clerk.clone(), stream, peer));
+                connections.spawn(connection(handler.clone(), stream, peer));
             }
             // Removes finished connections from the set. Their resources may be what `accept` lacked, so a finished
             // connection also ends the wait.
@@ -132,17 +101,17 @@ async fn next_connection(listener: &impl Accept) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn connection(clerk: FakeClerk, stream: TcpStream, peer: SocketAddr) {
+async fn connection(handler: impl Handle, stream: TcpStream, peer: SocketAddr) {
     // Nagle's algorithm would delay these small responses until an acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(clerk.clone(), request, peer));
+    let service = service_fn(move |request| answer(handler.clone(), request, peer));
     // An error means that the client went away, or is a scripted fault.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// An error makes hyper close the connection without a response.
 async fn answer(
-    clerk: FakeClerk,
+    handler: impl Handle,
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<AnswerBody>, io::Error> {
@@ -153,7 +122,7 @@ async fn answer(
         // The body is far over the limit, which is all that the instance needs to know, or the client went away.
         Err(_) => Bytes::from(vec![0; MAX_REQUEST + 1]),
     };
-    match clerk.handle_from(Request::from_parts(parts, body), Some(peer.ip())).await {
+    match handler.handle(Request::from_parts(parts, body), peer.ip()).await {
         Ok(response) => Ok(response.map(|body| AnswerBody { left: Some(body), breaks_off: None })),
         Err(ConnectionFault::Truncated(response)) => {
             let response = *response;
@@ -218,6 +187,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::fake::FakeClerk;
 
     /// A listener in a process without free file descriptors.
     struct Exhausted(Arc<AtomicU32>);
