@@ -6,9 +6,6 @@ use std::process::Output;
 use super::{Setup, output, program};
 use crate::support::{Database, Folder};
 
-/// Arguments, variables, and the variable that the error names.
-type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
-
 fn assert_names(output: &Output, name: &str) {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let error = String::from_utf8(output.stderr.clone()).unwrap();
