@@ -5,6 +5,7 @@ mod commands;
 mod output;
 mod progress;
 mod quarantine;
+mod server;
 mod settings;
 mod status;
 mod watch;

@@ -43,8 +43,9 @@ fn object(it: &Quarantined) -> Value {
 }
 
 fn line(it: &Quarantined) -> String {
-    let object = it.object_id.as_deref().unwrap_or("of an unknown object");
-    format!("{}: {} {object}: {}", it.message_id, it.event_type, it.reason)
+    // An id that isn't one may hold what a terminal obeys.
+    let object = it.object_id.as_deref().unwrap_or("of an unknown object").escape_debug();
+    format!("{}: {} {object}: {}", it.message_id.escape_debug(), it.event_type, it.reason)
 }
 
 /// Replays these messages, or all. Ends with 1 if one could not be applied.
