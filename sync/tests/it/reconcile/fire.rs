@@ -112,8 +112,7 @@ pub(super) fn lose(fake: &FakeClerk, random: &mut Random) {
 
 /// A repair that ends after one of its calls, like a process that is killed. Its lease ends two minutes later.
 async fn crash(site: &Site, random: &mut Random) {
-    let endpoints =
-        [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
+    let endpoints = [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
     let (endpoint, answer) = (endpoints[random.below(4)], 1 + random.below(4));
     let killed = Arc::new(Notify::new());
     site.fake.after_answer(endpoint, answer, {
