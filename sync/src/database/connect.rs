@@ -33,13 +33,11 @@ pub(crate) async fn open(
         Dialect::Postgres => pool,
     };
     // The address isn't shown: it may hold a password.
-    let mut options = AnyConnectOptions::from_str(url)
+    let options = AnyConnectOptions::from_str(url)
         .map_err(|_| MirrorError::setting("the database's address is no URL"))?
         .disable_statement_logging();
     #[cfg(feature = "postgres")]
-    if dialect == Dialect::Postgres {
-        postgres::drop_unknown(&mut options);
-    }
+    let options = if dialect == Dialect::Postgres { postgres::without_unknown(options) } else { options };
     Ok(pool.connect_with(options).await?)
 }
 
@@ -72,12 +70,12 @@ mod postgres {
     ];
 
     /// Leaves out the parameters that sqlx doesn't know: it logs each with its value, and one of them is `libpq`'s `sslpassword`.
-    pub(super) fn drop_unknown(options: &mut AnyConnectOptions) {
+    pub(super) fn without_unknown(mut options: AnyConnectOptions) -> AnyConnectOptions {
         let url = &mut options.database_url;
         let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with("options[");
         let given: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         if given.iter().all(|(name, _)| is_known(name)) {
-            return;
+            return options;
         }
         url.set_query(None);
         for (name, value) in given {
@@ -90,6 +88,7 @@ mod postgres {
                 );
             }
         }
+        options
     }
 }
 

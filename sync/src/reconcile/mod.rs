@@ -132,8 +132,14 @@ impl Reconcile {
         };
         report.seconds = begun.elapsed().as_secs_f64();
         let ended = match done {
-            Ok(()) => Ok(report.conclude()),
-            Err(Stop::Abort(abort)) => Ok(report.abort(&abort)),
+            Ok(()) => {
+                report.conclude();
+                Ok(())
+            }
+            Err(Stop::Abort(abort)) => {
+                report.abort(&abort);
+                Ok(())
+            }
             Err(Stop::Mirror(error)) => Err(error),
         };
         // Before the lease is given back, so that nothing comes between.

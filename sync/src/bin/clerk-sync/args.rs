@@ -98,6 +98,14 @@ pub(crate) enum Quarantine {
         #[arg(long, conflicts_with = "messages")]
         all: bool,
     },
+    /// Forget these messages, which can't be replayed
+    ///
+    /// Exit codes: 0 all were there, 1 one was not, 2 unusable setting.
+    Discard {
+        /// The ids of the messages, as `list` shows them
+        #[arg(required = true, value_name = "MESSAGE")]
+        messages: Vec<String>,
+    },
 }
 
 #[derive(Debug, Arguments)]
