@@ -77,12 +77,16 @@ impl Event {
     }
 
     /// The whole body, as Clerk has signed it.
+    ///
+    /// **Don't log or store it as it is.** It holds personal data, and where Clerk sends them `private_metadata` and backup
+    /// codes too, which the types of [`data`](Self::data) leave out: what is signed can be checked only as a whole. An
+    /// application that keeps objects takes the JSON of [`data`](Self::data), or the columns that it needs.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.0.json
     }
 
-    /// Deserializes the object that the event is about into a type of the application.
+    /// Deserializes the object that the event is about into a type of the application. It is given all of [`json`](Self::json).
     ///
     /// # Errors
     ///

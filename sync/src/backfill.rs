@@ -21,7 +21,7 @@ use crate::walk::{self, Walk};
 /// use tower_clerk_sync::{Backfill, Mirror};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = tower_clerk::backend::BackendClient::builder(std::env::var("CLERK_SECRET_KEY")?).build()?;
+/// let client = tower_clerk::backend::BackendClient::from_env()?;
 /// let mirror = Mirror::connect("sqlite://mirror.db").await?;
 /// let report = Backfill::new(mirror, client).run().await?;
 /// println!("{} users", report.users.rows);
@@ -139,7 +139,7 @@ impl Backfill {
             counts.at_clerk = walk::count(&self.client, kind).await?;
         }
         self.mirror.save_task(Task::Backfill, &report, Some(fence)).await?;
-        self.mirror.drop_task(Task::BackfillUnderWay).await?;
+        self.mirror.drop_task(Task::BackfillUnderWay, Some(fence)).await?;
         Ok(report)
     }
 

@@ -63,8 +63,16 @@ impl StdError for MirrorError {}
 /// The error is told in words at once and not kept: its `Debug` shows the row that PostgreSQL refused.
 impl From<sqlx::Error> for MirrorError {
     fn from(error: sqlx::Error) -> Self {
-        let kind = if is_of_data(&error) { MirrorErrorKind::Unfit } else { MirrorErrorKind::Database };
+        let kind = match &error {
+            sqlx::Error::Configuration(_) => MirrorErrorKind::Setting,
+            _ if is_of_data(&error) => MirrorErrorKind::Unfit,
+            _ => MirrorErrorKind::Database,
+        };
         let detail = match &error {
+            // The message may quote a part of the address.
+            sqlx::Error::Configuration(_) => {
+                "the database's address has a parameter with an unusable value".to_owned()
+            }
             sqlx::Error::Database(refusal) => {
                 let code = refusal.code().unwrap_or_default();
                 match kind {

@@ -92,10 +92,17 @@ impl Lease {
                 done = &mut work => return done,
                 () = tokio::time::sleep(RENEWAL) => {}
             }
-            tokio::select! {
+            let renewed = tokio::select! {
                 biased;
                 done = &mut work => return done,
-                renewed = self.set_end(millis(LIFE)) => renewed?,
+                renewed = self.set_end(millis(LIFE)) => renewed,
+            };
+            match renewed {
+                Err(error) if error.kind() == MirrorErrorKind::Fenced => return Err(error.into()),
+                // A database that is away for a moment is no end: the next renewal may be in time, and if it isn't, no write of
+                // this run lands after another one's beginning.
+                Err(error) => tracing::warn!(target: "tower_clerk_sync", %error, "the lease was not renewed"),
+                Ok(()) => {}
             }
         }
     }

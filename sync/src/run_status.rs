@@ -108,14 +108,30 @@ impl SyncStatus {
             last_reconcile: None,
         };
         if this.instance_id.is_some() {
-            let held = Held::read(mirror).await?;
-            this.running = held.map(|Held { holder, expires_at }| RunningStatus { holder, expires_at });
+            let Runs { running, last_reconcile } = Runs::read(mirror).await?;
+            (this.running, this.last_reconcile) = (running, last_reconcile);
             let unfinished = mirror.load_task::<serde_json::Value>(Task::BackfillUnderWay).await?;
             this.backfill_is_unfinished = unfinished.is_some();
             this.last_backfill = LastRun::read(mirror, Task::Backfill).await?;
-            this.last_reconcile = LastRun::read(mirror, Task::Reconcile).await?;
         }
         Ok(this)
+    }
+}
+
+/// The part of the status about runs that is cheap to read.
+pub(crate) struct Runs {
+    pub(crate) running: Option<RunningStatus>,
+    pub(crate) last_reconcile: Option<LastRun>,
+}
+
+impl Runs {
+    /// The mirror must know its instance.
+    pub(crate) async fn read(mirror: &Mirror) -> Result<Self, MirrorError> {
+        let held = Held::read(mirror).await?;
+        Ok(Self {
+            running: held.map(|Held { holder, expires_at }| RunningStatus { holder, expires_at }),
+            last_reconcile: LastRun::read(mirror, Task::Reconcile).await?,
+        })
     }
 }
 
@@ -126,8 +142,17 @@ impl LastRun {
         Ok(state.map(|(report, at)| Self { at, age: age(at), report }))
     }
 
-    fn outcome(&self) -> &str {
+    pub(crate) fn outcome(&self) -> &str {
         self.report["outcome"].as_str().unwrap_or("finished")
+    }
+
+    /// The differences of a kind that a reconciliation has found, and those that it has left.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn differences(&self, kind: crate::Kind) -> (u64, u64) {
+        let report = &self.report[format!("{kind}s")];
+        let number = |name: &str| report[name].as_u64().unwrap_or_default();
+        let found = ["missing", "extra", "stale", "wrongly_deleted", "unfit"].map(number).iter().sum();
+        (found, number("remaining"))
     }
 }
 

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 use super::build::{backend_base, check_environments};
 use super::secret_variable::{GivenSecret, SecretNames, secret_variable, unusable, value};
 use super::{ClerkBuilder, ConfigError};
+#[cfg(feature = "backend")]
+use crate::backend_client::BackendClient;
 use crate::clerk_api::bapi::SecretKey;
 use crate::engine::Clerk;
 use crate::instance::Instance;
@@ -89,6 +91,42 @@ impl Clerk {
             ),
         }
         Ok(clerk)
+    }
+}
+
+#[cfg(feature = "backend")]
+impl BackendClient {
+    /// Builds a client from the environment variables that Clerk's own SDKs use, with default settings.
+    ///
+    /// It reads `CLERK_SECRET_KEY`, or `CLERK_SECRET_KEY_FILE` with a file whose first line is the key, and `CLERK_API_URL`, as
+    /// [`ClerkBuilder::from_env`] does. An empty variable counts as unset. [`builder`](Self::builder) is the way to further
+    /// settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError::Variable`], which names the variable, if the key is missing or given twice, its file can't be
+    /// read, or a variable is unusable or isn't Unicode.
+    ///
+    /// ```no_run
+    /// use tower_clerk::backend::BackendClient;
+    ///
+    /// let clerk = BackendClient::from_env()?;
+    /// # Ok::<(), tower_clerk::ConfigError>(())
+    /// ```
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    fn from_variables(look_up: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let Some(given) = secret_key(&look_up)? else {
+            return Err(unusable(SECRET_KEY, format!("must be set, or {SECRET_KEY_FILE}")));
+        };
+        let mut builder = Self::builder(&*given.key);
+        if let Some(url) = value(&look_up, API_URL)? {
+            backend_base(&url).map_err(|error| unusable(API_URL, error))?;
+            builder = builder.backend_url(&*url);
+        }
+        builder.build()
     }
 }
 
@@ -281,6 +319,32 @@ mod tests {
         refused(&[PK, SK, (API_URL, "http://api.example.com")], API_URL, "in clear");
         refused(&[PK, SK, (API_URL, "api.example.com")], API_URL, "https://api.clerk.com");
         refused(&[PK, SK, (API_URL, PK.1)], API_URL, "https://api.clerk.com");
+    }
+
+    #[cfg(feature = "backend")]
+    #[test]
+    fn o5_a_client_of_the_backend_api_comes_from_the_same_variables() {
+        let client = |variables: &[(&str, &str)]| {
+            BackendClient::from_variables(|name| {
+                variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).into())
+            })
+        };
+        let api = (API_URL, "http://127.0.0.1:4401");
+        client(&[SK]).unwrap();
+        client(&[SK, api, (SECRET_KEY_FILE, "")]).unwrap();
+        let file = Temporary::with("key-of-client", format!("{}\n", SK.1));
+        client(&[(SECRET_KEY_FILE, file.0.to_str().unwrap())]).unwrap();
+        for (variables, name) in [
+            (&[api][..], SECRET_KEY),
+            (&[PK, (SECRET_KEY, "")], SECRET_KEY),
+            (&[(SECRET_KEY, PK.1)], SECRET_KEY),
+            (&[SK, (SECRET_KEY_FILE, "/nowhere/key")], SECRET_KEY_FILE),
+            (&[SK, (API_URL, "http://api.example.com")], API_URL),
+        ] {
+            let error = client(variables).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{name}: ")), "{error}");
+            assert!(!format!("{error} {error:?}").contains(SK.1), "{error}");
+        }
     }
 
     #[cfg(unix)]

@@ -51,13 +51,70 @@ pub(crate) async fn open(
     let options = AnyConnectOptions::from_str(url)
         .map_err(|_| MirrorError::setting("the database's address is no URL"))?
         .disable_statement_logging();
+    #[cfg(feature = "postgres")]
+    let options = if dialect == Dialect::Postgres { postgres::without_unknown(options) } else { options };
     Ok(pool.connect_with(options).await?)
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use sqlx::any::AnyConnectOptions;
+
+    /// The parameters of an address that sqlx knows
+    /// (<https://docs.rs/sqlx/0.9.0/sqlx/postgres/struct.PgConnectOptions.html>, and `options[…]`).
+    const KNOWN: [&str; 19] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "passfile",
+        "application_name",
+        "options",
+    ];
+
+    /// Leaves out the parameters that sqlx doesn't know: it logs each with its value, and one of them is `libpq`'s `sslpassword`.
+    pub(super) fn without_unknown(mut options: AnyConnectOptions) -> AnyConnectOptions {
+        let url = &mut options.database_url;
+        let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with("options[");
+        let given: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        if given.iter().all(|(name, _)| is_known(name)) {
+            return options;
+        }
+        url.set_query(None);
+        for (name, value) in given {
+            if is_known(&name) {
+                url.query_pairs_mut().append_pair(&name, &value);
+            } else {
+                tracing::warn!(
+                    target: "tower_clerk_sync",
+                    name, "the database's address has a parameter that has no effect"
+                );
+            }
+        }
+        options
+    }
 }
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use std::fs::OpenOptions;
-    use std::io::ErrorKind;
+    use std::fs::{self, OpenOptions};
+    use std::io::{self, ErrorKind};
+    use std::path::Path;
+    use std::str::FromStr as _;
+
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use crate::error::MirrorError;
 
@@ -68,9 +125,13 @@ mod sqlite {
 
     /// Creates the file with mode 600. SQLite gives the files beside it (`-wal`, `-shm`) the same mode.
     pub(super) fn create_file(url: &str) -> Result<(), MirrorError> {
-        let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-        let path = path.split('?').next().unwrap_or_default();
-        if path.is_empty() || path == ":memory:" || url.contains("mode=memory") {
+        // The path as the driver reads it, so that it doesn't create another file, with another mode.
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| MirrorError::setting("the database's address is none of a SQLite file"))?;
+        let path = options.get_filename();
+        let name = path.as_os_str();
+        let in_memory = name.to_string_lossy().starts_with("file:sqlx-in-memory-");
+        if name.is_empty() || in_memory || url.contains("mode=memory") {
             return Err(MirrorError::setting(
                 "the mirror needs a file, such as `sqlite://mirror.db`: each connection would have a memory of its own",
             ));
@@ -79,10 +140,33 @@ mod sqlite {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(path) {
+        let checked = match options.open(path) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(MirrorError::setting(format!("the database's file can't be created: {error}"))),
+            // A link that points to nothing is no file to open, and SQLite would create one with another mode behind it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => check_mode(path),
+            Err(error) => Err(error),
+        };
+        checked.map_err(|error| {
+            MirrorError::setting(format!("the database's file can't be created or opened: {error}"))
+        })
+    }
+
+    /// A file that was there may be the application's own, whose mode isn't for the mirror to change.
+    fn check_mode(path: &Path) -> io::Result<()> {
+        let found = fs::metadata(path)?;
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions());
+            if mode & 0o007 != 0 {
+                tracing::warn!(
+                    target: "tower_clerk_sync",
+                    mode = %format_args!("{:o}", mode & 0o777),
+                    "the database's file, which holds personal data, is open to all users of the machine: use `chmod o=`"
+                );
+            }
         }
+        #[cfg(not(unix))]
+        let _ = found;
+        Ok(())
     }
 }

@@ -82,6 +82,9 @@ impl Mirror {
         guard: Guard,
     ) -> Result<Vec<Written>, MirrorError> {
         let Some(kind) = objects.first().map(|object| object.record.kind) else { return Ok(Vec::new()) };
+        if kind == Kind::Membership {
+            self.share_parents(write, objects).await?;
+        }
         let instance = self.instance()?;
         let mut written: HashMap<String, Written> = HashMap::with_capacity(objects.len());
         for objects in objects.chunks(ROWS) {
@@ -149,10 +152,7 @@ impl Mirror {
         Ok(tombstones)
     }
 
-    /// Erases the content of memberships whose user or organization is deleted, and returns their ids.
-    ///
-    /// If the parent's deletion is being applied at this moment by another transaction, neither sees the other. The view covers
-    /// the membership all the same, and the next reconciliation erases it.
+    /// Erases the content of memberships whose user or organization is deleted, and returns their ids. The parents are locked.
     async fn erase_covered(&self, write: &mut Write, ids: &[&str]) -> Result<Vec<String>, MirrorError> {
         let mut covered = Vec::new();
         for ids in ids.chunks(ROWS) {
@@ -176,7 +176,8 @@ impl Mirror {
 
     /// Writes a tombstone. Returns whether there was none yet, and the entry for the change feed.
     ///
-    /// With a revision, only over a row of this revision.
+    /// With a revision, only over a row of this revision. A user or an organization must be locked
+    /// ([`lock_parents`](Self::lock_parents)).
     pub(super) async fn delete(
         &self,
         write: &mut Write,

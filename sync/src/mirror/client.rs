@@ -1,6 +1,6 @@
 //! Reads of single objects at Clerk: for the just-in-time read, for events as hints, and for replays (rules Y2, Y3, Y7).
 
-use tower_clerk::backend::{MembershipQuery, OrganizationData, UserData};
+use tower_clerk::backend::{BackendErrorKind, MembershipQuery};
 
 use super::Mirror;
 use super::read_by_id::{ReadById, ReadOutcome};
@@ -45,37 +45,44 @@ impl Mirror {
     }
 
     /// Asks Clerk for an object. The read must have begun.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorErrorKind::Unfit`] if it is this object that can't be asked for or read, and not Clerk's API that fails: the next one
+    /// may be read all the same.
     pub(super) async fn ask(&self, read: &ReadById, parents: Parents<'_>) -> Result<Answered, MirrorError> {
         self.check_client().await?;
-        let client = self.client()?;
-        match read.kind {
-            Kind::User => {
-                let answer = client.user(&read.id).await?;
-                Ok(Answered { read_at: millis(answer.read_at), json: answer.value.as_ref().map(of_user) })
-            }
-            Kind::Organization => {
-                let answer = client.organization(&read.id).await?;
-                Ok(Answered {
-                    read_at: millis(answer.read_at),
-                    json: answer.value.as_ref().map(of_organization),
+        let unfit = |detail| MirrorError::new(MirrorErrorKind::Unfit, detail);
+        let answered = match (read.kind, parents) {
+            (Kind::User, _) => self.client()?.user(&read.id).await.map(|answer| {
+                let json = answer.value.map(|user| user.json.as_str().to_owned());
+                Answered { read_at: millis(answer.read_at), json }
+            }),
+            (Kind::Organization, _) => self.client()?.organization(&read.id).await.map(|answer| {
+                let json = answer.value.map(|organization| organization.json.as_str().to_owned());
+                Answered { read_at: millis(answer.read_at), json }
+            }),
+            (Kind::Membership, Parents { organization_id: Some(organization), user_id: Some(user) }) => {
+                let query = MembershipQuery::new().user_ids([user]);
+                self.client()?.memberships_of(organization, &query).await.map(|page| {
+                    let found = page.entries.iter().find(|entry| entry.id == read.id);
+                    let json = found.map(|entry| entry.json.as_str().to_owned());
+                    Answered { read_at: millis(page.read_at), json }
                 })
             }
-            Kind::Membership => {
-                let (Some(organization), Some(user)) = (parents.organization_id, parents.user_id) else {
-                    return Err(MirrorError::new(
-                        MirrorErrorKind::Unfit,
-                        "a membership is found by its organization and its user only, and they aren't known",
-                    ));
-                };
-                let page =
-                    client.memberships_of(organization, &MembershipQuery::new().user_ids([user])).await?;
-                let found = page.entries.iter().find(|entry| entry.id == read.id);
-                Ok(Answered {
-                    read_at: millis(page.read_at),
-                    json: found.map(|entry| entry.json.as_str().to_owned()),
-                })
+            (Kind::Membership, _) => {
+                return Err(unfit(
+                    "a membership is found by its organization and its user only, and they aren't known",
+                ));
             }
-        }
+        };
+        answered.or_else(|error| match error.kind() {
+            // The organization is gone, and its memberships with it.
+            BackendErrorKind::NotFound => Ok(Answered { read_at: self.now(), json: None }),
+            BackendErrorKind::Invalid => Err(unfit("Clerk refuses the object's id")),
+            BackendErrorKind::Unreadable => Err(unfit("Clerk's answer about the object can't be read")),
+            _ => Err(error.into()),
+        })
     }
 
     /// Reads an object and applies the answer.
@@ -90,12 +97,4 @@ impl Mirror {
         let Answered { read_at, json } = self.ask(&read, parents).await?;
         self.apply_read(&read, read_at, json.as_deref(), None).await
     }
-}
-
-fn of_user(user: &UserData) -> String {
-    user.json.as_str().to_owned()
-}
-
-fn of_organization(organization: &OrganizationData) -> String {
-    organization.json.as_str().to_owned()
 }

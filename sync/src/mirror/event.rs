@@ -134,6 +134,9 @@ impl Mirror {
                 (if is_refused { Outcome::Outdated } else { Outcome::Applied }, told)
             }
             Action::Delete(deletion) => {
+                if deletion.kind != Kind::Membership {
+                    self.lock_parents(&mut write, &[&deletion.id]).await?;
+                }
                 let (is_new, told) = self.delete(&mut write, deletion, None).await?;
                 (if is_new { Outcome::Applied } else { Outcome::Outdated }, told)
             }

@@ -23,6 +23,9 @@ const TIDY: Duration = Duration::from_secs(60);
 /// (<https://docs.svix.com/retries>).
 const NOTED: i64 = 48 * 3600 * 1000;
 
+/// The most entries of the quarantine that are kept.
+const MOST_QUARANTINED: i64 = 10_000;
+
 /// Starts the housekeeper.
 pub(super) fn start(mirror: &Mirror) {
     let (inner, wake) = (Arc::downgrade(&mirror.inner), Arc::clone(&mirror.inner.wake));
@@ -57,7 +60,8 @@ async fn keep(inner: Weak<Inner>, wake: Arc<Notify>, clock: Clock) {
 }
 
 impl Mirror {
-    /// Removes the ids of old events, and from the quarantine the events that were applied after all. Sets the gauges.
+    /// Removes the ids of old events, and from the quarantine the events that were applied after all and those beyond its bound.
+    /// Sets the gauges.
     pub(crate) async fn tidy(&self) -> Result<(), MirrorError> {
         let Some(instance) = self.instance_id() else { return Ok(()) };
         let mut write = self.begin().await?;
@@ -78,8 +82,23 @@ impl Mirror {
         .bind(instance)
         .execute(write.connection())
         .await?;
+        // A flood of events must not fill the disk. Those go first that name no object, since they can't be replayed, and then
+        // the oldest ones.
+        let dropped = sqlx::query(
+            "DELETE FROM clerk_mirror_quarantine WHERE instance_id = $1 AND message_id IN (\
+             SELECT kept.message_id FROM clerk_mirror_quarantine kept WHERE kept.instance_id = $1 \
+             ORDER BY CASE WHEN kept.object_id IS NULL THEN 1 ELSE 0 END, kept.last_at DESC, kept.message_id \
+             LIMIT 9223372036854775807 OFFSET $2)",
+        )
+        .bind(instance)
+        .bind(MOST_QUARANTINED)
+        .execute(write.connection())
+        .await?
+        .rows_affected();
         write.commit().await?;
-        crate::metrics::set(&self.vitals().await?);
-        Ok(())
+        if dropped > 0 {
+            tracing::warn!(target: "tower_clerk_sync", dropped, "the quarantine is full: entries were dropped");
+        }
+        crate::metrics::measure(self).await
     }
 }

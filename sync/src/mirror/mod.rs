@@ -5,6 +5,7 @@ mod builder;
 mod client;
 mod ensure;
 mod event;
+mod family;
 mod feed;
 mod housekeeping;
 mod page;
@@ -29,13 +30,12 @@ pub(crate) use self::event::Outcome;
 pub use self::feed::{Change, ChangeCause, ChangeKind};
 pub use self::quarantine::{Quarantined, Replay};
 pub(crate) use self::rows::{Head, Row};
+#[cfg(feature = "metrics")]
 pub(crate) use self::status::Vitals;
 pub use self::status::{Count, Status};
-pub(crate) use self::write::Fence;
+pub(crate) use self::write::{Fence, Write};
 #[cfg(test)]
-pub(crate) use self::{
-    apply::Written, event::Message, feed::Told, page::Applied, read_by_id::ReadOutcome, write::Write,
-};
+pub(crate) use self::{apply::Written, event::Message, feed::Told, page::Applied, read_by_id::ReadOutcome};
 use crate::database::dialect::Dialect;
 use crate::error::{MirrorError, MirrorErrorKind};
 

@@ -122,6 +122,16 @@ impl Mirror {
         read_at: i64,
         object: Option<Object>,
     ) -> Result<ReadOutcome, MirrorError> {
+        // Before the row, as everywhere.
+        match &object {
+            None if read.kind != Kind::Membership => {
+                self.lock_parents(write, &[&read.id]).await?;
+            }
+            Some(object) if read.kind == Kind::Membership => {
+                self.share_parents(write, std::slice::from_ref(object)).await?;
+            }
+            _ => {}
+        }
         let head = self.head(write, read).await?;
         let is_unmoved = head.as_ref().map(|head| head.revision) == read.revision;
         let tell = |change| [Told { kind: read.kind, id: read.id.clone(), change }];
@@ -220,6 +230,10 @@ impl Mirror {
         // In the order of their ids, as all who write several rows.
         let mut untouched: Vec<&(String, i64)> = untouched.iter().collect();
         untouched.sort_unstable();
+        if kind != Kind::Membership {
+            let ids: Vec<&str> = untouched.iter().map(|(id, _)| &**id).collect();
+            self.lock_parents(&mut write, &ids).await?;
+        }
         for (id, revision) in untouched {
             let deletion = Deletion::of_unknown(kind, id);
             let (is_new, told) = self.delete(&mut write, &deletion, Some(*revision)).await?;

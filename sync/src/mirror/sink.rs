@@ -3,7 +3,8 @@
 use tower_clerk::webhook::{Event, EventSink, SinkFuture};
 
 use super::Mirror;
-use super::event::Message;
+use super::event::{Message, Outcome};
+use crate::error::MirrorError;
 use crate::time::millis;
 
 /// Each event is applied in a transaction of its own, once.
@@ -20,13 +21,20 @@ impl EventSink for Mirror {
                 instance: event.instance_id(),
                 json: event.json(),
             };
-            let outcome = self.apply_event(message).await;
-            crate::metrics::count(event.event_type(), outcome.as_ref().ok().copied());
-            tracing::debug!(
-                target: "tower_clerk_sync",
-                id = message.id, event_type = message.event_type, ?outcome, "an event came to the mirror"
-            );
-            outcome.map(drop).map_err(Into::into)
+            self.receive(message).await.map(drop).map_err(Into::into)
         })
+    }
+}
+
+impl Mirror {
+    /// Applies an event and counts it.
+    pub(crate) async fn receive(&self, message: Message<'_>) -> Result<Outcome, MirrorError> {
+        let outcome = self.apply_event(message).await;
+        crate::metrics::count(message.event_type, outcome.as_ref().ok().copied());
+        tracing::debug!(
+            target: "tower_clerk_sync",
+            id = message.id, event_type = message.event_type, ?outcome, "an event came to the mirror"
+        );
+        outcome
     }
 }

@@ -103,7 +103,7 @@ impl Mirror {
         Ok(Count { kind, live: number(0)?, deleted: number(1)? })
     }
 
-    pub(super) async fn vitals(&self) -> Result<Vitals, MirrorError> {
+    pub(crate) async fn vitals(&self) -> Result<Vitals, MirrorError> {
         let Some(instance) = self.instance_id() else { return Ok(Vitals::default()) };
         let row = sqlx::query(
             "SELECT (SELECT event_at FROM clerk_mirror_deliveries WHERE instance_id = $1 ORDER BY noted_at DESC LIMIT 1), \

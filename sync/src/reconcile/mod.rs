@@ -23,7 +23,6 @@ use crate::error::{MirrorError, MirrorErrorKind};
 use crate::lease::Lease;
 use crate::mirror::Mirror;
 use crate::progress::{Observer, Progress};
-use crate::tasks::Task;
 use crate::{time, walk};
 
 /// The time between the two confirmations that a row is no longer at Clerk. It is longer than a replica of Clerk's database or
@@ -53,7 +52,7 @@ const CONFIRMED_AGAIN: Duration = Duration::from_secs(60);
 /// use tower_clerk_sync::{Mirror, Reconcile, ReconcileMode};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = tower_clerk::backend::BackendClient::builder(std::env::var("CLERK_SECRET_KEY")?).build()?;
+/// let client = tower_clerk::backend::BackendClient::from_env()?;
 /// let mirror = Mirror::connect("sqlite://mirror.db").await?;
 /// let report = Reconcile::new(mirror, client).mode(ReconcileMode::Repair).run().await?;
 /// println!("{report}");
@@ -122,47 +121,79 @@ impl Reconcile {
     /// A reason on Clerk's side is no error but [`ReconcileOutcome::Aborted`], with the reason in the report.
     pub async fn run(&self) -> Result<ReconcileReport, MirrorError> {
         let begun = Instant::now();
-        let mut report = ReconcileReport::new(self.mode);
-        let stopped = self.fill(&mut report).await;
+        // By this clock until Clerk has told its own.
+        let mut report = ReconcileReport::new(self.mode, self.mirror.now());
+        let (lease, done) = match self.begin(&mut report).await {
+            Ok(lease) => {
+                let done = self.work(&mut report, lease.as_ref()).await;
+                (lease, done)
+            }
+            Err(stop) => (None, Err(stop)),
+        };
         report.seconds = begun.elapsed().as_secs_f64();
-        match stopped {
-            Ok(()) => report.conclude(),
-            Err(Stop::Abort(abort)) => report.abort(&abort),
-            Err(Stop::Mirror(error)) => return Err(error),
-        }
-        // A foreign mirror is left as it is. Without an answer of Clerk's, the mirror is taken for the right one: a key that is
-        // refused every night has to show in the status.
-        let is_own = |mirror: &str| report.instance_id.is_empty() || report.instance_id == mirror;
-        if self.mirror.instance_id().is_some_and(is_own) {
-            self.mirror.save_task(Task::Reconcile, &report, None).await?;
-            self.mirror.release_changes().await?;
-        }
+        let ended = match done {
+            Ok(()) => {
+                report.conclude();
+                Ok(())
+            }
+            Err(Stop::Abort(abort)) => {
+                report.abort(&abort);
+                Ok(())
+            }
+            Err(Stop::Mirror(error)) => Err(error),
+        };
+        // Before the lease is given back, so that nothing comes between.
+        let kept = match ended {
+            Ok(()) => self.keep(&report, lease.as_ref()).await,
+            failed => failed,
+        };
+        let released = match &lease {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        };
+        kept.and(released)?;
         Ok(report)
     }
 
-    async fn fill(&self, report: &mut ReconcileReport) -> Result<(), Stop> {
+    /// Learns the instance and the time from Clerk, and takes the lease if the mirror is to be repaired.
+    async fn begin(&self, report: &mut ReconcileReport) -> Result<Option<Lease>, Stop> {
         let instance = self.client.instance().await?;
         report.started_at = time::millis(instance.read_at);
         report.instance_id.clone_from(&instance.value.id);
         self.check_instance(&instance.value.id).await?;
-        let lease = match self.mode {
+        Ok(match self.mode {
             ReconcileMode::Repair => Some(Lease::acquire(&self.mirror).await?),
             ReconcileMode::Report => None,
-        };
+        })
+    }
+
+    async fn work(&self, report: &mut ReconcileReport, lease: Option<&Lease>) -> Result<(), Stop> {
         let mut run = Run {
             mirror: &self.mirror,
             client: &self.client,
             observer: &self.observer,
-            fence: lease.as_ref().map(Lease::fence),
+            fence: lease.map(Lease::fence),
             is_forced: self.is_forced,
             page_size: self.page_size,
             started_at: report.started_at,
             report,
         };
-        let Some(lease) = &lease else { return run.steps().await };
-        let done = lease.hold(run.steps()).await;
-        let released = lease.release().await;
-        done.and_then(|()| Ok(released?))
+        match lease {
+            Some(lease) => lease.hold(run.steps()).await,
+            None => run.steps().await,
+        }
+    }
+
+    /// Keeps the report for the status.
+    async fn keep(&self, report: &ReconcileReport, lease: Option<&Lease>) -> Result<(), MirrorError> {
+        // A foreign mirror is left as it is. Without an answer of Clerk's, the mirror is taken for the right one: a key that is
+        // refused every night has to show in the status.
+        let is_own = |mirror: &str| report.instance_id.is_empty() || report.instance_id == mirror;
+        if self.mirror.instance_id().is_some_and(is_own) {
+            self.mirror.save_report(report, report.started_at, lease.map(Lease::fence)).await?;
+            self.mirror.release_changes().await?;
+        }
+        Ok(())
     }
 
     /// The mirror must be of the instance that the secret key is of. An empty one becomes so.

@@ -60,7 +60,7 @@ pub struct ReconcileReport {
     pub outcome: ReconcileOutcome,
     /// Why it gave up, in words.
     pub reason: Option<String>,
-    /// Clerk's time at the beginning, in milliseconds since 1970.
+    /// Clerk's time at the beginning, in milliseconds since 1970; that of this machine if Clerk didn't answer.
     pub started_at: i64,
     /// The time that it took, in seconds.
     pub seconds: f64,
@@ -112,13 +112,13 @@ impl KindReport {
 }
 
 impl ReconcileReport {
-    pub(super) fn new(mode: ReconcileMode) -> Self {
+    pub(super) fn new(mode: ReconcileMode, started_at: i64) -> Self {
         Self {
             instance_id: String::new(),
             mode,
             outcome: ReconcileOutcome::Aborted,
             reason: None,
-            started_at: 0,
+            started_at,
             seconds: 0.0,
             users: KindReport::default(),
             organizations: KindReport::default(),

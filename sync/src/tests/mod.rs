@@ -3,11 +3,15 @@
 mod events;
 mod feed;
 mod fences;
+mod gauges;
 mod memberships;
 mod model;
 mod objects;
 mod order;
+mod places;
 mod privacy;
+mod quarantine;
+mod races;
 mod reads;
 
 use serde_json::{Value as Json, json};

@@ -103,3 +103,46 @@ impl MembershipWalk {
 fn query(offset: u64, limit: u32) -> MembershipQuery {
     MembershipQuery::new().order_by(ListOrder::OldestFirst).limit(limit).offset(offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use tower_clerk::testing::{Endpoint, FakeClerk, FakeOrganization, FakeUser};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn y5_many_memberships_are_listed_by_organization() {
+        let fake = FakeClerk::builder().empty().no_rate_limit().build();
+        let client = BackendClient::builder(fake.secret_key())
+            .backend_url(fake.backend_url())
+            .transport(fake.clone())
+            .list_rate(80, Duration::from_secs(1))
+            .build()
+            .unwrap();
+        let slugs: Vec<String> = (0..7).map(|number| format!("organization{number}")).collect();
+        for slug in &slugs {
+            fake.add_organization(FakeOrganization::new(slug));
+        }
+        for number in 0..12 {
+            let user = fake.add_user(FakeUser::new(format!("user{number}@example.com")));
+            slugs.iter().take(number).for_each(|slug| fake.add_member(&user, slug, "org:member"));
+        }
+        // One of them is deleted between the list of organizations and its own.
+        let gone = fake.organization_id(&slugs[2]).unwrap();
+        fake.after_answer(Endpoint::Organizations, 1, move |fake| fake.delete_organization(&gone));
+        let (mut walk, mut seen) = (MembershipWalk::default(), BTreeSet::new());
+        while let Some((page, _)) = walk.next_within(&client, 4, 20).await.unwrap() {
+            seen.extend(page.entries.into_iter().map(|it| it.id));
+            // The position can be stored between two pages.
+            walk = serde_json::from_str(&serde_json::to_string(&walk).unwrap()).unwrap();
+        }
+        assert!(fake.count(Endpoint::OrganizationMembers) > slugs.len());
+        let page = client.memberships(&query(0, 500)).await.unwrap();
+        let all: BTreeSet<String> = page.entries.into_iter().map(|it| it.id).collect();
+        assert_eq!(seen, all);
+        assert!(all.len() > 40, "{}", all.len());
+    }
+}

@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, Parser, Subcommand};
+use zeroize::Zeroizing;
 
 /// Keeps a database in step with the users, organizations and memberships of a Clerk instance.
 ///
@@ -18,15 +20,16 @@ pub(crate) struct Args {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Options {
-    /// The database: sqlite://FILE or postgres://USER@HOST/DATABASE
+    /// The database: sqlite://FILE or postgres://USER@HOST/DATABASE. Where it has a password, prefer the variable or a file: other
+    /// users of the machine see the list of processes
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
+    pub(crate) database_url: Option<Secret>,
     /// A file with the database's URL, instead
     #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
     pub(crate) database_url_file: Option<PathBuf>,
-    /// The instance's secret key. Other users of the machine see it in the list of processes: prefer the variable or a file
+    /// The instance's secret key. Prefer the variable or a file, as above
     #[arg(long, global = true, env = "CLERK_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
-    pub(crate) secret_key: Option<String>,
+    pub(crate) secret_key: Option<Secret>,
     /// A file with the secret key, instead
     #[arg(long, global = true, env = "CLERK_SECRET_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
@@ -95,6 +98,14 @@ pub(crate) enum Quarantine {
         #[arg(long, conflicts_with = "messages")]
         all: bool,
     },
+    /// Forget these messages, which can't be replayed
+    ///
+    /// Exit codes: 0 all were there, 1 one was not, 2 unusable setting.
+    Discard {
+        /// The ids of the messages, as `list` shows them
+        #[arg(required = true, value_name = "MESSAGE")]
+        messages: Vec<String>,
+    },
 }
 
 #[derive(Debug, Arguments)]
@@ -102,12 +113,34 @@ pub(crate) struct Watch {
     /// Where to listen
     #[arg(long, env = "LISTEN_ADDR", default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
     pub(crate) listen_addr: String,
-    /// The endpoint's signing secret; several, separated by spaces, while it is rotated
+    /// The endpoint's signing secret; several, separated by spaces, while it is rotated. Prefer the variable or a file, as above
     #[arg(long, env = "CLERK_WEBHOOK_SIGNING_SECRET", hide_env_values = true, value_name = "SECRET")]
-    pub(crate) webhook_signing_secret: Option<String>,
+    pub(crate) webhook_signing_secret: Option<Secret>,
     /// A file with the signing secret, instead
     #[arg(long, env = "CLERK_WEBHOOK_SIGNING_SECRET_FILE", value_name = "FILE")]
     pub(crate) webhook_signing_secret_file: Option<PathBuf>,
+}
+
+/// A secret setting, which shows itself to nobody.
+#[derive(Clone)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(Zeroizing::new(secret))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +152,15 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let arguments =
+            ["clerk-sync", "--database-url", "postgres://u:geheim@h/d", "--secret-key", "sk_test_geheim"];
+        let watch = ["watch", "--webhook-signing-secret", "whsec_geheim"];
+        let args = Args::try_parse_from(arguments.into_iter().chain(watch)).unwrap();
+        let shown = format!("{args:?}");
+        assert!(shown.contains("Secret(…)") && !shown.contains("geheim"), "{shown}");
     }
 }

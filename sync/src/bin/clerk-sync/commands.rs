@@ -101,9 +101,7 @@ async fn reconcile(options: &Options, arguments: &args::Reconcile) -> Result<u8,
         .force(arguments.force)
         .on_progress(progress::observer());
     let report = reconcile.run().await?;
+    // The reason of an abort is a part of it.
     show(options.json, &report, &report.to_string())?;
-    if let Some(reason) = &report.reason {
-        eprintln!("aborted: {reason}");
-    }
     Ok(report.outcome.exit_code())
 }

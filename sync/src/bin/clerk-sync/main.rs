@@ -5,10 +5,12 @@ mod commands;
 mod output;
 mod progress;
 mod quarantine;
+mod server;
 mod settings;
 mod status;
 mod watch;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -21,6 +23,10 @@ async fn main() -> ExitCode {
     // Ends with code 2 and the usage if the arguments are unusable.
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     commands::run(args).await
 }

@@ -51,7 +51,7 @@ fn line(progress: Progress) -> String {
     match progress {
         Progress::Listed { kind, entries, of } => format!("{kind}s: {entries} of {of}"),
         Progress::Confirming { kind, rows } => {
-            format!("{kind}s: {rows} rows are not in Clerk's list: asking for them by id")
+            format!("{kind}s: asking by id for rows that are not in Clerk's list: {rows}")
         }
         Progress::Waiting { time } => format!("waiting {} s until they are asked for again", time.as_secs()),
         _ => "under way".to_owned(),

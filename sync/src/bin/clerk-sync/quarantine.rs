@@ -12,6 +12,7 @@ pub(crate) async fn run(options: &Options, command: Quarantine) -> Result<u8, Fa
     match command {
         Quarantine::List => list(options).await,
         Quarantine::Replay { messages, .. } => replay(options, messages).await,
+        Quarantine::Discard { messages } => discard(options, messages).await,
     }
 }
 
@@ -43,8 +44,9 @@ fn object(it: &Quarantined) -> Value {
 }
 
 fn line(it: &Quarantined) -> String {
-    let object = it.object_id.as_deref().unwrap_or("of an unknown object");
-    format!("{}: {} {object}: {}", it.message_id, it.event_type, it.reason)
+    // An id that isn't one may hold what a terminal obeys.
+    let object = it.object_id.as_deref().unwrap_or("of an unknown object").escape_debug();
+    format!("{}: {} {object}: {}", it.message_id.escape_debug(), it.event_type, it.reason)
 }
 
 /// Replays these messages, or all. Ends with 1 if one could not be applied.
@@ -56,8 +58,7 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
             print("nothing is quarantined");
         }
     }
-    let mut objects = Vec::new();
-    let mut has_failed = false;
+    let mut told = Told::default();
     for message in messages {
         let (outcome, reason) = match mirror.replay(&message).await {
             Ok(Replay::Applied) => ("applied", None),
@@ -70,15 +71,47 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
             // The next ones would fail as this one did.
             Err(error) => return Err(error.into()),
         };
-        has_failed |= reason.is_some();
+        told.tell(options, &message, outcome, reason.as_deref());
+    }
+    told.end(options)
+}
+
+/// Removes these messages. Ends with 1 if one wasn't there.
+async fn discard(options: &Options, messages: Vec<String>) -> Result<u8, Failure> {
+    let mirror = options.mirror().await?;
+    let mut told = Told::default();
+    for message in messages {
+        let (outcome, reason) = if mirror.discard_quarantined(&message).await? {
+            ("discarded", None)
+        } else {
+            ("failed", Some("the quarantine holds no entry of this id"))
+        };
+        told.tell(options, &message, outcome, reason);
+    }
+    told.end(options)
+}
+
+/// What became of messages: a line each, or all of them in a list with `--json`.
+#[derive(Default)]
+struct Told {
+    objects: Vec<Value>,
+    has_failed: bool,
+}
+
+impl Told {
+    fn tell(&mut self, options: &Options, message: &str, outcome: &str, reason: Option<&str>) {
+        self.has_failed |= reason.is_some();
         if !options.json {
-            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             print(&format!("{message}: {outcome}{reason}"));
         }
-        objects.push(json!({ "message_id": message, "outcome": outcome, "reason": reason }));
+        self.objects.push(json!({ "message_id": message, "outcome": outcome, "reason": reason }));
     }
-    if options.json {
-        show(true, &objects, "")?;
+
+    fn end(self, options: &Options) -> Result<u8, Failure> {
+        if options.json {
+            show(true, &self.objects, "")?;
+        }
+        Ok(u8::from(self.has_failed))
     }
-    Ok(u8::from(has_failed))
 }

@@ -11,7 +11,7 @@ use tower_clerk::{Clerk, ConfigError};
 use tower_clerk_sync::{Mirror, MirrorError, MirrorErrorKind};
 use zeroize::Zeroizing;
 
-use crate::args::{Options, Watch};
+use crate::args::{Options, Secret, Watch};
 use crate::output::Failure;
 
 const SECRET_KEY: &str = "CLERK_SECRET_KEY";
@@ -33,7 +33,7 @@ impl Options {
     }
 
     async fn open(&self, migrate: bool, client: Option<BackendClient>) -> Result<Mirror, Failure> {
-        let url = secret("DATABASE_URL", self.database_url.as_deref(), self.database_url_file.as_deref())?;
+        let url = secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_deref())?;
         let url =
             url.ok_or("DATABASE_URL: is not set: use sqlite://FILE or postgres://USER@HOST/DATABASE")?;
         let mut builder = Mirror::builder(&**url).migrate(migrate);
@@ -56,7 +56,7 @@ impl Options {
 
     /// The client of the Backend API, if there is a secret key.
     pub(crate) fn client_if_any(&self) -> Result<Option<BackendClient>, Failure> {
-        let key = secret(SECRET_KEY, self.secret_key.as_deref(), self.secret_key_file.as_deref())?;
+        let key = secret(SECRET_KEY, self.secret_key.as_ref(), self.secret_key_file.as_deref())?;
         let Some(key) = key else { return Ok(None) };
         self.check_instance(&key)?;
         let named =
@@ -107,8 +107,7 @@ impl Watch {
 
     pub(crate) fn secrets(&self) -> Result<WebhookSecrets, Failure> {
         const NAME: &str = "CLERK_WEBHOOK_SIGNING_SECRET";
-        let (own, file) =
-            (self.webhook_signing_secret.as_deref(), self.webhook_signing_secret_file.as_deref());
+        let (own, file) = (self.webhook_signing_secret.as_ref(), self.webhook_signing_secret_file.as_deref());
         let secrets = secret(NAME, own, file)?;
         let secrets = secrets
             .ok_or("CLERK_WEBHOOK_SIGNING_SECRET: is not set: copy it from Clerk's dashboard, Webhooks")?;
@@ -122,24 +121,26 @@ fn given(value: Option<&str>) -> Option<&str> {
 }
 
 /// A secret, itself or as the first line of a file.
-fn secret(name: &str, own: Option<&str>, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, Failure> {
+fn secret(
+    name: &str,
+    own: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Zeroizing<String>>, Failure> {
     let file = file.filter(|file| !file.as_os_str().is_empty());
-    match (given(own), file) {
+    match (given(own.map(Secret::expose)), file) {
         (None, None) => Ok(None),
         (Some(own), None) => Ok(Some(Zeroizing::new(own.to_owned()))),
         (Some(_), Some(_)) => {
             Err(Failure::setting(format!("{name}: is set, and {name}_FILE as well: unset one of them")))
         }
         (None, Some(file)) => {
+            // The path isn't shown: it may be the secret itself, in the wrong variable.
             let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
-                Failure::setting(format!("{name}_FILE: can't read {}: {error}", file.display()))
+                Failure::setting(format!("{name}_FILE: the file that it names can't be read: {error}"))
             })?;
             match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
                 Some(line) => Ok(Some(Zeroizing::new(line.to_owned()))),
-                None => Err(Failure::setting(format!(
-                    "{name}_FILE: the first line of {} is empty",
-                    file.display()
-                ))),
+                None => Err(Failure::setting(format!("{name}_FILE: the first line of the file is empty"))),
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `clerk-sync watch`: receives the webhooks, for applications that aren't written in Rust.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -9,14 +10,19 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 use tower_clerk::webhook::ClerkWebhookService;
 use tower_clerk_sync::Mirror;
 
 use crate::args::{Options, Watch};
 use crate::output::{Failure, print};
+use crate::server;
 
 /// The time for deliveries that are under way when the program is to end.
 const DRAIN: Duration = Duration::from_secs(9);
+
+/// How long an answer of the database is good for.
+const FRESH: Duration = Duration::from_secs(1);
 
 pub(crate) async fn watch(options: &Options, arguments: &Watch) -> Result<(), Failure> {
     let (address, secrets) = (arguments.address()?, arguments.secrets()?);
@@ -36,12 +42,10 @@ pub(crate) async fn watch(options: &Options, arguments: &Watch) -> Result<(), Fa
         .route_service("/webhooks/clerk", webhooks)
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .with_state(mirror);
+        .with_state(Arc::new(Readiness { mirror, last: Mutex::default() }));
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
-    let server = axum::serve(listener, app)
-        .with_graceful_shutdown(async move { _ = stopped.wait_for(|stop| *stop).await })
-        .into_future();
-    let mut server = tokio::spawn(server);
+    let stopped = async move { _ = stopped.wait_for(|stop| *stop).await };
+    let mut server = tokio::spawn(server::serve(listener, app, server::CONNECTIONS, stopped));
     print(&format!("listening on http://{address}"));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -57,14 +61,36 @@ pub(crate) async fn watch(options: &Options, arguments: &Watch) -> Result<(), Fa
     Ok(())
 }
 
+/// Whether the database answers. Anybody may ask, so it is asked once at a time and once a second: a flood of requests must
+/// leave its connections to the events.
+struct Readiness {
+    mirror: Mirror,
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Readiness {
+    async fn is_ready(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, is_ready)) = *last
+            && at.elapsed() < FRESH
+        {
+            return is_ready;
+        }
+        let answered = self.mirror.ping().await;
+        if let Err(error) = &answered {
+            tracing::warn!(%error, "the mirror doesn't answer");
+        }
+        *last = Some((Instant::now(), answered.is_ok()));
+        answered.is_ok()
+    }
+}
+
 /// 200 while the database answers, and 503 otherwise. A load balancer then sends the events to another replica, and Clerk
 /// sends those again that fail.
-async fn ready(State(mirror): State<Mirror>) -> (StatusCode, &'static str) {
-    match mirror.ping().await {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(error) => {
-            tracing::warn!(%error, "the mirror doesn't answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database doesn't answer")
-        }
+async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static str) {
+    if readiness.is_ready().await {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database doesn't answer")
     }
 }

@@ -43,7 +43,7 @@ async fn measure(name: &str, database: &Database) {
 
     let memory = timed(name, &setup, &["backfill"], 0).await;
     let nothing = timed(name, &setup, &["reconcile", "--repair"], 0).await;
-    for number in 0..10 {
+    for number in 1..=10 {
         fake.delete_user(&format!("user{number}@example.com"));
         fake.edit_user_silently(&format!("user{}@example.com", 100 + number), |user| {
             user.name("Ada", "Lovelace")

@@ -6,7 +6,7 @@ use super::Setup;
 use crate::support::each;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn y9_quarantined_messages_are_listed_and_replayed() {
+async fn y9_quarantined_messages_are_listed_replayed_and_discarded() {
     each(async |database| {
         let setup = Setup::new(&database.url).await;
         setup.fill().await;
@@ -39,6 +39,13 @@ async fn y9_quarantined_messages_are_listed_and_replayed() {
             replayed[0]["reason"].as_str().is_some_and(|it| it.contains("names no object")),
             "{replayed}"
         );
+        // It would keep the alert on for ever.
+        let message = replayed[0]["message_id"].as_str().unwrap();
+        let (code, discarded) = setup.json(&["quarantine", "discard", message]).await;
+        assert_eq!((code, &discarded[0]["outcome"]), (0, &json!("discarded")), "{discarded}");
+        assert_eq!(setup.json(&["quarantine", "list"]).await, (0, json!([])));
+        let (code, discarded) = setup.json(&["quarantine", "discard", message]).await;
+        assert_eq!((code, &discarded[0]["outcome"]), (1, &json!("failed")), "{discarded}");
     })
     .await;
 }

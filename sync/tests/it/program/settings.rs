@@ -69,6 +69,28 @@ async fn y9_an_unusable_setting_is_one_line_that_names_its_variable() {
 }
 
 #[tokio::test]
+async fn y9_a_secret_in_the_variable_of_its_file_is_not_shown() {
+    for (name, secret) in [
+        ("DATABASE_URL_FILE", "postgres://u:geheim@localhost/db"),
+        ("CLERK_SECRET_KEY_FILE", "sk_test_geheim"),
+        ("CLERK_WEBHOOK_SIGNING_SECRET_FILE", "whsec_geheim"),
+    ] {
+        let folder = Folder::new();
+        let url = format!("sqlite://{}", folder.path().join("mirror.db").display());
+        let mut command = program(if name.contains("WEBHOOK") { &["watch"] } else { &["backfill"] });
+        if name != "DATABASE_URL_FILE" {
+            command.env("DATABASE_URL", url);
+        } else {
+            command.env("CLERK_SECRET_KEY", "sk_test_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        }
+        command.env(name, secret);
+        let output = output(command).await;
+        assert_names(&output, name);
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("geheim"), "{output:?}");
+    }
+}
+
+#[tokio::test]
 async fn y9_wrong_usage_is_exit_code_2() {
     for arguments in [
         &[][..],

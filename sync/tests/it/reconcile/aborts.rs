@@ -63,7 +63,7 @@ async fn y6_a_wrong_key_aborts() {
             .unwrap();
         let reconcile = Reconcile::new(site.mirror.clone(), client).mode(ReconcileMode::Repair);
         let report = site.drive(reconcile.run()).await.unwrap();
-        assert_aborted(&site, &database.url, &report, "key").await;
+        assert_aborted(&site, &database.url, &report, "doesn't accept the secret key").await;
     })
     .await;
 }
@@ -185,7 +185,7 @@ async fn y6_a_storm_of_429_aborts() {
         let site = filled(&database.url, 20, 2).await;
         site.fake.script_always(Endpoint::Users, Fault::RateLimited { retry_after: RetryAfter::Seconds(1) });
         let report = site.drive(repair(&site).run()).await.unwrap();
-        assert_aborted(&site, &database.url, &report, "").await;
+        assert_aborted(&site, &database.url, &report, "quota of calls to the Backend API is spent").await;
         site.fake.clear_script(Endpoint::Users);
         // In the middle: the scans are done, and the confirmations are refused.
         let fake = site.fake.clone();
@@ -193,7 +193,7 @@ async fn y6_a_storm_of_429_aborts() {
             fake.script_always(Endpoint::Users, Fault::RateLimited { retry_after: RetryAfter::Seconds(1) });
         });
         let report = site.drive(repair(&site).run()).await.unwrap();
-        assert_aborted(&site, &database.url, &report, "").await;
+        assert_aborted(&site, &database.url, &report, "quota of calls to the Backend API is spent").await;
     })
     .await;
 }
@@ -210,7 +210,7 @@ async fn y6_an_outage_between_the_confirmations_aborts() {
             });
         });
         let report = site.drive(repair(&site).run()).await.unwrap();
-        assert_aborted(&site, &database.url, &report, "").await;
+        assert_aborted(&site, &database.url, &report, "didn't answer").await;
     })
     .await;
 }

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use http::Request;
 use tokio::sync::Notify;
 use tower_clerk::backend::BackendClient;
-use tower_clerk::testing::{FakeClerk, FakeOrganization, FakeUser};
+use tower_clerk::testing::{Endpoint, FakeClerk, FakeOrganization, FakeUser, Fault};
 use tower_clerk::transport::{Transport, TransportFuture};
-use tower_clerk_sync::{Backfill, Mirror, MirrorErrorKind, Reconcile, ReconcileMode, ReconcileOutcome};
+use tower_clerk_sync::{
+    Backfill, Mirror, MirrorErrorKind, Reconcile, ReconcileMode, ReconcileOutcome, SyncStatus,
+};
 
 use crate::equal::{State, pool};
 use crate::site::Site;
@@ -168,4 +170,89 @@ async fn y6_no_write_lands_of_a_run_that_was_stopped_beyond_its_lease() {
 async fn revisions(pool: &sqlx::AnyPool, instance: &str) -> (i64, i64) {
     let sql = "SELECT CAST(SUM(revision) AS BIGINT), CAST(SUM(seen_at) AS BIGINT) FROM clerk_mirror_users WHERE instance_id = $1";
     sqlx::query_as(sql).bind(instance).fetch_one(pool).await.unwrap()
+}
+
+/// Runs until the answer that gets stuck. Then the run is polled no more: as stopped as a process can be.
+async fn until_stuck<T: std::fmt::Debug>(
+    site: &Site,
+    slow: &Slow,
+    run: &mut (impl Future<Output = T> + Unpin),
+) {
+    site.drive(async {
+        tokio::select! {
+            done = run => panic!("it is stuck: {done:?}"),
+            () = slow.is_stuck.notified() => {}
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_no_report_lands_of_a_run_that_another_one_has_overtaken() {
+    each(async |database| {
+        for mode in [ReconcileMode::Repair, ReconcileMode::Report] {
+            let host = format!("overtaken-{mode:?}.example.com").to_lowercase();
+            let site = Site::new(&database.url, &host).await;
+            site.fake.hold_webhooks();
+            site.fake.add_user(FakeUser::new("jane@example.com"));
+            site.pass(Duration::from_secs(1)).await;
+            let slow = Slow::new(&site.fake, 4);
+            let stale = Reconcile::new(site.mirror.clone(), slow.client(&site)).mode(mode);
+            let mut stale = Box::pin(stale.run());
+            until_stuck(&site, &slow, &mut stale).await;
+            site.pass(Duration::from_secs(2)).await;
+            let later = an_hour_later(&site, &database.url).await;
+            let other = Reconcile::new(later.clone(), site.client.clone()).mode(ReconcileMode::Repair);
+            let report = site.drive(other.run()).await.unwrap();
+            // Clerk refuses the key by now, so that the stale run gives up, which is a report as well.
+            for endpoint in
+                [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships]
+            {
+                site.fake.script_always(endpoint, Fault::Status(401));
+            }
+            slow.goes_on.notify_one();
+            let ended = site.drive(stale).await;
+            match mode {
+                ReconcileMode::Repair => assert_eq!(ended.unwrap_err().kind(), MirrorErrorKind::Fenced),
+                _ => assert_eq!(ended.unwrap().outcome, ReconcileOutcome::Aborted),
+            }
+            let status = site.drive(SyncStatus::read(&later)).await.unwrap();
+            let kept = &status.last_reconcile.as_ref().unwrap().report;
+            assert_eq!(kept, &serde_json::to_value(&report).unwrap(), "{mode:?}");
+            assert_eq!(kept["mode"], "repair");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_a_renewal_that_fails_is_no_end_of_a_run() {
+    each(async |database| {
+        let site = filled(&database.url).await;
+        let slow = Slow::new(&site.fake, 4);
+        let run = Reconcile::new(site.mirror.clone(), slow.client(&site)).mode(ReconcileMode::Repair);
+        let mut run = Box::pin(run.run());
+        until_stuck(&site, &slow, &mut run).await;
+        let pool = pool(&database.url);
+        let rename = async |from: &str, to: &str| {
+            let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+            site.drive(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool)).await.unwrap();
+        };
+        rename("clerk_mirror_leases", "away").await;
+        // A renewal is due, and has the time to fail.
+        site.pass(Duration::from_secs(31)).await;
+        site.drive(async {
+            tokio::select! {
+                ended = &mut run => panic!("it has ended: {ended:?}"),
+                () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            }
+        })
+        .await;
+        rename("away", "clerk_mirror_leases").await;
+        slow.goes_on.notify_one();
+        let report = site.drive(run).await.unwrap();
+        assert_eq!(report.outcome, ReconcileOutcome::Repaired, "{report}");
+        site.drive(pool.close()).await;
+    })
+    .await;
 }

@@ -1,16 +1,19 @@
 //! Reconciliations while Clerk's state changes (rule Y6): whatever happens in between, nothing live is deleted.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tower_clerk::testing::{DeliveryStatus, Endpoint, FakeClerk, FakeOrganization, FakeUser};
 use tower_clerk_sync::{ReconcileMode, ReconcileOutcome};
 
 use crate::equal::{State, pool, tombstones};
 use crate::random::Random;
 use crate::site::Site;
+use crate::support::Database;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -107,6 +110,27 @@ pub(super) fn lose(fake: &FakeClerk, random: &mut Random) {
     }
 }
 
+/// A repair that ends after one of its calls, like a process that is killed. Its lease ends two minutes later.
+async fn crash(site: &Site, random: &mut Random) {
+    let endpoints = [Endpoint::Users, Endpoint::UsersCount, Endpoint::Organizations, Endpoint::Memberships];
+    let (endpoint, answer) = (endpoints[random.below(4)], 1 + random.below(4));
+    let killed = Arc::new(Notify::new());
+    site.fake.after_answer(endpoint, answer, {
+        let killed = Arc::clone(&killed);
+        move |_| killed.notify_one()
+    });
+    let run = site.reconcile(ReconcileMode::Repair);
+    site.drive(async {
+        tokio::select! {
+            biased;
+            () = killed.notified() => {}
+            done = run.run() => drop(done.unwrap()),
+        }
+    })
+    .await;
+    site.pass(130 * SECOND).await;
+}
+
 async fn run(seed: u64, url: &str) {
     let site = Site::new(url, &format!("seed-{seed}.example.com")).await;
     let organizations = ORGANIZATIONS.map(str::to_owned).to_vec();
@@ -137,6 +161,10 @@ async fn run(seed: u64, url: &str) {
     }
     site.pass(SECOND).await;
 
+    let mut random = Random::new(seed);
+    if random.is_one_in(3) {
+        crash(&site, &mut random).await;
+    }
     let page_size = 3 + u32::try_from(fire.lock().unwrap().random.below(5)).unwrap();
     set_on_fire(fake, &fire);
     let reconcile = site.reconcile(ReconcileMode::Repair).page_size(page_size);
@@ -167,19 +195,30 @@ async fn run(seed: u64, url: &str) {
     site.drive(pool.close()).await;
 }
 
+/// The seeds of a test: `SEEDS=1000` for a night's run, `SEED=7` to see one again.
+fn seeds(by_default: u64) -> Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    number("SEED").map_or(0..number("SEEDS").unwrap_or(by_default), |seed| seed..seed + 1)
+}
+
 #[tokio::test(start_paused = true)]
 async fn y6_nothing_live_is_deleted_while_everything_changes() {
     // A file in memory, where there is one: each transaction of these runs is synchronous.
     let folder = if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
     let file = folder.join(format!("clerk-sync-fire-{}.db", std::process::id()));
     let url = format!("sqlite://{}", file.display());
-    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
-    // `SEEDS=1000` for a night's run, `SEED=7` to see one again.
-    let seeds = number("SEED").map_or(0..number("SEEDS").unwrap_or(50), |seed| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds(50) {
         run(seed, &url).await;
     }
     for end in ["", "-wal", "-shm"] {
         _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn y6_nothing_live_is_deleted_while_everything_changes_on_postgresql() {
+    let Some(database) = Database::postgres().await else { return };
+    for seed in seeds(10) {
+        run(seed, &database.url).await;
     }
 }
