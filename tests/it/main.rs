@@ -20,6 +20,7 @@ mod http;
 mod lists;
 mod load;
 mod observe;
+mod programs;
 mod rules;
 mod sessions;
 mod sign_in;
