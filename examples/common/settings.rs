@@ -208,9 +208,9 @@ fn bearer() -> Result<Option<BearerTokens>, String> {
 
 fn listen_addr() -> Result<SocketAddr, String> {
     let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let looked_up = listen_addr.to_socket_addrs().map_err(|_| {
+    let looked_up = listen_addr.to_socket_addrs().map_err(|error| {
         format!(
-            "LISTEN_ADDR: {listen_addr:?} isn't an address and a port like 127.0.0.1:3000 or localhost:3000"
+            "LISTEN_ADDR: {listen_addr:?} must be an address and a port like 127.0.0.1:3000 or localhost:3000: {error}"
         )
     })?;
     // `localhost` has an address of either family, and all clients know the older one.

@@ -35,30 +35,61 @@ async fn told_at_info(work: impl Future<Output = ()>) -> Vec<String> {
     log.lines().filter(is_told).map(str::to_owned).collect()
 }
 
+/// Signs in, and checks that the one line about it has these codes, that it names nobody, and that the page on
+/// troubleshooting has both.
+async fn told_why(world: World, (identifier, password): (&str, &str), code: &str, why: &str) {
+    let refused = async {
+        let status = world.get_as(identifier, password).await.status();
+        assert!(matches!(status.as_u16(), 401 | 403), "{identifier}: {status}");
+    };
+    let told = told_at_info(refused).await;
+    assert_eq!(told.len(), 1, "{identifier}: {told:?}");
+    let codes = format!("code=\"{code}\" upstream_code=\"{why}\"");
+    assert!(told[0].contains(&codes), "{codes}: {told:?}");
+    let field = authorization((identifier, password));
+    for named in [identifier, "example.com", password, "user_2", "client_2", &field[6..]] {
+        assert!(!told[0].contains(named), "{named} in {told:?}");
+    }
+    let page = include_str!("../../../docs/troubleshooting.md");
+    assert!(page.contains(&format!("`{why}`")) && page.contains(&format!("`{code}`")), "{code} {why}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn o1_the_log_at_info_alone_tells_why_a_user_was_refused_and_names_nobody() {
-    for (identifier, password, code, why) in [
-        ("jane@example.com", "wrong", "credentials_rejected", "form_password_incorrect"),
-        ("nobody@example.com", "wrong", "credentials_rejected", "form_identifier_not_found"),
-        ("locked@example.com", "locked out for an hour", "credentials_rejected", "user_locked"),
-        ("banned@example.com", "banned for good", "credentials_rejected", "user_banned"),
-        ("sso@example.com", "wrong", "credentials_rejected", "strategy_for_user_invalid"),
-        ("expired@example.com", "please choose a new one", "account_action_required", "needs_new_password"),
-        ("newdevice@example.com", "trust me on a device", "account_action_required", "needs_client_trust"),
-        ("mfa@example.com", "second factor please", "second_factor_required", "needs_second_factor"),
+    for (identifier, password, code, frontend, backend) in [
+        ("jane", "wrong", "credentials_rejected", "form_password_incorrect", "incorrect_password"),
+        (
+            "nobody@example.com",
+            "wrong",
+            "credentials_rejected",
+            "form_identifier_not_found",
+            "unknown_identifier",
+        ),
+        (
+            "locked@example.com",
+            "locked out for an hour",
+            "credentials_rejected",
+            "user_locked",
+            "user_locked",
+        ),
+        ("banned@example.com", "banned for good", "credentials_rejected", "user_banned", "user_banned"),
+        ("sso@example.com", "wrong", "credentials_rejected", "strategy_for_user_invalid", "no_password_set"),
+        (
+            "mfa@example.com",
+            "second factor please",
+            "second_factor_required",
+            "needs_second_factor",
+            "two_factor_enabled",
+        ),
     ] {
-        let world = World::new();
-        let refused = async {
-            let status = world.get_as(identifier, password).await.status();
-            assert!(matches!(status.as_u16(), 401 | 403), "{identifier}: {status}");
-        };
-        let told = told_at_info(refused).await;
-        assert_eq!(told.len(), 1, "{identifier}: {told:?}");
-        assert!(told[0].contains(&format!("code=\"{code}\"")) && told[0].contains(why), "{why}: {told:?}");
-        let field = authorization((identifier, password));
-        for named in [identifier, "example.com", password, "user_2", "client_2", &field[6..]] {
-            assert!(!told[0].contains(named), "{named} in {told:?}");
-        }
+        told_why(World::new(), (identifier, password), code, frontend).await;
+        told_why(World::backend(), (identifier, password), code, backend).await;
+    }
+    for (identifier, password, why) in [
+        ("expired@example.com", "please choose a new one", "needs_new_password"),
+        ("newdevice@example.com", "trust me on a device", "needs_client_trust"),
+    ] {
+        told_why(World::new(), (identifier, password), "account_action_required", why).await;
     }
 }
 
