@@ -124,10 +124,10 @@
 //!
 //! # More
 //!
-//! The pages of [`documentation`] go deeper: the [rules](documentation::rules) that the crate keeps, each with the tests
-//! that hold it; the [design](documentation::design) of its inside; a [gateway](documentation::gateway) in front of
-//! services that aren't written in Rust; a [host](documentation::ileap) of the PACT and iLEAP network, with a token endpoint;
-//! and the [types of other crates](documentation::foreign_types) in its API.
+//! The pages of [`documentation`]: a [quick start](documentation::quick_start) for each stack, a
+//! [cookbook](documentation::cookbook), [tests](documentation::testing) of your own app, [deploying](documentation::deploying),
+//! [metrics](documentation::metrics), [troubleshooting](documentation::troubleshooting), the
+//! [security model](documentation::security), and others with one subject each.
 //!
 //! # Features
 //!

@@ -9,7 +9,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_clerk::testing::{FakeClerk, FakeClerkBuilder, FakeClerkServer, WebhookEndpoint};
 use tower_clerk::{Clerk, ClerkApi};
-use tracing_subscriber::EnvFilter;
+
+pub(crate) use watch::Unready;
+
+#[path = "log.rs"]
+mod log;
+#[path = "watch.rs"]
+mod watch;
 
 /// Time for requests in flight to finish.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -19,10 +25,9 @@ const END: Duration = Duration::from_secs(4);
 /// Ends when the server must accept no more connections.
 pub(crate) type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Logs to stderr, warnings by default.
-pub(crate) fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+/// Starts the log. An error begins with the name of its variable.
+pub(crate) fn log() -> Result<(), String> {
+    log::start()
 }
 
 /// Opens the port. An error begins with the name of its variable.
@@ -53,11 +58,11 @@ pub(crate) async fn start_stand_in(
     }
     if let Some(jane) = clerk.user_id("jane").filter(|_| sends_webhooks) {
         let key = clerk.secret_key();
-        eprintln!("a webhook: curl -X POST {url}/v1/users/{jane}/ban -H 'Authorization: Bearer {key}'");
+        tracing::info!("a webhook: curl -X POST {url}/v1/users/{jane}/ban -H 'Authorization: Bearer {key}'");
     }
-    eprintln!("other accounts: see fake-clerk/README.md");
+    tracing::info!("other accounts: see fake-clerk/README.md");
     if !unlimited {
-        eprintln!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
+        tracing::info!("5 sign-ins in 10 s, as at Clerk; further ones wait. SIGN_IN_RATE=off lifts it.");
     }
     Ok(fake)
 }
@@ -66,6 +71,7 @@ pub(crate) async fn start_stand_in(
 pub(crate) async fn run<F>(
     address: SocketAddr,
     clerk: &Clerk,
+    unready: &Unready,
     serve: impl FnOnce(Stopped) -> F,
 ) -> io::Result<()>
 where
@@ -75,12 +81,18 @@ where
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     println!("listening on http://{address}");
-    tokio::spawn(report(clerk.clone()));
+    tracing::info!(%address, "listening");
+    log::warn_of_unknown_variables();
     let server = tokio::spawn(serve(Box::pin(async move { _ = stopped.wait_for(|stop| *stop).await })));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let watch = async { _ = tokio::join!(watch::findings(clerk, unready), watch::waits(clerk)) };
+    let by = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "Ctrl-C",
+        // It never ends.
+        () = watch => "nothing",
+    };
+    tracing::info!(by, "stopping: requests in flight have {} s to end", DRAIN.as_secs());
+    unready.send_replace(Some("shutting down".to_owned()));
     stop.send_replace(true);
     if tokio::time::timeout(DRAIN, server).await.is_err() {
         tracing::warn!("requests in flight did not end in time");
@@ -89,24 +101,15 @@ where
     if left > 0 {
         tracing::warn!(left, "not all Clerk sessions could be ended in time");
     }
+    tracing::info!("stopped");
     Ok(())
 }
 
-/// Describes how the engine turns passwords into sessions.
-pub(crate) fn api(clerk: &Clerk) -> &'static str {
-    match clerk.stats().api {
-        ClerkApi::Backend => "via: Backend API (the secret key verifies passwords, tickets open sessions)",
-        _ => "via: Frontend API (each proof of a password is a sign-in)",
-    }
-}
-
-/// Logs problems with the instance. The server starts regardless, because they may be fixed before the first request.
-async fn report(clerk: Clerk) {
-    for finding in clerk.preflight().await {
-        if finding.kind().is_note() {
-            tracing::info!("{finding}");
-        } else {
-            tracing::warn!("{finding}");
-        }
-    }
+/// Logs how the engine turns passwords into sessions.
+pub(crate) fn log_api(clerk: &Clerk) {
+    let api = match clerk.stats().api {
+        ClerkApi::Backend => "Backend API (the secret key verifies passwords, tickets open sessions)",
+        _ => "Frontend API (each proof of a password is a sign-in)",
+    };
+    tracing::info!("via: {api}");
 }

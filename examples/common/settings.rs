@@ -1,7 +1,7 @@
 //! The settings from the environment. An unusable value is an error that names its variable, never a default.
 
 use std::env;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use tower_clerk::testing::WebhookEndpoint;
@@ -144,6 +144,17 @@ impl Settings {
         if self.accepts_api_keys { layer.accept_api_keys(ApiKeys::new()) } else { Ok(layer) }
     }
 
+    /// Describes what outlives the process.
+    pub(crate) fn stored(&self) -> &'static str {
+        match (&self.device_file, &self.session_store_file) {
+            (_, Some(_)) => "sessions are kept in SESSION_STORE_FILE",
+            (Some(_), None) if !self.has_secret_key => {
+                "devices are kept in DEVICE_FILE; a restart forgets the sessions"
+            }
+            _ => "in memory; a restart forgets the sessions",
+        }
+    }
+
     /// Whether the budget of sign-ins is off.
     pub(crate) fn has_no_sign_in_rate(&self) -> bool {
         matches!(self.sign_in_rate, Some(SignInRate::Off))
@@ -197,12 +208,14 @@ fn bearer() -> Result<Option<BearerTokens>, String> {
 
 fn listen_addr() -> Result<SocketAddr, String> {
     let listen_addr = variable("LISTEN_ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    listen_addr.parse().map_err(|_| {
+    let looked_up = listen_addr.to_socket_addrs().map_err(|error| {
         format!(
-            "LISTEN_ADDR: {listen_addr:?} isn't an IP address and a port like 127.0.0.1:3000; host names \
-                     aren't looked up"
+            "LISTEN_ADDR: {listen_addr:?} must be an address and a port like 127.0.0.1:3000 or localhost:3000: {error}"
         )
-    })
+    })?;
+    // `localhost` has an address of either family, and all clients know the older one.
+    let first = looked_up.min_by_key(SocketAddr::is_ipv6);
+    first.ok_or_else(|| format!("LISTEN_ADDR: {listen_addr:?} has no address"))
 }
 
 /// The variables that [`ClerkBuilder::from_env`] reads.

@@ -46,7 +46,7 @@ pub(crate) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    run::log();
+    run::log()?;
     let address = env::var("LISTEN_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let address: SocketAddr =
         address.parse().map_err(|_| format!("LISTEN_ADDR: {address:?} is no address"))?;
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let partner = Partner::new(clerk.clone(), address);
         app = app.merge(partner.routes()).nest("/stand-in", stand_in.routes());
     }
-    run::run(address, &clerk, |stopped| {
+    run::run(address, &clerk, &run::Unready::default(), |stopped| {
         axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
     })
     .await?;

@@ -14,6 +14,7 @@
 //! | `GET /invoices` | users with the permission `org:invoices:manage`; needs `CLERK_ORGANIZATION` | as `/me` |
 //! | `POST /webhooks/clerk` | Clerk's webhooks, by their signature; needs `CLERK_WEBHOOK_SIGNING_SECRET` | 204 |
 //! | `GET /healthz` | anyone | `ok` |
+//! | `GET /readyz` | load balancers | 200, or 503 with the reason while it stops or nobody can sign in at this instance |
 //! | `GET /metrics` | anyone | metrics in the Prometheus text format |
 //!
 //! | variable | meaning | default |
@@ -34,50 +35,61 @@
 //! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
 //! | `FAKE_CLERK_WEBHOOK_URL` | a URL to which the stand-in sends webhooks, `http://HOST:PORT/PATH` | none |
 //! | `FAKE_CLERK_WEBHOOK_SECRET` | the secret that signs them, `whsec_…` | a fixed one |
-//! | `LISTEN_ADDR` | an IP address and a port; port 0 picks a free one | `127.0.0.1:3000` |
+//! | `LISTEN_ADDR` | an IP address or a host name, and a port; port 0 picks a free one | `127.0.0.1:3000` |
 //! | `SESSION_TTL_SECS` | seconds for which a verified password stays valid | 3600 |
 //! | `NEGATIVE_TTL_SECS` | seconds for which the first refusal of a credential is remembered | 10 |
 //! | `UPSTREAM_TIMEOUT_MS` | milliseconds within which Clerk must respond | 5000 |
 //! | `MAX_SESSIONS` | maximum number of cached sessions | 10000 |
 //! | `SIGN_IN_RATE` | the budget of sign-ins, such as `5/10s`, or `off` | `5/10s` |
-//! | `RUST_LOG` | the filter of the log, which goes to stderr | `warn` |
+//! | `RUST_LOG` | the filter of the log, which goes to stderr | `info` |
+//! | `LOG_FORMAT` | `text` or `json` | `text` |
+//! | `NO_COLOR` | no colours in a log on a terminal; elsewhere it has none | |
 //!
 //! An empty variable counts as unset. An unusable value ends the program with exit code 2, and a line that names the
-//! variable.
+//! variable. Other variables that begin with `CLERK_` are warned of.
+//!
+//! `/me` shows the JWT without its signature, unless the instance is on this machine.
 
 #[path = "../common/api_keys.rs"]
 mod api_keys;
+mod readiness;
 #[path = "../common/run.rs"]
 mod run;
 #[path = "../common/settings.rs"]
 mod settings;
+mod shown;
 #[path = "../common/stores.rs"]
 mod stores;
 
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use run::Unready;
 use serde_json::{Value, json};
 use settings::Settings;
 use stores::Stores;
 use tokio::net::TcpListener;
 use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
-use tower_clerk::{
-    Clerk, ClerkApiKey, ClerkPrincipal, ClerkSession, ConfigError, OrganizationSelector, Permission,
-    Requirement, Role,
-};
+use tower_clerk::{Clerk, ClerkPrincipal, ConfigError, OrganizationSelector, Permission, Requirement, Role};
 
 /// Histogram buckets for the latency of calls to Clerk, in seconds.
 const LATENCIES: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The routes to print at startup.
-const ROUTES: [&str; 8] =
-    ["/me", "/optional", "/orgs/{org}/me", "/admin", "/invoices", "/keys/invoices", "/healthz", "/metrics"];
+const ROUTES: [&str; 9] = [
+    "/me",
+    "/optional",
+    "/orgs/{org}/me",
+    "/admin",
+    "/invoices",
+    "/keys/invoices",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
 
 const WEBHOOKS: &str = "/webhooks/clerk";
 
@@ -86,30 +98,8 @@ const MANAGE_INVOICES: Permission = Permission::new("org:invoices:manage");
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run::log();
-    let mut settings = match Settings::from_env() {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let webhook_secrets = match WebhookSecrets::from_env() {
-        Ok(secrets) => secrets,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let listener = match run::listen(settings.listen_addr).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let stores = match Stores::open(&settings) {
-        Ok(stores) => stores,
+    let (mut settings, webhook_secrets, stores, listener) = match prepare().await {
+        Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
@@ -122,6 +112,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Everything that depends on the environment. An error begins with the name of a variable.
+async fn prepare() -> Result<(Settings, Option<WebhookSecrets>, Stores, TcpListener), String> {
+    run::log()?;
+    let settings = Settings::from_env()?;
+    let webhook_secrets = WebhookSecrets::from_env().map_err(|error| error.to_string())?;
+    let listener = run::listen(settings.listen_addr).await?;
+    let stores = Stores::open(&settings)?;
+    Ok((settings, webhook_secrets, stores, listener))
 }
 
 async fn serve(
@@ -144,25 +144,27 @@ async fn serve(
         }
     };
     for note in &stores.notes {
-        eprintln!("{note}");
+        tracing::warn!("{note}");
     }
     let clerk = stores.apply(settings.apply(builder)).build()?;
-    eprintln!("{}", run::api(&clerk));
-    eprintln!("routes: {}", ROUTES.join(", "));
+    run::log_api(&clerk);
+    tracing::info!("store: {}", settings.stored());
+    tracing::info!("routes: {}", ROUTES.join(", "));
     if settings.organization.is_none() {
-        eprintln!(
+        tracing::info!(
             "/admin and /invoices need an organization, such as CLERK_ORGANIZATION=acme; without it they answer 403"
         );
     }
     let prometheus = PrometheusBuilder::new().set_buckets(&LATENCIES)?.install_recorder()?;
     Clerk::describe_metrics();
-    let mut app = app(settings, &clerk, prometheus)?;
+    let unready = Unready::default();
+    let mut app = app(settings, &clerk, prometheus)?.merge(readiness::route(unready.subscribe()));
     if let Some(secrets) = webhook_secrets {
         // Outside of the layer: the signature takes the place of credentials.
         app = app.route_service(WEBHOOKS, ClerkWebhookService::new(clerk.clone(), secrets));
-        eprintln!("POST {WEBHOOKS} takes Clerk's webhooks");
+        tracing::info!("POST {WEBHOOKS} takes Clerk's webhooks");
     }
-    run::run(address, &clerk, |stopped| {
+    run::run(address, &clerk, &unready, |stopped| {
         axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
     })
     .await?;
@@ -200,40 +202,9 @@ fn app(settings: &Settings, clerk: &Clerk, prometheus: PrometheusHandle) -> Resu
 }
 
 async fn me(principal: ClerkPrincipal, headers: HeaderMap) -> Json<Value> {
-    Json(shown(&principal, &headers))
+    Json(shown::principal(&principal, &headers))
 }
 
 async fn optional_me(principal: Option<ClerkPrincipal>, headers: HeaderMap) -> Json<Value> {
-    Json(principal.map_or(json!({ "user_id": null }), |principal| shown(&principal, &headers)))
-}
-
-fn shown(principal: &ClerkPrincipal, headers: &HeaderMap) -> Value {
-    match principal {
-        ClerkPrincipal::Session(session) | ClerkPrincipal::Bearer(session) => session_shown(session, headers),
-        ClerkPrincipal::ApiKey(key) => key_shown(key),
-        // A kind of a later version.
-        _ => Value::Null,
-    }
-}
-
-fn key_shown(key: &ClerkApiKey) -> Value {
-    let scopes: Vec<&str> = key.scopes().collect();
-    json!({
-        "api_key": { "id": key.id(), "subject": key.subject(), "name": key.name(), "scopes": scopes },
-        "user_id": key.user_id(),
-    })
-}
-
-fn session_shown(session: &ClerkSession, headers: &HeaderMap) -> Value {
-    let expires_at =
-        session.expires_at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({
-        "user_id": session.user_id(),
-        "session_id": session.session_id(),
-        "jwt": session.token(),
-        "expires_at": expires_at,
-        "organization": session.organization(),
-        "authorization": headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes())),
-        "claims": session.custom_claims::<Value>().unwrap_or_default(),
-    })
+    Json(principal.map_or(json!({ "user_id": null }), |principal| shown::principal(&principal, &headers)))
 }

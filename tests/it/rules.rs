@@ -9,8 +9,10 @@ const WITHOUT_RULES: &[&str] = &[
     "tests/it/arrows.rs",
     "tests/it/auto_traits.rs",
     "tests/it/foreign_types.rs",
+    "tests/it/pages.rs",
     "tests/it/rules.rs",
     "tests/it/sizes.rs",
+    "tests/it/template.rs",
     "tests/it/testing.rs",
 ];
 

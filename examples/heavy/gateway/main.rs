@@ -53,12 +53,12 @@ use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkPrincipal, ConfigError, Organ
 
 use options::{Identity, Options};
 use proxy::{Proxy, cleaned};
+use run::Unready;
 use stores::Stores;
 use upstream::Upstream;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run::log();
     let (mut options, stores, listener) = match prepare().await {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -77,6 +77,7 @@ async fn main() -> ExitCode {
 
 /// Everything that depends on the environment. An error begins with the name of a variable.
 async fn prepare() -> Result<(Options, Stores, TcpListener), String> {
+    run::log()?;
     let options = Options::from_env()?;
     let listener = run::listen(options.engine.listen_addr).await?;
     let stores = Stores::open(&options.engine)?;
@@ -99,13 +100,14 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
         }
     };
     for note in &stores.notes {
-        eprintln!("{note}");
+        tracing::warn!("{note}");
     }
     if options.organization_path.is_some() && options.engine.organization.is_some() {
-        eprintln!("CLERK_ORGANIZATION: has no effect with ORGANIZATION_PATH");
+        tracing::warn!("CLERK_ORGANIZATION: has no effect with ORGANIZATION_PATH");
     }
     let clerk = stores.apply(options.engine.apply(builder)).build()?;
-    eprintln!("{}", run::api(&clerk));
+    run::log_api(&clerk);
+    tracing::info!("store: {}", options.engine.stored());
     let upstream = match &options.upstream {
         Some(upstream) => upstream.clone(),
         None => {
@@ -118,7 +120,7 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
     let app = app(options, &clerk, proxy)?.into_make_service_with_connect_info::<SocketAddr>();
     // A small answer must not wait for the acknowledgement of an earlier one.
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    run::run(address, &clerk, |stopped| {
+    run::run(address, &clerk, &Unready::default(), |stopped| {
         axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
     })
     .await?;

@@ -55,12 +55,12 @@ use tower_clerk::Clerk;
 
 use host::Host;
 use options::Options;
+use run::Unready;
 use sample::Sample;
 use stores::Stores;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run::log();
     let (mut options, stores, listener) = match prepare().await {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -79,6 +79,7 @@ async fn main() -> ExitCode {
 
 /// Everything that depends on the environment. An error begins with the name of a variable.
 async fn prepare() -> Result<(Options, Stores, TcpListener), String> {
+    run::log()?;
     let options = Options::from_env()?;
     let listener = run::listen(options.engine.listen_addr).await?;
     let stores = Stores::open(&options.engine)?;
@@ -100,15 +101,16 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
         }
     };
     for note in &stores.notes {
-        eprintln!("{note}");
+        tracing::warn!("{note}");
     }
     let clerk = stores.apply(options.engine.apply(builder)).build()?;
-    eprintln!("{}", run::api(&clerk));
+    run::log_api(&clerk);
+    tracing::info!("store: {}", options.engine.stored());
     let public_url = options.public_url.take().unwrap_or_else(|| format!("http://{address}"));
     let host = Host { source: Sample::new()?, public_url };
     let app = host.router(&clerk, &options.authentication)?;
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    run::run(address, &clerk, |stopped| {
+    run::run(address, &clerk, &Unready::default(), |stopped| {
         axum::serve(listener, app).with_graceful_shutdown(stopped).into_future()
     })
     .await?;

@@ -1,4 +1,4 @@
-//! The axum app of the README, driven.
+//! The axum app of the README and the nested one of the cookbook, driven.
 
 use axum::body::Body;
 use axum::{Router, routing::get};
@@ -99,15 +99,22 @@ async fn a8_the_nested_app_of_the_readme_sees_the_whole_path() {
     }
 }
 
-/// What is tested here is what the README says, in twelve lines.
+/// What is tested here is what the README and the cookbook say, in twelve lines.
 #[test]
 fn a6_the_readme_has_this_app() {
     let (readme, source) = (include_str!("../../../README.md"), include_str!("readme.rs"));
-    for start in ["fn app(", "async fn me(", "async fn hello(", "async fn invoices(", "fn nested("] {
+    let cookbook = include_str!("../../../docs/cookbook.md");
+    for (page, start) in [
+        (readme, "fn app("),
+        (readme, "async fn me("),
+        (readme, "async fn hello("),
+        (readme, "async fn invoices("),
+        (cookbook, "fn nested("),
+    ] {
         let at = source.find(&format!("\n{start}")).unwrap() + 1;
         let end = at + source[at..].find("\n}\n").unwrap() + 3;
         let function = &source[at..end];
-        assert!(readme.contains(function), "the README has another `{start}`");
+        assert!(page.contains(function), "the page has another `{start}`");
         assert!(function.lines().count() <= 12, "{start}");
     }
 }

@@ -1,5 +1,6 @@
 //! Statistics, metrics and preflight findings.
 
+mod dashboard;
 mod events;
 mod preflight;
 mod stats;

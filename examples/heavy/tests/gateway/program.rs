@@ -22,7 +22,7 @@ fn a9_an_unusable_setting_ends_the_program_with_one_line_that_names_it() {
         ("TRUSTED_PROXIES", "proxy.example"),
         ("UPSTREAM_TIMEOUT_SECS", "0"),
         ("UPSTREAM_TIMEOUT_SECS", "1.5"),
-        ("LISTEN_ADDR", "localhost:3000"),
+        ("LISTEN_ADDR", "localhost"),
         ("CLERK_FAPI_URL", "http://clerk.example.com"),
         ("SIGN_IN_RATE", "fast"),
     ] {

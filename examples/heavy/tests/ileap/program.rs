@@ -38,7 +38,7 @@ fn i6_an_unusable_setting_ends_the_program_with_one_line_that_names_it() {
         ("TOKEN_AUDIENCE", "https://api.example.com"),
         ("CLERK_ORGANIZATION", "Not A Slug"),
         ("AUTHORIZED_PARTIES", "https://app.example.com"),
-        ("LISTEN_ADDR", "localhost:3000"),
+        ("LISTEN_ADDR", "localhost"),
         ("SIGN_IN_RATE", "fast"),
     ] {
         unusable(&[(names, value)], names);
