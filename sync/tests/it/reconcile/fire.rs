@@ -183,16 +183,21 @@ async fn run(seed: u64, url: &str) {
 
     // Some of the events arrive late, and the others never.
     lose(fake, &mut fire.lock().unwrap().random);
-    site.drive(fake.deliver_webhooks_shuffled(seed)).await;
+    end(&site, seed, &pool).await;
+    site.drive(pool.close()).await;
+}
+
+/// After a last run, the mirror is Clerk's state.
+async fn end(site: &Site, seed: u64, pool: &sqlx::AnyPool) {
+    site.drive(site.fake.deliver_webhooks_shuffled(seed)).await;
     site.pass(120 * SECOND).await;
     let report = site.drive(site.reconcile(ReconcileMode::Repair).force(true).run()).await.unwrap();
     assert!(
         matches!(report.outcome, ReconcileOutcome::Equal | ReconcileOutcome::Repaired),
         "seed {seed}: {report}"
     );
-    let mirror = site.drive(State::of_mirror(&pool, instance)).await;
+    let mirror = site.drive(State::of_mirror(pool, site.mirror.instance_id().unwrap())).await;
     assert_eq!(mirror, site.drive(State::of_clerk(&site.client)).await, "seed {seed}");
-    site.drive(pool.close()).await;
 }
 
 /// The seeds of a test: `SEEDS=1000` for a night's run, `SEED=7` to see one again.
