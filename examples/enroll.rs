@@ -2,7 +2,7 @@
 //! devices.
 //!
 //! ```text
-//! $ export CLERK_PUBLISHABLE_KEY=pk_live_… DEVICE_FILE=/var/lib/my-server/devices
+//! $ export CLERK_PUBLISHABLE_KEY=pk_live_… STORE_FILE=/var/lib/my-server/clerk.db
 //! $ cargo run --example enroll newdevice@example.com
 //! ```
 //!
@@ -10,23 +10,23 @@
 //!
 //! Clerk sends the code by e-mail or text message, or the account's authenticator app shows it.
 //!
-//! `DEVICE_FILE` is the server's device file; the server may be running. Run the example as the server's user. It
-//! reads the password and the codes from the terminal, or line by line from stdin if that is not a terminal. Only the
-//! last line of output goes to stdout.
+//! `STORE_FILE` and, where it is set, `STORE_KEYS` or `STORE_KEYS_FILE` are those of the server, which may be running. Run the example as the
+//! server's user. It reads the password and the codes from the terminal, or line by line from stdin if that is not a
+//! terminal. Only the last line of output goes to stdout.
 
+#[path = "common/store.rs"]
+mod store;
 #[path = "enroll/terminal.rs"]
 mod terminal;
 
 use std::env;
 use std::error::Error;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use store::Store;
 use terminal::Terminal;
 use tower_clerk::enroll::{Enrollment, EnrollmentFactor};
-use tower_clerk::store::{DeviceFile, DeviceInbox, DeviceStore, KnownDevice, StoreError, StoreErrorKind};
 use tower_clerk::testing::FakeClerk;
 use tower_clerk::{Clerk, Credentials, Rejection, RejectionKind};
 use tracing_subscriber::EnvFilter;
@@ -50,8 +50,8 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let result = match &settings {
-        Some((instance, file)) => run(instance, Some(file)).await,
+    let result = match settings {
+        Some((instance, store)) => run(&instance, Some(store)).await,
         None => run_with_stand_in().await,
     };
     match result {
@@ -66,12 +66,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Reads the instance and the path of the device file; `None` for the stand-in. An error starts with the name of its
-/// variable.
-fn settings() -> Result<Option<(String, PathBuf)>, String> {
+/// Reads the instance and opens the store; `None` for the stand-in. An error starts with the name of its variable.
+fn settings() -> Result<Option<(String, Store)>, String> {
     let mut instance = None;
     for name in ["CLERK_PUBLISHABLE_KEY", "CLERK_FAPI_URL"] {
-        if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
+        if let Some(value) = variable(name)? {
             Clerk::builder(&value).build().map_err(|error| format!("{name}: {error}"))?;
             if name == "CLERK_FAPI_URL" && !value.starts_with("http") {
                 return Err(format!("{name}: must be an address like https://clerk.example.com"));
@@ -79,17 +78,20 @@ fn settings() -> Result<Option<(String, PathBuf)>, String> {
             instance = Some(value);
         }
     }
-    let file = env::var_os("DEVICE_FILE").filter(|path| !path.is_empty());
-    if instance.is_none() && file.is_none() {
-        return Ok(None);
+    match (instance, variable("STORE_FILE")?) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("CLERK_PUBLISHABLE_KEY: must be set, or CLERK_FAPI_URL".to_owned()),
+        (Some(_), None) => Err("STORE_FILE: must be set, to the store of the server".to_owned()),
+        (Some(instance), Some(_)) => Ok(Some((instance, Store::from_env(variable)?))),
     }
-    let instance = instance.ok_or("CLERK_PUBLISHABLE_KEY: must be set, or CLERK_FAPI_URL")?;
-    let file = PathBuf::from(file.ok_or("DEVICE_FILE: must be set, to the device file of the server")?);
-    match DeviceFile::open(&file) {
-        // Closed right away: a server that starts while the user looks for the code must be able to open it.
-        Ok(_) => Ok(Some((instance, file))),
-        Err(error) if error.kind() == StoreErrorKind::InUse => Ok(Some((instance, file))),
-        Err(error) => Err(format!("DEVICE_FILE: {}", with_source(&error))),
+}
+
+/// Returns a variable's value. An empty one counts as unset.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name}: must be UTF-8")),
     }
 }
 
@@ -102,8 +104,8 @@ async fn run_with_stand_in() -> Result<String, Box<dyn Error>> {
     run(&stand_in.url(), None).await
 }
 
-/// Enrolls an account. Without a file, the device is not stored.
-async fn run(instance: &str, file: Option<&Path>) -> Result<String, Box<dyn Error>> {
+/// Enrolls an account. Without a store, nothing is left of it when the program ends.
+async fn run(instance: &str, store: Option<Store>) -> Result<String, Box<dyn Error>> {
     let terminal = Terminal::new();
     eprintln!(
         "Enrolling makes the server a device that Clerk knows for this account. Requests to the server with the \
@@ -117,8 +119,13 @@ async fn run(instance: &str, file: Option<&Path>) -> Result<String, Box<dyn Erro
     let credentials = Credentials::new(&*identifier, &**password)?;
     drop(password);
 
-    let enrolled = Enrolled::default();
-    let clerk = Clerk::builder(instance).device_store(enrolled.clone()).build()?;
+    let is_stored = store.is_some();
+    let builder = Clerk::builder(instance);
+    let clerk = match store {
+        Some(store) => store.apply(builder),
+        None => builder,
+    };
+    let clerk = clerk.build()?;
     let mut enrollment = clerk.enroll(&credentials).await.map_err(|error| advice(&error))?;
     if enrollment.has_second_factor() {
         eprintln!(
@@ -131,16 +138,8 @@ async fn run(instance: &str, file: Option<&Path>) -> Result<String, Box<dyn Erro
     } else {
         confirm(&mut enrollment, &terminal).await?;
     }
-    let (identifier, device) = enrolled.take().ok_or("Clerk has let the account in, but named no device")?;
-    let Some(file) = file else { return Ok(identifier) };
-    if store_device(file, &identifier, &device)? {
-        eprintln!("The device is in {}.", file.display());
-    } else {
-        eprintln!(
-            "{} is in use: the device was handed to the server that holds it, which takes it in with the account's next \
-             request.",
-            file.display()
-        );
+    if is_stored {
+        eprintln!("The device is stored: the server knows it from the account's next request on.");
     }
     Ok(identifier)
 }
@@ -191,56 +190,6 @@ fn shown(factor: &EnrollmentFactor) -> String {
     }
 }
 
-/// Stores the device where the server finds it. `false` if the server is running and will fetch it from the inbox.
-fn store_device(file: &Path, identifier: &str, device: &KnownDevice) -> Result<bool, String> {
-    let open = || match DeviceFile::open(file) {
-        Ok(devices) => Ok(Some(devices)),
-        Err(error) if error.kind() == StoreErrorKind::InUse => Ok(None),
-        Err(error) => Err(with_source(&error)),
-    };
-    match open()? {
-        Some(devices) => devices.put(identifier, device.clone()),
-        None => {
-            let inbox = DeviceInbox::at(file).map_err(|error| with_source(&error))?;
-            inbox.hand_in(identifier, device).map_err(|error| with_source(&error))?;
-            return Ok(false);
-        }
-    }
-    // A store whose file can't be written to continues in memory, so check the file.
-    match open()? {
-        Some(devices) if devices.get(identifier).is_none() => {
-            Err(format!("{} could not be written to: see whether there is room", file.display()))
-        }
-        _ => Ok(true),
-    }
-}
-
-/// Captures the device that the enrollment stores.
-#[derive(Clone, Default)]
-struct Enrolled(Arc<Mutex<Option<(String, KnownDevice)>>>);
-
-impl Enrolled {
-    fn take(&self) -> Option<(String, KnownDevice)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl DeviceStore for Enrolled {
-    fn get(&self, _: &str) -> Option<KnownDevice> {
-        None
-    }
-
-    fn put(&self, identifier: &str, device: KnownDevice) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((identifier.to_owned(), device));
-    }
-
-    fn remove(&self, _: &str) {}
-
-    fn remove_user(&self, _: &str) {}
-
-    fn clear(&self) {}
-}
-
 /// Suggests what to do about a rejection.
 fn advice(rejection: &Rejection) -> String {
     let what = match rejection.kind() {
@@ -262,13 +211,5 @@ fn advice(rejection: &Rejection) -> String {
     match rejection.upstream_code() {
         Some(code) => format!("{what} ({code})"),
         None => what.to_owned(),
-    }
-}
-
-/// Formats an error with its source, if it has one.
-fn with_source(error: &StoreError) -> String {
-    match error.source() {
-        Some(source) => format!("{error} ({source})"),
-        None => error.to_string(),
     }
 }

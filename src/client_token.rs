@@ -70,8 +70,8 @@ impl Ended {
     }
 }
 
-/// Called on each change, with the token before and after it.
-type OnChange = Box<dyn Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync>;
+/// Called on each change, under the lock of the slot.
+type OnChange = Box<dyn Fn() + Send + Sync>;
 
 impl ClientSlot {
     pub(crate) fn new(token: ClientToken) -> Self {
@@ -89,10 +89,7 @@ impl ClientSlot {
     }
 
     /// Sets the callback for changes. Only the first call has an effect.
-    pub(crate) fn keep(
-        &self,
-        on_change: impl Fn(&ClientToken, Option<&Arc<ClientToken>>) + Send + Sync + 'static,
-    ) {
+    pub(crate) fn keep(&self, on_change: impl Fn() + Send + Sync + 'static) {
         _ = self.on_change.set(Box::new(on_change));
     }
 
@@ -123,7 +120,7 @@ impl ClientSlot {
             TokenUpdate::Gone => *held = None,
         }
         if let Some(on_change) = self.on_change.get() {
-            on_change(carried, held.as_ref());
+            on_change();
         }
     }
 }

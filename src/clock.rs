@@ -44,6 +44,11 @@ impl Clock {
         Self { wall, at: Instant::now() }
     }
 
+    /// The same clock or, if its wall reading is earlier than this time, one whose wall reading is this time now.
+    pub(crate) fn no_earlier_than(self, wall: SystemTime) -> Self {
+        if self.wall() < wall { Self::starting_at(wall) } else { self }
+    }
+
     /// The current monotonic reading.
     #[must_use]
     pub fn now(&self) -> Instant {

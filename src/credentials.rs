@@ -158,6 +158,8 @@ pub struct Credentials {
     /// `identifier:password`, as in a token.
     pair: Zeroizing<String>,
     colon: usize,
+    /// How they were read, which is a part of their key (rule K1).
+    decoding: Decoding,
 }
 
 impl Credentials {
@@ -187,10 +189,10 @@ impl Credentials {
     ) -> Result<Self, MalformedCredentials> {
         let identifier = Zeroizing::new(identifier.into());
         let password = Zeroizing::new(password.into());
-        Self::checked(&identifier, &password)
+        Self::checked(&identifier, &password, Decoding::PLAIN)
     }
 
-    fn checked(identifier: &str, password: &str) -> Result<Self, MalformedCredentials> {
+    fn checked(identifier: &str, password: &str, decoding: Decoding) -> Result<Self, MalformedCredentials> {
         if identifier.is_empty() {
             return Err(MalformedReason::EmptyIdentifier.into());
         }
@@ -215,7 +217,7 @@ impl Credentials {
         pair.push_str(identifier);
         pair.push(':');
         pair.push_str(password);
-        Ok(Self { pair, colon })
+        Ok(Self { pair, colon, decoding })
     }
 
     /// The identifier as it was given, neither trimmed nor lower-cased.
@@ -227,6 +229,10 @@ impl Credentials {
     /// Only for the sign-in request.
     pub(crate) fn password(&self) -> &str {
         &self.pair[self.colon + 1..]
+    }
+
+    pub(crate) fn decoding(&self) -> Decoding {
+        self.decoding
     }
 
     /// Returns the value of an `Authorization` field with these credentials (`Basic …`), for a client or a test.

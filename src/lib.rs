@@ -64,9 +64,10 @@
 //!   (<https://clerk.com/docs/guides/how-clerk-works/system-limits>), which limits how many users one address can
 //!   carry. On instances with Device Trust, the server must be [enrolled](Clerk::enroll) once per account.
 //! - **The Backend API** needs the instance's [`secret_key`](ClerkBuilder::secret_key). It verifies a password without
-//!   a sign-in; a ticket opens a session once in its life (7 days by default). With a
-//!   [`session_store`](ClerkBuilder::session_store), a restart costs no sign-ins. Some of the checks that Clerk makes
-//!   at sign-ins don't apply.
+//!   a sign-in; a ticket opens a session once in its life (7 days by default). Some of the checks that Clerk makes at sign-ins
+//!   don't apply.
+//!
+//! With a store (`ClerkBuilder::store`, feature `sqlite`), a restart costs no sign-ins on either API.
 //!
 //! Caching, renewals and revocations are the same for both. The README compares the two in a table.
 //!

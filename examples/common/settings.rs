@@ -20,8 +20,6 @@ pub(crate) struct Settings {
     pub(crate) bearer: Option<BearerTokens>,
     /// Whether an API key is accepted as the password of `__token__`.
     pub(crate) accepts_api_keys: bool,
-    pub(crate) device_file: Option<String>,
-    pub(crate) session_store_file: Option<String>,
     session_ttl: Option<Duration>,
     negative_ttl: Option<Duration>,
     upstream_timeout: Option<Duration>,
@@ -35,7 +33,7 @@ enum SignInRate {
 }
 
 /// Variables of features that this version doesn't have. They are refused, so that they aren't silently ignored.
-const NOT_BUILT_IN: [&str; 3] = ["REDIS_URL", "STORE_FILE", "STORE_KEYS"];
+const NOT_BUILT_IN: [&str; 1] = ["REDIS_URL"];
 
 /// A URL for engines that are built only to check settings, and never send a request.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -60,8 +58,6 @@ impl Settings {
             template: variable("CLERK_JWT_TEMPLATE")?,
             bearer: bearer()?,
             accepts_api_keys: is_on("ACCEPT_API_KEYS")?,
-            device_file: variable("DEVICE_FILE")?,
-            session_store_file: variable("SESSION_STORE_FILE")?,
             session_ttl: number("SESSION_TTL_SECS", 1)?.map(Duration::from_secs),
             negative_ttl: number("NEGATIVE_TTL_SECS", 1)?.map(Duration::from_secs),
             upstream_timeout: number("UPSTREAM_TIMEOUT_MS", 100)?.map(Duration::from_millis),
@@ -78,11 +74,6 @@ impl Settings {
         let fits = |name: &str, builder: ClerkBuilder| {
             builder.build().map(drop).map_err(|error| format!("{name}: {error}"))
         };
-        if !self.has_secret_key && self.session_store_file.is_some() {
-            return Err("SESSION_STORE_FILE: is for sessions opened with CLERK_SECRET_KEY; set both or neither; without \
-                        that key DEVICE_FILE is what outlives a restart"
-                .to_owned());
-        }
         // The stand-in has a key of its own.
         if self.accepts_api_keys && !self.has_secret_key && self.clerk.is_some() {
             return Err(
@@ -142,17 +133,6 @@ impl Settings {
             layer = layer.accept_bearer(bearer.clone())?;
         }
         if self.accepts_api_keys { layer.accept_api_keys(ApiKeys::new()) } else { Ok(layer) }
-    }
-
-    /// Describes what outlives the process.
-    pub(crate) fn stored(&self) -> &'static str {
-        match (&self.device_file, &self.session_store_file) {
-            (_, Some(_)) => "sessions are kept in SESSION_STORE_FILE",
-            (Some(_), None) if !self.has_secret_key => {
-                "devices are kept in DEVICE_FILE; a restart forgets the sessions"
-            }
-            _ => "in memory; a restart forgets the sessions",
-        }
     }
 
     /// Whether the budget of sign-ins is off.

@@ -31,8 +31,9 @@
 //! | `ACCEPT_BEARER` | `1`: a session token as `Authorization: Bearer` is accepted, too | off |
 //! | `ACCEPT_API_KEYS` | `1`: an API key of Clerk as the password of the user `__token__` is accepted, too; needs `CLERK_SECRET_KEY` | off |
 //! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
-//! | `DEVICE_FILE` | the device file, for instances with Device Trust | in memory |
-//! | `SESSION_STORE_FILE` | the file of sessions that survive a restart; needs `CLERK_SECRET_KEY` | in memory |
+//! | `STORE_FILE` | the SQLite file (mode 600) of what survives a restart, so that it costs no sign-in | in memory |
+//! | `STORE_KEYS` | the keys that the file is encrypted under, 32 bytes each in base64, the current one first, with commas between | `STORE_FILE.key`, made at the first start |
+//! | `STORE_KEYS_FILE` | a file with these keys in its place, one a line | |
 //! | `FAKE_CLERK_WEBHOOK_URL` | a URL to which the stand-in sends webhooks, `http://HOST:PORT/PATH` | none |
 //! | `FAKE_CLERK_WEBHOOK_SECRET` | the secret that signs them, `whsec_…` | a fixed one |
 //! | `LISTEN_ADDR` | an IP address or a host name, and a port; port 0 picks a free one | `127.0.0.1:3000` |
@@ -58,8 +59,8 @@ mod run;
 #[path = "../common/settings.rs"]
 mod settings;
 mod shown;
-#[path = "../common/stores.rs"]
-mod stores;
+#[path = "../common/store.rs"]
+mod store;
 
 use std::process::ExitCode;
 
@@ -70,7 +71,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use run::Unready;
 use serde_json::{Value, json};
 use settings::Settings;
-use stores::Stores;
+use store::Store;
 use tokio::net::TcpListener;
 use tower_clerk::webhook::{ClerkWebhookService, WebhookSecrets};
 use tower_clerk::{Clerk, ClerkPrincipal, ConfigError, OrganizationSelector, Permission, Requirement, Role};
@@ -98,14 +99,14 @@ const MANAGE_INVOICES: Permission = Permission::new("org:invoices:manage");
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (mut settings, webhook_secrets, stores, listener) = match prepare().await {
+    let (mut settings, webhook_secrets, store, listener) = match prepare().await {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match serve(&mut settings, webhook_secrets, stores, listener).await {
+    match serve(&mut settings, webhook_secrets, store, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -115,19 +116,19 @@ async fn main() -> ExitCode {
 }
 
 /// Everything that depends on the environment. An error begins with the name of a variable.
-async fn prepare() -> Result<(Settings, Option<WebhookSecrets>, Stores, TcpListener), String> {
+async fn prepare() -> Result<(Settings, Option<WebhookSecrets>, Store, TcpListener), String> {
     run::log()?;
     let settings = Settings::from_env()?;
     let webhook_secrets = WebhookSecrets::from_env().map_err(|error| error.to_string())?;
     let listener = run::listen(settings.listen_addr).await?;
-    let stores = Stores::open(&settings)?;
-    Ok((settings, webhook_secrets, stores, listener))
+    let store = Store::from_env(settings::variable)?;
+    Ok((settings, webhook_secrets, store, listener))
 }
 
 async fn serve(
     settings: &mut Settings,
     webhook_secrets: Option<WebhookSecrets>,
-    stores: Stores,
+    store: Store,
     listener: TcpListener,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
@@ -143,12 +144,8 @@ async fn serve(
             (api_keys::on_stand_in(&stand_in, settings.accepts_api_keys), Some(stand_in))
         }
     };
-    for note in &stores.notes {
-        tracing::warn!("{note}");
-    }
-    let clerk = stores.apply(settings.apply(builder)).build()?;
+    let clerk = store.apply(settings.apply(builder)).build()?;
     run::log_api(&clerk);
-    tracing::info!("store: {}", settings.stored());
     tracing::info!("routes: {}", ROUTES.join(", "));
     if settings.organization.is_none() {
         tracing::info!(

@@ -79,9 +79,9 @@ impl Decoding {
 
     fn composed(self, identifier: &str, password: &str) -> Result<Credentials, MalformedCredentials> {
         if self.nfc && !(identifier.is_ascii() && password.is_ascii()) {
-            Credentials::checked(&to_nfc(identifier)?, &to_nfc(password)?)
+            Credentials::checked(&to_nfc(identifier)?, &to_nfc(password)?, self)
         } else {
-            Credentials::checked(identifier, password)
+            Credentials::checked(identifier, password, self)
         }
     }
 }

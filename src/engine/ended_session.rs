@@ -28,13 +28,13 @@ impl Clerk {
     ///
     /// Call it when Clerk's webhook reports `session.ended`, `session.removed` or `session.revoked`. It has the effect
     /// of [`revoke_session`](Self::revoke_session), except that nothing is ended at Clerk. Of a session that the engine
-    /// doesn't hold, such as a browser's, only Bearer tokens are affected: with the Backend API the session store is
+    /// doesn't hold, such as a browser's, only Bearer tokens are affected: with the Backend API the store is
     /// asked to remove it, and nothing else is done.
     pub fn drop_session(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         self.0.revoke_bearer(CutoffTarget::Session(session_id.into()));
-        // Out of the store first: a sign-in that begins from here on waits for that, and can't find the session.
-        let removed = sign_ins.provider.forget_session(session_id);
+        // Out of the store first: a sign-in that begins from here on can't find the session.
+        let removed = sign_ins.provider.forget_session(&sign_ins.state, session_id);
         // In this order, since a flight may store its session and leave in between.
         if self.may_be_opening() || sign_ins.sessions.by_id(session_id).is_some() {
             sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
@@ -45,9 +45,7 @@ impl Clerk {
                 sign_ins.sessions.void(&holding);
             }
         }
-        if let Some(removed) = removed {
-            now_or_later(async move { _ = removed.await });
-        }
+        now_or_later(async move { _ = removed.await });
     }
 
     /// Whether a flight is under way that may bring a session.

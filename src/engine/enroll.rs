@@ -14,6 +14,8 @@ use crate::limits::{NoPermit, Pause, PermitRequest, Share};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sessions::EndRequest;
 
+const NOT_STORED: &str = "the device is enrolled at Clerk, but could not be stored here: the log says why";
+
 const NOT_NEEDED: &str =
     "enrollment is for engines without a secret key: with one, Device Trust does not apply";
 
@@ -66,20 +68,20 @@ impl Clerk {
     /// they have not seen, and a server that signs users in by HTTP Basic is such a device. Without enrollment its
     /// requests are rejected with [`AccountActionRequired`](RejectionKind::AccountActionRequired). Call this once per
     /// account, from a command-line tool or a setup page, while the user is there to type the code in. The engine then
-    /// remembers the device in its [`device_store`](crate::ClerkBuilder::device_store), for 30 days after the last
-    /// successful sign-in.
+    /// remembers the device, also in its store (`ClerkBuilder::store`), for 30 days after the last successful
+    /// sign-in. A server that has the same store open knows the device from then on.
     ///
     /// **Security:** afterwards, any client that has the account's password passes Device Trust through this server.
     /// Device Trust protects against passwords that were stolen elsewhere, and for this server it no longer does.
     ///
     /// ```no_run
     /// use tower_clerk::{Clerk, Credentials};
-    /// use tower_clerk::store::DeviceFile;
+    /// use tower_clerk::store::SqliteStore;
     ///
     /// # fn ask_the_user() -> String { String::new() }
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let clerk = Clerk::builder("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k")
-    ///     .device_store(DeviceFile::open("/var/lib/app/devices")?)
+    ///     .store(SqliteStore::open("/var/lib/app/clerk.db")?)
     ///     .build()?;
     /// let credentials = Credentials::new("jane@example.com", "correct horse battery staple")?;
     /// let mut enrollment = clerk.enroll(&credentials).await?;
@@ -137,7 +139,7 @@ impl Clerk {
                     open: None,
                     factors: Vec::new(),
                 };
-                enrollment.finish(&signed_in).await;
+                enrollment.finish(&signed_in).await?;
                 Ok(enrollment)
             }
             Ok(Err(open)) => {
@@ -199,32 +201,34 @@ impl Enrollment {
     /// # Errors
     ///
     /// Returns an error of the kind [`RejectionKind::CredentialsRejected`] if the code is wrong. Another code may be
-    /// tried, [three times in 10 s](https://clerk.com/docs/guides/how-clerk-works/system-limits). Returns an error of
-    /// another kind if Clerk cannot be called.
+    /// tried, [three times in 10 s](https://clerk.com/docs/guides/how-clerk-works/system-limits). The kind is
+    /// [`RejectionKind::Internal`] if the device can't be stored, and another one if Clerk cannot be called.
     pub async fn confirm(&mut self, factor: &EnrollmentFactor, code: &str) -> Result<(), Rejection> {
         let Some(open) = &self.open else { return Ok(()) };
         let attempt = self.clerk.0.fapi.attempt(open, factor.strategy(), code.trim());
         let signed_in = self.clerk.time().run(attempt).await.map_err(|error| from_api_error(&error))?;
-        self.finish(&signed_in).await;
         self.open = None;
-        Ok(())
+        self.finish(&signed_in).await
     }
 
-    async fn finish(&self, signed_in: &SignedIn) {
+    async fn finish(&self, signed_in: &SignedIn) -> Result<(), Rejection> {
         let provider = &self.clerk.0.sign_ins.provider;
         // Clerk remembers the client as the device, and the client outlives its session.
         let (session_id, client) =
             (signed_in.session_id.clone().into(), std::sync::Arc::clone(&signed_in.client));
-        let request = EndRequest { session_id, client };
+        let request = EndRequest { session_id, client, records: Vec::new() };
         if provider.end(&request, self.clerk.time()).await.is_err() {
             tracing::debug!(
                 session_id = &*request.session_id,
                 "the session of an enrollment was not ended at Clerk"
             );
         }
-        if let Some(provider) = provider.frontend() {
-            provider.devices.enroll(&self.device_name, &signed_in.user_id, &request.client);
+        if let Some(provider) = provider.frontend()
+            && !provider.devices.enroll(&self.device_name, &signed_in.user_id, &request.client).await
+        {
+            return Err(Rejection::new(RejectionKind::Internal).detail_of(NOT_STORED));
         }
+        Ok(())
     }
 }
 

@@ -96,6 +96,9 @@ impl Clerk {
         }
         let outcome = self.sign_in(attempt, how, deadline).await?;
         deadline.has_followed(attempt.followed.load(Ordering::Relaxed));
+        if outcome.is_adopted {
+            *how = Outcome::Minted;
+        }
         match outcome.result {
             Ok(proof) => Ok(Some((proof, deadline.within(outcome.deadline)))),
             Err(SignInError::Rejected(rejection)) => Err(rejection),
@@ -161,14 +164,15 @@ impl Clerk {
         deadline: &Deadline,
     ) -> Result<SignInOutcome, Rejection> {
         let inner = &self.0;
-        if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()) {
+        if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()).await {
             *how = Outcome::Denied;
             return Err(rejection);
         }
         let already = || {
             let now = inner.clock.now();
             let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
-            Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
+            let deadline = now + inner.settings.upstream_timeout;
+            Some(SignInOutcome { result: Ok(proof), deadline, is_adopted: false })
         };
         let join = inner.sign_in_flights.join(attempt.key, Priority::Request, already, |waiters| {
             let attempt = Attempt { follows: deadline.follows(), ..attempt.again() };

@@ -58,6 +58,7 @@ impl Clerk {
             ("tower_clerk_mint_flights", stats.mint_flights as u64),
             ("tower_clerk_sign_in_queue", stats.sign_in_queue as u64),
             ("tower_clerk_sessions_ending", stats.ending as u64),
+            ("tower_clerk_store_unwritten_revocations", stats.unwritten_revocations as u64),
             ("tower_clerk_max_users_per_address", stats.max_users_per_address.unwrap_or(0)),
             ("tower_clerk_max_active_users", stats.max_active_users.unwrap_or(0)),
         ];
@@ -67,6 +68,7 @@ impl Clerk {
             gauge!(name).set(value as f64);
         }
         counter!("tower_clerk_sessions_not_ended_total").absolute(stats.not_ended);
+        counter!("tower_clerk_store_unopenable_records_total").absolute(stats.unopenable_records);
         for (circuit, state) in [
             ("sign_in", stats.sign_in_circuit),
             ("mint", stats.mint_circuit),
@@ -132,11 +134,23 @@ impl Clerk {
             "tower_clerk_sessions_not_ended_total",
             "Sessions that are left to expire at Clerk, because the end queue was full"
         );
+        describe_store();
         describe_gauge!(
             "tower_clerk_circuit_open",
             "1 while the circuit is open, because Clerk seems to be unavailable"
         );
     }
+}
+
+fn describe_store() {
+    describe_gauge!(
+        "tower_clerk_store_unwritten_revocations",
+        "Revocations that a restart would undo, because the store's file refuses writes"
+    );
+    describe_counter!(
+        "tower_clerk_store_unopenable_records_total",
+        "Reads of records that could not be opened: damaged, changed, or of a later version"
+    );
 }
 
 #[cfg(feature = "federation")]

@@ -7,6 +7,7 @@ mod background;
 mod bearer;
 pub(crate) mod builder;
 mod deadline;
+mod departures;
 mod ended_session;
 mod enroll;
 mod exchange;
@@ -14,6 +15,7 @@ mod exchange;
 mod federation;
 mod forgive;
 mod guards;
+mod login_records;
 mod membership;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -250,6 +252,8 @@ impl Clerk {
             sign_in_queue: sign_ins.sign_in_limiter.waiting() + sign_ins.provider.waiting(),
             ending: sign_ins.end_queue.outstanding(),
             not_ended: sign_ins.end_queue.dropped(),
+            unwritten_revocations: sign_ins.state.unwritten(),
+            unopenable_records: sign_ins.state.unopenable(),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
             max_users_per_address,

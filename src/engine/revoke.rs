@@ -39,7 +39,7 @@ impl Clerk {
         self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
         self.0.revoke_api_keys_of(user_id);
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
-        self.end_taken(sign_ins.provider.forget_user(user_id, dropped));
+        self.end_taken(sign_ins.provider.forget_user(&sign_ins.state, user_id, dropped));
     }
 
     /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
@@ -58,7 +58,7 @@ impl Clerk {
                 sign_ins.sessions.void(&holding);
             }
         }
-        self.end_taken(sign_ins.provider.forget_session(session_id));
+        self.end_taken(sign_ins.provider.forget_session(&sign_ins.state, session_id));
     }
 
     /// Requires that Clerk accept a user's credentials again if they were last proven before `before`, a time by
@@ -84,17 +84,21 @@ impl Clerk {
         if sign_ins.revocations.knows_change(user_id, changed) {
             return;
         }
-        // `None` is a time before the first `Instant` of this machine, and no proof is that old.
-        let Some(before) = sign_ins.time.instant_of(before) else { return };
-        // If `before` is older than any proof in a flight, no tombstone is needed; stored proofs are checked either way. A
-        // flight may go on from a pending proof.
-        let oldest = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
-        if now.saturating_duration_since(before) < oldest {
-            // As in `revoke_user`.
+        // `None` is a time before the first `Instant` of this machine, and no proof in memory is that old.
+        let instant = sign_ins.time.instant_of(before);
+        if let Some(before) = instant {
+            // If `before` is older than any proof in a flight, no tombstone is needed; stored proofs are checked either
+            // way. A flight may go on from a pending proof.
+            let oldest = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
+            if now.saturating_duration_since(before) < oldest {
+                // As in `revoke_user`.
+                sign_ins.users.expire_proofs(user_id, before);
+                sign_ins.revocations.expire_proofs(user_id, changed, before, now);
+            }
             sign_ins.users.expire_proofs(user_id, before);
-            sign_ins.revocations.expire_proofs(user_id, changed, before, now);
         }
-        sign_ins.users.expire_proofs(user_id, before);
+        let before = instant.map_or(changed, |instant| sign_ins.time.at(instant));
+        now_or_later(sign_ins.state.expire_logins(user_id, before));
     }
 
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
@@ -113,17 +117,16 @@ impl Clerk {
         }
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
-        self.end_taken(sign_ins.provider.forget_all(dropped));
+        self.end_taken(sign_ins.provider.forget_all(&sign_ins.state, dropped));
         sign_ins.trusted.forget_all();
         sign_ins.pending_proofs.forget_all();
     }
 
     /// Queues the end of sessions that were taken out of a store.
-    fn end_taken(&self, taken: Option<Taken>) {
-        let Some(taken) = taken else { return };
+    fn end_taken(&self, taken: Taken) {
         let end_queue = Arc::clone(&self.0.sign_ins.end_queue);
         now_or_later(async move {
-            taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
+            taken.await.into_iter().for_each(|request| end_queue.push(request));
         });
         if tokio::runtime::Handle::try_current().is_ok() {
             self.0.sign_ins.reaper.start();
@@ -180,6 +183,8 @@ impl Clerk {
                 inner.sign_ins.invalidate(&proof);
             }
             inner.sign_ins.provider.forget(&session);
+            // Also the records of the session's other credentials, which this process may never have seen.
+            drop(inner.sign_ins.state.take_session(&session.id));
             sessions.push(session);
         }
         // In a task of its own, so that the session is ended even if the caller drops this future.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use super::login_records::LoginRecords;
 use crate::clerk_api::{ErrorClass, TimeLeft};
 use crate::clock::Clock;
 use crate::limits::{CallKind, SharedBackoff};
@@ -27,6 +28,7 @@ const MAX_SHUTDOWN_CALLS: usize = 32;
 /// Works through the end queue of an engine.
 pub(crate) struct SessionReaper {
     provider: Arc<Provider>,
+    records: Arc<LoginRecords>,
     end_queue: Arc<EndQueue>,
     clock: Clock,
     timeout: Duration,
@@ -36,12 +38,13 @@ pub(crate) struct SessionReaper {
 impl SessionReaper {
     pub(crate) fn new(
         provider: Arc<Provider>,
+        records: Arc<LoginRecords>,
         end_queue: Arc<EndQueue>,
         clock: Clock,
         timeout: Duration,
     ) -> Arc<Self> {
         let backoff = SharedBackoff::new(CallKind::EndSession);
-        Arc::new(Self { provider, end_queue, clock, timeout, backoff })
+        Arc::new(Self { provider, records, end_queue, clock, timeout, backoff })
     }
 
     /// Starts the background task, unless it has started. The task ends with the engine; sessions that are still queued
@@ -100,8 +103,11 @@ impl SessionReaper {
         all - ended.load(Ordering::Relaxed)
     }
 
-    /// Ends a session, and returns whether Clerk has confirmed it.
+    /// Ends a session, and returns whether Clerk has confirmed it, or another process goes on with it.
     async fn end(&self, request: &EndRequest, deadline: Instant) -> bool {
+        if self.records.is_continued(&request.session_id, &request.records).await {
+            return true;
+        }
         let time = TimeLeft::new(self.timeout, self.clock);
         let ended = tokio::time::timeout_at(deadline, self.provider.end(request, time)).await;
         let code = match ended {

@@ -1,13 +1,18 @@
 //! From checked settings to an engine: which parts there are, and which of them share what.
 
+mod provider;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+#[cfg(feature = "federation")]
+use self::provider::password_checks;
 use super::api_keys::{KeyVerifier, unproven_keys};
 use super::bearer::Bearer;
 #[cfg(feature = "federation")]
 use super::federation::{Federation, FederationSetup};
+use super::login_records::LoginRecords;
 use super::mint::{MintLimits, Minter};
 use super::pending_proofs::PendingProofs;
 use super::rejection_log::RejectionLog;
@@ -17,7 +22,7 @@ use super::trusted_credentials::TrustedCredentials;
 use super::{Clerk, Inner};
 use crate::api_keys::{KeyRevocations, ProvenKeys, VerifiedKeys};
 use crate::clerk_api::Caller;
-use crate::clerk_api::bapi::{Bapi, SecretKey};
+use crate::clerk_api::bapi::SecretKey;
 use crate::clerk_api::fapi::Fapi;
 use crate::clock::{ClerkTime, Clock};
 use crate::counters::{Calls, MalformedCounts, Outcomes};
@@ -26,13 +31,11 @@ use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{CLERK_ALGORITHMS, FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{Budget, CallLimiter, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
-use crate::provider::{
-    Backend, BackendOptions, Devices, Frontend, OpenSessions, Passwords, Provider, TimingEqualizer, Verifier,
-};
+use crate::limits::{Budget, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
+use crate::provider::{BackendOptions, Provider, Verifier};
 use crate::sessions::{EndQueue, Revocations, Sessions, Users};
 use crate::settings::Settings;
-use crate::store::{DeviceStore, SessionStore};
+use crate::store::EngineState;
 use crate::transport::Transport;
 
 /// The bound of each kind of flight (rule K7). The queue for the sign-in budget is far shorter; this bounds an engine
@@ -51,7 +54,7 @@ pub(crate) struct Setup {
     pub(crate) secret: KeySecret,
     pub(crate) settings: Settings,
     pub(crate) budget: Budget,
-    pub(crate) devices: Arc<dyn DeviceStore>,
+    pub(crate) state: EngineState,
     pub(crate) backend: Option<BackendSetup>,
     #[cfg(feature = "federation")]
     pub(crate) providers: Vec<crate::federation::TrustedProvider>,
@@ -66,7 +69,6 @@ pub(crate) struct BackendSetup {
     pub(crate) key: SecretKey,
     pub(crate) rate: (u32, Duration),
     pub(crate) list_rate: Option<(u32, Duration)>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) options: BackendOptions,
 }
 
@@ -81,14 +83,13 @@ struct Shared {
     secret: Arc<KeySecret>,
     revocations: Arc<Revocations>,
     forgiven: Arc<Forgiven>,
+    state: EngineState,
 }
-
-/// A provider, and the limiter of its password checks.
-type LimitedProvider = (Provider, Arc<SignInLimiter>);
 
 impl Clerk {
     pub(crate) fn from_setup(setup: Setup) -> Self {
-        let Setup { instance, issuer, transport, secret, settings, budget, backend, clock, .. } = setup;
+        let Setup { instance, issuer, transport, secret, settings, budget, state, backend, clock, .. } =
+            setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
         // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
@@ -99,16 +100,20 @@ impl Clerk {
             settings,
             budget,
             clock,
-            time: Arc::new(ClerkTime::new(clock)),
+            // A record is never from the future, so the clock is behind if it seems to be.
+            time: Arc::new(ClerkTime::new(
+                state.newest().map_or(clock, |newest| clock.no_earlier_than(newest)),
+            )),
             calls: Arc::default(),
             jitter: Arc::new(setup.jitter),
             secret: Arc::new(secret),
             revocations: Arc::new(Revocations::new(longest_flight)),
             forgiven: Arc::new(Forgiven::new(longest_sign_in)),
+            state,
         };
         let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
         let (provider, limiter) = match backend {
-            None => shared.frontend(&fapi, setup.devices),
+            None => shared.frontend(&fapi),
             Some(backend) => shared.backend(&fapi, backend),
         };
         let jwks = shared.jwks(&fapi);
@@ -147,31 +152,6 @@ impl Clerk {
 impl Shared {
     fn caller(&self, base: Instance, transport: Arc<dyn Transport>) -> Caller {
         Caller::new(base, transport, self.clock, Arc::clone(&self.time), Arc::clone(&self.calls))
-    }
-
-    fn frontend(&self, fapi: &Arc<Fapi>, devices: Arc<dyn DeviceStore>) -> LimitedProvider {
-        let limiter = SignInLimiter::new(self.budget, self.clock);
-        let devices = Arc::new(Devices::new(devices, Arc::clone(&self.time)));
-        let frontend = Frontend::new(Arc::clone(fapi), devices, Arc::clone(&limiter), self.clock);
-        (Provider::Frontend(frontend), limiter)
-    }
-
-    fn backend(&self, fapi: &Arc<Fapi>, setup: BackendSetup) -> LimitedProvider {
-        let BackendSetup { base, transport, key, rate, list_rate, sessions, options } = setup;
-        let clock = self.clock;
-        let limiter = CallLimiter::new(rate, list_rate, clock);
-        let bapi = Arc::new(Bapi::new(self.caller(base, transport), key, limiter));
-        let timing =
-            TimingEqualizer::new(self.settings.upstream_timeout / 2, clock, Arc::clone(&self.jitter));
-        let secret = Arc::clone(&self.secret);
-        let passwords = Passwords::new(bapi, timing, secret, clock, options.ignore_second_factor);
-        let open = OpenSessions::new(sessions, self.settings.max_sessions, Arc::clone(&self.time));
-        let tickets = SignInLimiter::new(self.budget, clock);
-        let revocations = Arc::clone(&self.revocations);
-        let lifetime = options.token_lifetime;
-        let backend = Backend::new(passwords, open, Arc::clone(fapi), tickets, revocations, lifetime);
-        let checks = Budget { sign_ins: Some(password_checks(rate)), ..self.budget };
-        (Provider::Backend(Box::new(backend)), SignInLimiter::new(checks, clock))
     }
 
     fn api_keys(
@@ -252,11 +232,22 @@ impl Shared {
         verifier: Verifier,
     ) -> SignIns {
         let minter = Arc::new(self.minter(&provider, verifier));
-        let Self { settings, clock, time, jitter, secret, revocations, forgiven, .. } = self;
+        let Self { settings, clock, time, jitter, secret, revocations, forgiven, state, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
+        let records = LoginRecords::new(
+            state.logins.clone(),
+            settings.max_sessions,
+            Arc::clone(&revocations),
+            clock,
+            Arc::clone(&time),
+            provider.frontend().is_some(),
+        );
+        let queued = Arc::clone(&records);
         SignIns {
-            reaper: SessionReaper::new(Arc::clone(&provider), queue, clock, timeout),
+            reaper: SessionReaper::new(Arc::clone(&provider), queued, queue, clock, timeout),
+            state,
+            records,
             provider,
             secret,
             minter,
@@ -280,11 +271,4 @@ impl Shared {
             closed: AtomicBool::new(false),
         }
     }
-}
-
-/// The part of the Backend API's budget that password checks may take: a quarter, at two calls each, so that half of it
-/// is always left to tokens.
-fn password_checks((calls, window): (u32, Duration)) -> (u32, Duration) {
-    // Password checks are spread like the calls: a burst admitted at once would only wait for permits of calls.
-    if calls >= 40 { (calls / 40, window / 10) } else { ((calls / 4).max(1), window) }
 }

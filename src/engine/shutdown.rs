@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use super::Clerk;
 use crate::bearer::CutoffTarget;
-use crate::sessions::{EndRequest, Target};
+use crate::sessions::Target;
 
 impl Clerk {
     /// Ends all sessions at Clerk within the given time, and returns how many are left.
     ///
     /// Call it when the server has stopped accepting requests. From then on the engine rejects all credentials. The
     /// sessions that are left expire at Clerk,
-    /// [after 7 days by default](https://clerk.com/docs/guides/secure/session-options). Sessions in a
-    /// [`session_store`](crate::ClerkBuilder::session_store) that outlives the process are not ended, because the next
-    /// process continues with them.
+    /// [after 7 days by default](https://clerk.com/docs/guides/secure/session-options). Sessions that a
+    /// store keeps (`ClerkBuilder::store`) are not ended, because the next process continues with them.
     ///
     /// `within` is limited to 24 h.
     ///
@@ -36,6 +35,8 @@ impl Clerk {
         inner.sign_ins.closed.store(true, Ordering::Release);
         inner.sign_ins.sign_in_limiter.close();
         inner.sign_ins.provider.sign_ins().close();
+        // A user whose record is still being written would have to sign in again.
+        _ = tokio::time::timeout_at(deadline, inner.sign_ins.records.settled()).await;
         // A sign-in that has started may still open a session. This supersedes the sign-in, so its session is ended.
         inner.sign_ins.revocations.revoke(Target::All, inner.clock.now());
         // Also a verification that is under way is answered like all others from now on.
@@ -48,9 +49,8 @@ impl Clerk {
         if let Some(federation) = &inner.federation {
             federation.close();
         }
-        let in_use: Vec<_> =
-            inner.sign_ins.sessions.drain().iter().map(|session| EndRequest::of(session)).collect();
-        let sessions = inner.sign_ins.provider.ended_by_shutdown(in_use).await;
+        let (in_use, state) = (inner.sign_ins.sessions.drain(), &inner.sign_ins.state);
+        let sessions = inner.sign_ins.provider.ended_by_shutdown(state, in_use).await;
         let left = inner.sign_ins.reaper.end_all(sessions, deadline).await;
         _ = tokio::time::timeout_at(deadline, inner.sign_in_flights.all_finished()).await;
         _ = tokio::time::timeout_at(deadline, inner.openings.all_finished()).await;
@@ -59,6 +59,7 @@ impl Clerk {
             _ = tokio::time::timeout_at(deadline, federation.all_finished()).await;
         }
         _ = tokio::time::timeout_at(deadline, inner.sign_ins.end_queue.all_done()).await;
+        _ = tokio::time::timeout_at(deadline, state.flush()).await;
         left + inner.sign_ins.end_queue.outstanding()
     }
 }

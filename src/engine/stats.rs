@@ -90,6 +90,12 @@ pub struct Stats {
     /// Sessions that were not ended, because the queue for it was full. They expire at Clerk,
     /// [after 7 days by default](https://clerk.com/docs/guides/secure/session-options).
     pub not_ended: u64,
+    /// Revocations that hold in this process and are not in the store, because its file refuses writes. A restart would
+    /// undo them, so alert above 0.
+    pub unwritten_revocations: usize,
+    /// How often a record of the store could not be opened and was ignored, since it was damaged or changed, or written by
+    /// a later version. Each costs a sign-in at most.
+    pub unopenable_records: u64,
     /// The circuit for sign-ins. While it is open, sign-ins are rejected without a call to Clerk.
     pub sign_in_circuit: CircuitState,
     /// The circuit for mints. While it is open, requests that need a new token are rejected without a call to Clerk.

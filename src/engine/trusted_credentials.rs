@@ -17,7 +17,7 @@ const RECORDS_PER_SESSION: u64 = 4;
 
 /// How long a record is valid: the default lifetime of a Clerk session,
 /// <https://clerk.com/docs/guides/secure/session-options>.
-const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The minimum time between two bypasses of the guess protection by one record.
 const BYPASS_INTERVAL: Duration = Duration::from_secs(60);
@@ -79,15 +79,17 @@ impl TrustedCredentials {
             .max_capacity(max_sessions.saturating_mul(RECORDS_PER_SESSION))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(PassThrough::default());
-        Self { records, start: now }
+        // A credential from a login record may have rested before this process has begun.
+        Self { records, start: now.checked_sub(BYPASS_INTERVAL).unwrap_or(now) }
     }
 
-    pub(crate) fn trust(&self, key: CredentialKey, user: &Arc<User>, now: Instant) {
+    /// Trusts a credential that Clerk has accepted at `at`.
+    pub(crate) fn trust(&self, key: CredentialKey, user: &Arc<User>, at: Instant) {
         let record = TrustRecord {
             user: Arc::clone(user),
             revocations: user.revocations(),
-            at: now,
-            used: AtomicU64::new(self.stamp(now)),
+            at,
+            used: AtomicU64::new(self.stamp(at)),
         };
         self.records.insert(key, Arc::new(record));
         // The number of records sets the trusted share of the sign-in budget, so moka's lazy count must be up to date.

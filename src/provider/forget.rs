@@ -1,4 +1,4 @@
-//! Forgetting known devices, stored sessions, and the users behind identifiers.
+//! Forgetting known devices, login records, stored sessions, and the users behind identifiers.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -6,105 +6,100 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Provider;
+use crate::client_token::ClientSlot;
 use crate::sessions::{EndRequest, Session, User};
-use crate::sync::now_or_later;
+use crate::store::{EngineState, Removed, Wait};
 
-/// Resolves to the ids of sessions to end, when the store has removed them.
-pub(crate) type Taken = Pin<Box<dyn Future<Output = HashSet<Arc<str>>> + Send>>;
+/// Resolves to the sessions to end, when the store has removed them.
+pub(crate) type Taken = Pin<Box<dyn Future<Output = Vec<EndRequest>> + Send>>;
 
 impl Provider {
     /// Forgets a user. `dropped` are the user's sessions in use, since the store may have lost some of them.
-    ///
-    /// Returns `None` if sessions are not stored: then each ends with its last proof.
-    pub(crate) fn forget_user(&self, user_id: &str, dropped: HashSet<Arc<str>>) -> Option<Taken> {
-        match self {
-            Self::Frontend(frontend) => {
-                frontend.devices.forget_user(user_id);
-                None
-            }
-            Self::Backend(backend) => {
-                backend.passwords.forget_user(user_id);
-                let (store, user_id) = (Arc::clone(&backend.open_sessions.store), user_id.to_owned());
-                Some(backend.open_sessions.taken(dropped, async move { store.take_user(&user_id).await }))
-            }
+    pub(crate) fn forget_user(
+        &self,
+        state: &EngineState,
+        user_id: &str,
+        dropped: HashSet<Arc<str>>,
+    ) -> Taken {
+        let taken = state.take_user(user_id);
+        if let Self::Backend(backend) = self {
+            backend.passwords.forget_user(user_id);
         }
+        self.taken(state, dropped, taken)
     }
 
     /// Forgets one session, like [`forget_user`](Self::forget_user).
-    pub(crate) fn forget_session(&self, session_id: &str) -> Option<Taken> {
-        match self {
-            Self::Frontend(_) => None,
-            Self::Backend(backend) => {
-                let (store, id) = (Arc::clone(&backend.open_sessions.store), session_id.to_owned());
-                let taken = async move { store.take_session(&id).await.into_iter().collect() };
-                Some(backend.open_sessions.taken(HashSet::from([session_id.into()]), taken))
-            }
-        }
+    pub(crate) fn forget_session(&self, state: &EngineState, session_id: &str) -> Taken {
+        self.taken(state, HashSet::from([session_id.into()]), state.take_session(session_id))
     }
 
     /// Forgets all users, like [`forget_user`](Self::forget_user).
-    pub(crate) fn forget_all(&self, dropped: HashSet<Arc<str>>) -> Option<Taken> {
-        match self {
-            Self::Frontend(frontend) => {
-                frontend.devices.forget_all();
-                None
-            }
-            Self::Backend(backend) => {
-                backend.passwords.forget_all();
-                backend.open_sessions.forget_clients();
-                let store = Arc::clone(&backend.open_sessions.store);
-                Some(backend.open_sessions.taken(dropped, async move { store.take_all().await }))
-            }
+    pub(crate) fn forget_all(&self, state: &EngineState, dropped: HashSet<Arc<str>>) -> Taken {
+        let taken = state.take_all();
+        if let Self::Backend(backend) = self {
+            backend.passwords.forget_all();
+            backend.open_sessions.forget_clients();
         }
+        self.taken(state, dropped, taken)
+    }
+
+    /// The sessions to end. With the Frontend API the last proof of a dropped one queues its end, which leaves those that
+    /// this process has not used since it started: they can be ended where a known device has their client token. A
+    /// login record has it sealed under the password.
+    fn taken(&self, state: &EngineState, dropped: HashSet<Arc<str>>, taken: Wait<Removed>) -> Taken {
+        if let Self::Backend(backend) = self {
+            return backend.open_sessions.taken(dropped, taken);
+        }
+        if !state.outlives_process() {
+            return Box::pin(std::future::ready(Vec::new()));
+        }
+        Box::pin(async move {
+            let mut ended = Vec::new();
+            for device in taken.await.devices {
+                let unused = device.session_id.filter(|id| !dropped.contains(&**id));
+                let client = Arc::new(ClientSlot::of(device.client_token));
+                ended.extend(unused.map(|id| EndRequest { client, ..EndRequest::by_id(id.into()) }));
+            }
+            ended
+        })
     }
 
     /// Takes a user's sessions that are not in use out of the store.
     pub(crate) fn take_unused(&self, user: Arc<User>) -> Option<Taken> {
         let Self::Backend(backend) = self else { return None };
-        let store = Arc::clone(&backend.open_sessions.store);
-        let unused = async move {
+        let open_sessions = backend.open_sessions.clone();
+        Some(Box::pin(async move {
             let mut unused = Vec::new();
-            for session in store.take_user(&user.id).await {
+            for session in open_sessions.store.of_user(&user.id).await {
                 if user.holding_with(session.session_id()).is_none() {
-                    unused.push(session);
-                } else {
-                    store.put(session).await;
+                    open_sessions.remove(session.session_id());
+                    unused.push(EndRequest::by_id(Arc::from(session.session_id())));
                 }
             }
             unused
-        };
-        Some(backend.open_sessions.taken(HashSet::new(), unused))
+        }))
     }
 
     /// Removes a session from the store, so that no later sign-in gets it.
-    pub(crate) fn forget(&self, session: &Arc<Session>) {
-        let Self::Backend(backend) = self else { return };
-        let (open_sessions, session) = (backend.open_sessions.clone(), Arc::clone(session));
-        let removal = open_sessions.removals.begin();
-        now_or_later(async move {
-            open_sessions.forget(&session).await;
-            drop(removal);
-        });
+    pub(crate) fn forget(&self, session: &Session) {
+        if let Self::Backend(backend) = self {
+            backend.open_sessions.forget(session);
+        }
     }
 
-    /// The sessions that a shutdown must end: those in use and those stored, or none if the store outlives the process.
-    pub(crate) async fn ended_by_shutdown(&self, in_use: Vec<EndRequest>) -> Vec<EndRequest> {
+    /// The sessions that a shutdown must end: those in use and those stored, except for those that another process can
+    /// go on with.
+    pub(crate) async fn ended_by_shutdown(
+        &self,
+        state: &EngineState,
+        in_use: Vec<Arc<Session>>,
+    ) -> Vec<EndRequest> {
         match self {
-            Self::Frontend(_) => in_use,
-            Self::Backend(backend) if backend.open_sessions.store.outlives_process() => Vec::new(),
-            Self::Backend(backend) => {
-                let mut ids: HashSet<Arc<str>> =
-                    in_use.into_iter().map(|request| request.session_id).collect();
-                ids.extend(
-                    backend
-                        .open_sessions
-                        .store
-                        .take_all()
-                        .await
-                        .iter()
-                        .map(|stored| Arc::from(stored.session_id())),
-                );
-                ids.into_iter().map(EndRequest::by_id).collect()
+            Self::Frontend(_) => in_use.iter().map(|session| EndRequest::of(session)).collect(),
+            Self::Backend(_) if state.outlives_process() => Vec::new(),
+            Self::Backend(_) => {
+                let in_use = in_use.iter().map(|session| Arc::clone(&session.id)).collect();
+                self.taken(state, in_use, state.take_all()).await
             }
         }
     }

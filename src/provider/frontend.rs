@@ -46,7 +46,7 @@ impl Frontend {
         let at = self.clock.now();
         // The live session belongs to the known client, so a renewal uses a fresh one. The sign-in then either
         // completes, or stops at Device Trust, which also proves the password.
-        let device = if check.renewal { None } else { self.devices.get(check.device_name) };
+        let device = if check.renewal { None } else { self.devices.get(check.device_name).await };
         let answer = match device {
             None => self.sign_in(&check, None, time).await,
             Some(device) => self.sign_in_by_device(&check, device, permit, time).await,
@@ -136,7 +136,7 @@ impl Frontend {
         let answer = self.sign_in(check, Some(&device.client), time).await;
         match answer {
             // The identifier belongs to another user now. The sign-in is good, but the device must be forgotten.
-            Ok(signed_in) if signed_in.user_id != device.user_id => {
+            Ok(signed_in) if *signed_in.user_id != *device.user_id => {
                 self.devices.forget(check.device_name);
                 Ok(signed_in)
             }
@@ -193,7 +193,7 @@ impl Frontend {
             }
             take_another_permit(check, permit).await?;
             let answer = self.sign_in(check, Some(&device.client), time).await;
-            let is_of_device = |signed_in: &SignedIn| signed_in.user_id == device.user_id;
+            let is_of_device = |signed_in: &SignedIn| *signed_in.user_id == *device.user_id;
             if !answer.as_ref().is_ok_and(is_of_device) {
                 self.devices.forget(check.device_name);
             }
@@ -208,7 +208,7 @@ impl Frontend {
         if sessions.iter().any(is_ending) {
             return Err(ApiError::unavailable("session_ending"));
         }
-        let of_user = sessions.into_iter().find(|session| session.user_id == device.user_id);
+        let of_user = sessions.into_iter().find(|session| *session.user_id == *device.user_id);
         // The sign-in has proven the password of the identifier, but not whose session this is. The session's user must
         // have the identifier verified.
         let has_identifier = |session: &SignedIn| {

@@ -17,7 +17,6 @@ mod mint;
 mod open_sessions;
 mod opening;
 mod passwords;
-mod removals;
 mod timing_equalizer;
 
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(crate) use self::timing_equalizer::TimingEqualizer;
 use crate::clerk_api::bapi::Bapi;
 use crate::clerk_api::fapi::SignedIn;
 use crate::clerk_api::{ApiError, TimeLeft};
-use crate::client_token::ClientSlot;
+use crate::client_token::{ClientSlot, ClientToken};
 use crate::credentials::Credentials;
 use crate::key::IdentifierKey;
 use crate::limits::{FailureCounts, PermitRequest, SignInLimiter, SignInPermit};
@@ -153,10 +152,10 @@ impl Provider {
         }
     }
 
-    /// Stores the client of a session as the identifier's known device.
-    pub(crate) fn remember(&self, device_name: &str, session: &Arc<Session>) {
+    /// Stores the client of a session as the identifier's known device. Returns when the write is under way.
+    pub(crate) async fn remember(&self, device_name: &str, session: &Arc<Session>) {
         if let Self::Frontend(frontend) = self {
-            frontend.devices.put(device_name, session);
+            frontend.devices.put(device_name, session).await;
         }
     }
 
@@ -192,6 +191,33 @@ impl Provider {
         }
     }
 
+    /// The client of a session in a login record. `None` with the Frontend API if its token isn't known, so that no token
+    /// can be minted for the session.
+    pub(crate) async fn client_of(
+        &self,
+        device_name: &str,
+        session_id: &str,
+        recorded: Option<Arc<ClientToken>>,
+    ) -> Option<Arc<ClientSlot>> {
+        match self {
+            Self::Frontend(frontend) => match frontend.devices.client_of(device_name, session_id).await {
+                Some(client) => Some(client),
+                None => recorded.map(|token| Arc::new(ClientSlot::of(token))),
+            },
+            Self::Backend(backend) => {
+                let client = backend.open_sessions.client(session_id);
+                Some(client.unwrap_or_else(|| Arc::new(ClientSlot::none())))
+            }
+        }
+    }
+
+    /// Registers a session from a login record as the one in use on the identifier's known device.
+    pub(crate) fn use_session(&self, device_name: &str, session: &Arc<Session>) {
+        if let Self::Frontend(frontend) = self {
+            frontend.devices.use_session(device_name, session);
+        }
+    }
+
     /// The client of a stored session, if this process has opened the session.
     pub(crate) fn known_client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {
         match self {
@@ -201,8 +227,11 @@ impl Provider {
     }
 
     /// Whether the identifier has a known device.
-    pub(crate) fn knows_device(&self, device_name: &str) -> bool {
-        matches!(self, Self::Frontend(frontend) if frontend.devices.get(device_name).is_some())
+    pub(crate) async fn knows_device(&self, device_name: &str) -> bool {
+        match self {
+            Self::Frontend(frontend) => frontend.devices.get(device_name).await.is_some(),
+            Self::Backend(_) => false,
+        }
     }
 
     /// Whether sessions are stored, and so outlive the proofs that point at them.

@@ -13,12 +13,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::Taken;
-use super::removals::Removals;
 use crate::clerk_api::fapi::SignedIn;
 use crate::client_token::ClientSlot;
 use crate::clock::ClerkTime;
-use crate::sessions::Session;
-use crate::store::{SessionStore, StoredSession};
+use crate::sessions::{EndRequest, Session};
+use crate::store::{Removed, SessionRecords, StoredSession, Wait};
 
 /// A stored session with less time left is replaced by a new one.
 const TOO_SHORT: Duration = Duration::from_secs(60);
@@ -26,39 +25,46 @@ const TOO_SHORT: Duration = Duration::from_secs(60);
 /// The assumed life of a session for which Clerk names no end: the shortest that an instance can set, five minutes.
 const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
 
+/// How long a request waits for a write: the store being slow costs at most another session.
+const LONGEST_WRITE: Duration = Duration::from_millis(100);
+
 /// See the [module docs](self). Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct OpenSessions {
-    pub(super) store: Arc<dyn SessionStore>,
-    /// The removals that have not reached the store yet.
-    pub(super) removals: Arc<Removals>,
+    pub(super) store: Arc<SessionRecords>,
     /// The clients of sessions that this process has opened, by session id, so that the Frontend API can mint for them.
     clients: Cache<Box<str>, Arc<ClientSlot>>,
     time: Arc<ClerkTime>,
 }
 
 impl OpenSessions {
-    pub(crate) fn new(store: Arc<dyn SessionStore>, max_sessions: u64, time: Arc<ClerkTime>) -> Self {
+    pub(crate) fn new(store: Arc<SessionRecords>, max_sessions: u64, time: Arc<ClerkTime>) -> Self {
         let clients =
             Cache::builder().max_capacity(max_sessions).eviction_policy(EvictionPolicy::lru()).build();
-        Self { store, removals: Arc::default(), clients, time }
+        Self { store, clients, time }
     }
 
     /// The user's session for the organization with this id, or for the personal account.
     pub(super) async fn get(&self, user_id: &str, organization: Option<&str>) -> Option<StoredSession> {
-        self.removals.finished().await;
         let stored = self.store.get(user_id, organization).await?;
         let left = stored.expire_at().duration_since(self.time.now()).unwrap_or_default();
         (left > TOO_SHORT).then_some(stored)
     }
 
-    pub(super) async fn put(&self, signed_in: &SignedIn, organization: Option<&str>) {
+    /// Stores a session. A removal that follows is carried out after it. The future resolves when the next look-up finds
+    /// the session, or when the store takes too long.
+    pub(super) fn put(
+        &self,
+        signed_in: &SignedIn,
+        organization: Option<&str>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         self.clients.insert(signed_in.session_id.clone(), Arc::clone(&signed_in.client));
         let seen = signed_in.timing.date.unwrap_or_else(|| self.time.now());
         let life = signed_in.expire_at.map_or(LEAST_LIFE, |at| at.duration_since(seen).unwrap_or_default());
         let expire_at: SystemTime = self.time.now() + life;
         let (user_id, session_id) = (&signed_in.user_id, &signed_in.session_id);
-        self.store.put(StoredSession::new(user_id, organization, session_id, expire_at)).await;
+        let stored = self.store.put(&StoredSession::new(user_id, organization, session_id, expire_at));
+        async move { _ = tokio::time::timeout(LONGEST_WRITE, stored).await }
     }
 
     pub(super) fn client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {
@@ -66,13 +72,13 @@ impl OpenSessions {
     }
 
     /// Removes a session from the store, so that no later sign-in gets it.
-    pub(super) async fn forget(&self, session: &Session) {
-        self.remove(&session.user.id, &session.id).await;
+    pub(super) fn forget(&self, session: &Session) {
+        self.remove(&session.id);
     }
 
-    pub(super) async fn remove(&self, user_id: &str, session_id: &str) {
+    pub(super) fn remove(&self, session_id: &str) {
         self.clients.invalidate(session_id);
-        self.store.remove(user_id, session_id).await;
+        drop(self.store.remove(session_id));
     }
 
     pub(super) fn forget_clients(&self) {
@@ -80,18 +86,13 @@ impl OpenSessions {
     }
 
     /// Joins the sessions that `taken` removes from the store with the dropped ones, and forgets their clients.
-    pub(super) fn taken(
-        &self,
-        dropped: HashSet<Arc<str>>,
-        taken: impl Future<Output = Vec<StoredSession>> + Send + 'static,
-    ) -> Taken {
-        let (clients, removal) = (self.clients.clone(), self.removals.begin());
+    pub(super) fn taken(&self, dropped: HashSet<Arc<str>>, taken: Wait<Removed>) -> Taken {
+        let clients = self.clients.clone();
         Box::pin(async move {
             let mut ids = dropped;
-            ids.extend(taken.await.iter().map(|stored| Arc::from(stored.session_id())));
+            ids.extend(taken.await.sessions.iter().map(|stored| Arc::from(stored.session_id())));
             ids.iter().for_each(|id| clients.invalidate(&**id));
-            drop(removal);
-            ids
+            ids.into_iter().map(EndRequest::by_id).collect()
         })
     }
 }

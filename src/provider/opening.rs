@@ -57,8 +57,9 @@ impl Backend {
         let signed_in = self.sign_in_by_ticket(user, id.as_deref(), &mut permit, time).await?;
         // The organization that Clerk has made active: the secret key mints for no other.
         let organization = id.and(signed_in.active_organization.clone());
-        self.open_sessions.put(&signed_in, organization.as_deref()).await;
-        self.remove_if_revoked(&signed_in, since).await;
+        let stored = self.open_sessions.put(&signed_in, organization.as_deref());
+        self.remove_if_revoked(&signed_in, since);
+        stored.await;
         // Not earlier: the user's next flight gets the permit and then looks for this session in the store.
         drop(permit);
         Ok(OpenedSession::New { signed_in, organization })
@@ -120,10 +121,10 @@ impl Backend {
     }
 
     /// Removes a session that was revoked before it was stored. A later revocation finds it in the store.
-    async fn remove_if_revoked(&self, signed_in: &SignedIn, since: Generation) {
+    fn remove_if_revoked(&self, signed_in: &SignedIn, since: Generation) {
         let session = Target::Session(signed_in.session_id.as_ref().into());
         if self.revocations.is_revoked(since, &Concerned::user(&signed_in.user_id).and(session)) {
-            self.open_sessions.remove(&signed_in.user_id, &signed_in.session_id).await;
+            self.open_sessions.remove(&signed_in.session_id);
         }
     }
 }

@@ -168,12 +168,13 @@ impl Sessions {
         self.cache.iter().map(|(_, proof)| proof).collect()
     }
 
-    /// Removes all proofs, and returns their live sessions, which the caller must end.
+    /// Removes all proofs, and returns their live sessions, which the caller must end. Sessions that a login record keeps
+    /// for the next process stay as they are.
     pub(crate) fn drain(&self) -> Vec<Arc<Session>> {
-        let mut drained = Vec::new();
+        let (mut drained, now) = (Vec::new(), self.clock.now());
         for proof in self.all() {
             for session in proof.holding.sessions() {
-                if session.state() == SessionState::Live {
+                if session.state() == SessionState::Live && !session.is_kept(now) {
                     session.advance(SessionState::EndedElsewhere);
                     drained.push(session);
                 }
@@ -248,7 +249,7 @@ async fn sweeper(sweeping: Sweeping, wake: Arc<Notify>) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{NewSession, ProofLife, Users};
+    use super::super::{Active, NewSession, ProofLife, Users};
     use super::*;
     use crate::client_token::{ClientSlot, ClientToken};
     use crate::credentials::Decoding;
@@ -292,7 +293,7 @@ mod tests {
                 organization: None,
                 end: None,
                 choose_organization: false,
-                active_organization: None,
+                active_organization: Active::Personal,
             }))
         }
 

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
-use super::session::{Session, SessionState};
+use super::session::{Kept, Session, SessionState};
 use crate::client_token::ClientSlot;
 use crate::sync::lock;
 
@@ -17,16 +18,20 @@ pub(crate) struct EndRequest {
     pub(crate) session_id: Arc<str>,
     /// Empty if the client token isn't known. The Backend API doesn't need it.
     pub(crate) client: Arc<ClientSlot>,
+    /// The records that this process has made of the session. It is ended only if none of them was renewed by another
+    /// process, which then goes on with the session.
+    pub(crate) records: Vec<Kept>,
 }
 
 impl EndRequest {
     pub(crate) fn of(session: &Session) -> Self {
-        Self { session_id: Arc::clone(&session.id), client: Arc::clone(&session.client) }
+        let (session_id, client) = (Arc::clone(&session.id), Arc::clone(&session.client));
+        Self { session_id, client, records: Vec::new() }
     }
 
     /// A request for a session of which only the id is known.
     pub(crate) fn by_id(session_id: Arc<str>) -> Self {
-        Self { session_id, client: Arc::new(ClientSlot::none()) }
+        Self { session_id, client: Arc::new(ClientSlot::none()), records: Vec::new() }
     }
 }
 
@@ -56,15 +61,16 @@ impl EndQueue {
         })
     }
 
-    /// Queues the end of a session whose last proof has left. A live session that a store holds is left for the next
-    /// sign-in.
+    /// Queues the end of a session whose last proof has left. A live session that a store holds, or a login record with
+    /// a live proof, is left for the next sign-in.
     pub(super) fn leave(&self, session: &Session) {
         match session.state() {
-            SessionState::Live if self.keeps_live => {}
-            SessionState::Live | SessionState::Ending => {
+            SessionState::Live if self.keeps_live || session.is_kept(Instant::now()) => {}
+            SessionState::Live => {
                 session.advance(SessionState::Ending);
-                self.push(EndRequest::of(session));
+                self.push(EndRequest { records: session.records(), ..EndRequest::of(session) });
             }
+            SessionState::Ending => self.push(EndRequest::of(session)),
             SessionState::EndedElsewhere | SessionState::Gone => {}
         }
     }

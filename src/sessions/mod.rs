@@ -19,6 +19,6 @@ pub(crate) use self::end_queue::{EndQueue, EndRequest};
 pub(crate) use self::holding::{Holding, HoldingKey, TokenRefusal};
 pub(crate) use self::proof::{Proof, ProofLife, ProofState};
 pub(crate) use self::revocations::{Concerned, Generation, Mark, Revocations, Target};
-pub(crate) use self::session::{Active, NewSession, Session, SessionState};
+pub(crate) use self::session::{Active, Kept, NewSession, Session, SessionState};
 pub(crate) use self::tokens::{Freshness, HeldToken};
 pub(crate) use self::users::{EndPolicy, Sharing, User, Users};

@@ -1,13 +1,15 @@
 //! One Clerk session, as this process knows it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use tokio::time::Instant;
 
 use super::index::SessionIndex;
 use super::users::User;
 use crate::client_token::ClientSlot;
+use crate::store::LoginName;
+use crate::sync::lock;
 
 /// A session's active organization at Clerk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +59,23 @@ pub(crate) struct Session {
     /// Held across a touch and the mint that follows it (rule S8).
     pub(crate) active_organization: tokio::sync::Mutex<Active>,
     state: AtomicU8,
+    /// The login records that name the session, of one credential each.
+    kept: Mutex<Vec<Kept>>,
     /// The index that lists this session.
     listed: OnceLock<Weak<SessionIndex>>,
 }
 
-/// A session as a sign-in or a session store describes it.
+/// A login record by which this process after a restart, or another one, goes on with a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    pub(crate) name: LoginName,
+    /// As this process has last seen or written it.
+    pub(crate) revision: u64,
+    /// The end of the proof in it.
+    pub(crate) until: Instant,
+}
+
+/// A session as a sign-in or a store describes it.
 pub(crate) struct NewSession {
     pub(crate) id: Arc<str>,
     pub(crate) user: Arc<User>,
@@ -69,7 +83,7 @@ pub(crate) struct NewSession {
     pub(crate) organization: Option<Box<str>>,
     pub(crate) end: Option<Instant>,
     pub(crate) choose_organization: bool,
-    pub(crate) active_organization: Option<Box<str>>,
+    pub(crate) active_organization: Active,
 }
 
 impl Session {
@@ -82,8 +96,9 @@ impl Session {
             lost_organization: AtomicBool::new(false),
             end: new.end,
             choose_organization: AtomicBool::new(new.choose_organization),
-            active_organization: tokio::sync::Mutex::new(new.active_organization.into()),
+            active_organization: tokio::sync::Mutex::new(new.active_organization),
             state: AtomicU8::new(SessionState::Live as u8),
+            kept: Mutex::default(),
             listed: OnceLock::new(),
         })
     }
@@ -100,6 +115,27 @@ impl Session {
     /// Advances to a later state. Does nothing if the session is there already, or further.
     pub(crate) fn advance(&self, to: SessionState) {
         self.state.fetch_max(to as u8, Ordering::AcqRel);
+    }
+
+    /// Notes that a login record names the session, in place of an earlier one of the same name.
+    pub(crate) fn keep(&self, record: Kept) {
+        let mut kept = lock(&self.kept);
+        kept.retain(|known| known.name != record.name);
+        kept.push(record);
+    }
+
+    /// Notes that the record of this name no longer names the session.
+    pub(crate) fn release(&self, name: &LoginName) {
+        lock(&self.kept).retain(|known| known.name != *name);
+    }
+
+    /// Whether a record with a live proof names the session.
+    pub(crate) fn is_kept(&self, now: Instant) -> bool {
+        lock(&self.kept).iter().any(|record| record.until > now)
+    }
+
+    pub(super) fn records(&self) -> Vec<Kept> {
+        lock(&self.kept).clone()
     }
 
     pub(super) fn listed_in(&self, index: &Arc<SessionIndex>) {

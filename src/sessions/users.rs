@@ -89,6 +89,10 @@ impl User {
         Membership::find(&lock(&self.memberships), organization).map(Into::into)
     }
 
+    pub(crate) fn memberships(&self) -> Box<[Membership]> {
+        lock(&self.memberships).clone()
+    }
+
     pub(crate) fn set_memberships(&self, memberships: Box<[Membership]>) {
         *lock(&self.memberships) = memberships;
     }

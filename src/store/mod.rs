@@ -1,59 +1,91 @@
-//! Storage for known devices and open sessions, which can outlive a restart.
+//! State that outlives the process, so that a restart costs no sign-ins.
 //!
-//! An engine stores two kinds of values, each behind a trait with a store in memory as its default:
+//! An engine stores three kinds of records:
 //!
-//! | | [`DeviceStore`] | [`SessionStore`] |
+//! | | what for | saves after a restart |
 //! |---|---|---|
-//! | stores | client tokens of users ([`KnownDevice`]) | ids of open sessions ([`StoredSession`]) |
-//! | secret | yes | no |
-//! | used with | the Frontend API | the Backend API |
-//! | saves after a restart | a second factor or an email about a new device | a sign-in per session |
-//! | in memory | [`MemoryDevices`], 10,000 by default | [`MemorySessions`], 1,000,000 by default |
-//! | in a file | [`DeviceFile`] | [`SessionFile`] |
+//! | logins | a proven credential, and the session that it opened | a sign-in per user |
+//! | devices (Frontend API) | the client token of a user's last sign-in | a second factor, or an e-mail about a new device |
+//! | sessions (Backend API) | the ids of sessions that are open at Clerk | a sign-in per user and organization |
 //!
-//! Use the files if one process runs at a time. If several processes should share sessions, implement [`SessionStore`]
-//! on a database that they share. Devices cannot be shared, since a client token belongs to one process.
+//! By default devices and sessions are in memory, 10,000 and a million at most, and logins nowhere. With
+#![cfg_attr(feature = "sqlite", doc = "a [`SqliteStore`]")]
+#![cfg_attr(not(feature = "sqlite"), doc = "a `SqliteStore` (feature `sqlite`)")]
+//! all three outlive the process. Losing a store never gives or takes a right; it costs sign-ins.
+//!
+//! # What a thief of the file gets
+//!
+//! - **The file alone**: nothing. Names and values are encrypted under a data key, which is encrypted under the keys of
+//!   the operator; how many records there are and when they were written can be seen.
+//! - **The file and a key**: what a table of well-hashed passwords gives. Each guess at a password costs a run of
+//!   Argon2id. Device tokens and the ids of the Backend API's sessions can be read; a device token opens no session
+//!   without the password.
+//! - **Write access**: records can be deleted, or put back in an earlier state until their own end, and never forged,
+//!   changed, made to live longer or moved to another user.
 
-mod device_file;
 mod devices;
 mod error;
-mod inbox;
-mod journal;
-mod session_file;
+#[cfg(feature = "sqlite")]
+mod key;
+mod memory;
+mod records;
+mod sealing;
 mod sessions;
-mod table;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod state;
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;
+mod vault;
+
+#[cfg(feature = "sqlite")]
+mod logins;
+#[cfg(not(feature = "sqlite"))]
+#[path = "no_logins.rs"]
+mod logins;
 
 use std::time::{Duration, SystemTime};
 
-pub use self::device_file::DeviceFile;
-pub use self::devices::{DeviceStore, KnownDevice, MemoryDevices};
-pub use self::error::{StoreError, StoreErrorKind};
-pub use self::inbox::DeviceInbox;
-pub use self::session_file::SessionFile;
-pub use self::sessions::{MemorySessions, SessionStore, StoreFuture, StoredSession};
+use serde::Serialize;
+use zeroize::Zeroizing;
 
-/// Entries that ended longer ago than this are dropped when a file is opened. The margin is wide because the machine's
-/// clock may be wrong then. Later the engine ignores ended entries by Clerk's time.
-const CLOCK_MARGIN: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) use self::devices::{DeviceRecords, KnownDevice};
+pub use self::error::{StoreError, StoreErrorKind};
+#[cfg(feature = "sqlite")]
+pub use self::key::{InvalidStoreKey, StoreKey};
+pub(crate) use self::logins::{FoundLogin, LoginName, LoginRecord, LoginSession, Logins};
+pub(crate) use self::records::{If, Wait};
+pub(crate) use self::sessions::{SessionRecords, StoredSession};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
+#[cfg(feature = "sqlite")]
+pub use self::state::Store;
+pub(crate) use self::state::{EngineState, Removed};
 
 /// How long a device is used after the last successful sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The most bytes of text per entry, so that a limit on entries also limits memory. Entries from Clerk have about a
-/// tenth.
+/// The most bytes of a value, so that a limit on records also limits memory. Values from Clerk have about a tenth.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Times are stored as milliseconds since the Unix epoch, as Clerk sends them, both in memory and in files.
+/// Times are stored as milliseconds since the Unix epoch, as Clerk sends them.
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time that `SystemTime` can't represent, as a damaged file may hold, becomes the Unix epoch.
+/// A time that `SystemTime` can't represent becomes the Unix epoch.
 fn from_millis(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The JSON of a value. `None` if it is too long.
+fn json(value: &impl Serialize) -> Option<Zeroizing<Vec<u8>>> {
+    // Of the final size, so that no copy of a secret is left behind when the buffer grows.
+    let mut bytes = Zeroizing::new(vec![0; MAX_TEXT]);
+    let mut rest = &mut bytes[..];
+    serde_json::to_writer(&mut rest, value).ok()?;
+    let length = MAX_TEXT - rest.len();
+    bytes.truncate(length);
+    Some(bytes)
 }

@@ -31,10 +31,7 @@ use tower_clerk::layer::{
 };
 use tower_clerk::preflight::{Finding, FindingKind};
 use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome};
-use tower_clerk::store::{
-    DeviceFile, DeviceInbox, KnownDevice, MemoryDevices, MemorySessions, SessionFile, StoreError,
-    StoreErrorKind, StoredSession,
-};
+use tower_clerk::store::{InvalidStoreKey, SqliteStore, Store, StoreError, StoreErrorKind, StoreKey};
 use tower_clerk::token_endpoint::{
     self, DiscoveryDocument, KeySet, ResponseBody, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
 };
@@ -107,11 +104,9 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<Page<UserData>>();
     clone::<UserQuery>();
     value::<Enrollment>();
-    value::<DeviceInbox>();
-    value::<DeviceFile>();
-    value::<SessionFile>();
-    value::<MemoryDevices>();
-    value::<MemorySessions>();
+    value::<SqliteStore>();
+    value::<Store>();
+    value::<StoreKey>();
     value::<ClerkBuilder>();
     clone::<Access>();
     clone::<Anonymous>();
@@ -127,7 +122,6 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<Credentials>();
     clone::<EnrollmentFactor>();
     clone::<Finding>();
-    clone::<KnownDevice>();
     clone::<Organization>();
     clone::<OrganizationSelector>();
     clone::<OrganizationSession>();
@@ -137,7 +131,6 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<Requirement>();
     clone::<Role>();
     clone::<Stats>();
-    clone::<StoredSession>();
     clone::<UpstreamCalls>();
     copy::<TokenErrorCode>();
     value::<ResponseBody>();
@@ -183,6 +176,7 @@ fn values_are_debug_send_sync_and_unpin() {
     error::<RequirementError>();
     error::<SecretKeyError>();
     error::<StoreError>();
+    error::<InvalidStoreKey>();
     error::<TransportError>();
 }
 

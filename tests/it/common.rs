@@ -240,6 +240,13 @@ pub(crate) async fn rest() {
     run_ready_tasks().await;
 }
 
+/// Waits until the engine has written its records: a paused clock stands still while a thread works.
+pub(crate) async fn settle() {
+    run_ready_tasks().await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    run_ready_tasks().await;
+}
+
 /// The session that the inner service saw.
 #[track_caller]
 pub(crate) fn session(response: &Response<String>) -> &ClerkSession {

@@ -22,6 +22,7 @@ mod load;
 mod observe;
 mod pages;
 mod programs;
+mod restarts;
 mod rules;
 mod sessions;
 mod sign_in;

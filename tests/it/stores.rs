@@ -1,116 +1,82 @@
-//! Stores that outlive the engines that use them, as files do.
+//! A store in a file, which outlives the engines that use it, as a file does.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tower_clerk::store::{
-    DeviceStore, KnownDevice, MemoryDevices, MemorySessions, SessionStore, StoreFuture, StoredSession,
-};
+use rusqlite::Connection;
+use tower_clerk::store::SqliteStore;
 
-/// A device store that several engines share and a test can inspect.
-#[derive(Clone, Default)]
-pub(crate) struct SharedDevices(Arc<MemoryDevices>);
+use crate::common::settle;
 
-impl DeviceStore for SharedDevices {
-    fn get(&self, identifier: &str) -> Option<KnownDevice> {
-        self.0.get(identifier)
-    }
+/// The kinds of records in the file.
+pub(crate) const LOGIN: i64 = 1;
+pub(crate) const DEVICE: i64 = 2;
+pub(crate) const SESSION: i64 = 3;
 
-    fn put(&self, identifier: &str, device: KnownDevice) {
-        self.0.put(identifier, device);
-    }
-
-    fn remove(&self, identifier: &str) {
-        self.0.remove(identifier);
-    }
-
-    fn remove_user(&self, user_id: &str) {
-        self.0.remove_user(user_id);
-    }
-
-    fn clear(&self) {
-        self.0.clear();
-    }
-}
-
-/// A session store that several engines share. It calls a function before each `get`.
+/// A store that several engines open, one after another or at a time, and that a test can damage. Removed with its last
+/// clone.
 #[derive(Clone)]
-pub(crate) struct SharedSessions {
-    sessions: Arc<MemorySessions>,
-    before_get: Arc<dyn Fn() + Send + Sync>,
-}
+pub(crate) struct StoreFile(Arc<Directory>);
 
-impl SharedSessions {
-    pub(crate) fn before_each_get(before_get: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { sessions: Arc::default(), before_get: Arc::new(before_get) }
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-impl Default for SharedSessions {
-    fn default() -> Self {
-        Self::before_each_get(|| ())
-    }
-}
-
-impl SessionStore for SharedSessions {
-    fn get<'a>(
-        &'a self,
-        user_id: &'a str,
-        organization: Option<&'a str>,
-    ) -> StoreFuture<'a, Option<StoredSession>> {
-        (self.before_get)();
-        self.sessions.get(user_id, organization)
+impl StoreFile {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("tower-clerk-it-{}-{count}", std::process::id()));
+        _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir(&directory).unwrap();
+        Self(Arc::new(Directory(directory)))
     }
 
-    fn put(&self, session: StoredSession) -> StoreFuture<'_, ()> {
-        self.sessions.put(session)
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.0.join("store")
     }
 
-    fn remove<'a>(&'a self, user_id: &'a str, session_id: &'a str) -> StoreFuture<'a, ()> {
-        self.sessions.remove(user_id, session_id)
+    /// The store, with a password function that costs no time, and on a disk that is waited for.
+    pub(crate) fn open(&self) -> SqliteStore {
+        SqliteStore::open(self.path()).unwrap().weak_password_cost().read_patience(Duration::from_secs(30))
     }
 
-    fn take_user<'a>(&'a self, user_id: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
-        self.sessions.take_user(user_id)
+    /// Changes the file behind the engines' back.
+    pub(crate) fn change(&self, sql: &str) {
+        self.connect().execute_batch(sql).unwrap();
     }
 
-    fn take_session<'a>(&'a self, session_id: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
-        self.sessions.take_session(session_id)
+    /// Loses the records of a kind, once those of all sign-ins so far are written.
+    pub(crate) async fn lose(&self, kind: i64) {
+        settle().await;
+        self.change(&format!("DELETE FROM records WHERE kind = {kind}"));
     }
 
-    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
-        self.sessions.take_all()
-    }
-}
-
-/// A store that stores nothing.
-pub(crate) struct EmptyStore;
-
-impl SessionStore for EmptyStore {
-    fn get<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
+    /// Loses the login records, so that the next engine proves each password anew.
+    pub(crate) async fn lose_logins(&self) {
+        self.lose(LOGIN).await;
     }
 
-    fn put(&self, _: StoredSession) -> StoreFuture<'_, ()> {
-        Box::pin(async {})
+    pub(crate) fn count(&self, kind: i64) -> i64 {
+        let count = "SELECT COUNT(*) FROM records WHERE kind = ?1";
+        self.connect().query_row(count, [kind], |row| row.get(0)).unwrap()
     }
 
-    fn remove<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(async {})
+    /// The encrypted content of the records of a kind.
+    pub(crate) fn sealed(&self, kind: i64) -> Vec<Vec<u8>> {
+        let connection = self.connect();
+        let mut query =
+            connection.prepare("SELECT sealed FROM records WHERE kind = ?1 ORDER BY name").unwrap();
+        query.query_map([kind], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    fn take_user<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn take_session<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<StoredSession>> {
-        Box::pin(async { None })
-    }
-
-    fn take_all(&self) -> StoreFuture<'_, Vec<StoredSession>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn outlives_process(&self) -> bool {
-        false
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
     }
 }

@@ -31,8 +31,8 @@ mod proxy;
 mod run;
 #[path = "../../common/settings.rs"]
 mod settings;
-#[path = "../../common/stores.rs"]
-mod stores;
+#[path = "../../common/store.rs"]
+mod store;
 mod upload;
 mod upstream;
 
@@ -54,19 +54,19 @@ use tower_clerk::{Clerk, ClerkBasicAuthLayer, ClerkPrincipal, ConfigError, Organ
 use options::{Identity, Options};
 use proxy::{Proxy, cleaned};
 use run::Unready;
-use stores::Stores;
+use store::Store;
 use upstream::Upstream;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (mut options, stores, listener) = match prepare().await {
+    let (mut options, store, listener) = match prepare().await {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match serve(&mut options, stores, listener).await {
+    match serve(&mut options, store, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -76,15 +76,15 @@ async fn main() -> ExitCode {
 }
 
 /// Everything that depends on the environment. An error begins with the name of a variable.
-async fn prepare() -> Result<(Options, Stores, TcpListener), String> {
+async fn prepare() -> Result<(Options, Store, TcpListener), String> {
     run::log()?;
     let options = Options::from_env()?;
     let listener = run::listen(options.engine.listen_addr).await?;
-    let stores = Stores::open(&options.engine)?;
-    Ok((options, stores, listener))
+    let store = Store::from_env(settings::variable)?;
+    Ok((options, store, listener))
 }
 
-async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> Result<(), Box<dyn Error>> {
+async fn serve(options: &mut Options, store: Store, listener: TcpListener) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let (builder, stand_in) = match options.engine.clerk.take() {
         Some(builder) => (builder, None),
@@ -99,15 +99,11 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
             (api_keys::on_stand_in(&stand_in, options.engine.accepts_api_keys), Some(stand_in))
         }
     };
-    for note in &stores.notes {
-        tracing::warn!("{note}");
-    }
     if options.organization_path.is_some() && options.engine.organization.is_some() {
         tracing::warn!("CLERK_ORGANIZATION: has no effect with ORGANIZATION_PATH");
     }
-    let clerk = stores.apply(options.engine.apply(builder)).build()?;
+    let clerk = store.apply(options.engine.apply(builder)).build()?;
     run::log_api(&clerk);
-    tracing::info!("store: {}", options.engine.stored());
     let upstream = match &options.upstream {
         Some(upstream) => upstream.clone(),
         None => {

@@ -42,8 +42,8 @@ mod sample;
 #[path = "../../common/settings.rs"]
 mod settings;
 mod source;
-#[path = "../../common/stores.rs"]
-mod stores;
+#[path = "../../common/store.rs"]
+mod store;
 mod tad;
 
 use std::error::Error;
@@ -57,18 +57,18 @@ use host::Host;
 use options::Options;
 use run::Unready;
 use sample::Sample;
-use stores::Stores;
+use store::Store;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (mut options, stores, listener) = match prepare().await {
+    let (mut options, store, listener) = match prepare().await {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    match serve(&mut options, stores, listener).await {
+    match serve(&mut options, store, listener).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -78,15 +78,15 @@ async fn main() -> ExitCode {
 }
 
 /// Everything that depends on the environment. An error begins with the name of a variable.
-async fn prepare() -> Result<(Options, Stores, TcpListener), String> {
+async fn prepare() -> Result<(Options, Store, TcpListener), String> {
     run::log()?;
     let options = Options::from_env()?;
     let listener = run::listen(options.engine.listen_addr).await?;
-    let stores = Stores::open(&options.engine)?;
-    Ok((options, stores, listener))
+    let store = Store::from_env(settings::variable)?;
+    Ok((options, store, listener))
 }
 
-async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> Result<(), Box<dyn Error>> {
+async fn serve(options: &mut Options, store: Store, listener: TcpListener) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let (builder, stand_in) = match options.engine.clerk.take() {
         Some(builder) => (builder, None),
@@ -100,12 +100,8 @@ async fn serve(options: &mut Options, stores: Stores, listener: TcpListener) -> 
             (Clerk::builder(stand_in.url()), Some(stand_in))
         }
     };
-    for note in &stores.notes {
-        tracing::warn!("{note}");
-    }
-    let clerk = stores.apply(options.engine.apply(builder)).build()?;
+    let clerk = store.apply(options.engine.apply(builder)).build()?;
     run::log_api(&clerk);
-    tracing::info!("store: {}", options.engine.stored());
     let public_url = options.public_url.take().unwrap_or_else(|| format!("http://{address}"));
     let host = Host { source: Sample::new()?, public_url };
     let app = host.router(&clerk, &options.authentication)?;

@@ -19,7 +19,7 @@ use crate::jitter::Jitter;
 use crate::key::KeySecret;
 use crate::limits::Budget;
 use crate::settings::Settings;
-use crate::store::{MemoryDevices, MemorySessions};
+use crate::store::EngineState;
 use crate::transport::Transport;
 
 impl ClerkBuilder {
@@ -30,8 +30,8 @@ impl ClerkBuilder {
     ///
     /// # Errors
     ///
-    /// Returns a [`ConfigError`] if the instance, the secret key or a setting is unusable. No setting is corrected
-    /// silently.
+    /// Returns a [`ConfigError`] if the instance, the secret key or a setting is unusable, or if the store can't be opened
+    /// with its keys. No setting is corrected silently.
     pub fn build(self) -> Result<Clerk, ConfigError> {
         check(&self.settings)?;
         let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
@@ -48,6 +48,13 @@ impl ClerkBuilder {
         let providers = checked_providers(self.providers, &[&issuer, instance.issuer()])?;
         let secret = self.credential_secret.map_or_else(KeySecret::random, |secret| KeySecret::from(*secret));
         let secret = KeySecret::for_instance(secret, instance.issuer());
+        #[cfg(feature = "sqlite")]
+        let state = match self.store {
+            Some(store) => store.unlock(instance.issuer()).map_err(ConfigError::Store)?,
+            None => EngineState::in_memory(instance.issuer()),
+        };
+        #[cfg(not(feature = "sqlite"))]
+        let state = EngineState::in_memory(instance.issuer());
         let (sign_ins, wait) = (self.settings.sign_in_rate, self.settings.sign_in_wait);
         Ok(Clerk::from_setup(Setup {
             instance,
@@ -56,7 +63,7 @@ impl ClerkBuilder {
             secret,
             settings: self.settings,
             budget: Budget { sign_ins, wait, queue: SIGN_IN_QUEUE },
-            devices: self.devices.unwrap_or_else(|| Arc::<MemoryDevices>::default()),
+            state,
             backend,
             #[cfg(feature = "federation")]
             providers,
@@ -86,8 +93,7 @@ impl ClerkBuilder {
         };
         let (rate, list_rate) =
             (self.backend_rate.unwrap_or_else(|| backend_rate(&key)), self.backend_list_rate);
-        let sessions = self.sessions.clone().unwrap_or_else(|| Arc::<MemorySessions>::default());
-        Ok(BackendSetup { base, transport, key, rate, list_rate, sessions, options: self.backend })
+        Ok(BackendSetup { base, transport, key, rate, list_rate, options: self.backend })
     }
 
     /// Refuses the settings that have no effect without a secret key.
@@ -96,7 +102,6 @@ impl ClerkBuilder {
             ("backend_url", self.backend_url.is_some()),
             ("backend_rate", self.backend_rate.is_some()),
             ("backend_list_rate", self.backend_list_rate.is_some()),
-            ("session_store", self.sessions.is_some()),
             ("token_lifetime", self.backend.token_lifetime.is_some()),
             ("dangerously_ignore_second_factors", self.backend.ignore_second_factor),
             #[cfg(feature = "federation")]

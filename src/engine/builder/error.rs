@@ -9,6 +9,7 @@ use crate::clerk_api::bapi::SecretKeyError;
 #[cfg(feature = "federation")]
 use crate::federation::ProviderError;
 use crate::instance::InstanceError;
+use crate::store::StoreError;
 
 /// A setting of an engine or a layer that is unusable.
 ///
@@ -119,6 +120,8 @@ pub enum ConfigError {
         /// The setting's name.
         name: &'static str,
     },
+    /// The store can't be opened with its keys.
+    Store(StoreError),
     /// An identity provider's settings are unusable or too wide.
     #[cfg(feature = "federation")]
     Provider(ProviderError),
@@ -174,7 +177,7 @@ impl fmt::Display for ConfigError {
                 "the layer hands on tokens of the JWT template {template:?}: name it to `BearerTokens::template` as well, \
                  with its audience"
             ),
-            Self::ApiKeyUserName { .. } | Self::ApiKeysHaveNoToken => self.fmt_of_api_keys(f),
+            Self::ApiKeyUserName { .. } | Self::ApiKeysHaveNoToken | Self::Store(_) => self.fmt_of_keys(f),
             Self::SecretKey(error) => error.fmt(f),
             Self::InstanceMismatch => f.write_str(
                 "the secret key and the publishable key are of two instances: one is for production (live), the other \
@@ -208,7 +211,7 @@ fn fmt_of_backend_url(error: &InstanceError, f: &mut fmt::Formatter<'_>) -> fmt:
 }
 
 impl ConfigError {
-    fn fmt_of_api_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_of_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiKeyUserName { name } => write!(
                 f,
@@ -219,6 +222,7 @@ impl ConfigError {
                 "an API key has no session and so no token for `AuthorizationHeader::Bearer`: strip the field, and send the \
                  key's identity in header fields (`identity_headers`)",
             ),
+            Self::Store(error) => fmt::Display::fmt(error, f),
             _ => Ok(()),
         }
     }
@@ -238,6 +242,7 @@ impl StdError for ConfigError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::HttpClient(error) => Some(&**error),
+            Self::Store(error) => error.source(),
             // The message shows the cause itself.
             Self::Variable { cause, .. } => cause.source(),
             _ => None,

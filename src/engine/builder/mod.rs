@@ -11,6 +11,8 @@ mod federation;
 mod from_env;
 mod scope;
 pub(crate) mod secret_variable;
+#[cfg(feature = "sqlite")]
+mod store;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +26,8 @@ pub use self::error::ConfigError;
 use crate::clock::Clock;
 use crate::provider::BackendOptions;
 use crate::settings::Settings;
-use crate::store::{DeviceStore, SessionStore};
+#[cfg(feature = "sqlite")]
+use crate::store::Store;
 use crate::transport::Transport;
 
 /// Builds a [`Clerk`](crate::Clerk), the engine. [`Clerk::builder`](crate::Clerk::builder) returns one.
@@ -32,9 +35,10 @@ use crate::transport::Transport;
 /// The instance is the only input that is required. Every setting has a default that is safe for a new Clerk account.
 /// Two decisions are worth making on purpose:
 ///
-/// 1. The API that verifies passwords: the Frontend API, or the Backend API with a [`secret_key`](Self::secret_key).
-/// 2. The state that outlives a restart: none by default, known devices with a [`device_store`](Self::device_store),
-///    open sessions with a [`session_store`](Self::session_store).
+/// 1. Which API verifies passwords: the Frontend API by default, the Backend API with a
+///    [`secret_key`](Self::secret_key).
+/// 2. The state that outlives a restart: none by default, all of it with a
+///    `SqliteStore` as the store (feature `sqlite`).
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,12 +54,12 @@ pub struct ClerkBuilder {
     instance: String,
     issuer: Option<String>,
     transport: Option<Arc<dyn Transport>>,
-    devices: Option<Arc<dyn DeviceStore>>,
+    #[cfg(feature = "sqlite")]
+    store: Option<Store>,
     secret_key: Option<Zeroizing<String>>,
     backend_url: Option<String>,
     backend_rate: Option<(u32, Duration)>,
     backend_list_rate: Option<(u32, Duration)>,
-    sessions: Option<Arc<dyn SessionStore>>,
     backend: BackendOptions,
     #[cfg(feature = "federation")]
     providers: Vec<crate::federation::Provider>,
@@ -71,12 +75,12 @@ impl ClerkBuilder {
             instance,
             issuer: None,
             transport: None,
-            devices: None,
+            #[cfg(feature = "sqlite")]
+            store: None,
             secret_key: None,
             backend_url: None,
             backend_rate: None,
             backend_list_rate: None,
-            sessions: None,
             backend: BackendOptions::default(),
             #[cfg(feature = "federation")]
             providers: Vec::new(),
@@ -173,8 +177,7 @@ impl ClerkBuilder {
     /// Verifies passwords through the Backend API with this secret key (`sk_live_…`, `sk_test_…`).
     ///
     /// Sessions are opened by tickets, once in the life of a Clerk session (7 days by default) instead of once per
-    /// [`session_ttl`](Self::session_ttl). A new instance works with its default settings: Device Trust doesn't apply,
-    /// and with a [`session_store`](Self::session_store) that outlives the process a restart costs no sign-ins.
+    /// [`session_ttl`](Self::session_ttl). A new instance works with its default settings: Device Trust doesn't apply.
     ///
     /// **The key opens the whole instance**, so a program that can do without it should. It is sent to the Backend API
     /// alone, never over plain HTTP except to a loopback address, and never along a redirect. Checks that Clerk makes
@@ -213,15 +216,6 @@ impl ClerkBuilder {
         self
     }
 
-    /// Sets where the ids of open Clerk sessions are stored: in memory by default, a million of them. Needs a
-    /// [`secret_key`](Self::secret_key).
-    ///
-    /// With a [`SessionFile`](crate::store::SessionFile), a restart costs no sign-ins.
-    pub fn session_store(mut self, store: impl SessionStore) -> Self {
-        self.sessions = Some(Arc::new(store));
-        self
-    }
-
     /// Sets how long tokens that the Backend API mints live: the instance's setting by default (60 s), or from 30 s to
     /// 24 h. Needs a [`secret_key`](Self::secret_key).
     ///
@@ -243,16 +237,6 @@ impl ClerkBuilder {
     /// is opened.
     pub fn dangerously_ignore_second_factors(mut self) -> Self {
         self.backend.ignore_second_factor = true;
-        self
-    }
-
-    /// Sets where the client tokens of known devices are stored, for the Frontend API: in memory by default, 10,000 of
-    /// them.
-    ///
-    /// With a [`DeviceFile`](crate::store::DeviceFile), Clerk's Device Trust doesn't take this server for a new device
-    /// after a restart. See [`Clerk::enroll`](crate::Clerk::enroll).
-    pub fn device_store(mut self, store: impl DeviceStore) -> Self {
-        self.devices = Some(Arc::new(store));
         self
     }
 

@@ -265,7 +265,7 @@ impl Clerk {
         let already = || {
             let now = inner.clock.now();
             let proof = inner.sign_ins.sessions.get(&attempt.key, now)?;
-            Some(SignInOutcome { result: Ok(proof), deadline: now + inner.settings.upstream_timeout })
+            Some(SignInOutcome::of(Ok(proof), now + inner.settings.upstream_timeout))
         };
         let join = federation.flights.join(attempt.key, Priority::Request, already, |waiters| {
             let (federation, attempt) = (Arc::clone(federation), Arc::clone(attempt));

@@ -57,13 +57,13 @@ impl Federation {
         let entered = match self.enter(sign_ins, attempt, gone).await {
             Ok(entered) => entered,
             Err(rejection) => {
-                return SignInOutcome { result: Err(rejection.into()), deadline: sign_ins.clock.now() };
+                return SignInOutcome::of(Err(rejection.into()), sign_ins.clock.now());
             }
         };
         start.start(sign_ins.clock.now());
         let mut time = TimeLeft::new(sign_ins.settings.upstream_timeout, sign_ins.clock);
         let result = self.prove(sign_ins, attempt, entered, since, &mut time).await;
-        SignInOutcome { result, deadline: sign_ins.clock.now() + time.left() }
+        SignInOutcome::of(result, sign_ins.clock.now() + time.left())
     }
 
     /// Waits for a permit, and enters the circuit.

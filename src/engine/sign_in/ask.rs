@@ -44,16 +44,16 @@ impl SignIns {
         let normalized = normalize_identifier(attempt.credentials.identifier());
         let identifier = self.secret.identifier(&normalized);
         let (trust, mut bypass) = self.trust(attempt, asked_for);
-        self.check(attempt, identifier, trust, asked_for)?;
+        self.check(attempt, identifier, trust, asked_for).await?;
         let permit_request = self.permit_request(attempt, identifier, trust, asked_for);
         let mut permit = self.permit(permit_request, gone).await?;
         // Other sign-ins with this identifier may have been answered while this one was in the queue.
-        self.check(attempt, identifier, trust, asked_for)?;
+        self.check(attempt, identifier, trust, asked_for).await?;
         let now = self.clock.now();
         if asked_for != AskedFor::Request && trust == Trust::Trusted {
             bypass = self.trusted.bypass(&attempt.key, now);
             if let Bypass::Resting(left) = bypass {
-                self.check(attempt, identifier, Trust::Resting(left), asked_for)?;
+                self.check(attempt, identifier, Trust::Resting(left), asked_for).await?;
             }
         }
         let pass = self.enter(identifier, now)?;
@@ -155,7 +155,7 @@ impl SignIns {
     }
 
     /// Rejects the credential if Clerk must not be asked about it now.
-    fn check(
+    async fn check(
         &self,
         attempt: &Attempt,
         identifier: IdentifierKey,
@@ -166,7 +166,7 @@ impl SignIns {
         if self.closed.load(Ordering::Acquire) {
             return Err(rejections::unavailable("shut_down"));
         }
-        if let Some(rejection) = self.refused_already(attempt, now) {
+        if let Some(rejection) = self.refused_already(attempt, now).await {
             return Err(rejection);
         }
         match (trust, asked_for) {

@@ -15,7 +15,7 @@ use crate::engine::rejections;
 use crate::provider::OpenedSession;
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
-use crate::sessions::{EndPolicy, Generation, HeldToken, Holding, NewSession, Proof, Session};
+use crate::sessions::{Active, EndPolicy, Generation, HeldToken, Holding, NewSession, Proof, Session};
 use crate::store::StoredSession;
 
 /// A session whose proof is not stored yet.
@@ -140,7 +140,7 @@ impl SignIns {
             organization,
             end,
             choose_organization,
-            active_organization: signed_in.active_organization.clone(),
+            active_organization: signed_in.active_organization.clone().into(),
         })
     }
 
@@ -155,7 +155,7 @@ impl SignIns {
             organization: stored.organization().map(Into::into),
             end: Some(self.clock.now() + left),
             choose_organization: false,
-            active_organization: None,
+            active_organization: Active::Personal,
         })
     }
 }

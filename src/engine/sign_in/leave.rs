@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Attempt, SignIns};
 use crate::clerk_api::ApiError;
 use crate::provider::PAUSED;
-use crate::sessions::{EndPolicy, EndRequest, Holding, Proof, SessionState};
+use crate::sessions::{EndPolicy, Holding, Proof, SessionState};
 use crate::sync::now_or_later;
 
 impl SignIns {
@@ -13,6 +13,7 @@ impl SignIns {
     ///
     /// Its sessions are ended unless another proof of the user points at them. That proof's own renewal will ask Clerk.
     pub(crate) fn invalidate(&self, proof: &Arc<Proof>) {
+        self.records.forget(&proof.key);
         if self.sessions.remove(proof, EndPolicy::Always) {
             proof.holding.sessions().iter().for_each(|session| self.provider.forget(session));
         }
@@ -29,6 +30,8 @@ impl SignIns {
     /// proven again (rule K4).
     pub(crate) fn void(&self, holding: &Arc<Holding>) {
         let sessions = holding.sessions();
+        // Before the proofs are removed, since the next sign-in must not find the session in a record.
+        holding.user.proofs_on(holding).iter().for_each(|proof| self.records.forget(&proof.key));
         sessions.iter().filter(|it| it.state() == SessionState::Gone).for_each(|it| self.provider.forget(it));
         self.sessions.void(holding);
     }
@@ -40,12 +43,15 @@ impl SignIns {
         if is_by_clerk && let Some(proof) = self.sessions.find(&attempt.key, self.clock.now()) {
             self.invalidate(&proof);
         }
+        if is_by_clerk {
+            self.records.forget(&attempt.key);
+        }
         let Some(user) = self.trusted.user_of(&attempt.key).filter(|_| is_by_clerk) else { return };
         let Some(taken) = self.provider.take_unused(user) else { return };
         let end_queue = Arc::clone(&self.end_queue);
         self.reaper.start();
         now_or_later(async move {
-            taken.await.into_iter().for_each(|id| end_queue.push(EndRequest::by_id(id)));
+            taken.await.into_iter().for_each(|request| end_queue.push(request));
         });
     }
 }

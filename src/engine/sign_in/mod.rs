@@ -1,6 +1,7 @@
 //! The sign-in flight, which takes a credential that has no live session to one that has (rules S1-S6, K8, K11), and
 //! the renewal of a proof before it ends (rule K12).
 
+mod adopt;
 mod ask;
 mod candidate;
 mod failure;
@@ -20,6 +21,7 @@ use self::open::ProvenSession;
 use crate::clerk_api::{ApiError, ErrorClass, TimeLeft};
 use crate::clock::{ClerkTime, Clock};
 use crate::credentials::Credentials;
+use crate::engine::login_records::LoginRecords;
 use crate::engine::mint::Minter;
 use crate::engine::pending_proofs::{PendingProof, PendingProofs};
 use crate::engine::rejections;
@@ -34,6 +36,7 @@ use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
 use crate::sessions::{Concerned, EndQueue, Generation, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
+use crate::store::EngineState;
 use crate::sync::lock;
 
 /// A sign-in that brought no session.
@@ -55,6 +58,14 @@ impl From<Rejection> for SignInError {
 pub(crate) struct SignInOutcome {
     pub(crate) result: Result<Arc<Proof>, SignInError>,
     pub(crate) deadline: Instant,
+    /// The proof is from a login record, and Clerk was not asked.
+    pub(crate) is_adopted: bool,
+}
+
+impl SignInOutcome {
+    pub(crate) fn of(result: Result<Arc<Proof>, SignInError>, deadline: Instant) -> Self {
+        Self { result, deadline, is_adopted: false }
+    }
 }
 
 /// The result of opening a session for another organization, and the deadline for the calls that follow it in a
@@ -120,6 +131,9 @@ pub(crate) struct SignIns {
     pub(crate) forgiven: Arc<Forgiven>,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,
+    /// What outlives the process, if there is a store for it.
+    pub(crate) state: EngineState,
+    pub(crate) records: Arc<LoginRecords>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,
     pub(crate) revocations: Arc<Revocations>,
@@ -137,10 +151,10 @@ pub(crate) struct SignIns {
 
 impl SignIns {
     /// The remembered denial of this credential, or of all credentials while the instance is misconfigured.
-    pub(crate) fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
+    pub(crate) async fn refused_already(&self, attempt: &Attempt, now: Instant) -> Option<Rejection> {
         if let Some(rejection) = self.denials.get(&attempt.key, now) {
             // A known device makes a denial by Device Trust obsolete, and the user may have been enrolled since.
-            if !(rejections::is_for_want_of_a_device(&rejection) && self.has_device(attempt)) {
+            if !(rejections::is_for_want_of_a_device(&rejection) && self.has_device(attempt).await) {
                 return Some(rejection);
             }
             self.denials.forget(&attempt.key);
@@ -149,12 +163,12 @@ impl SignIns {
         misconfigured.as_ref().filter(|(until, _)| now < *until).map(|(_, rejection)| rejection.clone())
     }
 
-    fn has_device(&self, attempt: &Attempt) -> bool {
+    async fn has_device(&self, attempt: &Attempt) -> bool {
         let device_name = device_name(attempt.credentials.identifier());
-        self.provider.knows_device(&device_name)
+        self.provider.knows_device(&device_name).await
     }
 
-    /// Waits for a permit, asks Clerk, and stores the outcome.
+    /// Adopts a login record, or waits for a permit, asks Clerk, and stores the outcome.
     ///
     /// `gone` resolves when the last waiter has left, which takes the flight out of the queue. A sign-in that has
     /// started runs to its end.
@@ -167,8 +181,12 @@ impl SignIns {
         if let Some(outcome) = self.resume(&attempt, start).await {
             return outcome;
         }
+        let mut gone = std::pin::pin!(gone);
+        if let Some(outcome) = self.adopt(&attempt, start, gone.as_mut()).await {
+            return outcome;
+        }
         match self.ask(&attempt, AskedFor::Request, start, gone).await {
-            Err(rejection) => SignInOutcome { result: Err(rejection.into()), deadline: self.clock.now() },
+            Err(rejection) => SignInOutcome::of(Err(rejection.into()), self.clock.now()),
             Ok(Asked { answer, permit, pass, since, time, .. }) => match answer {
                 Ok(proved) => {
                     permit.proved();
@@ -179,7 +197,7 @@ impl SignIns {
                     self.report_to_circuit(pass, Some(&error));
                     self.drop_refused(&attempt, &error);
                     let result = Err(self.on_failure(&attempt, &error).into());
-                    SignInOutcome { result, deadline: self.clock.now() + time.left() }
+                    SignInOutcome::of(result, self.clock.now() + time.left())
                 }
             },
         }
@@ -236,7 +254,7 @@ impl SignIns {
                 Err(self.on_failure(attempt, &error).into())
             }
         };
-        SignInOutcome { result, deadline }
+        SignInOutcome::of(result, deadline)
     }
 
     pub(super) fn report_to_circuit(&self, pass: Pass, error: Option<&ApiError>) {

@@ -21,7 +21,7 @@ use crate::sessions::{Concerned, Generation, Holding, Proof, ProofLife, SessionS
 const PROOF_JITTER: f64 = 0.05;
 
 /// A proof is renewed at 0.9 of its life or up to a ninth earlier, which is at 0.8 (rule K12).
-const PROOF_RENEWAL: (f64, f64) = (0.9, 1.0 / 9.0);
+pub(super) const PROOF_RENEWAL: (f64, f64) = (0.9, 1.0 / 9.0);
 
 /// The session for a proven password.
 pub(super) struct ProvenSession {
@@ -42,7 +42,7 @@ impl SignIns {
         time: Duration,
     ) -> Result<Arc<Proof>, SignInError> {
         let candidate = self.candidate_of(attempt, proven, since, time).await?;
-        self.commit(attempt, &candidate, since)
+        self.commit(attempt, &candidate, since).await
     }
 
     /// Stores the proof of an assertion, which `prove` makes.
@@ -131,7 +131,7 @@ impl SignIns {
             self.give_up(&candidate);
             return Err(SignInError::Superseded);
         }
-        let proof = self.commit(attempt, &candidate, since)?;
+        let proof = self.commit(attempt, &candidate, since).await?;
         // The sign-out may also race with the commit. Either it finds the new proof, or this finds the old session
         // ended.
         if old.holding.session().state() == SessionState::EndedElsewhere {
@@ -141,22 +141,24 @@ impl SignIns {
         Ok(proof)
     }
 
-    /// Stores the proof of a password.
-    fn commit(
+    /// Stores the proof of a password, and writes its record.
+    async fn commit(
         &self,
         attempt: &Attempt,
         candidate: &Candidate,
         since: Generation,
     ) -> Result<Arc<Proof>, SignInError> {
         let (session, at) = (&candidate.session, candidate.at);
+        self.records.supersede(&attempt.credentials, session, &self.sessions);
         let prove = |holding, end| Proof::new(attempt.key, holding, at, self.proof_life(at), end);
         let proof = self.store(candidate, since, prove, |proof| {
             self.trusted.trust(proof.key, &session.user, self.clock.now());
         })?;
-        // A store may write to disk, so this must not happen under the revocations lock. A revocation in between has
-        // not found the device, so it is forgotten here.
+        self.records.write(&attempt.credentials, &proof, session);
+        // It may wait for an earlier write of the same device, so this must not happen under the revocations lock. A
+        // revocation in between has not found the device, so it is forgotten here.
         let device_name = device_name(attempt.credentials.identifier());
-        self.provider.remember(&device_name, session);
+        self.provider.remember(&device_name, session).await;
         if self.revocations.is_revoked(since, &Concerned::user(&session.user.id)) {
             self.provider.forget_device(&device_name);
         }

@@ -73,7 +73,7 @@ impl SignIns {
             let pause = self.jitter.later(PROOF_RENEWAL_PAUSE, 1.0);
             held.renewal.open_at(self.clock.now() + pause);
         }
-        SignInOutcome { result, deadline }
+        SignInOutcome::of(result, deadline)
     }
 
     /// Extends the proof of a session whose password has been proven again without a new session.
@@ -96,6 +96,8 @@ impl SignIns {
                 self.trusted.trust(held.key, &holding.user, now);
             },
         );
-        renewed.map(|()| Arc::clone(held)).ok_or(SignInError::Superseded)
+        renewed.ok_or(SignInError::Superseded)?;
+        self.records.write(&attempt.credentials, held, &holding.session());
+        Ok(Arc::clone(held))
     }
 }

@@ -13,7 +13,8 @@ mod permit;
 mod place;
 mod state;
 
-use std::sync::{Arc, Mutex};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -41,6 +42,17 @@ pub(crate) struct Limiter<P: Policy> {
     /// Wakes one waiting request to spawn a new task, because the old one was dropped with its runtime.
     orphaned: Notify,
     clock: Clock,
+    on_start: OnStart,
+}
+
+/// Called whenever a call starts.
+#[derive(Default)]
+struct OnStart(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for OnStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStart")
+    }
 }
 
 impl<P: Policy> Limiter<P> {
@@ -50,7 +62,13 @@ impl<P: Policy> Limiter<P> {
             changed: Notify::new(),
             orphaned: Notify::new(),
             clock,
+            on_start: OnStart::default(),
         })
+    }
+
+    /// Sets a callback for the starts of calls. It must not block. Only the first call has an effect.
+    pub(crate) fn on_start(&self, on_start: impl Fn() + Send + Sync + 'static) {
+        _ = self.on_start.0.set(Box::new(on_start));
     }
 
     /// Waits for a permit. Dropping the future removes the request from the queue.

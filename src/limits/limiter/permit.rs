@@ -24,6 +24,9 @@ impl<P: Policy> Permit<P> {
     /// Marks the call as started. From here on the permit counts against the limit.
     pub(crate) fn start(&mut self) {
         self.has_started = true;
+        if let Some(on_start) = self.limiter.on_start.0.get() {
+            on_start();
+        }
     }
 
     /// Gives the permit back before it is dropped. The sign-in limiter allows one permit per identifier at a time, so a

@@ -39,7 +39,8 @@ pub(crate) struct FairQueue {
 #[derive(Debug)]
 pub(super) struct Spent {
     id: RequestId,
-    identifier: IdentifierKey,
+    /// `None` for a sign-in of another process.
+    identifier: Option<IdentifierKey>,
     pub(super) share: Share,
     pub(super) started: Instant,
     /// `None` while the sign-in is under way.
@@ -97,7 +98,7 @@ impl Policy for FairQueue {
         self.forget_returned(now);
         let Waiting { id, request } = self.waiting.remove(self.first(now)?)?;
         let PermitRequest { share, identifier, .. } = request;
-        self.spent.push(Spent { id, identifier, share, started: now, back_at: None });
+        self.spent.push(Spent { id, identifier: Some(identifier), share, started: now, back_at: None });
         self.under_way.insert(identifier);
         self.mark_served(request);
         Some(id)
@@ -112,7 +113,9 @@ impl Policy for FairQueue {
     /// request, which was before its answer.
     fn put_back(&mut self, id: RequestId, started: bool, now: Instant) {
         let Some(at) = self.spent.iter().position(|spent| spent.id == id) else { return };
-        self.under_way.remove(&self.spent[at].identifier);
+        if let Some(identifier) = &self.spent[at].identifier {
+            self.under_way.remove(identifier);
+        }
         match self.budget.sign_ins {
             Some((_, window)) if started => {
                 let spent = &mut self.spent[at];
@@ -161,6 +164,21 @@ impl FairQueue {
         if let Some(spent) = self.spent.iter_mut().find(|spent| spent.id == id) {
             spent.share = Share::Trusted;
         }
+    }
+
+    /// Adds the sign-ins that another process has started at these times. Their answers are assumed to have come after
+    /// the latency that is assumed of any.
+    pub(super) fn spent_before(&mut self, started: &[Instant]) {
+        let Some((_, window)) = self.budget.sign_ins else { return };
+        let of_other = |&started: &Instant| Spent {
+            // Requests of this process are counted from 1.
+            id: 0,
+            identifier: None,
+            share: Share::Trusted,
+            started,
+            back_at: Some(started + FIRST_LATENCY + window),
+        };
+        self.spent.extend(started.iter().map(of_other));
     }
 
     pub(super) fn set_trusted(&mut self, trusted: u32) {

@@ -16,6 +16,8 @@ mod forecast;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use self::fair_queue::FairQueue;
 use super::limiter::{Limiter, Permit};
 use crate::clock::Clock;
@@ -59,6 +61,11 @@ pub(crate) type SignInPermit = Permit<FairQueue>;
 impl SignInLimiter {
     pub(crate) fn new(budget: Budget, clock: Clock) -> Arc<Self> {
         Self::with(FairQueue::new(budget), clock)
+    }
+
+    /// Counts sign-ins that another process has started at these times, for the rest of their windows.
+    pub(crate) fn spent_before(self: &Arc<Self>, started: &[Instant]) {
+        self.change_policy(false, |queue| queue.spent_before(started));
     }
 
     /// Sets the number of trusted credentials, which caps the reserved share.

@@ -59,7 +59,7 @@ impl Backend {
         // The user has left the organization, and Clerk has removed it from the session. A new membership does not
         // bring it back.
         if matches!(minted, Err(MintError::Forbidden)) && organization.is_some() {
-            self.open_sessions.forget(&session).await;
+            self.open_sessions.forget(&session);
             session.lose_organization();
             session.advance(SessionState::Ending);
         }

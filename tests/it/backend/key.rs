@@ -155,7 +155,6 @@ fn c6_build_rejects_an_invalid_key_and_backend_settings_without_a_key() {
         ("backend_url", clerk().backend_url("https://api.clerk.com")),
         ("backend_rate", clerk().backend_rate(10, Duration::from_secs(1))),
         ("token_lifetime", clerk().token_lifetime(Duration::from_secs(60))),
-        ("session_store", clerk().session_store(tower_clerk::store::MemorySessions::default())),
         ("dangerously_ignore_second_factors", clerk().dangerously_ignore_second_factors()),
     ] {
         assert!(built(builder).to_string().contains(name), "{name}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tower_clerk::testing::Endpoint;
 
 use crate::common::{JANE, Pair, World, code, organization_of, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -17,16 +17,17 @@ const TOKEN_LIFE: Duration = Duration::from_secs(61);
 /// A restarted process with two of Jane's sessions: one for her personal account, and one for `acme`.
 ///
 /// The store holds no client tokens, so after the restart each session serves one organization.
-async fn world() -> World {
-    let store = SharedSessions::default();
-    let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
+async fn world() -> (World, StoreFile) {
+    let store = StoreFile::new();
+    let first = World::backend_with(|fake| fake, |engine| engine.store(store.open()));
     assert_eq!(first.get(JANE).await.status(), 200);
-    let process = first.restarted(|engine| engine.session_store(store));
+    store.lose_logins().await;
+    let process = first.restarted(|engine| engine.store(store.open()));
     let personal = process.get(JANE).await;
     let acme = process.get_for(JANE, "acme").await;
     assert_eq!(organization_of(&acme), Some("acme"));
     assert_ne!(session(&personal).session_id(), session(&acme).session_id(), "each has its own session");
-    process
+    (process, store)
 }
 
 /// Changes Jane's password and signs out all her sessions, as a user would in Clerk's profile.
@@ -41,7 +42,7 @@ fn sign_out_everywhere(world: &World, password: &str) {
 /// A ticket needs no password, so the organization's session is replaced only after a new proof.
 #[tokio::test(start_paused = true)]
 async fn k4_an_old_password_does_not_replace_a_gone_session() {
-    let world = world().await;
+    let (world, _store) = world().await;
     sign_out_everywhere(&world, "a new password");
     tokio::time::sleep(TOKEN_LIFE).await;
     let tickets = world.fake.count(Endpoint::SignInTokens);
@@ -59,7 +60,7 @@ async fn k4_an_old_password_does_not_replace_a_gone_session() {
 /// A correct password is verified again, once, and the request is served.
 #[tokio::test(start_paused = true)]
 async fn k4_a_gone_organization_session_is_replaced_after_one_new_proof() {
-    let world = world().await;
+    let (world, _store) = world().await;
     let gone = session(&world.get_for(JANE, "acme").await).session_id().to_owned();
     assert!(world.fake.revoke_session(&gone), "the session was live");
     tokio::time::sleep(TOKEN_LIFE).await;
@@ -74,7 +75,7 @@ async fn k4_a_gone_organization_session_is_replaced_after_one_new_proof() {
 /// Requests for an organization also end the proof of an old password, long before the proof expires after an hour.
 #[tokio::test(start_paused = true)]
 async fn k4_an_old_password_is_rejected_within_a_token_life_of_the_sign_out() {
-    let world = world().await;
+    let (world, _store) = world().await;
     sign_out_everywhere(&world, "a new password");
     let start = world.clock.now();
     let mut last = Duration::ZERO;

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tower_clerk::store::SessionStore as _;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
 use crate::common::{BOB, CAROL, JANE, World, run_ready_tasks, session};
-use crate::stores::SharedSessions;
+use crate::stores::{SESSION, StoreFile};
 
 fn id(response: &http::Response<String>) -> String {
     session(response).session_id().to_owned()
@@ -36,14 +35,15 @@ async fn w5_a_session_that_clerk_has_ended_serves_no_request_and_is_not_ended_ag
 
 #[tokio::test(start_paused = true)]
 async fn w5_a_stored_session_that_clerk_has_ended_is_found_by_no_later_sign_in() {
-    let store = SharedSessions::default();
-    let first = World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()));
-    let (jane, bob) = (first.get(JANE).await, id(&first.get(BOB).await));
-    let (user, jane) = (session(&jane).user_id().to_owned(), id(&jane));
-    let world = first.restarted(|engine| engine.session_store(store.clone()));
+    let store = StoreFile::new();
+    let first = World::backend_with(|fake| fake, |engine| engine.store(store.open()));
+    let (jane, bob) = (id(&first.get(JANE).await), id(&first.get(BOB).await));
+    store.lose_logins().await;
+    let world = first.restarted(|engine| engine.store(store.open()));
     first.fake.revoke_session(&jane);
     world.clerk.drop_session(&jane);
-    assert!(store.get(&user, None).await.is_none());
+    finish_background().await;
+    assert_eq!(store.count(SESSION), 1);
     let sign_ins = world.fake.count(Endpoint::SignIns);
     assert_ne!(id(&world.get(JANE).await), jane);
     assert_eq!(id(&world.get(BOB).await), bob);

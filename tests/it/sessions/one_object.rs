@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{
     JANE, NEWDEVICE, NEWDEVICE_RESPELLED, Pair, World, ask, basic, builder, enroll, in_time, rest, session,
 };
-use crate::stores::SharedDevices;
+use crate::stores::StoreFile;
 use http::Response;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -35,12 +35,10 @@ async fn meet(world: &World, one: Pair, other: Pair) -> String {
 }
 
 /// A restarted engine on the Frontend API, whose known device still has a session open at Clerk.
-async fn restarted() -> World {
-    let devices = SharedDevices::default();
-    let first = World::with(
-        |fake| fake.no_rate_limit(),
-        |engine| engine.unlimited_sign_ins().device_store(devices.clone()),
-    );
+async fn restarted() -> (World, StoreFile) {
+    let devices = StoreFile::new();
+    let first =
+        World::with(|fake| fake.no_rate_limit(), |engine| engine.unlimited_sign_ins().store(devices.open()));
     let claims = json!({ "organization": "{{org.slug}}", "role": "{{org.role}}" });
     first.fake.add_template("partner", Duration::from_secs(120), claims.as_object().unwrap().clone());
     first.fake.add_member(NEWDEVICE.0, "acme", "org:member");
@@ -48,11 +46,12 @@ async fn restarted() -> World {
     enroll(&first, NEWDEVICE).await;
     rest().await;
     first.get(NEWDEVICE).await;
-    let engine = builder(&first.fake, first.clock).unlimited_sign_ins().device_store(devices);
+    devices.lose_logins().await;
+    let engine = builder(&first.fake, first.clock).unlimited_sign_ins().store(devices.open());
     let world = World { clock: first.clock, fake: first.fake.clone(), clerk: engine.build().unwrap() };
     // Like a killed process, which ends no session.
     std::mem::forget(first);
-    world
+    (world, devices)
 }
 
 async fn is_served_by_another(world: &World, pairs: [Pair; 2], id: &str) {
@@ -68,7 +67,7 @@ async fn k9_revoking_a_session_found_by_two_credentials_at_once_takes_it_from_bo
     world.clerk.revoke_session(&id);
     is_served_by_another(&world, [JANE, JANE_BY_NAME], &id).await;
 
-    let world = restarted().await;
+    let (world, _store) = restarted().await;
     let id = meet(&world, NEWDEVICE, NEWDEVICE_RESPELLED).await;
     world.clerk.revoke_session(&id);
     is_served_by_another(&world, [NEWDEVICE, NEWDEVICE_RESPELLED], &id).await;
@@ -85,7 +84,7 @@ async fn k10_ending_a_session_found_by_two_credentials_at_once_takes_it_from_bot
 /// A touch and the mint after it are one critical section per Clerk session, shared by all its credentials.
 #[tokio::test(start_paused = true)]
 async fn s8_two_credentials_on_one_session_never_mint_for_each_others_organization() {
-    let world = restarted().await;
+    let (world, _store) = restarted().await;
     meet(&world, NEWDEVICE, NEWDEVICE_RESPELLED).await;
     let ask_for = |pair: Pair, organization: &'static str| {
         let layer = world.layer().template("partner").unwrap().organization(organization).unwrap();

@@ -1,158 +1,91 @@
-//! A slow device store, such as one on a disk. A sign-in writes its device without holding the lock that mints,
-//! revocations and some hits take.
+//! A store that another program has locked, as on a busy disk. Its reads and writes wait in threads of their own, so no
+//! mint, no revocation and no hit waits for them.
 
-use std::sync::{Arc, Condvar, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use tower_clerk::ClerkBuilder;
-use tower_clerk::store::{DeviceStore, KnownDevice, MemoryDevices};
-
-use crate::common::{BOB, CAROL, JANE, World, session, warm_up};
+use tower_clerk::store::SqliteStore;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
-/// The longest that unrelated work may take during a write, in real time.
+use crate::common::{BOB, JANE, World, session, warm_up};
+use crate::stores::StoreFile;
+
+/// The longest that unrelated work may take while the store is locked, in real time.
 const LONG: Duration = Duration::from_secs(2);
 
-/// The longest that a write is held, so that a failing test still ends.
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// Holds writes until it is opened.
-#[derive(Default)]
-struct Gate {
-    is_shut: Mutex<bool>,
-    changed: Condvar,
-    arrived: Mutex<Option<mpsc::Sender<()>>>,
-}
-
-impl Gate {
-    fn shut(&self) -> mpsc::Receiver<()> {
-        let (arrived, has_arrived) = mpsc::channel();
-        *self.arrived.lock().unwrap() = Some(arrived);
-        *self.is_shut.lock().unwrap() = true;
-        has_arrived
-    }
-
-    fn open(&self) {
-        *self.is_shut.lock().unwrap() = false;
-        self.changed.notify_all();
-    }
-
-    fn pass(&self) {
-        let is_shut = self.is_shut.lock().unwrap();
-        if *is_shut && let Some(arrived) = &*self.arrived.lock().unwrap() {
-            _ = arrived.send(());
-        }
-        drop(self.changed.wait_timeout_while(is_shut, LONGEST, |is_shut| *is_shut).unwrap());
-    }
-}
-
-/// A store whose writes pass a gate.
-struct Slow {
-    known: MemoryDevices,
-    gate: Arc<Gate>,
-}
-
-impl DeviceStore for Slow {
-    fn get(&self, identifier: &str) -> Option<KnownDevice> {
-        self.known.get(identifier)
-    }
-
-    fn put(&self, identifier: &str, device: KnownDevice) {
-        self.gate.pass();
-        self.known.put(identifier, device);
-    }
-
-    fn remove(&self, identifier: &str) {
-        self.known.remove(identifier);
-    }
-
-    fn remove_user(&self, user_id: &str) {
-        self.known.remove_user(user_id);
-    }
-
-    fn clear(&self) {
-        self.known.clear();
-    }
-}
-
-/// Opens the gate even if the test panics. Otherwise the runtime would wait for the blocked write when it is dropped.
-struct OpenOnDrop(Arc<Gate>);
-
-impl Drop for OpenOnDrop {
-    fn drop(&mut self) {
-        self.0.open();
-    }
-}
-
-/// Signs in Jane, with a token for `acme` too, and Bob. Returns the gate of the store as well.
-async fn world() -> (World, OpenOnDrop) {
-    let gate = Arc::<Gate>::default();
-    let store = Slow { known: MemoryDevices::default(), gate: Arc::clone(&gate) };
-    let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().device_store(store);
-    let world = World::with(FakeClerkBuilder::no_rate_limit, engine);
+/// Signs in Jane, with a token for `acme` too, and Bob, and locks the store. Returns the lock as well.
+async fn locked(store: &StoreFile, world: World, begin: &str) -> (World, Connection) {
     warm_up(&world.fake).await;
     for response in [world.get(JANE).await, world.get_for(JANE, "acme").await, world.get(BOB).await] {
         assert_eq!(response.status(), 200, "both are signed in");
     }
-    (world, OpenOnDrop(gate))
+    let lock = store.connect();
+    // The engine may still be writing the records of the sign-ins.
+    lock.busy_timeout(Duration::from_secs(30)).unwrap();
+    lock.execute_batch(begin).unwrap();
+    (world, lock)
 }
 
-/// Runs `work` while the store writes the device of Carol's sign-in. Returns whether `work` finished during the write,
-/// and its output.
-async fn ends_meanwhile<T: Send + 'static>(
-    world: &World,
-    OpenOnDrop(gate): &OpenOnDrop,
-    work: impl Future<Output = T> + Send + 'static,
-) -> (bool, T) {
-    let arrived = gate.shut();
-    let carol = {
-        let world = world.clone();
-        tokio::spawn(async move { world.get(CAROL).await.status() })
-    };
-    arrived.recv_timeout(LONGEST).expect("the store is writing");
-    let mut work = tokio::spawn(work);
-    let ended = tokio::time::timeout(LONG, &mut work).await;
-    gate.open();
-    let (in_time, outcome) = match ended {
-        Ok(outcome) => (true, outcome),
-        Err(_) => (false, work.await),
-    };
-    _ = carol.await.unwrap();
-    (in_time, outcome.unwrap())
+/// As in a program, so that a lock is felt.
+fn impatient(store: &StoreFile) -> SqliteStore {
+    store.open().read_patience(Duration::from_millis(100))
 }
 
-/// A mint stores its token under that lock.
+async fn world(store: &StoreFile) -> (World, Connection) {
+    let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().store(impatient(store));
+    locked(store, World::with(FakeClerkBuilder::no_rate_limit, engine), "BEGIN EXCLUSIVE").await
+}
+
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, work).await.expect("it waited for the store")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s10_a_device_store_write_delays_no_mint() {
-    let (world, gate) = world().await;
-    let minting = world.clone();
-    let mint = async move { minting.get_for(JANE, "globex").await.status() };
-    let (in_time, status) = ends_meanwhile(&world, &gate, mint).await;
-    assert!(in_time, "a mint waited for a write of the device store: {status}");
-    assert_eq!(status, 200);
+async fn h3_a_locked_store_delays_no_mint() {
+    let store = StoreFile::new();
+    let (world, _lock) = world(&store).await;
+    assert_eq!(in_time(world.get_for(JANE, "globex")).await.status(), 200);
 }
 
-/// A revocation takes that lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn k9_a_device_store_write_delays_no_revocation() {
-    let (world, gate) = world().await;
+async fn h3_a_locked_store_delays_no_revocation_and_no_sign_in() {
+    let store = StoreFile::new();
+    let (world, _lock) = world(&store).await;
     let bob = session(&world.get(BOB).await).session_id().to_owned();
-    let clerk = world.clerk.clone();
-    let revocation = async move { clerk.revoke_session(&bob) };
-    let (in_time, ()) = ends_meanwhile(&world, &gate, revocation).await;
-    assert!(in_time, "a revocation waited for a write of the device store");
+    let began = Instant::now();
+    world.clerk.revoke_session(&bob);
+    assert!(began.elapsed() < LONG, "a revocation waited for the store");
+    assert_ne!(session(&in_time(world.get(BOB)).await).session_id(), bob);
 }
 
-/// A hit for an organization takes that lock once any organization has been revoked.
+/// The file still has the session, and can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s10_a_device_store_write_delays_no_hit() {
-    let (world, gate) = world().await;
+async fn k9_a_revoked_session_is_not_reused_while_its_store_is_locked() {
+    let store = StoreFile::new();
+    let world = World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| {
+        engine.unlimited_sign_ins().store(impatient(&store))
+    });
+    let (world, lock) = locked(&store, world, "BEGIN IMMEDIATE").await;
+    let response = world.get(BOB).await;
+    let bob = session(&response).session_id().to_owned();
+    world.clerk.revoke_user(session(&response).user_id());
+    let next = session(&in_time(world.get(BOB)).await).session_id().to_owned();
+    assert_ne!(next, bob);
+    // The next process finds the new session only.
+    drop(lock);
+    assert_eq!(world.clerk.shutdown(Duration::from_secs(20)).await, 0);
+    let again = world.restarted(|engine| engine.unlimited_sign_ins().store(impatient(&store)));
+    assert_ne!(session(&again.get(BOB).await).session_id(), bob);
+}
+
+/// A hit for an organization takes the lock of the revocations once any organization has been revoked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn h1_a_hit_asks_no_store() {
+    let store = StoreFile::new();
+    let (world, _lock) = world(&store).await;
     world.clerk.revoke_organization("org_that_is_not_asked_for");
     let calls = world.fake.count(Endpoint::Any);
-    let hitting = world.clone();
-    let hit = async move { hitting.get_for(JANE, "acme").await.status() };
-    let (in_time, status) = ends_meanwhile(&world, &gate, hit).await;
-    // The one extra call is Carol's sign-in.
-    assert_eq!((status.as_u16(), world.fake.count(Endpoint::Any)), (200, calls + 1), "it is a hit");
-    assert!(in_time, "a hit waited for a write of the device store");
+    let hit = in_time(world.get_for(JANE, "acme")).await;
+    assert_eq!((hit.status().as_u16(), world.fake.count(Endpoint::Any)), (200, calls), "it is a hit");
 }

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use tokio::runtime::Runtime;
 use tower_clerk::testing::{Clock, FakeClerk};
+use tower_clerk::transport::{Transport, TransportFuture};
 use tower_clerk::{Access, Clerk, Credentials};
 
 use crate::common::{BOB, JANE, Pair, backend_builder, builder};
-use crate::stores::SharedSessions;
 
 /// The longest that a runtime may take to shut down, in real time. It usually takes some milliseconds.
 const LONG: Duration = Duration::from_secs(3);
@@ -91,21 +93,34 @@ fn p1_a_runtime_ends_while_a_sign_in_joins_the_queue() {
     assert!(ended, "a runtime that was dropped while a sign-in joined the queue never ended");
 }
 
+/// Passes a point when the first answer has arrived. The next call is prepared in the same poll.
+struct PassOnce {
+    fake: FakeClerk,
+    point: Mutex<Option<Point>>,
+}
+
+impl Transport for PassOnce {
+    fn send(&self, request: Request<Bytes>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let response = self.fake.send(request).await;
+            if let Some(point) = self.point.lock().unwrap().take() {
+                point.pass();
+            }
+            response
+        })
+    }
+}
+
 /// The first Backend API call that waits for a permit starts the task that grants those permits.
 #[test]
 fn p1_a_runtime_ends_while_a_call_to_the_backend_api_joins_the_queue() {
     let ended = ends(|runtime, point| {
-        let point = Mutex::new(Some(point));
-        let store = SharedSessions::before_each_get(move || {
-            if let Some(point) = point.lock().unwrap().take() {
-                point.pass();
-            }
-        });
         let clock = Clock::system();
         let fake = FakeClerk::builder().clock(clock).build();
-        // Opening a session after the store look-up takes more than one call, so that one of them waits.
+        let transport = PassOnce { fake: fake.clone(), point: Mutex::new(Some(point)) };
+        // A proof takes two calls, so that the second one waits.
         let engine =
-            backend_builder(&fake, clock).backend_rate(1, Duration::from_secs(1)).session_store(store);
+            backend_builder(&fake, clock).transport(transport).backend_rate(1, Duration::from_secs(1));
         let clerk: Arc<Clerk> = Arc::new(engine.build().unwrap());
         runtime.spawn(async move {
             clerk.authenticate(&credentials(JANE), &Access::new().organization("acme")).await

@@ -4,10 +4,9 @@
 //! `cargo run --release --package tower-clerk-benches --features driven-clock --bin life_backend`. Exits with code 1 if
 //! a promise is broken. `… --bin life_backend restart` and `… busy` run one of the two parts.
 //!
-//! - *restart*: 2,000 users for six hours. The engine is killed halfway, and another one continues with its session
-//!   file.
+//! - *restart*: 2,000 users for six hours. The engine is killed halfway, and another one continues with its store.
 //! - *busy*: 3,000 concurrent users with tokens of one minute, all minted with the secret key, after a start with a
-//!   session file.
+//!   store.
 
 mod labels;
 mod promises;
@@ -23,7 +22,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_clerk::store::SessionFile;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
 use self::labels::Labels;
@@ -90,21 +88,16 @@ async fn restart(directory: &Path, promises: &mut Promises) -> Result<(), String
     world.add_latency();
     let file = place(directory, "restart")?;
     let mut tickets = 0;
-    for (life, file) in ["cold start", "after the restart"].into_iter().zip([&file, &copy_of(&file)]) {
-        let clerk = world.engine(file, |builder| builder)?;
+    for life in ["cold start", "after the restart"] {
+        let clerk = world.engine(&file, |builder| builder)?;
         let mut users = Users::start(&clerk, RESTART);
         let watched = watch(&clerk, 3 * HOUR).await;
-        // Like in a crash, no session is ended, and the file has only what has been written so far.
+        // Like in a crash, no session is ended.
         let stats = clerk.stats();
         clerk.publish_metrics();
         users.abort();
         drop(clerk);
-        if !copy_of(file).exists() {
-            fs::copy(file, copy_of(file)).map_err(|error| error.to_string())?;
-        }
         tokio::time::sleep(DOWN).await;
-        let free = SessionFile::open(file).is_ok();
-        promises.require(free, &format!("{life}: an engine that is gone has let go of its file"));
         let sign_ins = world.fake.count(Endpoint::SignIns) - tickets;
         tickets += sign_ins;
         println!("{life}: {}, {sign_ins} sign-ins", line(users.seen(), &stats, &watched));
@@ -160,11 +153,6 @@ fn place(directory: &Path, name: &str) -> Result<PathBuf, String> {
     let directory = directory.join(name);
     fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
     Ok(directory.join("sessions"))
-}
-
-/// Returns the path of a file's copy.
-fn copy_of(file: &Path) -> PathBuf {
-    file.with_extension("copy")
 }
 
 /// Counts by name.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tower_clerk::store::SessionFile;
+use tower_clerk::store::SqliteStore;
 use tower_clerk::testing::{Clock, Endpoint, FakeClerk, FakeClerkBuilder, FakeUser, Fault};
 use tower_clerk::{Clerk, ClerkBuilder};
 
@@ -51,17 +51,18 @@ impl World {
         self.fake.reconfigure(|settings| settings.verify_password_time(Duration::from_millis(90)));
     }
 
-    /// Builds an engine with a session file.
+    /// Builds an engine with a store in a file.
     pub(super) fn engine(
         &self,
         file: &Path,
         settings: impl FnOnce(ClerkBuilder) -> ClerkBuilder,
     ) -> Result<Clerk, String> {
-        let sessions = SessionFile::open(file).map_err(|error| error.to_string())?;
+        // The hours of the driven clock pass in seconds, which a real password function would take up.
+        let store = SqliteStore::open(file).map_err(|error| error.to_string())?.weak_password_cost();
         let builder = Clerk::builder(self.fake.publishable_key())
             .secret_key(SECRET_KEY)
             .backend_url(self.fake.backend_url())
-            .session_store(sessions)
+            .store(store)
             .transport(self.wire.clone())
             .clock(self.clock)
             .jitter_seed(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{HOUR, MINUTE, ended, sign_ins, world};
 use crate::common::{BOB, CAROL, JANE, Pair, World, code, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 use tower_clerk::transport::Transport as _;
 
 /// Signs in like a browser, without the engine.
@@ -34,10 +34,10 @@ async fn k10_only_sessions_opened_by_the_engine_are_used_and_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn k10_expiry_eviction_and_shutdown_end_no_stored_session() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = World::backend_with(
         |fake| fake,
-        |engine| engine.session_store(store.clone()).max_sessions(1).proof_renewal(false),
+        |engine| engine.store(store.open()).max_sessions(1).proof_renewal(false),
     );
     for pair in [JANE, BOB, CAROL] {
         assert_eq!(first.get(pair).await.status(), 200);
@@ -60,10 +60,11 @@ async fn k10_shutdown_ends_sessions_held_only_in_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn k10_a_session_that_lost_its_organization_is_ended_with_its_entry() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
-    let process = first.restarted(|engine| engine.session_store(store.clone()).proof_renewal(false));
+    store.lose_logins().await;
+    let process = first.restarted(|engine| engine.store(store.open()).proof_renewal(false));
     assert_eq!(process.get(JANE).await.status(), 200);
     assert_eq!(process.get_for(JANE, "acme").await.status(), 200);
     assert_eq!(process.fake.live_sessions(), 2);

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use super::{HOUR, MINUTE, sign_ins, world};
 use crate::common::{JANE, World, rejection, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 use tower_clerk::testing::GoneSession;
 
 /// Clerk does not document how it answers for a session that has ended, so the test covers each likely answer.
 #[tokio::test(start_paused = true)]
 async fn k4_a_gone_session_is_replaced_once_for_every_error_code() {
     for gone in [GoneSession::NotFound, GoneSession::AuthenticationInvalid, GoneSession::InvalidAction] {
-        let store = SharedSessions::default();
-        let first =
-            World::backend_with(|fake| fake.gone_session(gone), |engine| engine.session_store(store.clone()));
+        let store = StoreFile::new();
+        let first = World::backend_with(|fake| fake.gone_session(gone), |engine| engine.store(store.open()));
         let id = session(&first.get(JANE).await).session_id().to_owned();
-        let again = first.restarted(|engine| engine.session_store(store.clone()));
+        store.lose_logins().await;
+        let again = first.restarted(|engine| engine.store(store.open()));
         assert_eq!(session(&again.get(JANE).await).session_id(), id);
         first.fake.revoke_session(&id);
         tokio::time::sleep(2 * MINUTE).await;
@@ -28,11 +28,12 @@ async fn k4_a_gone_session_is_replaced_once_for_every_error_code() {
 
 #[tokio::test(start_paused = true)]
 async fn k4_a_session_that_ended_before_a_restart_is_replaced() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();
     first.fake.revoke_session(&id);
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     assert_ne!(session(&again.get(JANE).await).session_id(), id);
     assert_eq!(sign_ins(&again), 2);
     // The engine knows when the session expires, and replaces it without a failed call.
@@ -43,12 +44,13 @@ async fn k4_a_session_that_ended_before_a_restart_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn k2_a_session_is_replaced_shortly_before_it_ends() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     let id = session(&first.get(JANE).await).session_id().to_owned();
     tokio::time::sleep(7 * 24 * HOUR - Duration::from_secs(30)).await;
     assert_eq!(first.fake.live_sessions(), 1, "the session is still open");
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     let next = session(&again.get(JANE).await).session_id().to_owned();
     assert_ne!(next, id);
     tokio::time::sleep(MINUTE).await;

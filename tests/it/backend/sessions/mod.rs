@@ -3,9 +3,9 @@
 mod displaced;
 mod ends;
 mod gone;
+mod lost;
 mod organizations;
 mod refusals;
-mod remote;
 mod revocations;
 mod stored;
 mod tokens;
@@ -13,7 +13,7 @@ mod tokens;
 use std::time::Duration;
 
 use crate::common::{World, run_ready_tasks};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 use tower_clerk::testing::Endpoint;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,8 +28,8 @@ const REVOCATIONS: [(&str, Revoke); 3] = [
     ("all", |world, _, _| world.clerk.revoke_all()),
 ];
 
-fn world(store: &SharedSessions) -> World {
-    World::backend_with(|fake| fake, |engine| engine.session_store(store.clone()))
+fn world(store: &StoreFile) -> World {
+    World::backend_with(|fake| fake, |engine| engine.store(store.open()))
 }
 
 fn sign_ins(world: &World) -> usize {

@@ -7,17 +7,18 @@ use tower_clerk::testing::Endpoint;
 
 use super::{HOUR, MINUTE, sign_ins, world};
 use crate::common::{BOB, JANE, World, code, in_time, organization_of, run_ready_tasks, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 
 #[tokio::test(start_paused = true)]
 async fn k10_an_organization_session_survives_a_restart_without_a_sign_in() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     for organization in ["acme", "acme"] {
         assert_eq!(organization_of(&first.get_for(JANE, organization).await), Some("acme"));
     }
     assert_eq!(sign_ins(&first), 1, "one session serves both requests");
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     first.fake.clear_log();
     let response = again.get_for(JANE, "acme").await;
     assert_eq!(organization_of(&response), Some("acme"));
@@ -25,7 +26,8 @@ async fn k10_an_organization_session_survives_a_restart_without_a_sign_in() {
     assert_eq!(sign_ins(&again), 0);
     // Another organization and the personal account each need a further session, which later processes use again.
     for _ in 0..2 {
-        let process = first.restarted(|engine| engine.session_store(store.clone()));
+        store.lose_logins().await;
+        let process = first.restarted(|engine| engine.store(store.open()));
         for organization in ["acme", "globex"] {
             assert_eq!(organization_of(&process.get_for(JANE, organization).await), Some(organization));
         }
@@ -61,14 +63,15 @@ async fn s7_one_sign_in_serves_all_identifiers_and_organizations_of_a_user_in_a_
 
 #[tokio::test(start_paused = true)]
 async fn s7_a_forbidden_organization_costs_no_sign_in() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     for organization in ["globex", "nowhere", "org_2pqaQ9F4o9MNRSlx8VeMRn5hZug"] {
         assert_eq!(code(&first.get_for(BOB, organization).await), "organization_forbidden", "{organization}");
     }
     assert_eq!(first.get(BOB).await.status(), 200);
     assert_eq!(sign_ins(&first), 1);
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     for _ in 0..3 {
         assert_eq!(code(&again.get_for(BOB, "globex").await), "organization_forbidden");
         assert_eq!(again.get(BOB).await.status(), 200);
@@ -79,10 +82,11 @@ async fn s7_a_forbidden_organization_costs_no_sign_in() {
 
 #[tokio::test(start_paused = true)]
 async fn s7_a_removed_member_is_rejected_and_a_returning_member_is_served() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get_for(BOB, "acme").await.status(), 200);
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(again.get_for(BOB, "acme").await.status(), 200);
     again.fake.remove_member("bob", "acme");
     tokio::time::sleep(2 * MINUTE).await;
@@ -96,12 +100,13 @@ async fn s7_a_removed_member_is_rejected_and_a_returning_member_is_served() {
 
 #[tokio::test(start_paused = true)]
 async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     let by_slug = first.get_for(JANE, "acme").await;
     let id = session(&by_slug).organization().unwrap().id().to_owned();
     // Without the stored session's client token, each organization needs a session of its own.
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     let by_id = again.get_for(JANE, &id).await;
     for name in ["acme", &*id, "acme"] {
         let response = again.get_for(JANE, name).await;
@@ -112,11 +117,12 @@ async fn k4_one_session_serves_an_organization_by_its_id_and_by_its_slug() {
 
 #[tokio::test(start_paused = true)]
 async fn k8_concurrent_requests_for_an_organization_share_one_sign_in() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
     // Without the stored session's client token, each organization needs a session of its own.
-    let again = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let again = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(again.get(JANE).await.status(), 200);
     let hold = again.fake.hold(Endpoint::SignIns);
     let requests: JoinSet<_> = (0..20)

@@ -2,7 +2,7 @@
 
 use super::{HOUR, MINUTE, ended, sign_ins, world};
 use crate::common::{JANE, Pair, World, code, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 
 /// No entry holds the session, and its credential can no longer reach it.
 #[tokio::test(start_paused = true)]
@@ -48,11 +48,12 @@ async fn k5_refusing_an_old_password_leaves_the_new_ones_session_open() {
 /// A session for an organization can belong to another credential of the user.
 #[tokio::test(start_paused = true)]
 async fn k5_refusing_an_old_password_leaves_the_new_ones_organization_session_open() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
     // Without the stored session's client token, the organization needs a session of its own.
-    let process = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let process = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(process.get(JANE).await.status(), 200);
     let acme = session(&process.get_for(JANE, "acme").await).session_id().to_owned();
     process.fake.set_password("jane", "a new one");

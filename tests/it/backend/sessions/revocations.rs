@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{REVOCATIONS, ended, world};
 use crate::common::{JANE, Pair, World, ask, basic, in_time, run_ready_tasks, session};
-use crate::stores::SharedSessions;
-use tower_clerk::store::SessionStore as _;
+use crate::stores::{SESSION, StoreFile};
 use tower_clerk::testing::Endpoint;
 
 /// Jane's user id, which is the same in every stand-in.
@@ -15,17 +14,15 @@ const JANE_ID: &str = "user_2pqaQ9F4o9MNRSlx8VeMRn5hZug";
 async fn k9_revocations_end_stored_sessions_and_the_next_request_verifies_the_password() {
     for (name, revoke) in REVOCATIONS {
         for restarted in [false, true] {
-            let store = SharedSessions::default();
+            let store = StoreFile::new();
             let first = world(&store);
             let response = first.get(JANE).await;
             let (user, id) =
                 (session(&response).user_id().to_owned(), session(&response).session_id().to_owned());
             // A restarted process knows the session only from the store.
-            let process = if restarted {
-                first.restarted(|engine| engine.session_store(store.clone()))
-            } else {
-                first.clone()
-            };
+            store.lose_logins().await;
+            let process =
+                if restarted { first.restarted(|engine| engine.store(store.open())) } else { first.clone() };
             revoke(&process, &user, &id);
             assert_eq!(ended(&process).await, 1, "{name}");
             assert_eq!(process.fake.live_sessions(), 0, "{name}");
@@ -39,10 +36,11 @@ async fn k9_revocations_end_stored_sessions_and_the_next_request_verifies_the_pa
 
 #[tokio::test(start_paused = true)]
 async fn k9_an_organization_session_is_revoked_like_any_other() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
-    let process = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let process = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(process.get(JANE).await.status(), 200);
     let response = process.get_for(JANE, "acme").await;
     let acme = session(&response).session_id().to_owned();
@@ -57,7 +55,7 @@ async fn k9_an_organization_session_is_revoked_like_any_other() {
 #[tokio::test(start_paused = true)]
 async fn k9_a_revocation_during_a_sign_in_leaves_no_session_behind() {
     for endpoint in [Endpoint::VerifyPassword, Endpoint::SignInTokens, Endpoint::SignIns] {
-        let store = SharedSessions::default();
+        let store = StoreFile::new();
         let world = world(&store);
         let hold = world.fake.hold_answer(endpoint);
         let request = {
@@ -74,17 +72,20 @@ async fn k9_a_revocation_during_a_sign_in_leaves_no_session_behind() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(world.fake.live_sessions(), 1, "{endpoint:?}");
         let live = world.fake.sessions().into_iter().find(|it| it.is_live()).unwrap();
-        let stored = store.get(JANE_ID, None).await.unwrap();
-        assert_eq!(stored.session_id(), live.id(), "{endpoint:?}");
+        assert_eq!(store.count(SESSION), 1, "{endpoint:?}");
+        store.lose_logins().await;
+        let next = world.restarted(|engine| engine.store(store.open()));
+        assert_eq!(session(&next.get(JANE).await).session_id(), live.id(), "{endpoint:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn k9_a_revocation_during_an_organization_sign_in_leaves_no_session_behind() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     assert_eq!(first.get(JANE).await.status(), 200);
-    let process = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let process = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(process.get(JANE).await.status(), 200);
     let hold = process.fake.hold_answer(Endpoint::SignIns);
     let request = {
@@ -99,7 +100,7 @@ async fn k9_a_revocation_during_an_organization_sign_in_leaves_no_session_behind
     assert_ne!(request.await.unwrap().status(), 200);
     assert_eq!(ended(&process).await, 2);
     assert_eq!(process.fake.live_sessions(), 0);
-    assert!(store.take_user(JANE_ID).await.is_empty());
+    assert_eq!(store.count(SESSION), 0);
 }
 
 /// The revocation cannot reach the flight that opened the session, and the next flight must not find it in the store.
@@ -131,12 +132,13 @@ async fn k9_a_session_opened_before_a_revocation_is_not_stored_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn k9_a_request_after_a_revocation_joins_no_sign_in_from_before_it() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     let claims = serde_json::Map::new();
     first.fake.add_template("partner", Duration::from_secs(120), claims);
     assert_eq!(first.get(JANE).await.status(), 200);
-    let world = first.restarted(|engine| engine.session_store(store.clone()));
+    store.lose_logins().await;
+    let world = first.restarted(|engine| engine.store(store.open()));
     assert_eq!(world.get(JANE).await.status(), 200);
     let hold = world.fake.hold(Endpoint::UserMemberships);
     let send = || {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{MINUTE, sign_ins, world};
 use crate::common::{BOB, CAROL, JANE, World, ask, basic, code, organization_of, session};
-use crate::stores::SharedSessions;
+use crate::stores::StoreFile;
 use tower_clerk::testing::{Endpoint, Fault};
 
 #[tokio::test(start_paused = true)]
@@ -66,13 +66,14 @@ async fn k2_tokens_live_for_the_configured_lifetime() {
 
 #[tokio::test(start_paused = true)]
 async fn s8_the_backend_api_mints_templates_for_the_requested_organization() {
-    let store = SharedSessions::default();
+    let store = StoreFile::new();
     let first = world(&store);
     let claims = serde_json::json!({ "org": "{{org.slug}}", "who": "{{user.username}}" });
     let claims = claims.as_object().unwrap().clone();
     first.fake.add_template("partner", MINUTE, claims);
     let layer = |world: &World| world.layer().organization("acme").unwrap().template("partner").unwrap();
-    for world in [first.clone(), first.restarted(|engine| engine.session_store(store.clone()))] {
+    store.lose_logins().await;
+    for world in [first.clone(), first.restarted(|engine| engine.store(store.open()))] {
         let response = ask(&layer(&world), basic(JANE)).await;
         let claims: serde_json::Value = session(&response).custom_claims().unwrap();
         assert_eq!((claims["org"].as_str(), claims["who"].as_str()), (Some("acme"), Some("jane")));

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use super::{HOUR, killed, world};
 use crate::common::{JANE, NEWDEVICE, Pair, World, ask, basic, code, enroll, rest};
-use crate::stores::SharedDevices;
+use crate::stores::StoreFile;
 use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder, Fault, RetryAfter};
 
 /// Enrolls the device of a user whom Clerk lets in from any device.
-async fn enroll_without_a_code(world: &World, (identifier, password): Pair) {
+pub(super) async fn enroll_without_a_code(world: &World, (identifier, password): Pair) {
     let credentials = Credentials::new(identifier, password).unwrap();
     assert!(world.clerk.enroll(&credentials).await.unwrap().is_done(), "no code is needed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn s10_devices_cost_no_sign_in_without_device_trust() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let world = world(&devices, FakeClerkBuilder::no_rate_limit);
     for _ in 0..5 {
         assert_eq!(world.get(JANE).await.status(), 200);
@@ -32,9 +32,10 @@ async fn s10_devices_cost_no_sign_in_without_device_trust() {
 async fn s5_an_answer_causes_at_most_one_sign_in() {
     // A killed process left a session on a client. This process looks the session up and tries no sign-in on that
     // client.
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, |fake| fake);
     assert_eq!(first.get(JANE).await.status(), 200);
+    devices.lose_logins().await;
     let again = killed(&first, &devices);
     rest().await;
     first.fake.clear_log();
@@ -49,7 +50,7 @@ async fn s5_an_answer_causes_at_most_one_sign_in() {
 #[tokio::test(start_paused = true)]
 async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in() {
     for device_trust in [false, true] {
-        let world = world(&SharedDevices::default(), |fake| fake);
+        let world = World::with(|fake| fake, |engine| engine);
         let user = if device_trust { NEWDEVICE } else { JANE };
         if device_trust {
             enroll(&world, user).await;
@@ -79,11 +80,12 @@ async fn s10_a_session_that_could_not_be_ended_costs_its_user_no_second_sign_in(
 /// The session on a known client is found by a look-up, which is not a sign-in.
 #[tokio::test(start_paused = true)]
 async fn p2_a_429_for_a_look_up_pauses_look_ups_and_no_sign_in() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
     rest().await;
     assert_eq!(first.get(NEWDEVICE).await.status(), 200);
+    devices.lose_logins().await;
     let again = killed(&first, &devices);
     rest().await;
     again.fake.clear_log();
@@ -101,10 +103,11 @@ async fn p2_a_429_for_a_look_up_pauses_look_ups_and_no_sign_in() {
 /// While the device of an identifier can't be looked up, guesses are counted sign-ins, and the user still gets in.
 #[tokio::test(start_paused = true)]
 async fn p3_guesses_are_counted_while_look_ups_are_paused() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, |fake| fake);
     enroll_without_a_code(&first, JANE).await;
     rest().await;
+    devices.lose_logins().await;
     let again = killed(&first, &devices);
     again.fake.script(Endpoint::Client, Fault::RateLimited { retry_after: RetryAfter::Seconds(300) });
     assert_eq!(code(&again.get(JANE).await), "upstream_rate_limited");

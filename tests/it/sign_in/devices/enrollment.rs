@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use super::world;
 use crate::common::{BOB, JANE, NEWDEVICE, World, code, enroll, logged, rejection, rest};
-use crate::stores::SharedDevices;
 use tower_clerk::testing::{Endpoint, Fault, RetryAfter};
 use tower_clerk::{ClerkBuilder, Credentials, RejectionKind};
 
 #[tokio::test(start_paused = true)]
 async fn s10_an_unknown_device_is_refused_until_it_is_enrolled() {
-    let world = world(&SharedDevices::default(), |fake| fake);
+    let world = World::with(|fake| fake, |engine| engine);
     let response = world.get(NEWDEVICE).await;
     assert_eq!(code(&response), "account_action_required");
     rest().await;
@@ -24,7 +22,7 @@ async fn s10_an_unknown_device_is_refused_until_it_is_enrolled() {
 /// The denial ends however often the account was refused, and however long that is remembered.
 #[tokio::test(start_paused = true)]
 async fn k11_an_enrollment_ends_the_denial_of_an_unknown_device() {
-    let world = world(&SharedDevices::default(), |fake| fake);
+    let world = World::with(|fake| fake, |engine| engine);
     for _ in 0..200 {
         assert_eq!(code(&world.get(NEWDEVICE).await), "account_action_required");
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -84,7 +82,7 @@ async fn an_enrollment_does_not_replace_a_second_factor() {
 /// Only the operator can change the instance's settings, so advice on them goes to the log and not to the client.
 #[tokio::test(start_paused = true)]
 async fn a9_an_unknown_device_advises_the_client_in_the_answer_and_the_operator_in_the_log() {
-    let world = world(&SharedDevices::default(), |fake| fake);
+    let world = World::with(|fake| fake, |engine| engine);
     let mut told = String::new();
     let log = logged(async {
         for _ in 0..3 {

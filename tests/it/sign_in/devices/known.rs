@@ -1,16 +1,16 @@
 //! How long a device stays known.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::{HOUR, world};
-use crate::common::{JANE, NEWDEVICE, code, enroll, rest, session};
-use crate::stores::SharedDevices;
-use tower_clerk::store::{DeviceStore, KnownDevice};
-use tower_clerk::testing::Endpoint;
+use super::calls::enroll_without_a_code;
+use super::{HOUR, killed, world};
+use crate::common::{JANE, NEWDEVICE, World, code, enroll, rest, session};
+use crate::stores::{DEVICE, StoreFile};
+use tower_clerk::testing::{Endpoint, FakeClerk};
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_known_device_outlives_proofs_and_sessions() {
-    let world = world(&SharedDevices::default(), |fake| fake);
+    let world = World::with(|fake| fake, |engine| engine);
     enroll(&world, NEWDEVICE).await;
     rest().await;
     for _ in 0..3 {
@@ -32,27 +32,34 @@ async fn s10_a_known_device_outlives_proofs_and_sessions() {
 #[tokio::test(start_paused = true)]
 async fn s10_a_client_that_clerk_has_forgotten_is_dropped() {
     for device_trust in [false, true] {
-        let devices = SharedDevices::default();
+        let devices = StoreFile::new();
         let world = world(&devices, |fake| fake.device_trust(device_trust));
-        let device = KnownDevice::new("user_somebody", "eyJhbGciOiJub25lIn0.e30.x", SystemTime::now());
-        devices
-            .put("jane@example.com", KnownDevice::new("user_x", device.client_token(), world.clock.wall()));
-        let response = world.get(JANE).await;
+        if device_trust {
+            enroll(&world, JANE).await;
+        } else {
+            enroll_without_a_code(&world, JANE).await;
+        }
+        // The same instance, without the client that it has let in.
+        let fake = FakeClerk::builder().clock(world.clock).device_trust(device_trust).build();
+        devices.lose_logins().await;
+        let again = killed(&World { fake, ..world.clone() }, &devices);
+        let forgotten = devices.sealed(DEVICE);
+        let response = again.get(JANE).await;
         assert_eq!(code(&response), if device_trust { "account_action_required" } else { "" });
-        let stored = devices.get("jane@example.com");
-        assert!(stored.is_none_or(|stored| stored.client_token() != device.client_token()));
+        rest().await;
+        assert_ne!(devices.sealed(DEVICE), forgotten);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn k9_revoking_a_user_forgets_the_users_device() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let world = world(&devices, |fake| fake);
     enroll(&world, NEWDEVICE).await;
     rest().await;
     let user = session(&world.get(NEWDEVICE).await).user_id().to_owned();
     world.clerk.revoke_user(&user);
     rest().await;
-    assert!(devices.get(NEWDEVICE.0).is_none());
+    assert_eq!(devices.count(DEVICE), 0);
     assert_eq!(code(&world.get(NEWDEVICE).await), "account_action_required");
 }

@@ -12,18 +12,18 @@ mod shared;
 use std::time::Duration;
 
 use crate::common::{World, builder};
-use crate::stores::SharedDevices;
+use crate::stores::StoreFile;
 use tower_clerk::testing::FakeClerkBuilder;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An instance, and an engine whose device store outlives it.
-fn world(devices: &SharedDevices, fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> World {
-    World::with(fake, |engine| engine.device_store(devices.clone()))
+fn world(devices: &StoreFile, fake: impl FnOnce(FakeClerkBuilder) -> FakeClerkBuilder) -> World {
+    World::with(fake, |engine| engine.store(devices.open()))
 }
 
 /// Restarts a killed process, which has ended no session and has left only its store.
-fn killed(world: &World, devices: &SharedDevices) -> World {
-    let clerk = builder(&world.fake, world.clock).device_store(devices.clone()).build().unwrap();
+fn killed(world: &World, devices: &StoreFile) -> World {
+    let clerk = builder(&world.fake, world.clock).store(devices.open()).build().unwrap();
     World { clock: world.clock, fake: world.fake.clone(), clerk }
 }

@@ -4,35 +4,43 @@ use std::time::Duration;
 
 use super::{killed, world};
 use crate::common::{JANE, NEWDEVICE, Pair, World, code, enroll, enroll_as, rest, session};
-use crate::stores::SharedDevices;
-use tower_clerk::store::DeviceStore;
+use crate::stores::{DEVICE, StoreFile};
 use tower_clerk::testing::{FakeClerkBuilder, FakeUser};
 
 #[tokio::test(start_paused = true)]
 async fn s10_an_answer_about_another_user_drops_the_device() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let world = world(&devices, |fake| fake);
-    assert_eq!(world.get(JANE).await.status(), 200);
+    let jane = session(&world.get(JANE).await).user_id().to_owned();
     world.clerk.shutdown(Duration::from_secs(5)).await;
+    devices.lose_logins().await;
     let again = killed(&world, &devices);
     again.fake.change_email("jane", "jane@example.com", "jane@elsewhere.example");
     let other = FakeUser::new("jane@example.com").password(JANE.1);
     let other = again.fake.add_user(other);
     rest().await;
     assert_eq!(session(&again.get(JANE).await).user_id(), other);
-    let stored = devices.get("jane@example.com").unwrap();
-    assert_eq!(stored.user_id(), other);
+    rest().await;
+    // The device is the new owner's: it goes with that user, and not with the former one.
+    assert_eq!(devices.count(DEVICE), 1);
+    again.clerk.revoke_user(&jane);
+    rest().await;
+    assert_eq!(devices.count(DEVICE), 1);
+    again.clerk.revoke_user(&other);
+    rest().await;
+    assert_eq!(devices.count(DEVICE), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn s10_the_new_owner_of_an_address_never_gets_the_old_owners_session() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, FakeClerkBuilder::no_rate_limit);
     enroll(&first, NEWDEVICE).await;
     rest().await;
     assert_eq!(first.get(NEWDEVICE).await.status(), 200);
     first.fake.change_email(NEWDEVICE.0, NEWDEVICE.0, "elsewhere@example.com");
     first.fake.add_user(FakeUser::new(NEWDEVICE.0).device_trust().password("the successor's"));
+    devices.lose_logins().await;
     for world in [killed(&first, &devices), first] {
         let response = world.get((NEWDEVICE.0, "the successor's")).await;
         assert_eq!(code(&response), "account_action_required", "{}", response.body());
@@ -55,12 +63,13 @@ async fn number_and_name(world: &World) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_username_like_a_phone_number_never_gets_that_numbers_session() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, FakeClerkBuilder::no_rate_limit);
     let number = number_and_name(&first).await;
     assert_eq!(session(&first.get(NUMBER).await).user_id(), number);
     rest().await;
     // While the engine has a session on the device, and after a restart that knows nothing of it.
+    devices.lose_logins().await;
     for world in [first.clone(), killed(&first, &devices)] {
         let response = world.get(NAME).await;
         assert_eq!(code(&response), "account_action_required", "{}", response.body());
@@ -69,7 +78,7 @@ async fn s10_a_username_like_a_phone_number_never_gets_that_numbers_session() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_username_like_a_phone_number_takes_no_device_away() {
-    let world = world(&SharedDevices::default(), FakeClerkBuilder::no_rate_limit);
+    let world = World::with(FakeClerkBuilder::no_rate_limit, |engine| engine);
     let number = number_and_name(&world).await;
     assert_eq!(code(&world.get(NAME).await), "account_action_required");
     assert_eq!(session(&world.get(NUMBER).await).user_id(), number);

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::{killed, world};
-use crate::common::{NEWDEVICE, World, builder, enroll, rejection, rest, run_ready_tasks, session};
-use crate::stores::SharedDevices;
-use tower_clerk::store::{DeviceFile, StoreErrorKind};
-use tower_clerk::testing::Endpoint;
+use crate::common::{NEWDEVICE, enroll, rejection, rest, session, settle};
+use crate::stores::StoreFile;
+use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_restarted_process_is_the_same_device() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
     rest().await;
@@ -18,6 +17,7 @@ async fn s10_a_restarted_process_is_the_same_device() {
     assert_eq!(before.status(), 200);
     let id = session(&before).session_id().to_owned();
     for _ in 0..3 {
+        devices.lose_logins().await;
         let again = killed(&first, &devices);
         rest().await;
         let response = again.get(NEWDEVICE).await;
@@ -30,8 +30,9 @@ async fn s10_a_restarted_process_is_the_same_device() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_two_engines_with_separate_stores_never_end_each_others_sessions() {
-    let first = world(&SharedDevices::default(), |fake| fake);
-    let second = killed(&first, &SharedDevices::default());
+    let stores = [StoreFile::new(), StoreFile::new()];
+    let first = world(&stores[0], |fake| fake);
+    let second = killed(&first, &stores[1]);
     enroll(&first, NEWDEVICE).await;
     rest().await;
     enroll(&second, NEWDEVICE).await;
@@ -44,34 +45,23 @@ async fn s10_two_engines_with_separate_stores_never_end_each_others_sessions() {
     assert_eq!(first.fake.live_sessions(), 2);
 }
 
-/// Only one process at a time can open a device file.
+/// The old and the new process of a deploy run at the same time for a while.
 #[tokio::test(start_paused = true)]
-async fn s10_two_processes_on_one_device_file_never_end_each_others_sessions() {
-    let path = std::env::temp_dir().join(format!("tower-clerk-devices-{}", std::process::id()));
-    let file = DeviceFile::open(&path).unwrap();
-    let first = World::with(|fake| fake, |engine| engine.device_store(file));
-    let refused = DeviceFile::open(&path).unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::InUse, "{refused}");
-    let second = killed(&first, &SharedDevices::default());
-    for world in [&first, &second] {
-        enroll(world, NEWDEVICE).await;
-        rest().await;
-    }
+async fn s10_two_processes_on_one_store_share_one_device_and_its_session() {
+    let store = StoreFile::new();
+    let first = world(&store, FakeClerkBuilder::no_rate_limit);
+    enroll(&first, NEWDEVICE).await;
+    rest().await;
+    let id = session(&first.get(NEWDEVICE).await).session_id().to_owned();
+    settle().await;
+    let second = killed(&first, &store);
+    first.fake.clear_log();
+    assert_eq!(session(&second.get(NEWDEVICE).await).session_id(), id);
     for _ in 0..300 {
         assert_eq!(first.get(NEWDEVICE).await.status(), 200);
         assert_eq!(second.get(NEWDEVICE).await.status(), 200);
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
-    assert_eq!(first.fake.live_sessions(), 2);
-    // The first process is killed and restarted: the file is unlocked, and has its device.
-    drop(first.clerk);
-    run_ready_tasks().await;
-    let again =
-        builder(&second.fake, second.clock).device_store(DeviceFile::open(&path).unwrap()).build().unwrap();
-    let again = World { clerk: again, ..second.clone() };
-    rest().await;
-    assert_eq!(again.get(NEWDEVICE).await.status(), 200);
-    assert_eq!(second.get(NEWDEVICE).await.status(), 200);
-    drop(again);
-    std::fs::remove_file(&path).unwrap();
+    assert_eq!(first.fake.live_sessions(), 1);
+    assert_eq!(first.fake.count(Endpoint::PrepareSecondFactor), 0);
 }

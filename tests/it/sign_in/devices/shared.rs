@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use super::{killed, world};
 use crate::common::{NEWDEVICE, NEWDEVICE_RESPELLED, World, code, enroll, rest, run_ready_tasks, session};
-use crate::stores::SharedDevices;
+use crate::stores::StoreFile;
 use tower_clerk::Credentials;
 use tower_clerk::testing::{Endpoint, Fault};
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_wrong_password_is_rejected_and_ends_no_session() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let first = world(&devices, |fake| fake);
     enroll(&first, NEWDEVICE).await;
     rest().await;
     assert_eq!(first.get(NEWDEVICE).await.status(), 200);
     let wrong = (NEWDEVICE.0, "not it");
     // While the session is live, and after a restart that knows nothing of it.
+    devices.lose_logins().await;
     for world in [first.clone(), killed(&first, &devices)] {
         rest().await;
         assert_eq!(code(&world.get(wrong).await), "credentials_rejected");
@@ -28,7 +29,7 @@ async fn s10_a_wrong_password_is_rejected_and_ends_no_session() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_another_spelling_of_an_identifier_shares_the_session_and_does_not_end_it() {
-    let devices = SharedDevices::default();
+    let devices = StoreFile::new();
     let world = world(&devices, |fake| fake);
     enroll(&world, NEWDEVICE).await;
     rest().await;
@@ -49,7 +50,7 @@ async fn s10_another_spelling_of_an_identifier_shares_the_session_and_does_not_e
 /// Two entries share a session. When one of them expires, the other one still uses the session.
 #[tokio::test(start_paused = true)]
 async fn s10_a_shared_session_is_in_use_until_its_last_entry_expires() {
-    let world = world(&SharedDevices::default(), |fake| fake);
+    let world = World::with(|fake| fake, |engine| engine);
     enroll(&world, NEWDEVICE).await;
     rest().await;
     assert_eq!(world.get(NEWDEVICE).await.status(), 200);

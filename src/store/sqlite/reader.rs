@@ -1,0 +1,122 @@
+//! Reading: off the runtime, for a short time only, and not at all while the file is known to be out of reach.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::queue::Queue;
+use super::schema;
+use crate::limits::WarnThrottle;
+use crate::store::StoreError;
+use crate::store::records::{Name, Row, Tag};
+use crate::sync::lock;
+
+/// How long a request waits for a record, whatever happens.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long the file is left alone after it could not be read.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// Reads that wait at once, each on a thread.
+const MOST_READS: usize = 64;
+
+pub(super) struct Reader {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+    places: Arc<Semaphore>,
+    away_until: Mutex<Option<Instant>>,
+    patience: Duration,
+    warnings: WarnThrottle,
+}
+
+impl Reader {
+    pub(super) fn new(connection: Connection, path: PathBuf, patience: Duration) -> Result<Self, StoreError> {
+        let set = || {
+            connection.busy_timeout(patience)?;
+            connection.pragma_update(None, "query_only", true)
+        };
+        set().map_err(|error| schema::failed(&path, error))?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+            places: Arc::new(Semaphore::new(MOST_READS)),
+            away_until: Mutex::default(),
+            patience,
+            warnings: WarnThrottle::default(),
+        })
+    }
+
+    /// The record of a name. What can't be read in time is absent.
+    pub(super) async fn get(self: &Arc<Self>, name: Name, queue: &Arc<Queue>) -> Option<Row> {
+        let found = self.run(queue, move |reader, queue| {
+            let is_settled = queue.settled(reader.patience, |row| row.name == name);
+            if is_settled { reader.select(schema::SELECT, &name.0, queue) } else { Ok(Vec::new()) }
+        });
+        found.await.into_iter().next()
+    }
+
+    /// The records of a user.
+    pub(super) async fn of_user(self: &Arc<Self>, user: Tag, queue: &Arc<Queue>) -> Vec<Row> {
+        let found = self.run(queue, move |reader, queue| {
+            let is_settled = queue.settled(reader.patience, |row| row.header.user == user);
+            if is_settled { reader.select(schema::SELECT_OF_USER, &user.0, queue) } else { Ok(Vec::new()) }
+        });
+        found.await
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        read: impl FnOnce(&Self, &Queue) -> rusqlite::Result<Vec<Row>> + Send + 'static,
+    ) -> Vec<Row> {
+        let now = Instant::now();
+        if lock(&self.away_until).is_some_and(|until| now < until) {
+            return Vec::new();
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Vec::new() };
+        let (reader, queue) = (Arc::clone(self), Arc::clone(queue));
+        let reading = tokio::task::spawn_blocking(move || {
+            let rows = read(&reader, &queue);
+            drop(place);
+            rows
+        });
+        let reason = match tokio::time::timeout(self.patience, reading).await {
+            Ok(Ok(Ok(rows))) => {
+                *lock(&self.away_until) = None;
+                return rows;
+            }
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(_)) => "the runtime is shutting down".to_owned(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        self.failed(now, &reason);
+        Vec::new()
+    }
+
+    fn failed(&self, now: Instant, reason: &str) {
+        *lock(&self.away_until) = Some(now + AWAY);
+        if self.warnings.is_due("read", now) {
+            let path = self.path.display();
+            tracing::warn!(%path, reason, "a store's file can't be read: sign-ins go on without it");
+        }
+    }
+
+    fn select(&self, sql: &str, value: &[u8], queue: &Queue) -> rusqlite::Result<Vec<Row>> {
+        loop {
+            let taken = queue.taken();
+            let connection = lock(&self.connection);
+            let mut select = connection.prepare_cached(sql)?;
+            let rows = select.query_map([value], schema::row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            drop(select);
+            drop(connection);
+            // A removal that was queued when the record was read, and is done now, is not in the queue any more.
+            if queue.taken() == taken {
+                return Ok(rows.into_iter().flatten().filter(|row| !queue.takes(row)).collect());
+            }
+        }
+    }
+}
