@@ -124,10 +124,7 @@ impl Clerk {
 
     /// Queues the end of sessions that were taken out of a store.
     fn end_taken(&self, taken: Taken) {
-        let end_queue = Arc::clone(&self.0.sign_ins.end_queue);
-        now_or_later(async move {
-            taken.await.into_iter().for_each(|request| end_queue.push(request));
-        });
+        self.0.sign_ins.end_queue.push_later(taken);
         if tokio::runtime::Handle::try_current().is_ok() {
             self.0.sign_ins.reaper.start();
         }

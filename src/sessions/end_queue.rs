@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::session::{Kept, Session, SessionState};
 use crate::client_token::ClientSlot;
-use crate::sync::lock;
+use crate::sync::{lock, now_or_later};
 
 /// The capacity of the queue. A session that doesn't fit expires at Clerk at the end of its own lifetime.
 const QUEUE: usize = 10_000;
@@ -83,6 +83,18 @@ impl EndQueue {
         }
     }
 
+    /// Queues the ends of sessions that a store is removing, when it has removed them. Until then they count as one request,
+    /// so that a shutdown waits for them.
+    pub(crate) fn push_later(
+        self: &Arc<Self>,
+        removed: impl Future<Output = Vec<EndRequest>> + Send + 'static,
+    ) {
+        let removal = Removal::new(Arc::clone(self));
+        now_or_later(async move {
+            removed.await.into_iter().for_each(|request| removal.0.push(request));
+        });
+    }
+
     /// Called once per request, when its session has been ended or given up.
     pub(crate) fn done(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
@@ -114,5 +126,21 @@ impl EndQueue {
     /// How many requests didn't fit into the queue.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Sessions that a store is removing. It counts until it is dropped, also where no runtime can wait for the store.
+struct Removal(Arc<EndQueue>);
+
+impl Removal {
+    fn new(end_queue: Arc<EndQueue>) -> Self {
+        end_queue.outstanding.fetch_add(1, Ordering::AcqRel);
+        Self(end_queue)
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        self.0.done();
     }
 }

@@ -6,7 +6,6 @@ use super::{Attempt, SignIns};
 use crate::clerk_api::ApiError;
 use crate::provider::PAUSED;
 use crate::sessions::{EndPolicy, Holding, Proof, SessionState};
-use crate::sync::now_or_later;
 
 impl SignIns {
     /// Removes a proof whose password Clerk has refused.
@@ -48,10 +47,7 @@ impl SignIns {
         }
         let Some(user) = self.trusted.user_of(&attempt.key).filter(|_| is_by_clerk) else { return };
         let Some(taken) = self.provider.take_unused(user) else { return };
-        let end_queue = Arc::clone(&self.end_queue);
         self.reaper.start();
-        now_or_later(async move {
-            taken.await.into_iter().for_each(|request| end_queue.push(request));
-        });
+        self.end_queue.push_later(taken);
     }
 }

@@ -1,5 +1,6 @@
 //! The example `server` is killed and started again, over sockets.
 
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -31,23 +32,31 @@ fn program() -> PathBuf {
 struct Server {
     process: Child,
     address: String,
+    log: PathBuf,
 }
 
 impl Server {
     fn start(api: Api, fake: &FakeClerkServer, clerk: &FakeClerk, store: &StoreFile) -> Self {
         let mut command = Command::new(program());
         command.env_clear().env("CLERK_FAPI_URL", fake.url()).env("LISTEN_ADDR", "127.0.0.1:0");
-        command.env("STORE_FILE", store.path()).env("SIGN_IN_RATE", "off").env("RUST_LOG", "error");
+        command.env("STORE_FILE", store.path()).env("SIGN_IN_RATE", "off").env("RUST_LOG", "warn");
         if api == Api::Backend {
             command.env("CLERK_SECRET_KEY", clerk.secret_key()).env("CLERK_API_URL", fake.url());
         }
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let log = store.path().with_extension("log");
+        let mut process = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let address = lines
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned))
             .expect("the server listens");
-        Self { process, address }
+        Self { process, address, log }
+    }
+
+    /// Whether reading a record has taken longer than a request may wait for a store, as it can on a busy machine: the
+    /// server then signs users in instead (rule H3).
+    fn was_too_slow(&self) -> bool {
+        fs::read_to_string(&self.log).unwrap().contains("it took too long")
     }
 
     fn kill(mut self) {
@@ -132,14 +141,22 @@ async fn kill_and_start_again(users: usize, longest: impl Fn(&Waits) -> Duration
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server.kill();
-        clerk.clear_log();
-        let again = Server::start(api, &fake, &clerk, &store);
-        let after = again.serve_all(users).await;
-        let asked = [Endpoint::SignIns, Endpoint::VerifyPassword].map(|it| clerk.count(it));
-        let size = std::fs::metadata(store.path()).unwrap().len();
+        let (again, after, sessions, asked) = loop {
+            clerk.clear_log();
+            let sessions = clerk.live_sessions();
+            let again = Server::start(api, &fake, &clerk, &store);
+            let after = again.serve_all(users).await;
+            let asked = [Endpoint::SignIns, Endpoint::VerifyPassword].map(|it| clerk.count(it));
+            if asked == [0, 0] || !again.was_too_slow() {
+                break (again, after, sessions, asked);
+            }
+            assert!(began.elapsed() < Duration::from_secs(300), "the machine is too busy to read a file");
+            again.kill();
+        };
+        let size = fs::metadata(store.path()).unwrap().len();
         println!("{api:?}, {users} users: {before:?} at first, {after:?} after the restart; {size} bytes");
         assert_eq!(asked, [0, 0], "{api:?}");
-        assert_eq!(clerk.live_sessions(), users, "{api:?}");
+        assert_eq!(clerk.live_sessions(), sessions, "{api:?}");
         assert!(after.longest < longest(&after), "{api:?}: {after:?}");
         again.kill();
         what_changed_meanwhile(api, &clerk, || Server::start(api, &fake, &clerk, &store)).await;

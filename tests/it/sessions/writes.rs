@@ -79,6 +79,27 @@ async fn k9_a_revoked_session_is_not_reused_while_its_store_is_locked() {
     assert_ne!(session(&again.get(BOB).await).session_id(), bob);
 }
 
+/// The end of a session is asked for when its record is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn k10_a_shutdown_ends_the_sessions_that_a_locked_store_has_yet_to_remove() {
+    let store = StoreFile::new();
+    let world = World::backend_with(FakeClerkBuilder::no_rate_limit, |engine| {
+        engine.unlimited_sign_ins().store(impatient(&store))
+    });
+    let (world, lock) = locked(&store, world, "BEGIN IMMEDIATE").await;
+    let response = world.get(BOB).await;
+    world.clerk.revoke_user(session(&response).user_id());
+    let clerk = world.clerk.clone();
+    let shutdown = tokio::spawn(async move { clerk.shutdown(Duration::from_secs(20)).await });
+    // The shutdown has begun.
+    while world.get(JANE).await.status() == 200 {
+        tokio::task::yield_now().await;
+    }
+    drop(lock);
+    assert_eq!(shutdown.await.unwrap(), 0);
+    assert_eq!(world.fake.count(Endpoint::RevokeSession), 1);
+}
+
 /// A hit for an organization takes the lock of the revocations once any organization has been revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn h1_a_hit_asks_no_store() {
