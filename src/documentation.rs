@@ -40,7 +40,7 @@ pub mod testing {}
 #[doc = include_str!("../docs/deploying.md")]
 pub mod deploying {}
 
-/// What to do, by code and by symptom.
+/// Remedies, by code and by symptom.
 ///
 #[doc = include_str!("../docs/rustdoc-links.md")]
 #[doc = include_str!("../docs/troubleshooting.md")]

@@ -1,4 +1,4 @@
-//! What the layer leaves in a request's extensions.
+//! The session that the layer leaves in a request's extensions.
 
 use std::fmt;
 use std::sync::Arc;

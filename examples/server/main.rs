@@ -14,7 +14,7 @@
 //! | `GET /invoices` | users with the permission `org:invoices:manage`; needs `CLERK_ORGANIZATION` | as `/me` |
 //! | `POST /webhooks/clerk` | Clerk's webhooks, by their signature; needs `CLERK_WEBHOOK_SIGNING_SECRET` | 204 |
 //! | `GET /healthz` | anyone | `ok` |
-//! | `GET /readyz` | load balancers | 200, or 503 with the reason while it stops or nobody can sign in at this instance |
+//! | `GET /readyz` | load balancers | 200, or 503 with the reason while it stops, and from the start while this instance lets nobody in |
 //! | `GET /metrics` | anyone | metrics in the Prometheus text format |
 //!
 //! | variable | meaning | default |

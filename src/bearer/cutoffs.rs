@@ -58,7 +58,7 @@ pub(crate) struct Cutoffs {
     /// How long a token from before a revocation can live after it.
     life: Duration,
     kept: Mutex<Kept>,
-    /// By slot: the generation of the last revocation of a target in it. What was checked in the present generation of
+    /// By slot: the generation of the last revocation of a target in it. A token that was checked in the present generation of
     /// its slots needs no other check.
     generations: Box<[AtomicU64]>,
 }

@@ -73,6 +73,8 @@ impl Clerk {
             ("sign_in", stats.sign_in_circuit),
             ("mint", stats.mint_circuit),
             ("api_key", stats.api_key_circuit),
+            #[cfg(feature = "federation")]
+            ("assertion", stats.assertion_circuit),
         ] {
             let open = if state == CircuitState::Open { 1.0 } else { 0.0 };
             gauge!("tower_clerk_circuit_open", "circuit" => circuit).set(open);

@@ -244,6 +244,8 @@ impl Clerk {
             assertion_denials: assertions.denials,
             #[cfg(feature = "federation")]
             used_assertions: assertions.used,
+            #[cfg(feature = "federation")]
+            assertion_circuit: assertions.circuit,
             denials: sign_ins.denials.len(),
             trusted_credentials: sign_ins.trusted.len(),
             failing_subjects: sign_ins.failures.len(),

@@ -72,6 +72,11 @@ pub struct Stats {
     #[cfg(feature = "federation")]
     #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
     pub used_assertions: u64,
+    /// The circuit for assertions. While it is open, those whose user has to be looked up or signed in are rejected without a
+    /// call to Clerk.
+    #[cfg(feature = "federation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
+    pub assertion_circuit: CircuitState,
     /// Refused credentials that are remembered, so that Clerk is not asked about them again.
     pub denials: u64,
     /// Credentials with a trust record: Clerk has accepted them before. A record is valid for 7 days.

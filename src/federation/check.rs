@@ -208,17 +208,17 @@ impl Provider {
     }
 
     fn check_link(&self, link: &Link) -> Result<(), Problem> {
-        if let Link::External(name) = link
-            && !self.preset.may_be(name, &self.issuer)
-        {
-            return problem(
+        link.check().map_err(|why| (Kind::Mapping, why))?;
+        match link {
+            Link::External(name) if !self.preset.may_be(name, &self.issuer) => problem(
                 Kind::Mapping,
                 format!(
-                    "the ids of {name:?} are those of another issuer, whose accounts this one would open"
+                    "as far as this version knows, the ids of {name:?} are those of another issuer, whose accounts this one would \
+                     open"
                 ),
-            );
+            ),
+            _ => Ok(()),
         }
-        link.check().map_err(|why| (Kind::Mapping, why))
     }
 
     fn checked_subject_claim(&self) -> Result<Box<str>, Problem> {

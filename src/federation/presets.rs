@@ -36,10 +36,9 @@ const GITLAB: &str = "https://gitlab.com";
 
 /// The providers that Clerk has ready made, as far as they issue ID tokens: the ids of their accounts are given by this
 /// issuer, and by no other.
-const ISSUERS_AT_CLERK: [(&str, &str); 8] = [
+const ISSUERS_AT_CLERK: [(&str, &str); 7] = [
     ("oauth_apple", "https://appleid.apple.com"),
     ("oauth_github", "https://github.com/login/oauth"),
-    ("oauth_gitlab", GITLAB),
     ("oauth_google", GOOGLE),
     ("oauth_line", "https://access.line.me"),
     ("oauth_linkedin_oidc", "https://www.linkedin.com/oauth"),

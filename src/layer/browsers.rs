@@ -1,4 +1,4 @@
-//! What a layer does for browsers (rule A7).
+//! Answers of a layer to browsers (rule A7).
 
 use super::layer::ClerkBasicAuthLayer;
 

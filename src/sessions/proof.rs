@@ -88,7 +88,7 @@ impl Proof {
     ) -> Arc<Self> {
         let life = ProofLife { end, renew: None };
         let mut proof = Self::new(key, holding, start, life, session_end);
-        // Nobody else has it yet.
+        // No other thread has it yet.
         if let Some(proof) = Arc::get_mut(&mut proof) {
             proof.assurance = Some(assurance);
         }

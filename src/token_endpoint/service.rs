@@ -114,7 +114,7 @@ impl TokenEndpoint {
         }
     }
 
-    /// What a request presents for a token.
+    /// The grant that a request presents for a token.
     fn presented(&self, grant: Grant, parts: &Parts, form: &Form<'_>) -> Result<Presented, TokenError> {
         match grant {
             Grant::ClientCredentials => {

@@ -32,6 +32,8 @@ pub enum MirrorErrorKind {
     Unfit,
     /// Clerk's API failed or refused the secret key.
     Client,
+    /// Clerk's API gave no readable answer about one object. The same read may succeed later, and so may those of other objects.
+    Unreadable,
     /// A setting is unusable.
     Setting,
 }

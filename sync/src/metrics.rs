@@ -1,4 +1,4 @@
-//! What the mirror tells a recorder of the `metrics` facade.
+//! The figures that the mirror gives a recorder of the `metrics` facade.
 
 use crate::error::MirrorError;
 use crate::kind::Kind;

@@ -1,4 +1,4 @@
-//! What a run tells while it runs.
+//! The progress of a run.
 
 use std::fmt;
 use std::sync::Arc;

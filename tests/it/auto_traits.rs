@@ -57,7 +57,7 @@ fn copy<T: Debug + Copy + Eq + Send + Sync + Unpin + 'static>() {}
 
 fn error<T: Error + Send + Sync + Unpin + 'static>() {}
 
-/// What a server needs of a service or its future, which may hold a body that isn't `Sync`.
+/// The traits that a server needs of a service or its future, which may hold a body that isn't `Sync`.
 fn moved<T: Debug + Send + 'static>() {}
 
 fn unpin<T: Unpin>() {}
@@ -208,7 +208,7 @@ fn layers_and_services_are_what_servers_need() {
     unpin::<guard::ResponseFuture<Ready<Result<Response<Body>, Infallible>>, Body>>();
 }
 
-/// What the modules re-export, without traits, functions and aliases.
+/// The names that the modules re-export, without traits, functions and aliases.
 #[test]
 fn every_public_type_is_listed_here() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -108,7 +108,7 @@ fn is_of_tests(path: &str) -> bool {
     ["tests/", "examples/heavy/tests/", "sync/tests/"].iter().any(|folder| path.starts_with(folder))
 }
 
-/// What is wrong with the name of a test.
+/// The fault in the name of a test.
 fn offence_of_test(page: &Page, named: &BTreeSet<&str>, path: &str, test: &str) -> Option<String> {
     match number_of(test) {
         // The stand-in is a crate of its own, and no rule is about it.

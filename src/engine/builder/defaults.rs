@@ -1,6 +1,6 @@
 //! The defaults and the bounds of settings.
 //!
-//! What Clerk allows is from <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
+//! Clerk's limits are from <https://clerk.com/docs/guides/how-clerk-works/system-limits>.
 
 use std::time::Duration;
 

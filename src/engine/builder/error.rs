@@ -28,7 +28,7 @@ pub enum ConfigError {
         least: Duration,
         /// The most it can be.
         most: Duration,
-        /// What it was.
+        /// The value that was given.
         value: Duration,
     },
     /// A setting that must be at least 1 is 0.
@@ -74,7 +74,7 @@ pub enum ConfigError {
     /// A [selector](crate::OrganizationSelector) of organizations is unusable.
     #[non_exhaustive]
     Selector {
-        /// What is wrong, and what to do.
+        /// The fault, and its remedy.
         problem: String,
     },
     /// The requirement of a [guard](crate::guard) is malformed or asks for nothing.

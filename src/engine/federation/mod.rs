@@ -21,7 +21,7 @@ use crate::federation::{Accepted, TrustedProvider, UsedAssertions};
 use crate::flight::SingleFlight;
 use crate::jwt::Jwks;
 use crate::key::{CredentialKey, PassThrough};
-use crate::limits::{Circuit, Denials, SignInLimiter, WarnThrottle};
+use crate::limits::{Circuit, CircuitState, Denials, SignInLimiter, WarnThrottle};
 use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
 
@@ -74,6 +74,7 @@ pub(super) struct AssertionCounts {
     pub(super) queue: u64,
     pub(super) denials: u64,
     pub(super) used: u64,
+    pub(super) circuit: CircuitState,
 }
 
 impl Federation {
@@ -83,6 +84,7 @@ impl Federation {
             queue: (self.unproven.waiting() + self.known.waiting()) as u64,
             denials: self.denials.len(),
             used: self.used.len() as u64,
+            circuit: self.circuit.state(),
         }
     }
 

@@ -40,7 +40,7 @@ impl SignIns {
         let find = self.records.find(&attempt.key, &attempt.credentials, &self.sessions, turn_by);
         let (name, found) = match either(find, gone).await {
             Either::First(found) => found?,
-            // Nobody waits for the outcome any more.
+            // No request waits for the outcome any more.
             Either::Second(()) => {
                 let rejection = rejections::unavailable("sign_in_lost");
                 return Some(SignInOutcome::of(Err(rejection.into()), self.clock.now()));

@@ -131,7 +131,7 @@ pub(crate) struct SignIns {
     pub(crate) forgiven: Arc<Forgiven>,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,
-    /// What outlives the process, if there is a store for it.
+    /// The state that outlives the process, if there is a store for it.
     pub(crate) state: EngineState,
     pub(crate) records: Arc<LoginRecords>,
     pub(crate) sessions: Arc<Sessions>,

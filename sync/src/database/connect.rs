@@ -20,6 +20,10 @@ pub(crate) async fn open(
     wait: Duration,
 ) -> Result<AnyPool, MirrorError> {
     sqlx::any::install_default_drivers();
+    // The address isn't shown: it may hold a password.
+    let options = AnyConnectOptions::from_str(url)
+        .map_err(|_| MirrorError::setting("the database's address is no URL"))?
+        .disable_statement_logging();
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(wait)
@@ -36,7 +40,7 @@ pub(crate) async fn open(
     let pool = match dialect {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
-            sqlite::create_file(url)?;
+            sqlite::create_file(&options)?;
             pool.after_connect(|connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql(sqlite::PRAGMAS).execute(connection).await?;
@@ -47,10 +51,6 @@ pub(crate) async fn open(
         #[cfg(feature = "postgres")]
         Dialect::Postgres => pool,
     };
-    // The address isn't shown: it may hold a password.
-    let options = AnyConnectOptions::from_str(url)
-        .map_err(|_| MirrorError::setting("the database's address is no URL"))?
-        .disable_statement_logging();
     #[cfg(feature = "postgres")]
     let options = if dialect == Dialect::Postgres { postgres::without_unknown(options) } else { options };
     Ok(pool.connect_with(options).await?)
@@ -62,7 +62,7 @@ mod postgres {
 
     /// The parameters of an address that sqlx knows
     /// (<https://docs.rs/sqlx/0.9.0/sqlx/postgres/struct.PgConnectOptions.html>, and `options[…]`).
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 18] = [
         "sslmode",
         "ssl-mode",
         "sslrootcert",
@@ -79,7 +79,6 @@ mod postgres {
         "dbname",
         "user",
         "password",
-        "passfile",
         "application_name",
         "options",
     ];
@@ -96,13 +95,13 @@ mod postgres {
         for (name, value) in given {
             if is_known(&name) {
                 url.query_pairs_mut().append_pair(&name, &value);
-            } else {
-                tracing::warn!(
-                    target: "tower_clerk_sync",
-                    name, "the database's address has a parameter that has no effect"
-                );
             }
         }
+        // The names aren't shown: a `&` in a password that wasn't encoded makes a name of the rest.
+        tracing::warn!(
+            target: "tower_clerk_sync",
+            "the database's address has parameters that sqlx doesn't know, and that have no effect"
+        );
         options
     }
 }
@@ -112,8 +111,9 @@ mod sqlite {
     use std::fs::{self, OpenOptions};
     use std::io::{self, ErrorKind};
     use std::path::Path;
-    use std::str::FromStr as _;
 
+    use sqlx::ConnectOptions as _;
+    use sqlx::any::AnyConnectOptions;
     use sqlx::sqlite::SqliteConnectOptions;
 
     use crate::error::MirrorError;
@@ -124,14 +124,15 @@ mod sqlite {
                                       PRAGMA secure_delete = ON;";
 
     /// Creates the file with mode 600. SQLite gives the files beside it (`-wal`, `-shm`) the same mode.
-    pub(super) fn create_file(url: &str) -> Result<(), MirrorError> {
+    pub(super) fn create_file(options: &AnyConnectOptions) -> Result<(), MirrorError> {
         // The path as the driver reads it, so that it doesn't create another file, with another mode.
-        let options = SqliteConnectOptions::from_str(url)
+        let is_memory = options.database_url.as_str().contains("mode=memory");
+        let options = SqliteConnectOptions::from_url(&options.database_url)
             .map_err(|_| MirrorError::setting("the database's address is none of a SQLite file"))?;
         let path = options.get_filename();
         let name = path.as_os_str();
         let in_memory = name.to_string_lossy().starts_with("file:sqlx-in-memory-");
-        if name.is_empty() || in_memory || url.contains("mode=memory") {
+        if name.is_empty() || in_memory || is_memory {
             return Err(MirrorError::setting(
                 "the mirror needs a file, such as `sqlite://mirror.db`: each connection would have a memory of its own",
             ));

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::dialect::Dialect;
 use crate::kind::{Column, Kind, Type};
 
-/// What a row must be like to be written over.
+/// The condition on which a row is written over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// It is live, and not newer.

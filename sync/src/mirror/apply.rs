@@ -23,7 +23,7 @@ pub(super) struct Object {
     pub(super) raw: Option<String>,
 }
 
-/// What became of an object.
+/// The outcome for an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     Created,
@@ -200,7 +200,7 @@ impl Mirror {
         if let Some(sql) = statements::erase_memberships(*kind) {
             sqlx::query(sql).bind(instance).bind(id).execute(write.connection()).await?;
         }
-        // Nobody was told of an object that was never seen.
+        // The feed has told of no object that was never seen.
         let told = (revision > 1).then(|| Told { kind: *kind, id: id.clone(), change: ChangeKind::Deleted });
         Ok((true, told))
     }

@@ -1,6 +1,6 @@
 //! Reads of single objects at Clerk: for the just-in-time read, for events as hints, and for replays (rules Y2, Y3, Y7).
 
-use tower_clerk::backend::{BackendErrorKind, MembershipQuery};
+use tower_clerk::backend::{BackendError, BackendErrorKind, MembershipQuery};
 
 use super::Mirror;
 use super::read_by_id::{ReadById, ReadOutcome};
@@ -15,7 +15,7 @@ pub(super) struct Parents<'a> {
     pub(super) user_id: Option<&'a str>,
 }
 
-/// What Clerk answered to a read.
+/// Clerk's answer to a read.
 pub(super) struct Answered {
     /// When, by Clerk's clock.
     pub(super) read_at: i64,
@@ -48,11 +48,10 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// [`MirrorErrorKind::Unfit`] if it is this object that can't be asked for or read, and not Clerk's API that fails: the next one
-    /// may be read all the same.
+    /// [`MirrorErrorKind::Unfit`] if this object can't be asked for, and [`MirrorErrorKind::Unreadable`] if Clerk refuses to answer
+    /// about it, or something between this program and Clerk spoils the answer: the next object may be read all the same.
     pub(super) async fn ask(&self, read: &ReadById, parents: Parents<'_>) -> Result<Answered, MirrorError> {
         self.check_client().await?;
-        let unfit = |detail| MirrorError::new(MirrorErrorKind::Unfit, detail);
         let answered = match (read.kind, parents) {
             (Kind::User, _) => self.client()?.user(&read.id).await.map(|answer| {
                 let json = answer.value.map(|user| user.json.as_str().to_owned());
@@ -71,7 +70,8 @@ impl Mirror {
                 })
             }
             (Kind::Membership, _) => {
-                return Err(unfit(
+                return Err(MirrorError::new(
+                    MirrorErrorKind::Unfit,
                     "a membership is found by its organization and its user only, and they aren't known",
                 ));
             }
@@ -79,8 +79,14 @@ impl Mirror {
         answered.or_else(|error| match error.kind() {
             // The organization is gone, and its memberships with it.
             BackendErrorKind::NotFound => Ok(Answered { read_at: self.now(), json: None }),
-            BackendErrorKind::Invalid => Err(unfit("Clerk refuses the object's id")),
-            BackendErrorKind::Unreadable => Err(unfit("Clerk's answer about the object can't be read")),
+            // The client sends no such id.
+            BackendErrorKind::Invalid if error.code() == Some("unusable_id") => {
+                Err(MirrorError::new(MirrorErrorKind::Unfit, "Clerk has no such ids"))
+            }
+            BackendErrorKind::Invalid => Err(unreadable("Clerk refuses to answer about the object", &error)),
+            BackendErrorKind::Unreadable => {
+                Err(unreadable("Clerk's answer about the object can't be read", &error))
+            }
             _ => Err(error.into()),
         })
     }
@@ -97,4 +103,8 @@ impl Mirror {
         let Answered { read_at, json } = self.ask(&read, parents).await?;
         self.apply_read(&read, read_at, json.as_deref(), None).await
     }
+}
+
+fn unreadable(detail: &str, error: &BackendError) -> MirrorError {
+    MirrorError::new(MirrorErrorKind::Unreadable, format!("{detail}: {error}"))
 }

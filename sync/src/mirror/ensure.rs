@@ -24,7 +24,7 @@ const MOST_REMEMBERED: usize = 65_536;
 /// Look-ups at once. Beyond that, the user's next request asks again.
 const MOST_AT_ONCE: usize = 64;
 
-/// Who is being looked up, and who was.
+/// The users that are being looked up, and those that were.
 #[derive(Debug, Default)]
 pub(super) struct Ensured(Mutex<Users>);
 

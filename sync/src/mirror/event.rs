@@ -29,7 +29,7 @@ pub(crate) struct Message<'a> {
     pub(crate) json: &'a str,
 }
 
-/// What became of an event.
+/// The outcome for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     /// Its object isn't mirrored.
@@ -49,7 +49,7 @@ struct Envelope<'a> {
     data: &'a RawValue,
 }
 
-/// What an event asks for.
+/// The change that an event asks for.
 enum Action {
     Write(Object),
     Delete(Deletion),

@@ -1,4 +1,4 @@
-//! What is done between events, by a task that ends with the last clone of the mirror.
+//! The work between events, by a task that ends with the last clone of the mirror.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

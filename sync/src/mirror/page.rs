@@ -13,7 +13,7 @@ use crate::kind::Kind;
 use crate::raw::raw;
 use crate::record::{Record, Unfit};
 
-/// What became of the entries of a page.
+/// The outcome for the entries of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
     pub(crate) created: u64,

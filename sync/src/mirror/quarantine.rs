@@ -1,4 +1,4 @@
-//! What can't be applied (rule Y3).
+//! Events and entries that can't be applied (rule Y3).
 
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -54,7 +54,7 @@ pub enum Replay {
     Moved,
 }
 
-/// What is to be quarantined.
+/// An event or entry that is to be quarantined.
 pub(super) struct Poison {
     message_id: String,
     event_type: String,
@@ -79,7 +79,7 @@ impl Poison {
 }
 
 impl Mirror {
-    /// What can't be applied, oldest first.
+    /// The events and entries that can't be applied, oldest first.
     ///
     /// # Errors
     ///

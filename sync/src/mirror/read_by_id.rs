@@ -20,6 +20,9 @@ use crate::record::{Record, Unfit};
 /// How old a tombstone must be when a read is sent that may lift it. An answer may be of a moment before the deletion.
 const SETTLED: i64 = 60_000;
 
+/// Objects that one transaction deletes. A transaction erases the memberships of each, and holds off the events about them.
+const DELETED_AT_ONCE: usize = 20;
+
 /// A read by id that is about to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadById {
@@ -30,7 +33,7 @@ pub(crate) struct ReadById {
     pub(crate) sent_at: i64,
 }
 
-/// What a read by id did.
+/// The outcome of a read by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
     /// The row is as Clerk said.
@@ -175,7 +178,7 @@ impl Mirror {
         Ok(ReadOutcome::Written(written))
     }
 
-    /// The row as it is now. Nobody else changes it until the transaction ends.
+    /// The row as it is now. It is locked until the transaction ends.
     async fn head(&self, write: &mut Write, read: &ReadById) -> Result<Option<Head>, MirrorError> {
         let sql = format!(
             "SELECT revision, deleted_at FROM {} WHERE instance_id = $1 AND id = $2{}",
@@ -225,26 +228,28 @@ impl Mirror {
         untouched: &[(String, i64)],
         fence: Option<&Fence>,
     ) -> Result<Vec<String>, MirrorError> {
-        let mut write = self.begin_fenced(fence).await?;
-        let (mut deleted, mut all_told) = (Vec::new(), Vec::new());
         // In the order of their ids, as all who write several rows.
         let mut untouched: Vec<&(String, i64)> = untouched.iter().collect();
         untouched.sort_unstable();
-        if kind != Kind::Membership {
-            let ids: Vec<&str> = untouched.iter().map(|(id, _)| &**id).collect();
-            self.lock_parents(&mut write, &ids).await?;
-        }
-        for (id, revision) in untouched {
-            let deletion = Deletion::of_unknown(kind, id);
-            let (is_new, told) = self.delete(&mut write, &deletion, Some(*revision)).await?;
-            if is_new {
-                deleted.push(id.clone());
+        let mut deleted = Vec::new();
+        for untouched in untouched.chunks(DELETED_AT_ONCE) {
+            let mut write = self.begin_fenced(fence).await?;
+            if kind != Kind::Membership {
+                let ids: Vec<&str> = untouched.iter().map(|(id, _)| &**id).collect();
+                self.lock_parents(&mut write, &ids).await?;
             }
-            all_told.extend(told);
+            let (mut ids, mut all_told) = (Vec::new(), Vec::new());
+            for (id, revision) in untouched {
+                let deletion = Deletion::of_unknown(kind, id);
+                let (is_new, told) = self.delete(&mut write, &deletion, Some(*revision)).await?;
+                ids.extend(is_new.then(|| id.clone()));
+                all_told.extend(told);
+            }
+            self.tell(&mut write, &all_told, ChangeCause::List).await?;
+            write.commit().await?;
+            self.inner.wake.notify_one();
+            deleted.extend(ids);
         }
-        self.tell(&mut write, &all_told, ChangeCause::List).await?;
-        write.commit().await?;
-        self.inner.wake.notify_one();
         Ok(deleted)
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Candidates {
 /// The answer to one question.
 struct Found {
     ids: HashSet<String>,
-    /// What the entries were asked for by: their ids, or the users of memberships.
+    /// The ids by which the entries were asked for: their own, or those of the users of memberships.
     keys: Vec<String>,
     total: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! What a reconciliation has found and done (rule Y6).
+//! The findings and repairs of a reconciliation (rule Y6).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a reconciliation reads of the mirror.
+//! The rows of the mirror that a reconciliation compares.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -31,7 +31,7 @@ pub(super) struct Doubtful {
     pub(super) is_counted: bool,
 }
 
-/// What an entry of a list means for its row.
+/// The meaning of a list's entry for its row.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Equal,

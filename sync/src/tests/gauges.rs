@@ -1,4 +1,4 @@
-//! What the mirror tells a recorder of metrics (rule Y7).
+//! The figures that the mirror gives a recorder of metrics (rule Y7).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -20,6 +20,9 @@ async fn y1_the_file_that_is_created_is_the_one_that_the_driver_opens() {
         ("what?.db", "what%3F.db"),
         ("plain.db", "plain.db?mode=rwc"),
         ("per%cent.db", "per%25cent.db?mode=rwc"),
+        // The driver takes the dots out before it opens the file.
+        ("dots.db", "not-there/../dots.db"),
+        ("line.db", "li\nne.db"),
     ]
     .iter()
     .enumerate()
@@ -42,7 +45,7 @@ async fn y1_the_file_that_is_created_is_the_one_that_the_driver_opens() {
                 name.to_string_lossy().ends_with(".db")
             })
             .count(),
-        4
+        6
     );
 }
 
@@ -88,6 +91,8 @@ async fn y1_no_log_and_no_error_shows_the_address_or_its_secrets() {
     let _guard = tracing::subscriber::set_default(subscriber);
     for parameters in [
         "sslpassword=geheim",
+        "passfile=/geheim",
+        "sslmode=prefer&geheim",
         "passwrod=geheim&sslmode=prefer",
         "sslmode=geheim",
         "port=geheim",
@@ -108,5 +113,5 @@ async fn y1_no_log_and_no_error_shows_the_address_or_its_secrets() {
     assert_eq!(mode(&wide), 0o644, "the application's own file stays as it is");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(!log.contains("geheim"), "{log}");
-    assert!(log.contains("sslpassword") && log.contains("chmod"), "both are warned of: {log}");
+    assert!(log.contains("have no effect") && log.contains("chmod"), "both are warned of: {log}");
 }

@@ -1,4 +1,4 @@
-//! What isn't kept (rule Y4), and what a tombstone erases.
+//! The mirror keeps no secret (rule Y4), and a tombstone erases the rest.
 
 use super::*;
 use crate::error::MirrorErrorKind;

@@ -28,7 +28,7 @@ pub(crate) fn pool(url: &str) -> AnyPool {
 }
 
 impl State {
-    /// What the views show.
+    /// The rows of the views.
     pub(crate) async fn of_mirror(pool: &AnyPool, instance: &str) -> Self {
         Self {
             users: rows(
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// What Clerk lists, up to 500 of each.
+    /// The objects that Clerk lists, up to 500 of each.
     pub(crate) async fn of_clerk(client: &BackendClient) -> Self {
         let users = client.users(&UserQuery::new()).await.unwrap().entries.into_iter().map(|it| {
             let email = it.primary_email_address().map(|it| it.identifier.clone());

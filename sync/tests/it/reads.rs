@@ -55,7 +55,7 @@ async fn y7_a_user_who_signs_in_before_the_webhook_is_read_once_in_the_backgroun
         until(&database.url, NAMES, &["Jane"]).await;
         mirror.ensure_user(&jane);
         assert_eq!(fake.count(Endpoint::User), 1);
-        // Who came by a webhook costs no call.
+        // A user who came by a webhook costs no call.
         let bob = fake.add_user(FakeUser::new("bob@example.com").name("Bob", "Doe"));
         fake.release_webhooks();
         fake.settle_webhooks().await;
@@ -122,6 +122,28 @@ async fn y2_with_refetch_an_event_is_a_hint_and_the_user_is_read() {
         assert_eq!(texts(&database.url, tombstones).await, [carol]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn y2_an_answer_to_a_refetch_that_can_not_be_read_lets_the_event_come_again() {
+    // The database has no part in it.
+    let database = Database::sqlite();
+    let World { fake, mirror, .. } = world(&database.url, |it| it.refetch(true)).await;
+    fake.hold_webhooks();
+    fake.add_user(FakeUser::new("jane@example.com").name("Jane", "Doe"));
+    let event = fake.deliveries()[0].id().to_owned();
+    for fault in [Fault::NotJson, Fault::Html(200), Fault::StatusWithCode(409, "a_code_of_tomorrow".into())] {
+        fake.script_times(Endpoint::User, 4, fault.clone());
+        assert_eq!(
+            fake.deliver_webhooks([&event]).await,
+            [Some(StatusCode::SERVICE_UNAVAILABLE)],
+            "{fault:?}"
+        );
+        assert_eq!(mirror.quarantined().await.unwrap(), [], "{fault:?}");
+        fake.clear_script(Endpoint::User);
+    }
+    assert_eq!(fake.deliver_webhooks([&event]).await, [Some(StatusCode::NO_CONTENT)]);
+    assert_eq!(texts(&database.url, NAMES).await, ["Jane"]);
 }
 
 #[tokio::test]

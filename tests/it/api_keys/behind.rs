@@ -1,4 +1,4 @@
-//! What is behind the layer: header fields, guards and extractors (rules T3, T4, A5, A6, A10, G2).
+//! Behind the layer: header fields, guards and extractors (rules T3, T4, A5, A6, A10, G2).
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! What ends a key, and when (rules T6, K9).
+//! The ends of a key (rules T6, K9).
 
 use std::time::Duration;
 

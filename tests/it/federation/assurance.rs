@@ -1,4 +1,4 @@
-//! What a session says of its assertion, and how long its proof lasts (rule X4).
+//! A session tells of its assertion, and its proof lasts no longer (rule X4).
 
 use std::time::SystemTime;
 

@@ -1,9 +1,10 @@
-//! What assertions cost, and what a flood of them can do (rule X1).
+//! The cost of assertions, and the damage of a flood of them (rule X1).
 
 use std::time::Duration;
 
 use tower_clerk::federation::{Assertion, Provider, WorkloadRule};
-use tower_clerk::testing::{Endpoint, FakeIssuer, FakeUser};
+use tower_clerk::stats::CircuitState;
+use tower_clerk::testing::{Endpoint, FakeIssuer, FakeUser, Fault};
 use tower_clerk::{Access, RejectionKind};
 
 use super::{API, Federated, MINUTE, NOBODY, NONCE, Outcome, PORTAL, SECOND};
@@ -124,6 +125,23 @@ async fn x1_a_flood_of_strangers_has_five_look_ups_a_second_and_delays_nobody_wh
     }
     let took = (setup.world.clock.now() - start).as_secs() as usize;
     assert!(refused <= 5 * (took + 2), "{refused} in {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_the_open_circuit_of_assertions_is_told() {
+    let setup = Federated::new();
+    let circuits = || {
+        let stats = setup.clerk().stats();
+        (stats.assertion_circuit, stats.sign_in_circuit)
+    };
+    setup.world.fake.script_always(Endpoint::Users, Fault::Status(503));
+    for number in 0..5 {
+        assert_eq!(circuits(), (CircuitState::Closed, CircuitState::Closed), "after {number}");
+        let person = setup.login.assertion(format!("person-{number}"), PORTAL).claim("nonce", NONCE).sign();
+        _ = setup.outcome(&Assertion::new(person).nonce(NONCE)).await;
+        tokio::time::advance(SECOND).await;
+    }
+    assert_eq!(circuits(), (CircuitState::Open, CircuitState::Closed));
 }
 
 /// A partner's provider may issue any number of assertions about a subject who is linked.

@@ -55,7 +55,7 @@ async fn g2_a_refused_session_is_forbidden_and_not_told_why() {
         Requirement::new().feature("reports"),
         Requirement::new().plan("pro"),
         Requirement::any_of([admin()]),
-        // What the user could do is not told to one who lacks more.
+        // A user who lacks more isn't told of the remedy.
         admin().second_factor(SecondFactor::Required { within: MINUTE }),
     ] {
         let guard = layer.require(requirement).unwrap();

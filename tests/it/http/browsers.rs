@@ -1,4 +1,4 @@
-//! What browsers and odd clients send: scripts, preflights, requests that ask before they send a body (rule A7).
+//! Requests of browsers and odd clients: scripts, preflights, requests that ask before they send a body (rule A7).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const BASIC: &str = r#"Basic realm="api", charset="UTF-8""#;
 const UNKNOWN: &str = r#"xBasic realm="api", charset="UTF-8""#;
 const BEARER: &str = r#"Bearer realm="api""#;
 
-/// What a browser adds to a page's own `fetch`.
+/// The fields that a browser adds to a page's own `fetch`.
 fn by_script<B>(mut request: Request<B>) -> Request<B> {
     let headers = request.headers_mut();
     headers.insert("sec-fetch-dest", "empty".parse().unwrap());
@@ -34,7 +34,7 @@ fn by_script<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// What a browser adds to a request for a page.
+/// The fields that a browser adds to a request for a page.
 fn by_navigation<B>(mut request: Request<B>) -> Request<B> {
     let headers = request.headers_mut();
     headers.insert("sec-fetch-dest", "document".parse().unwrap());

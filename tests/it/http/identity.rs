@@ -7,7 +7,7 @@ use tower_clerk::layer::{IdentityField, IdentityHeaders};
 
 use crate::common::{CAROL, JANE, Pair, Seen, World, ask, authorization, session};
 
-/// What a client sends in the hope that the inner service takes it for the layer's.
+/// Fields that a client sends in the hope that the inner service takes them for the layer's.
 const SMUGGLED: &[(&str, &str)] = &[
     ("X-Clerk-User-Id", "user_admin"),
     ("x-clerk-user-id", "user_admin"),

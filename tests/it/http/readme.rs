@@ -99,7 +99,7 @@ async fn a8_the_nested_app_of_the_readme_sees_the_whole_path() {
     }
 }
 
-/// What is tested here is what the README and the cookbook say, in twelve lines.
+/// The example of the README and the cookbook, in twelve lines.
 #[test]
 fn a6_the_readme_has_this_app() {
     let (readme, source) = (include_str!("../../../README.md"), include_str!("readme.rs"));

@@ -159,7 +159,7 @@ async fn y20_a_key_that_clerk_refuses_is_misconfigured_and_not_asked_again() {
     .await;
     assert_eq!(lists.fake.count(Endpoint::Any), 8);
     assert!(!shown.contains("sk_test") && !format!("{stranger:?}").contains("sk_test"), "{shown}");
-    // Whatever the code, these two are about the key.
+    // These two are about the key, with any code.
     for status in [401, 403] {
         lists.fake.script(Endpoint::Users, Fault::Status(status));
         let error = lists.client.users(&UserQuery::new()).await.unwrap_err();

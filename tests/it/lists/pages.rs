@@ -1,4 +1,4 @@
-//! What the client asks for, and what it reads (rules Y21, Y20).
+//! The client's queries, and the pages that it reads (rules Y21, Y20).
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};

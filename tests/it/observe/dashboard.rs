@@ -6,7 +6,7 @@ use std::path::Path;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What follows a metric's name in the text format of Prometheus.
+/// The characters that follow a metric's name in the text format of Prometheus.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_count", "_sum"];
 
 fn names(text: &str) -> BTreeSet<String> {

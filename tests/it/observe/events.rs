@@ -1,4 +1,4 @@
-//! What the log says of exchanges and rejections (rule O1).
+//! The log tells of exchanges and rejections (rule O1).
 
 use tower_clerk::testing::{Endpoint, Fault};
 

@@ -1,4 +1,4 @@
-//! What outlives a process in a store, on either API (rules H1 to H8, K9, K10, K13).
+//! State that outlives a process in a store, on either API (rules H1 to H8, K9, K10, K13).
 
 mod budget;
 mod ends;

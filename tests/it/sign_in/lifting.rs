@@ -20,7 +20,7 @@ fn worlds() -> [World; 2] {
     [World::unlimited(), backend]
 }
 
-/// What an ordinary `user.updated` of Jane's says: she is neither banned nor locked.
+/// An ordinary `user.updated` of Jane's: she is neither banned nor locked.
 fn user_updated(world: &World) {
     world.clerk.forgive_ban([JANE.0, "jane"]);
     world.clerk.forgive_lock(JANE_ID, [JANE.0, "jane"]);

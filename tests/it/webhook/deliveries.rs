@@ -86,7 +86,7 @@ async fn check(provider: Provider, changes: &[&str], order: &[usize]) -> usize {
         return events.len();
     }
     for at in order {
-        // Whatever was told so far, the engine asks, remembers and stores in between.
+        // The engine asks, remembers and stores in between, after any part of the deliveries.
         answers(&app).await;
         deliver(&app, &events[*at]).await;
     }

@@ -195,7 +195,7 @@ async fn w2_64_mebibytes_of_bodies_are_read_at_once_and_the_next_one_after_them(
     let body = event(&world, "email.created", &json!({}));
     let refused = send(&service, signed(&world, "msg_good", body.clone())).await;
     assert_eq!(refused.status(), 503);
-    // What lacks the fields of a signature, or is too large, takes no room, and is answered as ever.
+    // A request that lacks the fields of a signature, or is too large, takes no room, and is answered as ever.
     let unsigned: Request<Full<Bytes>> = super::request(&[], body.clone());
     assert_eq!(send(&service, unsigned).await.status(), 400);
     let too_large = of_size(&world, MIB + 1);

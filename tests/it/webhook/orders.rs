@@ -93,7 +93,7 @@ async fn answers(world: &World) -> [String; 3] {
     [old, new, answer(&world.get_for(pair, "acme").await)]
 }
 
-/// What Clerk answers now, to an engine that holds nothing.
+/// Clerk's answer now, to an engine that holds nothing.
 async fn of_clerk(world: &World) -> [String; 3] {
     let clerk = crate::common::builder(&world.fake, world.clock).unlimited_sign_ins().build().unwrap();
     answers(&World { clerk, ..world.clone() }).await
@@ -115,7 +115,7 @@ async fn w5_events_in_every_order_and_twice_lead_to_clerks_state() {
                 events.push(change(&world, it, &ids, &mut last_password));
             }
             for at in order {
-                // Whatever was told so far, the engine asks, remembers and stores in between.
+                // The engine asks, remembers and stores in between, after any part of the deliveries.
                 answers(&world).await;
                 let (event_type, data) = &events[at];
                 deliver(&world, event_type, data).await;

@@ -1,4 +1,4 @@
-//! What Clerk's dashboard changes is true at the next request, with the stand-in as the sender (rule W5).
+//! A change in Clerk's dashboard is true at the next request, with the stand-in as the sender (rule W5).
 
 use std::time::Duration;
 

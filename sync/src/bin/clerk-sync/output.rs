@@ -1,4 +1,4 @@
-//! What the program prints, and how it ends.
+//! The output of the program, and its exit status.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -67,7 +67,9 @@ async fn replay(options: &Options, mut messages: Vec<String>) -> Result<u8, Fail
                 ("failed", Some("an event has written the object meanwhile: replay it again".to_owned()))
             }
             Ok(_) => ("failed", Some("Clerk still has the object in a form that can't be stored".to_owned())),
-            Err(error) if error.kind() == MirrorErrorKind::Unfit => ("failed", Some(error.to_string())),
+            Err(error) if matches!(error.kind(), MirrorErrorKind::Unfit | MirrorErrorKind::Unreadable) => {
+                ("failed", Some(error.to_string()))
+            }
             // The next ones would fail as this one did.
             Err(error) => return Err(error.into()),
         };
@@ -91,7 +93,7 @@ async fn discard(options: &Options, messages: Vec<String>) -> Result<u8, Failure
     told.end(options)
 }
 
-/// What became of messages: a line each, or all of them in a list with `--json`.
+/// The outcome for messages: a line each, or all of them in a list with `--json`.
 #[derive(Default)]
 struct Told {
     objects: Vec<Value>,

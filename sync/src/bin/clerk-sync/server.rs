@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 /// Connections at once. Further ones wait in the system's queue.
 pub(crate) const CONNECTIONS: usize = 512;
 
-/// The time for the head of a request, and between two requests of a connection. The webhook service has one for the body.
+/// The time for the head of a request. The webhook service has one for the body.
 const HEAD: Duration = Duration::from_secs(10);
 
 /// The pause after a connection that could not be accepted, as when the process has no file left.
@@ -31,7 +31,8 @@ pub(crate) async fn serve(
 ) {
     let (places, open) = (Arc::new(Semaphore::new(connections)), GracefulShutdown::new());
     let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    // A connection that stays open would keep its place between two requests. Clerk's sender is as well served by a new one.
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false);
     let mut stop = pin!(stop);
     loop {
         let accepted = async {
@@ -66,6 +67,25 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn y9_an_answered_connection_gives_its_place_back_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/", get(async || "ok"));
+        tokio::spawn(serve(listener, app, 1, std::future::pending()));
+        let began = tokio::time::Instant::now();
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            open.push(socket);
+        }
+        assert!(began.elapsed() < HEAD, "{:?}", began.elapsed());
+    }
 
     // The clock jumps to the end of a time whenever nothing else is to do.
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ const USERS: usize = 100;
 const ORGANIZATIONS: usize = 10;
 const CHANGES: usize = 500;
 
-/// What the mirror is told.
+/// An event, a list or a read that the mirror is told.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Event { id: String, event_type: String, at: i64, body: String },

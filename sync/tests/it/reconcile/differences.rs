@@ -1,4 +1,4 @@
-//! What a reconciliation finds and repairs (rule Y6).
+//! The differences that a reconciliation finds and repairs (rule Y6).
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const ORGANIZATIONS: [&str; 3] = ["acme", "globex", "initech"];
 
-/// What the changes are made from.
+/// The source of the changes.
 pub(super) struct Fire {
     pub(super) random: Random,
     /// The users that Clerk has.

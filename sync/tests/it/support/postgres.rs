@@ -36,7 +36,7 @@ impl Server {
     /// The server that all tests of this process share; `None` where PostgreSQL isn't installed.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
-        // What is written last is lost with the machine only, so that these tests need no `fsync`.
+        // The last writes are lost with the machine only, so that these tests need no `fsync`.
         SHARED.get_or_init(|| Self::new("-c fsync=off", true)).as_ref()
     }
 
