@@ -173,6 +173,9 @@ mod engine;
 #[cfg_attr(docsrs, doc(cfg(feature = "federation")))]
 pub mod federation;
 mod flight;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod instance;
 mod jitter;

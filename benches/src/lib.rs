@@ -12,7 +12,8 @@
 //! - `life_24h`, a thousand users for a day, on a simulated clock;
 //! - `life_backend`, thousands of users on the Backend API, through a restart and with tokens of one minute, on a
 //!   simulated clock;
-//! - `flood`, a million made-up credentials.
+//! - `flood`, a million made-up credentials;
+//! - `soak`, an hour of mixed load over sockets while Clerk has faults.
 
 mod counting;
 mod drive;

@@ -8,6 +8,7 @@ mod caller;
 mod codes;
 pub(crate) mod fapi;
 mod http;
+mod ids;
 mod time;
 
 pub(crate) use self::addresses::{EmailAddress, PhoneNumber, Verification, verified_emails, verified_phones};
@@ -18,4 +19,5 @@ pub(crate) use self::caller::{Call, Caller, Minted, Raw, Timing, Token, header, 
 pub(crate) use self::caller::{OVERSIZED, UNREADABLE, unreadable};
 pub(crate) use self::codes::unfinished;
 pub(crate) use self::http::HttpTransport;
+pub(crate) use self::ids::is_path_segment;
 pub(crate) use self::time::TimeLeft;

@@ -36,7 +36,7 @@ const LEVELS: &[&[&str]] = &[
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing", "token_endpoint", "webhook"],
-    &["axum"],
+    &["axum", "fuzzing"],
 ];
 
 /// The modules that each module imports, each with a file that imports it.

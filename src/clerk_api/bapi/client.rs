@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 use super::account::{Account, IdentifierKind};
 use super::secret_key::SecretKey;
 use super::wire;
-use crate::clerk_api::{ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, TimeLeft, parse};
+use crate::clerk_api::{
+    ApiError, Body, Call, Caller, ErrorClass, Minted, Raw, TimeLeft, is_path_segment, parse,
+};
 #[cfg(feature = "backend")]
 use crate::clock::Clock;
 use crate::counters::Operation;
@@ -266,7 +268,5 @@ impl Bapi {
 
 /// Checks an id before it becomes part of a path. Ids come from Clerk, or from a file that others may have changed.
 pub(super) fn id(id: &str) -> Result<&str, ApiError> {
-    let fits = (1..=128).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    if fits { Ok(id) } else { Err(ApiError::coded(ErrorClass::NotFound, "unusable_id")) }
+    if is_path_segment(id) { Ok(id) } else { Err(ApiError::coded(ErrorClass::NotFound, "unusable_id")) }
 }

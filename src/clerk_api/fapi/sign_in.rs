@@ -7,7 +7,7 @@ use http::Method;
 use super::answer::{SecondFactor, SignedIn, Unfinished};
 use super::client::{Fapi, token_update};
 use super::wire;
-use crate::clerk_api::{ApiError, Body, ErrorClass, Raw, Verification, parse, unfinished};
+use crate::clerk_api::{ApiError, Body, ErrorClass, Raw, Verification, is_path_segment, parse, unfinished};
 use crate::client_token::{ClientSlot, TokenUpdate};
 use crate::counters::Operation;
 use crate::credentials::Credentials;
@@ -61,7 +61,8 @@ impl Fapi {
                     safe_identifier: factor.safe_identifier.map(Into::into),
                     address_id: factor.email_address_id.or(factor.phone_number_id).map(Into::into),
                 });
-                let id = sign_in.id.ok_or_else(|| ApiError::unavailable("no_sign_in_id"))?.into();
+                let id = sign_in.id.filter(|id| is_path_segment(id));
+                let id = id.ok_or_else(|| ApiError::unavailable("no_sign_in_id"))?.into();
                 Ok(Err(Unfinished { id, client, factors: factors.collect(), device_trust }))
             }
         }

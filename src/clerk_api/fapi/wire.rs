@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::answer::SignedIn;
 use crate::clerk_api::{
-    ApiError, EmailAddress, Minted, PhoneNumber, Timing, Token, Verification, verified_emails,
-    verified_phones,
+    ApiError, EmailAddress, Minted, PhoneNumber, Timing, Token, Verification, is_path_segment,
+    verified_emails, verified_phones,
 };
 use crate::client_token::ClientSlot;
 use crate::membership::Membership as Member;
@@ -153,6 +153,9 @@ impl Session {
             _ => return Err(ApiError::unavailable("created_session_not_active")),
         };
         let user = self.user.ok_or_else(|| ApiError::unavailable("no_user"))?;
+        if !is_path_segment(&self.id) || !is_path_segment(&user.id) {
+            return Err(ApiError::unavailable("unusable_id"));
+        }
         let (emails, phones) = (verified_emails(user.email_addresses), verified_phones(user.phone_numbers));
         let identifiers = emails.chain(phones).chain(user.username).collect();
         let memberships = user.organization_memberships.into_iter().flatten().map(|membership| Member {
