@@ -31,7 +31,7 @@ impl Decoding {
     pub(crate) const COUNT: usize = 8;
 
     /// All combinations, each at its [`index`](Self::index).
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) const ALL: [Self; Self::COUNT] = {
         let mut all = [Self::PLAIN; Self::COUNT];
         let mut at = 0;

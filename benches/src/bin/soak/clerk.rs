@@ -1,4 +1,4 @@
-//! The process that stands in for Clerk: a fault every few seconds, an outage each minute, sessions that are revoked.
+//! The process that stands in for Clerk: a few faulty answers every ten seconds, an outage of six seconds each minute, sessions that are revoked.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ async fn trouble(fake: FakeClerk) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         // Its log of requests and its ended sessions would grow.
         fake.clear_log();
-        if second % 3 == 0 {
+        if second % 10 == 0 {
             let fault = fault(&mut random);
-            fake.script_times(CALLS[random.below(CALLS.len())], 1 + random.below(5), fault);
+            fake.script_times(CALLS[random.below(CALLS.len())], 1 + random.below(4), fault);
         }
         if second % 5 == 0
             && let sessions = fake.sessions()

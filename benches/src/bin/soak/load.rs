@@ -75,7 +75,7 @@ fn authorization(kind: &str, random: &mut Random) -> Option<HeaderValue> {
                 0 => None,
                 1 => Some(HeaderValue::from_static("Basic !!!")),
                 2 => Some(HeaderValue::from_static("Negotiate abc")),
-                3 => HeaderValue::from_str(&format!("Basic {}", "YTpi".repeat(1_000))).ok(),
+                3 => HeaderValue::from_str(&format!("Basic {}", "YTpi".repeat(3_000))).ok(),
                 _ => HeaderValue::from_bytes(b"Basic YT\xffpi").ok(),
             };
         }
