@@ -2,8 +2,8 @@
 //! sign-in.
 //!
 //! A record is written in the background after a commit, since its password function takes longer than a request should
-//! wait. A revocation removes the records of its target after it has left its tombstone, and a write is handed to the
-//! store under the lock of the tombstones: so it either comes before that removal or doesn't happen.
+//! wait. A revocation asks for the removal of its target's records and leaves its tombstone under one lock, under which a
+//! write is handed to the store as well: so a write either comes before that removal or doesn't happen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
