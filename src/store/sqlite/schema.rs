@@ -16,16 +16,17 @@ pub(super) const APPLICATION: u32 = 0x7463_6c6b;
 /// The version of the tables.
 pub(super) const VERSION: u32 = 1;
 
+/// By name.
 const TABLES: [(&str, &str); 5] = [
+    ("data_keys", "CREATE TABLE data_keys (id BLOB PRIMARY KEY NOT NULL, sealed BLOB NOT NULL) STRICT"),
+    ("departures", "CREATE TABLE departures (at INTEGER NOT NULL) STRICT"),
     (
         "records",
         "CREATE TABLE records (name BLOB PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, user BLOB NOT NULL, \
          session BLOB NOT NULL, ends INTEGER NOT NULL, revision INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT",
     ),
-    ("records_user", "CREATE INDEX records_user ON records (user)"),
     ("records_session", "CREATE INDEX records_session ON records (session)"),
-    ("data_keys", "CREATE TABLE data_keys (id BLOB PRIMARY KEY NOT NULL, sealed BLOB NOT NULL) STRICT"),
-    ("departures", "CREATE TABLE departures (at INTEGER NOT NULL) STRICT"),
+    ("records_user", "CREATE INDEX records_user ON records (user)"),
 ];
 
 pub(super) const SELECT_ALL: &str = "SELECT name, kind, user, session, ends, revision, sealed FROM records";
@@ -68,7 +69,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         // A revocation that was written must not be undone by a power failure, and a removed record not be readable.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        // `FULL` doesn't sync the directory after a transaction has removed its journal, which could come back.
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         connection.pragma_update(None, "secure_delete", true)
     };
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, error))?;
@@ -146,7 +148,7 @@ fn create_or_check(connection: &mut Connection) -> rusqlite::Result<bool> {
 /// Whether there are our tables, and nothing but them. An index that belongs to a primary key has no SQL.
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
     let mut select =
-        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?;
     let found = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(found.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).eq(TABLES))
