@@ -28,6 +28,7 @@ mod error;
 #[cfg(feature = "sqlite")]
 mod key;
 mod memory;
+mod reads;
 mod records;
 mod sealing;
 mod sessions;
@@ -54,6 +55,7 @@ pub use self::error::{StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use self::key::{InvalidStoreKey, StoreKey};
 pub(crate) use self::logins::{FoundLogin, LoginName, LoginRecord, LoginSession, Logins};
+pub(crate) use self::reads::Reads;
 pub(crate) use self::records::{If, Wait};
 pub(crate) use self::sessions::{SessionRecords, StoredSession};
 #[cfg(feature = "sqlite")]
@@ -64,6 +66,9 @@ pub(crate) use self::state::{EngineState, Removed};
 
 /// How long a device is used after the last successful sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How many logins are stored of one user: each spelling of an identifier is another one.
+pub(crate) const MOST_LOGINS_OF_USER: usize = 16;
 
 /// The most bytes of a value, so that a limit on records also limits memory. Values from Clerk have about a tenth.
 const MAX_TEXT: usize = 16 * 1024;

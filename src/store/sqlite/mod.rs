@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 use self::queue::{Op, Queue};
 use self::reader::Reader;
@@ -25,9 +24,6 @@ use super::sealing::{PasswordCost, Sealer};
 use super::state::{Departures, EngineState};
 use super::vault::Vault;
 use super::{StoreError, StoreErrorKind, StoreKey};
-
-/// Callers that wait for a write on a thread of their own.
-const MOST_WAITS: usize = 32;
 
 /// State in an SQLite file, so that a restart or a crash costs no sign-ins. Give it to
 /// [`ClerkBuilder::store`](crate::ClerkBuilder::store).
@@ -128,20 +124,23 @@ impl SqliteStore {
         let data_key = keys::unlock(&mut connection, &self.path, self.keys.as_deref())?;
         let failed = |error| schema::failed(&self.path, error);
         schema::purge(&connection, SystemTime::now()).map_err(failed)?;
-        let recent = schema::departures(&connection).map_err(failed)?;
-        let newest = recent.iter().copied().max();
-        let reader = Reader::new(schema::connect(&self.path)?, self.path.clone(), self.patience)?;
+        let sealer = Sealer::new(&data_key, issuer);
+        let recent = schema::departures(&connection, sealer.instance).map_err(failed)?;
+        let newest = schema::newest(&connection).map_err(failed)?;
+        let reading = schema::connect(&self.path)?;
+        let reader = Reader::new(reading, self.path.clone(), sealer.instance, self.patience)?;
         let queue = Arc::new(Queue::default());
-        writer::start(connection, self.path.clone(), Arc::clone(&queue))
+        writer::start(connection, self.path.clone(), sealer.instance, Arc::clone(&queue))
             .map_err(|error| StoreError::io(&self.path, error))?;
         let records = SqliteRecords {
             reader: Arc::new(reader),
             queue: Arc::new(Closing(Arc::clone(&queue))),
-            waits: Arc::new(Semaphore::new(MOST_WAITS)),
+            #[cfg(any(test, feature = "testing"))]
+            clocks: Arc::new(tokio::sync::Semaphore::new(32)),
         };
-        let note = Box::new(move |at| _ = queue.push(Op::Departed(at), drop));
+        let note = Box::new(move |at, is_told| _ = queue.push(Op::Departed { at, is_told }, drop));
         let departures = Departures { recent, note };
-        let vault = Vault::new(Box::new(records), Sealer::new(&data_key, issuer));
+        let vault = Vault::new(Box::new(records), sealer);
         Ok(EngineState::persistent(vault, self.cost, newest, departures))
     }
 }
@@ -164,7 +163,9 @@ impl Drop for Closing {
 struct SqliteRecords {
     reader: Arc<Reader>,
     queue: Arc<Closing>,
-    waits: Arc<Semaphore>,
+    /// Callers that keep a test's paused clock from running.
+    #[cfg(any(test, feature = "testing"))]
+    clocks: Arc<tokio::sync::Semaphore>,
 }
 
 impl SqliteRecords {
@@ -176,17 +177,31 @@ impl SqliteRecords {
         lost: impl FnOnce() -> T + Send + 'static,
     ) -> Wait<T> {
         let (done, waiting) = tokio::sync::oneshot::channel();
-        let queue = Arc::clone(&self.queue.0);
-        let number = queue.push(op, move |outcome| _ = done.send(result(outcome)));
-        let place = Arc::clone(&self.waits).try_acquire_owned();
+        #[cfg_attr(
+            not(any(test, feature = "testing")),
+            expect(unused_variables, reason = "only tests wait on a thread")
+        )]
+        let number = self.queue.0.push(op, move |outcome| _ = done.send(result(outcome)));
+        #[cfg(any(test, feature = "testing"))]
+        let held = self.hold_clock(number);
         Box::pin(async move {
-            // On a thread for blocking work, so that a test's paused clock stands still until the disk has answered. No
-            // longer than that: a runtime that shuts down waits for such threads, also while the disk refuses a removal.
+            #[cfg(any(test, feature = "testing"))]
+            held.await;
+            waiting.await.unwrap_or_else(|_| lost())
+        })
+    }
+
+    /// Waits on a thread for blocking work, so that a test's paused clock stands still until the disk has answered. No
+    /// longer than that: a runtime that shuts down waits for such threads, also while the disk refuses a removal. A program
+    /// has no paused clock, and is built without this.
+    #[cfg(any(test, feature = "testing"))]
+    fn hold_clock(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (queue, place) = (Arc::clone(&self.queue.0), Arc::clone(&self.clocks).try_acquire_owned());
+        async move {
             if let (Ok(place), Ok(runtime)) = (place, tokio::runtime::Handle::try_current()) {
                 _ = runtime.spawn_blocking(move || (queue.wait_for(number), place).0).await;
             }
-            waiting.await.unwrap_or_else(|_| lost())
-        })
+        }
     }
 }
 

@@ -131,8 +131,7 @@ async fn h6_a_replayed_record_has_its_own_times_and_can_not_be_made_to_live_long
     let dir = Dir::new();
     let state = filled(&dir).await;
     let file = sql(&dir.path());
-    let columns = "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE kind = 1";
-    file.execute(&format!("CREATE TEMP TABLE copy AS {columns}"), []).unwrap();
+    file.execute("CREATE TEMP TABLE copy AS SELECT * FROM records WHERE kind = 1", []).unwrap();
     let FoundLogin { record: before, .. } = find(&state, "Ada", "password_of_Ada").await.unwrap();
     state.take_user("user_ada").await;
     assert!(find(&state, "Ada", "password_of_Ada").await.is_none());

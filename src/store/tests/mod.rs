@@ -149,7 +149,7 @@ async fn h2_what_was_stored_is_there_after_a_restart() {
     state.devices.put("ada", &device("user_1", "device"), If::Any).await.unwrap();
     state.sessions.put(&session("user_1", Some("org_1"), "sess_2")).await;
     let departure = from_millis(millis(SystemTime::now()));
-    state.departures().unwrap().note(departure);
+    state.departures().unwrap().note(departure, true);
     state.flush().await;
     drop(state);
 
@@ -173,6 +173,24 @@ async fn h2_what_was_stored_is_there_after_a_restart() {
     assert_eq!(state.newest(), Some(departure));
     let recent = state.departures().unwrap().recent(Duration::from_secs(10), SystemTime::now());
     assert_eq!(recent, [departure]);
+}
+
+/// A process whose clock is fast may begin with a sign-in, and a proxy may answer with a date of its own.
+#[tokio::test]
+async fn k2_a_time_that_clerk_has_not_told_is_not_the_newest_and_a_wrong_one_is_forgotten() {
+    let dir = Dir::new();
+    let now = from_millis(millis(SystemTime::now()));
+    let later = now + Duration::from_secs(24 * 3600);
+    let mut newest = Vec::new();
+    for (at, is_told) in [(later, false), (now, true), (later, true), (now, true)] {
+        let state = open(&dir.path());
+        state.departures().unwrap().note(at, is_told);
+        state.flush().await;
+        newest.push(open(&dir.path()).newest());
+    }
+    assert_eq!(newest, [None, Some(now), Some(later), Some(now)]);
+    let recent = open(&dir.path()).departures().unwrap().recent.clone();
+    assert_eq!(recent, [now]);
 }
 
 #[tokio::test]
