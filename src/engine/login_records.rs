@@ -159,7 +159,7 @@ impl LoginRecords {
         let concerned = proof.holding.concerned().and_proof(user, proof.proven_at().instant());
         let written = self.revocations.store_unless_revoked(since, &concerned, || {
             let is_good = proof.is_live(self.clock.now()) && session.state() == SessionState::Live;
-            is_good.then(|| logins.put(&prepared, &record))
+            is_good.then(|| logins.put(&prepared, &record, record.proven_at + trusted_credentials::LIFE))
         });
         let Some(Some(written)) = written else { return };
         let Some(revision) = written.await else { return };
@@ -176,8 +176,6 @@ impl LoginRecords {
             user_id: session.user.id.clone(),
             proven_at,
             proof_end: self.time.at(proof.end()),
-            trusted_until: proven_at + trusted_credentials::LIFE,
-            departed: proven_at,
             session: Some(LoginSession {
                 id: Box::from(&*session.id),
                 client_token: session.client.current().filter(|_| self.with_clients),
