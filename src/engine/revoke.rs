@@ -24,7 +24,8 @@ impl Clerk {
     /// [webhooks](https://clerk.com/docs/guides/development/webhooks/overview) tell a program about the first two.
     ///
     /// It takes effect at once, also on a sign-in that is under way, whose session is then neither stored nor served.
-    /// The user's sessions are ended at Clerk in the background. A token that was handed out before stays valid for the
+    /// The user's sessions of this engine are ended at Clerk in the background; with the Frontend API all but those that only
+    /// a login record of the store names, whose client token goes with the record. A token that was handed out before stays valid for the
     /// services that verify it until it expires, by default within 60 s. A layer that
     /// [accepts Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer) refuses it, though, as this and the other
     /// revocations reach all tokens that were issued before; to be on the safe side also those of the next 6 s, or of the
@@ -45,7 +46,8 @@ impl Clerk {
         self.end_taken(sign_ins.provider.forget_user(&sign_ins.state, user_id, dropped, taken));
     }
 
-    /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
+    /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background: with the Frontend API, one that the
+    /// engine holds, since it knows the client token of no other.
     ///
     /// Call it when a session must not be used any longer although its user may stay, for instance when Clerk's webhook
     /// reports `session.revoked`. It takes effect at once, also on Bearer tokens of a session that the engine doesn't hold,

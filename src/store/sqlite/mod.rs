@@ -30,11 +30,13 @@ use super::{StoreError, StoreErrorKind, StoreKey};
 ///
 /// The file must be on a local disk, in a directory that belongs to the process's user and that nobody else can write
 /// to. Several processes can use it at a time: the old and the new one of a deploy, and a tool that
-/// [enrolls](crate::Clerk::enroll) accounts while the server runs. A revocation in one of them reaches the others at
-/// their next token of that session. The file grows by about 1 kB per user.
+/// [enrolls](crate::Clerk::enroll) accounts while the server runs. A revocation in one of them removes what is stored for
+/// all. A session that another one holds goes on there until its next token if the revocation has ended it at Clerk, and
+/// otherwise until its proof ends.
 ///
-/// All of it is encrypted. Without [`keys`](Self::keys) the key is made at the first start, in a file beside it whose name
-/// ends in `.key`. Both have mode 600. On Windows the access rights of the directory must protect them.
+/// Its values are encrypted, and the [module](super) says what can be seen. Without [`keys`](Self::keys) the key is made at
+/// the first start, in a file beside it whose name ends in `.key`. Both have mode 600. On Windows the access rights of the
+/// directory must protect them.
 ///
 /// ```no_run
 /// use tower_clerk::Clerk;
@@ -76,10 +78,11 @@ impl SqliteStore {
         self
     }
 
-    /// Sets what a guess at a password costs a thief of the file and its key, and each user once after a restart: 19,456
-    /// KiB and 2 passes of Argon2id by default, [OWASP's minimum]. At least 7,168 KiB, and 35,840 times passes.
+    /// Sets what a guess at a password costs a thief of the file and its key, and this process for each sign-in and for each
+    /// user's first request after a restart: 19,456 KiB and 2 passes of Argon2id by default, [OWASP's minimum].
+    /// `memory_kib` must be at least 7,168, and `memory_kib` times `passes` from 35,840 to 16,777,216.
     ///
-    /// Two passwords are checked at a time, so this is how many KiB are used twice.
+    /// The function runs for two passwords at a time at most, with so much memory for each.
     ///
     /// [OWASP's minimum]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
     #[must_use]
@@ -117,7 +120,8 @@ impl SqliteStore {
     /// Opens the data key, and starts the writer.
     pub(super) fn unlock(self, issuer: &str) -> Result<EngineState, StoreError> {
         if self.has_weak_cost() {
-            let reason = "password_cost must be at least 7,168 KiB, at least 35,840 times passes, and at most 16 GiB in all";
+            let reason =
+                "password_cost must have at least 7,168 KiB, and KiB times passes from 35,840 to 16,777,216";
             return Err(StoreError::new(StoreErrorKind::Setting, &self.path, reason));
         }
         let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
