@@ -26,7 +26,7 @@ pub(super) fn share(
     let (state, time) = (state.clone(), Arc::clone(time));
     limiter.on_start(move || {
         if let Some(departures) = state.departures() {
-            departures.note(time.now());
+            departures.note(time.now(), time.is_told());
         }
     });
 }

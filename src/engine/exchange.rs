@@ -164,7 +164,8 @@ impl Clerk {
         deadline: &Deadline,
     ) -> Result<SignInOutcome, Rejection> {
         let inner = &self.0;
-        if let Some(rejection) = inner.sign_ins.refused_already(attempt, inner.clock.now()).await {
+        let refused = inner.sign_ins.refused_already(attempt, inner.clock.now());
+        if let Some(rejection) = attempt.reads.during(refused).await {
             *how = Outcome::Denied;
             return Err(rejection);
         }

@@ -2,11 +2,11 @@
 //! sign-in.
 //!
 //! A record is written in the background after a commit, since its password function takes longer than a request should
-//! wait. A revocation removes the records of its target after it has left its tombstone, and a write is handed to the
-//! store under the lock of the tombstones: so it either comes before that removal or doesn't happen.
+//! wait. A revocation asks for the removal of its target's records and leaves its tombstone under one lock, under which a
+//! write is handed to the store as well: so a write either comes before that removal or doesn't happen.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use moka::policy::EvictionPolicy;
@@ -21,6 +21,9 @@ use crate::key::{CredentialKey, PassThrough};
 use crate::sessions::{Kept, Proof, Revocations, Session, SessionState, Sessions};
 use crate::store::{FoundLogin, If, LoginName, LoginRecord, LoginSession, Logins};
 
+/// How many records wait to be written. Each holds the password until the password function has run.
+const MOST_WRITING: usize = 1024;
+
 /// See the [module docs](self). Without a store that outlives the process it does nothing.
 pub(crate) struct LoginRecords {
     logins: Option<Arc<Logins>>,
@@ -34,6 +37,8 @@ pub(crate) struct LoginRecords {
     with_clients: bool,
     writing: AtomicUsize,
     written: Notify,
+    /// Records that were not written, because too many were waiting.
+    lost: AtomicU64,
 }
 
 /// A record that this process has written or adopted.
@@ -68,6 +73,7 @@ impl LoginRecords {
             with_clients,
             writing: AtomicUsize::new(0),
             written: Notify::new(),
+            lost: AtomicU64::new(0),
         })
     }
 
@@ -122,7 +128,8 @@ impl LoginRecords {
         }
     }
 
-    /// Writes the record of a proof in the background.
+    /// Writes the record of a proof in the background, unless too many wait for that already: the proof then costs a sign-in
+    /// after a restart.
     pub(crate) fn write(
         self: &Arc<Self>,
         credentials: &Credentials,
@@ -130,15 +137,19 @@ impl LoginRecords {
         session: &Arc<Session>,
     ) {
         let Some(logins) = self.logins.clone() else { return };
+        let before = self.writing.fetch_add(1, Ordering::AcqRel);
+        let writing = Writing(Arc::clone(self));
+        if before >= MOST_WRITING {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let name = logins.name(credentials.identifier(), credentials.decoding());
         let known = Known { key: proof.key, revision: None, session: Some(Arc::clone(&session.id)) };
         self.known.insert(name, Arc::new(known));
         self.names.insert(proof.key, name);
-        self.writing.fetch_add(1, Ordering::AcqRel);
-        let writing = Writing(Arc::clone(self));
         let (credentials, proof, session) = (credentials.clone(), Arc::clone(proof), Arc::clone(session));
         tokio::spawn(async move {
-            writing.0.write_now(&logins, name, &credentials, &proof, &session).await;
+            writing.0.write_now(&logins, name, credentials, &proof, &session).await;
         });
     }
 
@@ -146,7 +157,7 @@ impl LoginRecords {
         &self,
         logins: &Logins,
         name: LoginName,
-        credentials: &Credentials,
+        credentials: Credentials,
         proof: &Arc<Proof>,
         session: &Arc<Session>,
     ) {
@@ -154,12 +165,14 @@ impl LoginRecords {
         // and has left its tombstone a moment ago.
         let since = self.revocations.now();
         let Some(prepared) = logins.prepare(name, credentials.password()).await else { return };
+        // The store may take long, and needs no password.
+        drop(credentials);
         let record = self.record(proof, session);
         let user = &session.user.id;
         let concerned = proof.holding.concerned().and_proof(user, proof.proven_at().instant());
         let written = self.revocations.store_unless_revoked(since, &concerned, || {
             let is_good = proof.is_live(self.clock.now()) && session.state() == SessionState::Live;
-            is_good.then(|| logins.put(&prepared, &record))
+            is_good.then(|| logins.put(&prepared, &record, record.proven_at + trusted_credentials::LIFE))
         });
         let Some(Some(written)) = written else { return };
         let Some(revision) = written.await else { return };
@@ -176,8 +189,6 @@ impl LoginRecords {
             user_id: session.user.id.clone(),
             proven_at,
             proof_end: self.time.at(proof.end()),
-            trusted_until: proven_at + trusted_credentials::LIFE,
-            departed: proven_at,
             session: Some(LoginSession {
                 id: Box::from(&*session.id),
                 client_token: session.client.current().filter(|_| self.with_clients),
@@ -223,6 +234,11 @@ impl LoginRecords {
         time.duration_since(self.time.now()).unwrap_or_default()
     }
 
+    /// Number of records that were not written, because too many were waiting.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Waits until the records of all proofs so far are handed to the store.
     pub(crate) async fn settled(&self) {
         loop {
@@ -244,5 +260,63 @@ impl Drop for Writing {
     fn drop(&mut self) {
         self.0.writing.fetch_sub(1, Ordering::AcqRel);
         self.0.written.notify_waiters();
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::client_token::ClientSlot;
+    use crate::credentials::Decoding;
+    use crate::key::{KeySecret, Strategy};
+    use crate::sessions::{Active, Holding, NewSession, ProofLife, Users};
+    use crate::store::{SqliteStore, Store};
+
+    fn in_use() -> (Arc<Session>, Arc<Proof>) {
+        let session = Session::new(NewSession {
+            id: "sess_1".into(),
+            user: Users::default().of("user_1"),
+            client: Arc::new(ClientSlot::none()),
+            organization: None,
+            end: None,
+            choose_organization: false,
+            active_organization: Active::Unknown,
+        });
+        let (key, now) = (KeySecret::from([7; 32]), Instant::now());
+        let key = key.credential(Strategy::Password, Decoding::PLAIN, b"ada");
+        let life = ProofLife { end: now + Duration::from_secs(3600), renew: None };
+        let proof = Proof::new(key, Holding::new(Arc::clone(&session)), now, life, None);
+        (session, proof)
+    }
+
+    #[tokio::test]
+    async fn h8_a_record_is_lost_and_counted_while_1024_others_wait_for_the_password_function() {
+        let directory = std::env::temp_dir().join(format!("tower-clerk-records-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let store = SqliteStore::open(directory.join("state")).unwrap().weak_password_cost();
+        let logins = Store::from(store).unlock("https://clerk.example.com").unwrap().logins.unwrap();
+        let (clock, revocations) = (Clock::system(), Revocations::new(Duration::from_secs(60)));
+        let time = Arc::new(ClerkTime::new(clock));
+        let some = Some(Arc::clone(&logins));
+        let records = LoginRecords::new(some, 10_000, Arc::new(revocations), clock, time, true);
+        let (session, proof) = in_use();
+        let write = |at: usize| {
+            let credentials = Credentials::new(format!("ada{at}"), "secret").unwrap();
+            records.write(&credentials, &proof, &session);
+        };
+        let held = logins.hold_function();
+        (0..1024).for_each(write);
+        assert_eq!(records.lost(), 0);
+        (1024..1027).for_each(write);
+        assert_eq!(records.lost(), 3);
+        drop(held);
+        records.settled().await;
+        write(1027);
+        records.settled().await;
+        let name = |at: usize| logins.name(&format!("ada{at}"), Decoding::PLAIN);
+        assert_eq!(logins.revision(name(1026), "sess_1").await, None);
+        assert!(logins.revision(name(1027), "sess_1").await.is_some());
+        assert_eq!(records.lost(), 3);
+        _ = std::fs::remove_dir_all(&directory);
     }
 }

@@ -69,6 +69,7 @@ impl Clerk {
         }
         counter!("tower_clerk_sessions_not_ended_total").absolute(stats.not_ended);
         counter!("tower_clerk_store_unopenable_records_total").absolute(stats.unopenable_records);
+        counter!("tower_clerk_store_lost_records_total").absolute(stats.lost_records);
         for (circuit, state) in [
             ("sign_in", stats.sign_in_circuit),
             ("mint", stats.mint_circuit),
@@ -152,6 +153,10 @@ fn describe_store() {
     describe_counter!(
         "tower_clerk_store_unopenable_records_total",
         "Reads of records that could not be opened: damaged, changed, or of a later version"
+    );
+    describe_counter!(
+        "tower_clerk_store_lost_records_total",
+        "Login records that were not written, because too many waited for it"
     );
 }
 

@@ -256,6 +256,7 @@ impl Clerk {
             not_ended: sign_ins.end_queue.dropped(),
             unwritten_revocations: sign_ins.state.unwritten(),
             unopenable_records: sign_ins.state.unopenable(),
+            lost_records: sign_ins.records.lost(),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
             max_users_per_address,

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+
 use super::{Clerk, pending_proofs};
 use crate::bearer::CutoffTarget;
 use crate::clerk_api::{ApiError, TimeLeft};
@@ -22,7 +24,8 @@ impl Clerk {
     /// [webhooks](https://clerk.com/docs/guides/development/webhooks/overview) tell a program about the first two.
     ///
     /// It takes effect at once, also on a sign-in that is under way, whose session is then neither stored nor served.
-    /// The user's sessions are ended at Clerk in the background. A token that was handed out before stays valid for the
+    /// The user's sessions of this engine are ended at Clerk in the background; with the Frontend API all but those that only
+    /// a login record of the store names, whose client token goes with the record. A token that was handed out before stays valid for the
     /// services that verify it until it expires, by default within 60 s. A layer that
     /// [accepts Bearer tokens](crate::ClerkBasicAuthLayer::accept_bearer) refuses it, though, as this and the other
     /// revocations reach all tokens that were issued before; to be on the safe side also those of the next 6 s, or of the
@@ -32,25 +35,29 @@ impl Clerk {
     /// assertion of an identity provider, until that expires. To keep a user out, ban the user at Clerk as well. With Device
     /// Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
-        let sign_ins = &self.0.sign_ins;
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // Pending proofs first: a sign-in that goes on from one notes its generation before it looks whether it is void.
         sign_ins.users.revoke(user_id);
-        sign_ins.revocations.revoke(Target::User(user_id.into()), self.0.clock.now());
+        let target = Target::User(user_id.into());
+        let taken = sign_ins.revocations.revoke_stored(target, now, || sign_ins.state.take_user(user_id));
         self.0.revoke_bearer(CutoffTarget::User(user_id.into()));
         self.0.revoke_api_keys_of(user_id);
         let dropped = self.drop_all(&sign_ins.users.revoke(user_id));
-        self.end_taken(sign_ins.provider.forget_user(&sign_ins.state, user_id, dropped));
+        self.end_taken(sign_ins.provider.forget_user(&sign_ins.state, user_id, dropped, taken));
     }
 
-    /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background.
+    /// Drops a session by its id (`sess_…`), and ends it at Clerk in the background: with the Frontend API, one that the
+    /// engine holds, since it knows the client token of no other.
     ///
     /// Call it when a session must not be used any longer although its user may stay, for instance when Clerk's webhook
     /// reports `session.revoked`. It takes effect at once, also on Bearer tokens of a session that the engine doesn't hold,
     /// such as a browser's. The credentials that were served by the session are not
     /// revoked: the next request with them proves the password at Clerk again.
     pub fn revoke_session(&self, session_id: &str) {
-        let sign_ins = &self.0.sign_ins;
-        sign_ins.revocations.revoke(Target::Session(session_id.into()), self.0.clock.now());
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
+        let target = Target::Session(session_id.into());
+        let take = || sign_ins.provider.forget_session(&sign_ins.state, session_id);
+        let taken = sign_ins.revocations.revoke_stored(target, now, take);
         self.0.revoke_bearer(CutoffTarget::Session(session_id.into()));
         if let Some(session) = sign_ins.sessions.by_id(session_id) {
             session.advance(self.revoked_state());
@@ -58,7 +65,7 @@ impl Clerk {
                 sign_ins.sessions.void(&holding);
             }
         }
-        self.end_taken(sign_ins.provider.forget_session(&sign_ins.state, session_id));
+        self.end_taken(taken);
     }
 
     /// Requires that Clerk accept a user's credentials again if they were last proven before `before`, a time by
@@ -86,19 +93,28 @@ impl Clerk {
         }
         // `None` is a time before the first `Instant` of this machine, and no proof in memory is that old.
         let instant = sign_ins.time.instant_of(before);
-        if let Some(before) = instant {
-            // If `before` is older than any proof in a flight, no tombstone is needed; stored proofs are checked either
-            // way. A flight may go on from a pending proof.
-            let oldest = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
-            if now.saturating_duration_since(before) < oldest {
+        let at = instant.map_or(changed, |instant| sign_ins.time.at(instant));
+        let remove = || sign_ins.state.expire_logins(user_id, at);
+        let removed = match instant {
+            Some(before) if self.may_bring_proof_from_before(before) => {
                 // As in `revoke_user`.
                 sign_ins.users.expire_proofs(user_id, before);
-                sign_ins.revocations.expire_proofs(user_id, changed, before, now);
+                sign_ins.revocations.expire_proofs(user_id, changed, before, now, remove)
             }
+            _ => remove(),
+        };
+        if let Some(before) = instant {
             sign_ins.users.expire_proofs(user_id, before);
         }
-        let before = instant.map_or(changed, |instant| sign_ins.time.at(instant));
-        now_or_later(sign_ins.state.expire_logins(user_id, before));
+        now_or_later(removed);
+    }
+
+    /// Whether a flight under way may bring a proof from before this instant: a pending one, or that of a login record,
+    /// which may be of any age. Otherwise no tombstone is needed, since the proofs in memory are checked either way.
+    fn may_bring_proof_from_before(&self, instant: Instant) -> bool {
+        let sign_ins = &self.0.sign_ins;
+        let oldest = sign_ins.revocations.longest_flight() + pending_proofs::LIFE;
+        sign_ins.state.outlives_process() || self.0.clock.now().saturating_duration_since(instant) < oldest
     }
 
     /// Drops everything that the engine holds of all users: sessions, tokens, proofs of passwords and known devices.
@@ -107,17 +123,17 @@ impl Clerk {
     /// the machine was suspended, since proofs do not age while it sleeps. It has the effect of
     /// [`revoke_user`](Self::revoke_user) for every user. Each user must then sign in again, within the sign-in budget.
     pub fn revoke_all(&self) {
-        let sign_ins = &self.0.sign_ins;
+        let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // As in `revoke_user`.
         sign_ins.pending_proofs.forget_all();
-        sign_ins.revocations.revoke(Target::All, self.0.clock.now());
+        let taken = sign_ins.revocations.revoke_stored(Target::All, now, || sign_ins.state.take_all());
         self.0.revoke_bearer(CutoffTarget::All);
         if let Some(keys) = &self.0.api_keys {
             keys.revoke_all();
         }
         sign_ins.users.revoke_all();
         let dropped = self.drop_all(&sign_ins.sessions.all());
-        self.end_taken(sign_ins.provider.forget_all(&sign_ins.state, dropped));
+        self.end_taken(sign_ins.provider.forget_all(&sign_ins.state, dropped, taken));
         sign_ins.trusted.forget_all();
         sign_ins.pending_proofs.forget_all();
     }

@@ -101,6 +101,9 @@ pub struct Stats {
     /// How often a record of the store could not be opened and was ignored, since it was damaged or changed, or written by
     /// a later version. Each costs a sign-in at most.
     pub unopenable_records: u64,
+    /// Login records that were not written to the store, because 1,024 others waited for the password function. Each costs a
+    /// sign-in after a restart at most.
+    pub lost_records: u64,
     /// The circuit for sign-ins. While it is open, sign-ins are rejected without a call to Clerk.
     pub sign_in_circuit: CircuitState,
     /// The circuit for mints. While it is open, requests that need a new token are rejected without a call to Clerk.

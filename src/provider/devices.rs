@@ -47,18 +47,16 @@ impl Register {
 struct Following {
     identifier: Box<str>,
     client: Weak<ClientSlot>,
-    /// Locked across a write, so that each write names the revision of the one before. A write whose predecessor was
-    /// removed or replaced, also by another process, changes nothing.
-    stored: Arc<tokio::sync::Mutex<Stored>>,
+    /// Locked while a write is handed to the store, so that each names the revision of the one before. A write whose
+    /// predecessor was removed or replaced, also by another process, changes nothing.
+    stored: Mutex<Stored>,
 }
 
 impl Following {
     /// Whether another process has written the device since: a sign-in has rotated its token, so that the one here is of
     /// no use any more.
     fn is_before(&self, revision: u64) -> bool {
-        // While the lock is held, this process is writing a newer token itself.
-        let stored = self.stored.try_lock();
-        stored.is_ok_and(|stored| stored.revision.is_some_and(|known| known < revision))
+        lock(&self.stored).revision.is_some_and(|known| known < revision)
     }
 }
 
@@ -66,6 +64,7 @@ impl Following {
 struct Stored {
     user_id: Arc<str>,
     session_id: Option<Box<str>>,
+    /// That of the last write, which may still be under way. `None` if it has failed.
     revision: Option<u64>,
 }
 
@@ -179,9 +178,8 @@ impl Devices {
         in_use.by_name.insert(identifier.into(), InUse::new(session));
     }
 
-    /// Stores the client of a session as the identifier's known device. Returns when the write is under way, and not
-    /// before: a removal that follows comes after it.
-    pub(crate) async fn put(self: &Arc<Self>, identifier: &str, session: &Arc<Session>) {
+    /// Stores the client of a session as the identifier's known device. A removal that follows comes after it.
+    pub(crate) fn put(self: &Arc<Self>, identifier: &str, session: &Arc<Session>) {
         if session.client.current().is_none() {
             return;
         }
@@ -189,15 +187,33 @@ impl Devices {
         let stored = Stored { user_id: user_id.clone(), session_id: session_id.clone(), revision: None };
         let following = self.follow(identifier, &session.client, stored);
         self.use_session(identifier, session);
-        let mut stored = Arc::clone(&following.stored).lock_owned().await;
+        let mut stored = lock(&following.stored);
         let Some(token) = session.client.current() else { return };
         (stored.user_id, stored.session_id) = (user_id, session_id);
-        let written = self.store.put(identifier, &stored.device(token, &self.time), If::Any);
-        now_or_later(async move {
-            stored.revision = written.await.ok();
-            // The client lives as long as its session. Without it nothing would be followed from here on.
-            drop(following);
-        });
+        let written = self.write(&following, &mut stored, token, If::Any);
+        drop(stored);
+        now_or_later(written);
+    }
+
+    /// Hands a token of a device to the store. The revision is noted at once, because the next write must not wait for this
+    /// one: the file may be locked.
+    fn write(
+        &self,
+        following: &Arc<Following>,
+        stored: &mut Stored,
+        token: Arc<ClientToken>,
+        condition: If,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let device = stored.device(token, &self.time);
+        let (revision, written) = self.store.put(&following.identifier, &device, condition);
+        stored.revision = Some(revision);
+        let following = Arc::clone(following);
+        async move {
+            if written.await.is_err() {
+                let mut stored = lock(&following.stored);
+                stored.revision = stored.revision.filter(|last| *last != revision);
+            }
+        }
     }
 
     /// Stores a client that was enrolled by hand. Returns whether it is stored.
@@ -207,7 +223,7 @@ impl Devices {
         self.disuse(identifier);
         let seen_at = self.time.now();
         let device = KnownDevice { user_id: user_id.into(), client_token, session_id: None, seen_at };
-        self.store.put(identifier, &device, If::Any).await.is_ok()
+        self.store.put(identifier, &device, If::Any).1.await.is_ok()
     }
 
     pub(crate) fn forget(&self, identifier: &str) {
@@ -237,7 +253,7 @@ impl Devices {
         let following = Arc::new(Following {
             identifier: identifier.into(),
             client: Arc::downgrade(client),
-            stored: Arc::new(tokio::sync::Mutex::new(stored)),
+            stored: Mutex::new(stored),
         });
         in_use.followed.insert(identifier.into(), Arc::downgrade(&following));
         drop(in_use);
@@ -255,18 +271,19 @@ impl Devices {
     async fn rotated(self: Arc<Self>, following: Arc<Following>) {
         // Yields once, since the caller holds the lock of the slot.
         tokio::task::yield_now().await;
-        let mut stored = following.stored.lock().await;
-        let (Some(client), Some(revision)) = (following.client.upgrade(), stored.revision) else { return };
-        stored.revision = match client.current() {
-            Some(token) => {
-                let device = stored.device(token, &self.time);
-                self.store.put(&following.identifier, &device, If::Revision(revision)).await.ok()
-            }
-            None => {
-                self.store.delete(&following.identifier, If::Revision(revision)).await;
-                None
-            }
+        let written = {
+            let mut stored = lock(&following.stored);
+            let (Some(client), Some(revision)) = (following.client.upgrade(), stored.revision) else {
+                return;
+            };
+            let Some(token) = client.current() else {
+                stored.revision = None;
+                drop(self.store.delete(&following.identifier, If::Revision(revision)));
+                return;
+            };
+            self.write(&following, &mut stored, token, If::Revision(revision))
         };
+        written.await;
     }
 }
 
@@ -287,7 +304,7 @@ mod tests {
             let client_token = Arc::new(ClientToken::new(token));
             let (user_id, seen_at) = (Arc::from("user_1"), clock.wall());
             let device = KnownDevice { user_id, client_token, session_id: None, seen_at };
-            store.put("ada", &device, If::Any).await.unwrap();
+            store.put("ada", &device, If::Any).1.await.unwrap();
         };
         let stored = async || {
             // The write is in a task of its own.

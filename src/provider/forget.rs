@@ -14,28 +14,33 @@ use crate::store::{EngineState, Removed, Wait};
 pub(crate) type Taken = Pin<Box<dyn Future<Output = Vec<EndRequest>> + Send>>;
 
 impl Provider {
-    /// Forgets a user. `dropped` are the user's sessions in use, since the store may have lost some of them.
+    /// Forgets a user, whose records the store removes. `dropped` are the user's sessions in use, since the store may have
+    /// lost some of them.
     pub(crate) fn forget_user(
         &self,
         state: &EngineState,
         user_id: &str,
         dropped: HashSet<Arc<str>>,
+        taken: Wait<Removed>,
     ) -> Taken {
-        let taken = state.take_user(user_id);
         if let Self::Backend(backend) = self {
             backend.passwords.forget_user(user_id);
         }
         self.taken(state, dropped, taken)
     }
 
-    /// Forgets one session, like [`forget_user`](Self::forget_user).
+    /// Forgets one session, and removes its records.
     pub(crate) fn forget_session(&self, state: &EngineState, session_id: &str) -> Taken {
         self.taken(state, HashSet::from([session_id.into()]), state.take_session(session_id))
     }
 
     /// Forgets all users, like [`forget_user`](Self::forget_user).
-    pub(crate) fn forget_all(&self, state: &EngineState, dropped: HashSet<Arc<str>>) -> Taken {
-        let taken = state.take_all();
+    pub(crate) fn forget_all(
+        &self,
+        state: &EngineState,
+        dropped: HashSet<Arc<str>>,
+        taken: Wait<Removed>,
+    ) -> Taken {
         if let Self::Backend(backend) = self {
             backend.passwords.forget_all();
             backend.open_sessions.forget_clients();

@@ -152,17 +152,10 @@ impl Provider {
         }
     }
 
-    /// Stores the client of a session as the identifier's known device. Returns when the write is under way.
-    pub(crate) async fn remember(&self, device_name: &str, session: &Arc<Session>) {
+    /// Stores the client of a session as the identifier's known device. A removal that follows comes after it.
+    pub(crate) fn remember(&self, device_name: &str, session: &Arc<Session>) {
         if let Self::Frontend(frontend) = self {
-            frontend.devices.put(device_name, session).await;
-        }
-    }
-
-    /// Forgets the identifier's known device.
-    pub(crate) fn forget_device(&self, device_name: &str) {
-        if let Self::Frontend(frontend) = self {
-            frontend.devices.forget(device_name);
+            frontend.devices.put(device_name, session);
         }
     }
 

@@ -79,7 +79,8 @@ impl Sessions {
     }
 
     /// Inserts a proof of this session, replacing an older one of the same credential. The proof points at a holding
-    /// already in use if one fits, and otherwise at `own`.
+    /// already in use if one fits, and otherwise at `own`. Returns the session as that holding has it, too: another flight
+    /// may have brought the same one in the meantime.
     ///
     /// # Errors
     ///
@@ -90,8 +91,9 @@ impl Sessions {
         own: &Arc<Holding>,
         sharing: Sharing,
         prove: impl FnOnce(Arc<Holding>) -> Arc<Proof>,
-    ) -> Result<Arc<Proof>, HoldingIsOver> {
+    ) -> Result<(Arc<Proof>, Arc<Session>), HoldingIsOver> {
         let Joined { proof, oldest, displaced } = session.user.join(session, own, sharing, prove)?;
+        let session = proof.holding.session_with(&session.id).unwrap_or_else(|| Arc::clone(session));
         self.release_displaced(displaced);
         proof.holding.sessions().iter().for_each(|session| self.index.list(session));
         self.cache.insert(proof.key, Arc::clone(&proof));
@@ -111,7 +113,7 @@ impl Sessions {
         } else if is_first {
             self.wake.notify_one();
         }
-        Ok(proof)
+        Ok((proof, session))
     }
 
     /// Adds a session for another organization to a holding in use.
@@ -249,11 +251,12 @@ async fn sweeper(sweeping: Sweeping, wake: Arc<Notify>) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Active, NewSession, ProofLife, Users};
+    use super::super::{Active, Kept, NewSession, ProofLife, Users};
     use super::*;
     use crate::client_token::{ClientSlot, ClientToken};
     use crate::credentials::Decoding;
     use crate::key::{KeySecret, Strategy};
+    use crate::store::LoginName;
 
     const MINUTE: Duration = Duration::from_secs(60);
     /// Added to a sleep, so that the test wakes after a sweeper that is due at the same instant.
@@ -441,6 +444,34 @@ mod tests {
         assert!(insert(&bench.sessions, &late).is_err());
         assert!(!bench.sessions.abandon(&holding, EndPolicy::Always), "the holding was given up before");
         assert_eq!((bench.sessions.len(), bench.end_queue.outstanding()), (0, 1));
+    }
+
+    /// The record with a live proof is the first one that the session forgets.
+    #[tokio::test(start_paused = true)]
+    async fn k7_a_session_knows_as_many_records_as_a_store_has_of_its_user() {
+        let (session, now) = (Bench::new(1).holding("jane").session(), Instant::now());
+        for spelling in 0..17 {
+            let until = if spelling == 0 { now + MINUTE } else { now };
+            for revision in 0..2 {
+                session.keep(Kept { name: LoginName::numbered(spelling), revision, until });
+            }
+            assert_eq!(session.is_kept(now), spelling < 16, "{spelling}");
+        }
+    }
+
+    /// Two flights have made an object each of one session, and the first one's is in use.
+    #[tokio::test(start_paused = true)]
+    async fn s8_a_flight_that_comes_second_goes_on_with_the_session_object_in_use() {
+        let mut bench = Bench::new(10);
+        let first = bench.holding("jane");
+        insert(&bench.sessions, &bench.proof("a", &first, MINUTE)).unwrap();
+        bench.made -= 1;
+        let second = bench.holding("jane");
+        assert_eq!(first.session().id, second.session().id);
+        let prove = |holding: Arc<Holding>| bench.proof("b", &holding, MINUTE);
+        let inserted = bench.sessions.insert(&second.session(), &second, Sharing::OneSession, prove);
+        let (proof, session) = inserted.unwrap();
+        assert!(Arc::ptr_eq(&proof.holding, &first) && Arc::ptr_eq(&session, &first.session()));
     }
 
     #[tokio::test(start_paused = true)]

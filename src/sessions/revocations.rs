@@ -142,8 +142,19 @@ impl Revocations {
     /// Adds a tombstone, and sets the target's mark. The caller removes stored sessions and tokens after that, not
     /// before.
     pub(crate) fn revoke(&self, target: Target, now: Instant) {
+        self.revoke_stored(target, now, || ());
+    }
+
+    /// Adds a tombstone like [`revoke`](Self::revoke), and has `remove` ask a store for the removal of what it keeps of the
+    /// target.
+    ///
+    /// The store is asked first, so that a flight that begins after the tombstone finds nothing there, and both happen
+    /// under the lock, so that no flight hands the store a record in between.
+    pub(crate) fn revoke_stored<T>(&self, target: Target, now: Instant, remove: impl FnOnce() -> T) -> T {
         let mut recent = lock(&self.recent);
+        let removed = remove();
         self.add(&mut recent, target, None, now);
+        removed
     }
 
     /// Whether a change of a user from this time, or from a later one, has voided the user's proofs already. All proofs since
@@ -154,13 +165,23 @@ impl Revocations {
         known.is_some_and(|known| changed <= known.changed)
     }
 
-    /// Adds a tombstone for the proofs that a user has given before `before`, because of a change at `changed`.
-    pub(crate) fn expire_proofs(&self, user: &str, changed: SystemTime, before: Instant, now: Instant) {
+    /// Adds a tombstone for the proofs that a user has given before `before`, because of a change at `changed`. A store is
+    /// asked to `remove` its own, as in [`revoke_stored`](Self::revoke_stored).
+    pub(crate) fn expire_proofs<T>(
+        &self,
+        user: &str,
+        changed: SystemTime,
+        before: Instant,
+        now: Instant,
+        remove: impl FnOnce() -> T,
+    ) -> T {
         let target = Target::Proofs(user.into());
         let mut recent = lock(&self.recent);
+        let removed = remove();
         let known = recent.get(&target).and_then(|event| event.value);
         let before = known.map_or(before, |known| known.before.max(before));
         self.add(&mut recent, target, Some(Expiry { changed, before }), now);
+        removed
     }
 
     fn add(
@@ -311,7 +332,13 @@ mod tests {
         let wall = |at: u32| SystemTime::UNIX_EPOCH + at * second;
         let expire = |before: u32| {
             if !revocations.knows_change("jane", wall(before)) {
-                revocations.expire_proofs("jane", wall(before), start + before * second, Instant::now());
+                revocations.expire_proofs(
+                    "jane",
+                    wall(before),
+                    start + before * second,
+                    Instant::now(),
+                    || (),
+                );
             }
         };
         expire(4);
@@ -326,6 +353,22 @@ mod tests {
         assert!(has_expired(6) && !has_expired(7));
         let bobs = Concerned::user("bob").and_proof("bob", start);
         assert!(!revocations.is_revoked(since, &bobs));
+    }
+
+    /// A flight that began before the tombstone is superseded, and one that begins after it comes after the removal.
+    #[tokio::test(start_paused = true)]
+    async fn k9_a_store_is_asked_for_a_removal_before_the_tombstone_and_under_its_lock() {
+        let revocations = Revocations::new(Duration::from_secs(5));
+        let (before, jane) = (revocations.now(), Concerned::user("jane"));
+        let is_free = || revocations.recent.try_lock().is_ok();
+        let removal = || (revocations.now(), is_free());
+        assert_eq!(revocations.revoke_stored(user("jane"), Instant::now(), removal), (before, false));
+        assert!(is_free() && revocations.is_revoked(before, &jane));
+        let (before, wall) = (revocations.now(), SystemTime::UNIX_EPOCH);
+        let removal = || (revocations.now(), is_free());
+        let (proof, now) = (jane.and_proof("jane", Instant::now()), Instant::now() + Duration::from_secs(1));
+        assert_eq!(revocations.expire_proofs("jane", wall, now, now, removal), (before, false));
+        assert!(is_free() && revocations.is_revoked(before, &proof));
     }
 
     /// Tokens are held for longer than tombstones.

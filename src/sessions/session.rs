@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::index::SessionIndex;
 use super::users::User;
 use crate::client_token::ClientSlot;
-use crate::store::LoginName;
+use crate::store::{LoginName, MOST_LOGINS_OF_USER};
 use crate::sync::lock;
 
 /// A session's active organization at Clerk.
@@ -117,10 +117,14 @@ impl Session {
         self.state.fetch_max(to as u8, Ordering::AcqRel);
     }
 
-    /// Notes that a login record names the session, in place of an earlier one of the same name.
+    /// Notes that a login record names the session, in place of an earlier one of the same name. Of more records than a
+    /// store has of one user the oldest goes, as it does there.
     pub(crate) fn keep(&self, record: Kept) {
         let mut kept = lock(&self.kept);
         kept.retain(|known| known.name != record.name);
+        if kept.len() >= MOST_LOGINS_OF_USER {
+            kept.remove(0);
+        }
         kept.push(record);
     }
 

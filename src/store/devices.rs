@@ -81,22 +81,23 @@ impl DeviceRecords {
         decode(&vault.open(row)?)
     }
 
-    /// Stores a device. Resolves to its revision.
+    /// Stores a device. Returns its revision at once, for the next write to name, and whether it was written later.
     pub(crate) fn put(
         &self,
         identifier: &str,
         device: &KnownDevice,
         condition: If,
-    ) -> Wait<Result<u64, NotWritten>> {
+    ) -> (u64, Wait<Result<(), NotWritten>>) {
         let wire = Wire {
             user: (*device.user_id).into(),
             client: Zeroizing::new(device.client_token.expose().to_owned()),
             session: device.session_id.clone(),
             seen: millis(device.seen_at),
         };
+        let revision = self.0.revision(condition);
         let header = Header {
             kind: Kind::Device,
-            revision: self.0.revision(condition),
+            revision,
             departed: wire.seen,
             position: 0,
             ends: millis(device.seen_at + DEVICE_LIFE),
@@ -104,7 +105,7 @@ impl DeviceRecords {
             // A device outlives its sessions, so it isn't removed with one.
             session: Tag::NONE,
         };
-        self.0.put(self.name(identifier), header, json(&wire), condition)
+        (revision, self.0.put(self.name(identifier), header, json(&wire), condition))
     }
 
     pub(crate) fn delete(&self, identifier: &str, condition: If) -> Wait<()> {

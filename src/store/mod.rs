@@ -11,15 +11,18 @@
 //! By default devices and sessions are in memory, 10,000 and a million at most, and logins nowhere. With
 #![cfg_attr(feature = "sqlite", doc = "a [`SqliteStore`]")]
 #![cfg_attr(not(feature = "sqlite"), doc = "a `SqliteStore` (feature `sqlite`)")]
-//! all three outlive the process. Losing a store never gives or takes a right; it costs sign-ins.
+//! all three outlive the process. Losing a store gives no right; it costs sign-ins, and with Device Trust the enrollment of
+//! devices.
 //!
 //! # What a thief of the file gets
 //!
-//! - **The file alone**: nothing. Names and values are encrypted under a data key, which is encrypted under the keys of
-//!   the operator; how many records there are and when they were written can be seen.
-//! - **The file and a key**: what a table of well-hashed passwords gives. Each guess at a password costs a run of
-//!   Argon2id. Device tokens and the ids of the Backend API's sessions can be read; a device token opens no session
-//!   without the password.
+//! - **The file alone**: nothing to guess with. Values are encrypted under a data key, which is encrypted under the keys of
+//!   the operator; names, users and sessions are hashes under it. How many records there are, of which kind, when they were
+//!   written and when they end can be seen.
+//! - **The file and a key**: of logins, what a table of well-hashed passwords gives. Each guess at a password costs a run
+//!   of Argon2id. The ids of the Backend API's sessions can be read, and are of no use without the secret key. Device
+//!   tokens can be read as well: with one, a sign-in with the password passes Device Trust, and while a session of this
+//!   server uses it, tokens of its user can be minted.
 //! - **Write access**: records can be deleted, or put back in an earlier state until their own end, and never forged,
 //!   changed, made to live longer or moved to another user.
 
@@ -28,6 +31,7 @@ mod error;
 #[cfg(feature = "sqlite")]
 mod key;
 mod memory;
+mod reads;
 mod records;
 mod sealing;
 mod sessions;
@@ -54,6 +58,7 @@ pub use self::error::{StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use self::key::{InvalidStoreKey, StoreKey};
 pub(crate) use self::logins::{FoundLogin, LoginName, LoginRecord, LoginSession, Logins};
+pub(crate) use self::reads::Reads;
 pub(crate) use self::records::{If, Wait};
 pub(crate) use self::sessions::{SessionRecords, StoredSession};
 #[cfg(feature = "sqlite")]
@@ -64,6 +69,9 @@ pub(crate) use self::state::{EngineState, Removed};
 
 /// How long a device is used after the last successful sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How many logins are stored of one user: each spelling of an identifier is another one.
+pub(crate) const MOST_LOGINS_OF_USER: usize = 16;
 
 /// The most bytes of a value, so that a limit on records also limits memory. Values from Clerk have about a tenth.
 const MAX_TEXT: usize = 16 * 1024;

@@ -13,13 +13,10 @@ use crate::membership::Membership;
 pub(crate) type LoginName = Name;
 
 /// See the type of this name with the feature `sqlite`.
-#[expect(dead_code, reason = "there is nothing that it could be written to")]
 pub(crate) struct LoginRecord {
     pub(crate) user_id: Box<str>,
     pub(crate) proven_at: SystemTime,
     pub(crate) proof_end: SystemTime,
-    pub(crate) trusted_until: SystemTime,
-    pub(crate) departed: SystemTime,
     pub(crate) session: Option<LoginSession>,
     pub(crate) memberships: Box<[Membership]>,
 }
@@ -63,7 +60,7 @@ impl Logins {
         match *self {}
     }
 
-    pub(crate) fn put(&self, _: &PreparedLogin, _: &LoginRecord) -> Wait<Option<u64>> {
+    pub(crate) fn put(&self, _: &PreparedLogin, _: &LoginRecord, _: SystemTime) -> Wait<Option<u64>> {
         match *self {}
     }
 

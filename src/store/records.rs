@@ -51,6 +51,13 @@ hashed! {
     Tag, 16
 }
 
+#[cfg(test)]
+impl Name {
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self([number; 32])
+    }
+}
+
 impl Tag {
     /// No session.
     pub(super) const NONE: Self = Self([0; 16]);
@@ -62,7 +69,7 @@ pub(crate) struct Header {
     pub(super) kind: Kind,
     /// Distinguishes the values that a name has had.
     pub(super) revision: u64,
-    /// When the sign-in that the record comes from began. Like all times, in milliseconds since the Unix epoch.
+    /// Of a login: when Clerk last accepted its password. Like all times, in milliseconds since the Unix epoch.
     pub(super) departed: u64,
     /// The place in the log of revocations that the record was written at. There is none without a `Cluster`.
     pub(super) position: u64,
@@ -89,7 +96,7 @@ pub(crate) enum If {
     Any,
     /// The record has this revision.
     Revision(u64),
-    /// The record comes from a sign-in that began no later.
+    /// The record's password was accepted no later.
     #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only login records are written by it"))]
     NotOlder,
 }
@@ -116,7 +123,7 @@ pub(crate) enum Targets {
     Name(Name, If),
     User(Tag),
     Session(Tag, Option<Kind>),
-    /// The logins of a user whose sign-in began before this time.
+    /// The logins of a user whose password was last accepted before this time.
     LoginsBefore(Tag, u64),
     All,
 }

@@ -31,7 +31,7 @@ struct Shared {
 pub(crate) struct Departures {
     /// As they were when the store was opened.
     pub(super) recent: Vec<SystemTime>,
-    pub(super) note: Box<dyn Fn(u64) + Send + Sync>,
+    pub(super) note: Box<dyn Fn(u64, bool) + Send + Sync>,
 }
 
 impl Departures {
@@ -41,9 +41,10 @@ impl Departures {
         self.recent.iter().filter(is_recent).copied().collect()
     }
 
-    /// Notes a departure, for the process after this one.
-    pub(crate) fn note(&self, at: SystemTime) {
-        (self.note)(millis(at));
+    /// Notes a departure, for the process after this one. The time is Clerk's if `is_told`, and otherwise that of a clock
+    /// that may be wrong.
+    pub(crate) fn note(&self, at: SystemTime, is_told: bool) {
+        (self.note)(millis(at), is_told);
     }
 }
 
@@ -91,7 +92,8 @@ impl EngineState {
         self.logins.is_some()
     }
 
-    /// The newest time in the store when it was opened: now is no earlier, whatever the machine's clock says.
+    /// The newest time by Clerk's clock in the store when it was opened: now is no earlier, whatever the machine's clock
+    /// says.
     pub(crate) fn newest(&self) -> Option<SystemTime> {
         self.shared.as_ref()?.newest
     }
@@ -115,7 +117,7 @@ impl EngineState {
         self.take(Targets::All)
     }
 
-    /// Removes a user's logins from sign-ins before this time.
+    /// Removes the logins of a user whose password was last accepted before this time.
     pub(crate) fn expire_logins(&self, user_id: &str, before: SystemTime) -> Wait<()> {
         self.vault.delete(Targets::LoginsBefore(self.vault.sealer.user(user_id), millis(before)))
     }

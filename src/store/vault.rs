@@ -61,12 +61,11 @@ impl Vault {
         header: Header,
         value: Option<Zeroizing<Vec<u8>>>,
         condition: If,
-    ) -> Wait<Result<u64, NotWritten>> {
+    ) -> Wait<Result<(), NotWritten>> {
         let Some(row) = value.and_then(|value| self.sealer.seal(name, header, &value)) else {
             return Box::pin(std::future::ready(Err(NotWritten)));
         };
-        let written = self.records.put(row, condition);
-        Box::pin(async move { written.await.map(|()| header.revision) })
+        self.records.put(row, condition)
     }
 
     pub(super) fn delete(&self, targets: Targets) -> Wait<()> {

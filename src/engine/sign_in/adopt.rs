@@ -92,11 +92,12 @@ impl SignIns {
             }
             let life = ProofLife { end, renew };
             let prove = |holding| Proof::new(attempt.key, holding, proven_at, life, session.end);
-            let proof = self.sessions.insert(&session, &holding, self.provider.sharing(), prove).ok()?;
+            let inserted = self.sessions.insert(&session, &holding, self.provider.sharing(), prove);
+            let (proof, session) = inserted.ok()?;
             self.trusted.trust(proof.key, user, proven_at);
-            Some(proof)
+            Some((session, proof))
         });
-        adopted.flatten().map(|proof| (session, proof))
+        adopted.flatten()
     }
 
     /// The session in use that a record names, or a new one, with its holding.

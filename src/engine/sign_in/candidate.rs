@@ -71,24 +71,25 @@ impl SignIns {
     }
 
     /// Stores a proof, or gives its session up if the session is ending or a revocation since `since` concerns it.
-    /// `stored` is called before any later revocation.
+    /// `stored` is called before any later revocation. Returns the session as its holding has it, too.
     pub(super) fn store(
         &self,
         candidate: &Candidate,
         since: Generation,
         prove: impl FnOnce(Arc<Holding>, Option<Instant>) -> Arc<Proof>,
-        stored: impl FnOnce(&Arc<Proof>),
-    ) -> Result<Arc<Proof>, SignInError> {
+        stored: impl FnOnce(&Proof, &Arc<Session>),
+    ) -> Result<(Arc<Proof>, Arc<Session>), SignInError> {
         let Candidate { session, holding, token, at } = candidate;
         let concerned = holding.concerned().and_proof(&session.user.id, *at);
         let inserted = self.revocations.store_unless_revoked(since, &concerned, || {
             let prove = |holding| prove(holding, session.end);
-            let proof = self.sessions.insert(session, holding, self.provider.sharing(), prove).ok()?;
-            stored(&proof);
-            Some(proof)
+            let inserted = self.sessions.insert(session, holding, self.provider.sharing(), prove);
+            let (proof, session) = inserted.ok()?;
+            stored(&proof, &session);
+            Some((proof, session))
         });
-        let proof = match inserted {
-            Some(Some(proof)) => proof,
+        let (proof, session) = match inserted {
+            Some(Some(inserted)) => inserted,
             // Only the proof has expired: the next sign-in may go on with the session.
             None if !self.revocations.is_revoked(since, &holding.concerned()) => {
                 self.sessions.abandon(holding, EndPolicy::UnlessStored);
@@ -101,11 +102,11 @@ impl SignIns {
         };
         // If it was revoked, the request mints another one.
         if let Some((access, token)) = token {
-            _ = self.minter.store(&proof.holding, session, access, Arc::clone(token), since);
+            _ = self.minter.store(&proof.holding, &session, access, Arc::clone(token), since);
         }
         let api = self.provider.api().name();
         tracing::debug!(user_id = &*session.user.id, session_id = &*session.id, api, "signed in");
-        Ok(proof)
+        Ok((proof, session))
     }
 
     /// Ends the session of a candidate unless another proof points at it.

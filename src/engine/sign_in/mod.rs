@@ -36,7 +36,7 @@ use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
 use crate::sessions::{Concerned, EndQueue, Generation, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
-use crate::store::EngineState;
+use crate::store::{EngineState, Reads};
 use crate::sync::lock;
 
 /// A sign-in that brought no session.
@@ -91,6 +91,8 @@ pub(crate) struct Attempt {
     pub(crate) followed: Arc<AtomicBool>,
     /// A refusal of this sign-in is void if its identifier is forgiven from here on (rule K11).
     pub(crate) since: Epoch,
+    /// The time spent on reads of the store (rule H3).
+    pub(crate) reads: Reads,
 }
 
 impl Attempt {
@@ -101,7 +103,16 @@ impl Attempt {
         organization: Option<OrganizationName>,
         since: Epoch,
     ) -> Self {
-        Self { key, credentials, source, organization, follows: false, followed: Arc::default(), since }
+        Self {
+            key,
+            credentials,
+            source,
+            organization,
+            follows: false,
+            followed: Arc::default(),
+            since,
+            reads: Reads::default(),
+        }
     }
 
     /// A copy for the flight, which outlives the request.
@@ -114,6 +125,7 @@ impl Attempt {
             follows: self.follows,
             followed: Arc::clone(&self.followed),
             since: self.since,
+            reads: self.reads.clone(),
         }
     }
 }
@@ -173,6 +185,16 @@ impl SignIns {
     /// `gone` resolves when the last waiter has left, which takes the flight out of the queue. A sign-in that has
     /// started runs to its end.
     pub(crate) async fn run(
+        &self,
+        attempt: Attempt,
+        start: &Start<SignInOutcome>,
+        gone: impl Future<Output = ()>,
+    ) -> SignInOutcome {
+        let reads = attempt.reads.clone();
+        reads.during(self.adopt_or_ask(attempt, start, gone)).await
+    }
+
+    async fn adopt_or_ask(
         &self,
         attempt: Attempt,
         start: &Start<SignInOutcome>,

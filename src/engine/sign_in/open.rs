@@ -14,7 +14,7 @@ use crate::key::{device_name, normalize_identifier};
 use crate::limits::{Ground, Repeats};
 use crate::provider::OpenedSession;
 use crate::scope::OrganizationName;
-use crate::sessions::{Concerned, Generation, Holding, Proof, ProofLife, SessionState, Target, User};
+use crate::sessions::{Generation, Holding, Proof, ProofLife, SessionState, Target, User};
 
 /// The largest part of `session_ttl` by which jitter ends a proof early, so that proofs made together don't end
 /// together.
@@ -42,7 +42,7 @@ impl SignIns {
         time: Duration,
     ) -> Result<Arc<Proof>, SignInError> {
         let candidate = self.candidate_of(attempt, proven, since, time).await?;
-        self.commit(attempt, &candidate, since).await
+        self.commit(attempt, &candidate, since)
     }
 
     /// Stores the proof of an assertion, which `prove` makes.
@@ -64,7 +64,7 @@ impl SignIns {
                 return Err(rejection.into());
             }
         };
-        self.store(&candidate, since, prove, |_| {})
+        self.store(&candidate, since, prove, |_, _| {}).map(|(proof, _)| proof)
     }
 
     /// Adds a session for another organization, or for the personal account, to a holding.
@@ -131,7 +131,7 @@ impl SignIns {
             self.give_up(&candidate);
             return Err(SignInError::Superseded);
         }
-        let proof = self.commit(attempt, &candidate, since).await?;
+        let proof = self.commit(attempt, &candidate, since)?;
         // The sign-out may also race with the commit. Either it finds the new proof, or this finds the old session
         // ended.
         if old.holding.session().state() == SessionState::EndedElsewhere {
@@ -142,26 +142,20 @@ impl SignIns {
     }
 
     /// Stores the proof of a password, and writes its record.
-    async fn commit(
+    fn commit(
         &self,
         attempt: &Attempt,
         candidate: &Candidate,
         since: Generation,
     ) -> Result<Arc<Proof>, SignInError> {
-        let (session, at) = (&candidate.session, candidate.at);
-        self.records.supersede(&attempt.credentials, session, &self.sessions);
+        let at = candidate.at;
+        self.records.supersede(&attempt.credentials, &candidate.session, &self.sessions);
         let prove = |holding, end| Proof::new(attempt.key, holding, at, self.proof_life(at), end);
-        let proof = self.store(candidate, since, prove, |proof| {
+        let (proof, session) = self.store(candidate, since, prove, |proof, session| {
             self.trusted.trust(proof.key, &session.user, self.clock.now());
+            self.provider.remember(&device_name(attempt.credentials.identifier()), session);
         })?;
-        self.records.write(&attempt.credentials, &proof, session);
-        // It may wait for an earlier write of the same device, so this must not happen under the revocations lock. A
-        // revocation in between has not found the device, so it is forgotten here.
-        let device_name = device_name(attempt.credentials.identifier());
-        self.provider.remember(&device_name, session).await;
-        if self.revocations.is_revoked(since, &Concerned::user(&session.user.id)) {
-            self.provider.forget_device(&device_name);
-        }
+        self.records.write(&attempt.credentials, &proof, &session);
         self.sign_in_limiter.set_trusted(self.trusted.len());
         Ok(proof)
     }

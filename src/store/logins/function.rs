@@ -1,5 +1,5 @@
-//! When the password function runs: off the runtime, two at once, and one at a time for each record, so that neither
-//! many users nor many guesses at one take all of the processor.
+//! When the password function runs: off the runtime, and two at once at most. Guesses at one record take one of the two
+//! places at a time, and so do the records to be written, so that others have a place beside either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::sync::lock;
 /// How many run at once, each with 19 MiB by default.
 const AT_ONCE: usize = 2;
 
-/// How many wait to open records: what a restart among many users brings, and no more passwords in memory than that.
+/// How many wait to open records: what a restart among many users brings. Each holds a password.
 const MOST_WAITING: usize = 1024;
 
 /// How many of them wait for the same record, so that guesses at one take no other user's place.

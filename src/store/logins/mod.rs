@@ -36,10 +36,6 @@ pub(crate) struct LoginRecord {
     /// When Clerk last accepted the password.
     pub(crate) proven_at: SystemTime,
     pub(crate) proof_end: SystemTime,
-    /// Until then the credential is trusted (rule K13).
-    pub(crate) trusted_until: SystemTime,
-    /// When the sign-in began. A later one replaces the record of an earlier one.
-    pub(crate) departed: SystemTime,
     pub(crate) session: Option<LoginSession>,
     pub(crate) memberships: Box<[Membership]>,
 }
@@ -115,7 +111,7 @@ impl Logins {
         (header.session == self.vault.sealer.session(session_id)).then_some(header.revision)
     }
 
-    /// Derives the key of a record to be written. `None` if the system has no memory or no random bytes for it.
+    /// Derives the key of a record to be written. `None` if the system provides no random bytes, or the runtime shuts down.
     pub(crate) async fn prepare(&self, name: LoginName, password: &str) -> Option<PreparedLogin> {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).ok()?;
@@ -124,24 +120,30 @@ impl Logins {
         Some(PreparedLogin { name, key, salt, cost: self.cost })
     }
 
-    /// Stores a record, unless one of a later sign-in is there. Resolves to its revision, or to `None` if it was not
+    /// Stores a record, unless one of a later proof is there. Until `trusted_until` it tells that Clerk has accepted the
+    /// credential, also if its proof and its session have ended. Resolves to its revision, or to `None` if it was not
     /// written.
-    pub(crate) fn put(&self, prepared: &PreparedLogin, record: &LoginRecord) -> Wait<Option<u64>> {
+    pub(crate) fn put(
+        &self,
+        prepared: &PreparedLogin,
+        record: &LoginRecord,
+        trusted_until: SystemTime,
+    ) -> Wait<Option<u64>> {
         let sealer = &self.vault.sealer;
         let session = record.session.as_ref();
         let session_end = session.and_then(|session| session.end).unwrap_or(record.proof_end);
         let header = Header {
             kind: Kind::Login,
             revision: self.vault.revision(If::NotOlder),
-            departed: millis(record.departed),
+            departed: millis(record.proven_at),
             position: 0,
-            ends: millis(session_end.max(record.proof_end).max(record.trusted_until)),
+            ends: millis(session_end.max(record.proof_end).max(trusted_until)),
             user: sealer.user(&record.user_id),
             session: session.map_or(Tag::NONE, |session| sealer.session(&session.id)),
         };
         let value = sealed(prepared, record);
         let written = self.vault.put(prepared.name, header, value, If::NotOlder);
-        Box::pin(async move { written.await.ok() })
+        Box::pin(async move { written.await.ok().map(|()| header.revision) })
     }
 
     pub(crate) fn delete(&self, name: LoginName, condition: If) -> Wait<()> {
@@ -152,7 +154,7 @@ impl Logins {
 #[cfg(test)]
 impl Logins {
     /// Keeps the password function from running for as long as the permits are held.
-    pub(super) fn hold_function(&self) -> tokio::sync::OwnedSemaphorePermit {
+    pub(crate) fn hold_function(&self) -> tokio::sync::OwnedSemaphorePermit {
         self.function.hold()
     }
 }

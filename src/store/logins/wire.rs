@@ -15,8 +15,6 @@ struct Wire {
     user: Box<str>,
     proven: u64,
     proof_end: u64,
-    trusted_until: u64,
-    departed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionWire>,
     /// Ids and slugs of organizations.
@@ -51,8 +49,6 @@ pub(super) fn encode(record: &LoginRecord) -> Option<Zeroizing<Vec<u8>>> {
         user: record.user_id.clone(),
         proven: millis(record.proven_at),
         proof_end: millis(record.proof_end),
-        trusted_until: millis(record.trusted_until),
-        departed: millis(record.departed),
         session,
         memberships: memberships.collect(),
     };
@@ -78,8 +74,6 @@ pub(super) fn decode(value: &[u8]) -> Option<LoginRecord> {
         user_id: wire.user,
         proven_at: from_millis(wire.proven),
         proof_end: from_millis(wire.proof_end),
-        trusted_until: from_millis(wire.trusted_until),
-        departed: from_millis(wire.departed),
         session,
         memberships: memberships.collect(),
     })

@@ -31,6 +31,8 @@ const USERS: &str = "tower-clerk 2026-11-30 store, users";
 const SESSIONS: &str = "tower-clerk 2026-11-30 store, sessions";
 const VALUES: &str = "tower-clerk 2026-11-30 store, values";
 #[cfg(feature = "sqlite")]
+const INSTANCES: &str = "tower-clerk 2026-11-30 store, instances";
+#[cfg(feature = "sqlite")]
 const LOGINS: &str = "tower-clerk 2026-11-30 store, passwords";
 
 /// Names and seals the records of one Clerk instance.
@@ -41,6 +43,9 @@ pub(crate) struct Sealer {
     values: LessSafeKey,
     #[cfg(feature = "sqlite")]
     logins: Secret,
+    /// Stands for the instance in a store that others use as well.
+    #[cfg(feature = "sqlite")]
+    pub(crate) instance: Tag,
 }
 
 impl Sealer {
@@ -58,6 +63,8 @@ impl Sealer {
             values: aead_key(&derived(VALUES)),
             #[cfg(feature = "sqlite")]
             logins: derived(LOGINS),
+            #[cfg(feature = "sqlite")]
+            instance: tag(&derived(INSTANCES), issuer),
         }
     }
 

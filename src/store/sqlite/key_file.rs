@@ -1,8 +1,8 @@
-//! The file beside the store with its key, for operators who give none.
+//! The file beside the store with the key that its data key is encrypted under, for operators who give none.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -16,18 +16,19 @@ pub(super) fn path_of(store: &Path) -> PathBuf {
     path.into()
 }
 
-/// Reads the key. Makes it only if `may_make`: beside records, a new key would open none of them.
+/// Reads the key. Makes it only if `may_make`: a new key would not open a data key that is there. The caller holds the
+/// store's lock, so no other process makes one at the same time.
 pub(super) fn read_or_make(store: &Path, may_make: bool) -> Result<StoreKey, StoreError> {
     let path = path_of(store);
     match file::check(&path)? {
         Some(()) => read(&path),
         None if may_make => {
             make(&path).map_err(|error| StoreError::io(&path, error))?;
-            // Another process may have made it at the same moment.
             read(&path)
         }
         None => {
-            let reason = "it is missing, and the store beside it has records that only it opens: put it back, or remove both";
+            let reason =
+                "it is missing, and only it opens the store beside it: put it back, or remove the store";
             Err(StoreError::new(StoreErrorKind::Key, &path, reason))
         }
     }
@@ -52,7 +53,8 @@ fn read(path: &Path) -> Result<StoreKey, StoreError> {
     key.ok_or_else(|| StoreError::new(StoreErrorKind::Key, path, reason))
 }
 
-/// Writes a new key. Linking a finished file to its name is atomic, so no other process reads half a key.
+/// Writes a new key. The finished file is renamed, so that a crash leaves no half of a key, and no second name of a whole
+/// one, which would be refused.
 fn make(path: &Path) -> io::Result<()> {
     let no_randomness = |_| io::Error::other("there is no randomness");
     let mut bytes = Zeroizing::new([0; 32]);
@@ -62,13 +64,11 @@ fn make(path: &Path) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(format!(".{:016x}", u64::from_le_bytes(random)));
     let unfinished = PathBuf::from(name);
-    let made =
-        write(&unfinished, &StoreKey::from(*bytes)).and_then(|()| match fs::hard_link(&unfinished, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    let removed = fs::remove_file(&unfinished);
-    made.and(removed)?;
+    let made = write(&unfinished, &StoreKey::from(*bytes)).and_then(|()| fs::rename(&unfinished, path));
+    if made.is_err() {
+        _ = fs::remove_file(&unfinished);
+    }
+    made?;
     file::sync_directory(path);
     Ok(())
 }

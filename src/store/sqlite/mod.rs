@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 use self::queue::{Op, Queue};
 use self::reader::Reader;
@@ -26,19 +25,18 @@ use super::state::{Departures, EngineState};
 use super::vault::Vault;
 use super::{StoreError, StoreErrorKind, StoreKey};
 
-/// Callers that wait for a write on a thread of their own.
-const MOST_WAITS: usize = 32;
-
 /// State in an SQLite file, so that a restart or a crash costs no sign-ins. Give it to
 /// [`ClerkBuilder::store`](crate::ClerkBuilder::store).
 ///
 /// The file must be on a local disk, in a directory that belongs to the process's user and that nobody else can write
 /// to. Several processes can use it at a time: the old and the new one of a deploy, and a tool that
-/// [enrolls](crate::Clerk::enroll) accounts while the server runs. A revocation in one of them reaches the others at
-/// their next token of that session. The file grows by about 1 kB per user.
+/// [enrolls](crate::Clerk::enroll) accounts while the server runs. A revocation in one of them removes what is stored for
+/// all. A session that another one holds goes on there until its next token if the revocation has ended it at Clerk, and
+/// otherwise until its proof ends.
 ///
-/// All of it is encrypted. Without [`keys`](Self::keys) the key is made at the first start, in a file beside it whose name
-/// ends in `.key`. Both have mode 600. On Windows the access rights of the directory must protect them.
+/// Its values are encrypted, and the [module](super) says what can be seen. Without [`keys`](Self::keys) the key is made at
+/// the first start, in a file beside it whose name ends in `.key`. Both have mode 600. On Windows the access rights of the
+/// directory must protect them.
 ///
 /// ```no_run
 /// use tower_clerk::Clerk;
@@ -80,10 +78,11 @@ impl SqliteStore {
         self
     }
 
-    /// Sets what a guess at a password costs a thief of the file and its key, and each user once after a restart: 19,456
-    /// KiB and 2 passes of Argon2id by default, [OWASP's minimum]. At least 7,168 KiB, and 35,840 times passes.
+    /// Sets what a guess at a password costs a thief of the file and its key, and this process for each sign-in and for each
+    /// user's first request after a restart: 19,456 KiB and 2 passes of Argon2id by default, [OWASP's minimum].
+    /// `memory_kib` must be at least 7,168, and `memory_kib` times `passes` from 35,840 to 16,777,216.
     ///
-    /// Two passwords are checked at a time, so this is how many KiB are used twice.
+    /// The function runs for two passwords at a time at most, with so much memory for each.
     ///
     /// [OWASP's minimum]: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
     #[must_use]
@@ -121,27 +120,31 @@ impl SqliteStore {
     /// Opens the data key, and starts the writer.
     pub(super) fn unlock(self, issuer: &str) -> Result<EngineState, StoreError> {
         if self.has_weak_cost() {
-            let reason = "password_cost must be at least 7,168 KiB, at least 35,840 times passes, and at most 16 GiB in all";
+            let reason =
+                "password_cost must have at least 7,168 KiB, and KiB times passes from 35,840 to 16,777,216";
             return Err(StoreError::new(StoreErrorKind::Setting, &self.path, reason));
         }
         let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
         let data_key = keys::unlock(&mut connection, &self.path, self.keys.as_deref())?;
         let failed = |error| schema::failed(&self.path, error);
         schema::purge(&connection, SystemTime::now()).map_err(failed)?;
-        let recent = schema::departures(&connection).map_err(failed)?;
-        let newest = recent.iter().copied().max();
-        let reader = Reader::new(schema::connect(&self.path)?, self.path.clone(), self.patience)?;
+        let sealer = Sealer::new(&data_key, issuer);
+        let recent = schema::departures(&connection, sealer.instance).map_err(failed)?;
+        let newest = schema::newest(&connection).map_err(failed)?;
+        let reading = schema::connect(&self.path)?;
+        let reader = Reader::new(reading, self.path.clone(), sealer.instance, self.patience)?;
         let queue = Arc::new(Queue::default());
-        writer::start(connection, self.path.clone(), Arc::clone(&queue))
+        writer::start(connection, self.path.clone(), sealer.instance, Arc::clone(&queue))
             .map_err(|error| StoreError::io(&self.path, error))?;
         let records = SqliteRecords {
             reader: Arc::new(reader),
             queue: Arc::new(Closing(Arc::clone(&queue))),
-            waits: Arc::new(Semaphore::new(MOST_WAITS)),
+            #[cfg(any(test, feature = "testing"))]
+            clocks: Arc::new(tokio::sync::Semaphore::new(32)),
         };
-        let note = Box::new(move |at| _ = queue.push(Op::Departed(at), drop));
+        let note = Box::new(move |at, is_told| _ = queue.push(Op::Departed { at, is_told }, drop));
         let departures = Departures { recent, note };
-        let vault = Vault::new(Box::new(records), Sealer::new(&data_key, issuer));
+        let vault = Vault::new(Box::new(records), sealer);
         Ok(EngineState::persistent(vault, self.cost, newest, departures))
     }
 }
@@ -164,7 +167,9 @@ impl Drop for Closing {
 struct SqliteRecords {
     reader: Arc<Reader>,
     queue: Arc<Closing>,
-    waits: Arc<Semaphore>,
+    /// Callers that keep a test's paused clock from running.
+    #[cfg(any(test, feature = "testing"))]
+    clocks: Arc<tokio::sync::Semaphore>,
 }
 
 impl SqliteRecords {
@@ -176,17 +181,31 @@ impl SqliteRecords {
         lost: impl FnOnce() -> T + Send + 'static,
     ) -> Wait<T> {
         let (done, waiting) = tokio::sync::oneshot::channel();
-        let queue = Arc::clone(&self.queue.0);
-        let number = queue.push(op, move |outcome| _ = done.send(result(outcome)));
-        let place = Arc::clone(&self.waits).try_acquire_owned();
+        #[cfg_attr(
+            not(any(test, feature = "testing")),
+            expect(unused_variables, reason = "only tests wait on a thread")
+        )]
+        let number = self.queue.0.push(op, move |outcome| _ = done.send(result(outcome)));
+        #[cfg(any(test, feature = "testing"))]
+        let held = self.hold_clock(number);
         Box::pin(async move {
-            // On a thread for blocking work, so that a test's paused clock stands still until the disk has answered. No
-            // longer than that: a runtime that shuts down waits for such threads, also while the disk refuses a removal.
+            #[cfg(any(test, feature = "testing"))]
+            held.await;
+            waiting.await.unwrap_or_else(|_| lost())
+        })
+    }
+
+    /// Waits on a thread for blocking work, so that a test's paused clock stands still until the disk has answered. No
+    /// longer than that: a runtime that shuts down waits for such threads, also while the disk refuses a removal. A program
+    /// has no paused clock, and is built without this.
+    #[cfg(any(test, feature = "testing"))]
+    fn hold_clock(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (queue, place) = (Arc::clone(&self.queue.0), Arc::clone(&self.clocks).try_acquire_owned());
+        async move {
             if let (Ok(place), Ok(runtime)) = (place, tokio::runtime::Handle::try_current()) {
                 _ = runtime.spawn_blocking(move || (queue.wait_for(number), place).0).await;
             }
-            waiting.await.unwrap_or_else(|_| lost())
-        })
+        }
     }
 }
 

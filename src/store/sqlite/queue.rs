@@ -22,8 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Op {
     Put(Row, If),
     Take(Targets),
-    /// A sign-in has departed at this time.
-    Departed(u64),
+    /// A sign-in has departed at this time, which is Clerk's if Clerk has told it.
+    Departed {
+        at: u64,
+        is_told: bool,
+    },
     /// Nothing: tells when all writes before it are done.
     Flush,
 }
@@ -68,6 +71,7 @@ struct State {
     /// Removals that are done.
     taken: u64,
     /// The last job whose result was reported.
+    #[cfg(any(test, feature = "testing"))]
     reported: u64,
     /// The last attempt to write failed.
     failing: bool,
@@ -132,11 +136,20 @@ impl Queue {
         (!next.is_empty()).then_some(next)
     }
 
-    /// Reports results, in the order of the writes that they are of.
+    /// Reports results, in the order of the writes that they are of: the file takes writes.
     pub(super) fn done(&self, results: impl IntoIterator<Item = (u64, Done)>) {
+        lock(&self.state).failing = false;
+        self.report(results);
+    }
+
+    /// Gives up the first write, which may be lost.
+    pub(super) fn lost(&self, number: u64) {
+        self.report([(number, Done::Nothing)]);
+    }
+
+    fn report(&self, results: impl IntoIterator<Item = (u64, Done)>) {
         let (mut reports, mut last) = (Vec::new(), 0);
         let mut state = lock(&self.state);
-        state.failing = false;
         for (number, done) in results {
             last = number;
             // It may be gone, because a later removal of everything has replaced it.
@@ -155,18 +168,29 @@ impl Queue {
         for (report, done) in reports {
             report(done);
         }
-        lock(&self.state).reported = last;
+        self.note_reported(last);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn note_reported(&self, number: u64) {
+        lock(&self.state).reported = number;
         self.changed.notify_all();
     }
 
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "only tests wait for a report on a thread")]
+    fn note_reported(&self, _: u64) {}
+
     /// Waits until the result of a write is reported, or the file refuses writes.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn wait_for(&self, number: u64) {
         let waits = |state: &mut State| state.reported < number && !state.failing;
         drop(self.changed.wait_timeout_while(lock(&self.state), PATIENCE, waits));
     }
 
-    /// Notes that the file refuses writes, and gives up those that may be lost and have waited for long.
-    pub(super) fn failed(&self) {
+    /// Notes that the file refuses writes, and gives up those that may be lost and have waited for long. Returns how many
+    /// they are.
+    pub(super) fn failed(&self) -> usize {
         let mut state = lock(&self.state);
         state.failing = true;
         let has_patience = |job: &Job| job.op.must_be_done() || job.since.elapsed() < PATIENCE;
@@ -175,7 +199,9 @@ impl Queue {
         state.jobs = kept;
         drop(state);
         self.changed.notify_all();
+        let count = given_up.len();
         given_up.into_iter().for_each(|job| (job.report)(Done::Nothing));
+        count
     }
 
     /// Waits until the writes of some records are done that were queued before. Returns whether they are, `within` this

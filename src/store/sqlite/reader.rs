@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::queue::Queue;
 use super::schema;
 use crate::limits::WarnThrottle;
-use crate::store::StoreError;
 use crate::store::records::{Name, Row, Tag};
+use crate::store::{StoreError, reads};
 use crate::sync::lock;
 
-/// How long a request waits for a record, whatever happens.
+/// How long a request waits for records in all, whatever happens.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the file is left alone after it could not be read.
@@ -27,14 +27,22 @@ const MOST_READS: usize = 64;
 pub(super) struct Reader {
     connection: Mutex<Connection>,
     path: PathBuf,
+    instance: Tag,
     places: Arc<Semaphore>,
     away_until: Mutex<Option<Instant>>,
+    /// Until then no read waits for a write that is under way.
+    behind_until: Mutex<Option<Instant>>,
     patience: Duration,
     warnings: WarnThrottle,
 }
 
 impl Reader {
-    pub(super) fn new(connection: Connection, path: PathBuf, patience: Duration) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        connection: Connection,
+        path: PathBuf,
+        instance: Tag,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         let set = || {
             connection.busy_timeout(patience)?;
             connection.pragma_update(None, "query_only", true)
@@ -43,8 +51,10 @@ impl Reader {
         Ok(Self {
             connection: Mutex::new(connection),
             path,
+            instance,
             places: Arc::new(Semaphore::new(MOST_READS)),
             away_until: Mutex::default(),
+            behind_until: Mutex::default(),
             patience,
             warnings: WarnThrottle::default(),
         })
@@ -53,7 +63,7 @@ impl Reader {
     /// The record of a name. What can't be read in time is absent.
     pub(super) async fn get(self: &Arc<Self>, name: Name, queue: &Arc<Queue>) -> Option<Row> {
         let found = self.run(queue, move |reader, queue| {
-            let is_settled = queue.settled(reader.patience, |row| row.name == name);
+            let is_settled = reader.is_settled(queue, |row| row.name == name);
             if is_settled { reader.select(schema::SELECT, &name.0, queue) } else { Ok(Vec::new()) }
         });
         found.await.into_iter().next()
@@ -62,10 +72,22 @@ impl Reader {
     /// The records of a user.
     pub(super) async fn of_user(self: &Arc<Self>, user: Tag, queue: &Arc<Queue>) -> Vec<Row> {
         let found = self.run(queue, move |reader, queue| {
-            let is_settled = queue.settled(reader.patience, |row| row.header.user == user);
+            let is_settled = reader.is_settled(queue, |row| row.header.user == user);
             if is_settled { reader.select(schema::SELECT_OF_USER, &user.0, queue) } else { Ok(Vec::new()) }
         });
         found.await
+    }
+
+    /// Waits until the writes of some records are done. If one takes too long, the reads of the next second find what it
+    /// writes absent without a wait.
+    fn is_settled(&self, queue: &Queue, of: impl Fn(&Row) -> bool) -> bool {
+        let is_behind = lock(&self.behind_until).is_some_and(|until| Instant::now() < until);
+        // The other half is for the read.
+        let is_settled = queue.settled(if is_behind { Duration::ZERO } else { self.patience / 2 }, of);
+        if !is_settled && !is_behind {
+            *lock(&self.behind_until) = Some(Instant::now() + AWAY);
+        }
+        is_settled
     }
 
     async fn run(
@@ -77,6 +99,10 @@ impl Reader {
         if lock(&self.away_until).is_some_and(|until| now < until) {
             return Vec::new();
         }
+        let patience = reads::left_of(self.patience);
+        if patience.is_zero() {
+            return Vec::new();
+        }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Vec::new() };
         let (reader, queue) = (Arc::clone(self), Arc::clone(queue));
         let reading = tokio::task::spawn_blocking(move || {
@@ -84,13 +110,17 @@ impl Reader {
             drop(place);
             rows
         });
-        let reason = match tokio::time::timeout(self.patience, reading).await {
+        let read = tokio::time::timeout(patience, reading).await;
+        reads::spend(now.elapsed());
+        let reason = match read {
             Ok(Ok(Ok(rows))) => {
                 *lock(&self.away_until) = None;
                 return rows;
             }
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(_)) => "the runtime is shutting down".to_owned(),
+            // Another read may be done in time.
+            Err(_) if patience < self.patience => return Vec::new(),
             Err(_) => "it took too long".to_owned(),
         };
         self.failed(now, &reason);
@@ -110,7 +140,8 @@ impl Reader {
             let taken = queue.taken();
             let connection = lock(&self.connection);
             let mut select = connection.prepare_cached(sql)?;
-            let rows = select.query_map([value], schema::row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            let values = [&self.instance.0[..], value];
+            let rows = select.query_map(values, schema::row)?.collect::<rusqlite::Result<Vec<_>>>()?;
             drop(select);
             drop(connection);
             // A removal that was queued when the record was read, and is done now, is not in the queue any more.

@@ -16,23 +16,31 @@ pub(super) const APPLICATION: u32 = 0x7463_6c6b;
 /// The version of the tables.
 pub(super) const VERSION: u32 = 1;
 
-const TABLES: [(&str, &str); 5] = [
+/// By name. The instance is that of the engine which wrote the record.
+const TABLES: [(&str, &str); 6] = [
+    ("data_keys", "CREATE TABLE data_keys (id BLOB PRIMARY KEY NOT NULL, sealed BLOB NOT NULL) STRICT"),
+    (
+        "departures",
+        "CREATE TABLE departures (instance BLOB NOT NULL, at INTEGER NOT NULL, told INTEGER NOT NULL) STRICT",
+    ),
+    ("departures_at", "CREATE INDEX departures_at ON departures (at)"),
     (
         "records",
-        "CREATE TABLE records (name BLOB PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, user BLOB NOT NULL, \
-         session BLOB NOT NULL, ends INTEGER NOT NULL, revision INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT",
+        "CREATE TABLE records (name BLOB PRIMARY KEY NOT NULL, instance BLOB NOT NULL, kind INTEGER NOT NULL, \
+         user BLOB NOT NULL, session BLOB NOT NULL, ends INTEGER NOT NULL, revision INTEGER NOT NULL, \
+         sealed BLOB NOT NULL) STRICT",
     ),
-    ("records_user", "CREATE INDEX records_user ON records (user)"),
     ("records_session", "CREATE INDEX records_session ON records (session)"),
-    ("data_keys", "CREATE TABLE data_keys (id BLOB PRIMARY KEY NOT NULL, sealed BLOB NOT NULL) STRICT"),
-    ("departures", "CREATE TABLE departures (at INTEGER NOT NULL) STRICT"),
+    ("records_user", "CREATE INDEX records_user ON records (user)"),
 ];
 
-pub(super) const SELECT_ALL: &str = "SELECT name, kind, user, session, ends, revision, sealed FROM records";
+/// The records of an instance. One that was given to another instance is absent for both.
+pub(super) const SELECT_ALL: &str =
+    "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE instance = ?1";
 pub(super) const SELECT: &str =
-    "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE name = ?1";
+    "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE instance = ?1 AND name = ?2";
 pub(super) const SELECT_OF_USER: &str =
-    "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE user = ?1";
+    "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE instance = ?1 AND user = ?2";
 
 /// How long another process may hold the file before a write or the start fails.
 const BUSY: Duration = Duration::from_secs(5);
@@ -41,9 +49,6 @@ const BUSY: Duration = Duration::from_secs(5);
 /// engine ignores ended ones by Clerk's time. Only the user can enroll a device again, so its margin is wider.
 const MARGIN: Duration = Duration::from_secs(60 * 24 * 3600);
 const DEVICE_MARGIN: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// Departures that are kept, in milliseconds before the last. No window of a budget is longer than an hour.
-const DEPARTURES: i64 = 3600 * 1000;
 
 /// The most records of each kind.
 const MOST: i64 = 1_000_000;
@@ -68,7 +73,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         // A revocation that was written must not be undone by a power failure, and a removed record not be readable.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        // `FULL` doesn't sync the directory after a transaction has removed its journal, which could come back.
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         connection.pragma_update(None, "secure_delete", true)
     };
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, error))?;
@@ -146,7 +152,7 @@ fn create_or_check(connection: &mut Connection) -> rusqlite::Result<bool> {
 /// Whether there are our tables, and nothing but them. An index that belongs to a primary key has no SQL.
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
     let mut select =
-        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?;
     let found = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(found.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).eq(TABLES))
@@ -221,15 +227,19 @@ pub(super) fn purge(connection: &Connection, now: SystemTime) -> rusqlite::Resul
             )?
             .execute((kind as u8, MOST))?;
     }
-    connection
-        .prepare_cached("DELETE FROM departures WHERE at < (SELECT max(at) FROM departures) - ?1")?
-        .execute([DEPARTURES])
-        .map(drop)
+    Ok(())
 }
 
-/// The departures of the last hour before the newest.
-pub(super) fn departures(connection: &Connection) -> rusqlite::Result<Vec<SystemTime>> {
-    let mut select = connection.prepare("SELECT at FROM departures ORDER BY at")?;
-    let times = select.query_map([], |row| row.get::<_, i64>(0))?;
+/// The departures of an instance in the last hour.
+pub(super) fn departures(connection: &Connection, instance: Tag) -> rusqlite::Result<Vec<SystemTime>> {
+    let mut select = connection.prepare("SELECT at FROM departures WHERE instance = ?1 ORDER BY at")?;
+    let times = select.query_map([&instance.0[..]], |row| row.get::<_, i64>(0))?;
     times.map(|at| at.map(|at| from_millis(at.unsigned_abs()))).collect()
+}
+
+/// The last departure that was noted by Clerk's time. The clock of a process that has not heard it may be wrong.
+pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<SystemTime>> {
+    let newest = "SELECT max(at) FROM departures WHERE told <> 0";
+    let at: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
+    Ok(at.map(|at| from_millis(at.unsigned_abs())))
 }

@@ -17,7 +17,7 @@ fn child_that_is_killed() {
     file.pragma_update(None, "cache_spill", 1).unwrap();
     file.execute_batch("BEGIN IMMEDIATE; DELETE FROM records").unwrap();
     for name in 0..200_u32 {
-        let insert = "INSERT INTO records VALUES (?1, 1, x'00', x'00', 0, 0, zeroblob(3000))";
+        let insert = "INSERT INTO records VALUES (?1, x'00', 1, x'00', x'00', 0, 0, zeroblob(3000))";
         file.execute(insert, [name.to_be_bytes()]).unwrap();
     }
     println!("\nready");

@@ -131,3 +131,25 @@ fn h8_a_write_ahead_log_beside_the_file_is_not_read_into_it() {
     assert_eq!(refused(&dir.path()), Some(StoreErrorKind::Format));
     assert_eq!(std::fs::read(&log).unwrap(), b"somebody's");
 }
+
+/// `VACUUM` writes the tables in an order of its own.
+#[test]
+fn a_file_that_was_vacuumed_is_opened() {
+    let dir = Dir::new();
+    drop(open(&dir.path()));
+    sql(&dir.path()).execute_batch("VACUUM").unwrap();
+    assert_eq!(refused(&dir.path()), None);
+}
+
+/// The journal's removal ends a transaction, and is on the disk only when its directory is synced.
+#[test]
+fn h5_a_transaction_that_is_over_survives_a_power_failure() {
+    let dir = Dir::new();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let connection = store.connection.lock().unwrap();
+    let pragma =
+        |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+    assert_eq!(pragma("journal_mode").unwrap(), "delete".to_owned().into());
+    // `EXTRA`, https://www.sqlite.org/pragma.html#pragma_synchronous.
+    assert_eq!(pragma("synchronous").unwrap(), 3.into());
+}

@@ -17,7 +17,7 @@ async fn filled(dir: &Dir) -> EngineState {
     for (name, user) in [("Ada", "user_ada"), ("Bob", "user_bob")] {
         let (session_id, token) = (format!("sess_of_{name}"), format!("client_token_of_{name}"));
         save(&state, name, &format!("password_of_{name}"), &login(user, &session_id, &token)).await.unwrap();
-        state.devices.put(name, &device(user, &format!("device_of_{name}")), If::Any).await.unwrap();
+        state.devices.put(name, &device(user, &format!("device_of_{name}")), If::Any).1.await.unwrap();
         state.sessions.put(&session(user, Some("org_x"), &format!("open_of_{name}"))).await;
     }
     state
@@ -131,14 +131,13 @@ async fn h6_a_replayed_record_has_its_own_times_and_can_not_be_made_to_live_long
     let dir = Dir::new();
     let state = filled(&dir).await;
     let file = sql(&dir.path());
-    let columns = "SELECT name, kind, user, session, ends, revision, sealed FROM records WHERE kind = 1";
-    file.execute(&format!("CREATE TEMP TABLE copy AS {columns}"), []).unwrap();
+    file.execute("CREATE TEMP TABLE copy AS SELECT * FROM records WHERE kind = 1", []).unwrap();
     let FoundLogin { record: before, .. } = find(&state, "Ada", "password_of_Ada").await.unwrap();
     state.take_user("user_ada").await;
     assert!(find(&state, "Ada", "password_of_Ada").await.is_none());
     file.execute("INSERT OR REPLACE INTO records SELECT * FROM copy", []).unwrap();
     let FoundLogin { record: replayed, .. } = find(&state, "Ada", "password_of_Ada").await.unwrap();
-    assert_eq!((replayed.proof_end, replayed.trusted_until), (before.proof_end, before.trusted_until));
+    assert_eq!((replayed.proven_at, replayed.proof_end), (before.proven_at, before.proof_end));
     for column in ["ends", "revision"] {
         file.execute(&format!("UPDATE records SET {column} = {column} + 1"), []).unwrap();
         assert!(find(&state, "Ada", "password_of_Ada").await.is_none(), "{column}");
@@ -160,7 +159,7 @@ async fn h8_a_record_of_a_later_version_is_absent_and_not_overwritten() {
     let before = sealed();
     assert!(find(&state, "Ada", "password_of_Ada").await.is_none());
     assert_eq!(save(&state, "Ada", "password_of_Ada", &login("user_ada", "s", "t")).await, None);
-    assert!(state.devices.put("Ada", &device("user_ada", "new"), If::Any).await.is_err());
+    assert!(state.devices.put("Ada", &device("user_ada", "new"), If::Any).1.await.is_err());
     assert_eq!(sealed(), before);
     // A revocation goes by what the columns say, and reaches it all the same.
     state.take_user("user_ada").await;

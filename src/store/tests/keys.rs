@@ -93,6 +93,15 @@ async fn engines_of_two_instances_share_a_file_and_no_record() {
     assert!(found(&theirs, "ada", "secret").await.is_none());
     theirs.take_user("user_1").await;
     assert!(found(&ours, "ada", "secret").await.is_some());
+    save(&theirs, "ada", "secret", &login("user_1", "sess_1", "token")).await.unwrap();
+    theirs.departures().unwrap().note(std::time::SystemTime::now(), true);
+    theirs.take_all().await;
+    assert!(found(&theirs, "ada", "secret").await.is_none());
+    assert!(found(&ours, "ada", "secret").await.is_some());
+    assert!(
+        open(&dir.path()).departures().unwrap().recent.is_empty(),
+        "each has a limit of its own at Clerk"
+    );
 }
 
 #[test]

@@ -91,8 +91,6 @@ fn login(user: &str, session: &str, token: &str) -> LoginRecord {
         user_id: user.into(),
         proven_at: now,
         proof_end: now + hour,
-        trusted_until: now + 168 * hour,
-        departed: now,
         session: Some(LoginSession {
             id: session.into(),
             client_token: Some(Arc::new(ClientToken::new(token))),
@@ -107,7 +105,7 @@ fn login(user: &str, session: &str, token: &str) -> LoginRecord {
 async fn save(state: &EngineState, identifier: &str, password: &str, record: &LoginRecord) -> Option<u64> {
     let logins = state.logins.as_ref().unwrap();
     let prepared = logins.prepare(logins.name(identifier, Decoding::PLAIN), password).await.unwrap();
-    logins.put(&prepared, record).await
+    logins.put(&prepared, record, record.proven_at + Duration::from_secs(7 * 24 * 3600)).await
 }
 
 async fn find(state: &EngineState, identifier: &str, password: &str) -> Option<FoundLogin> {
@@ -146,10 +144,10 @@ async fn h2_what_was_stored_is_there_after_a_restart() {
     let state = open(&dir.path());
     let record = login("user_1", "sess_1", "token_1");
     let revision = save(&state, "Ada", "secret", &record).await.unwrap();
-    state.devices.put("ada", &device("user_1", "device"), If::Any).await.unwrap();
+    state.devices.put("ada", &device("user_1", "device"), If::Any).1.await.unwrap();
     state.sessions.put(&session("user_1", Some("org_1"), "sess_2")).await;
     let departure = from_millis(millis(SystemTime::now()));
-    state.departures().unwrap().note(departure);
+    state.departures().unwrap().note(departure, true);
     state.flush().await;
     drop(state);
 
@@ -157,10 +155,7 @@ async fn h2_what_was_stored_is_there_after_a_restart() {
     let FoundLogin { record: found, revision: stored } = find(&state, "Ada", "secret").await.unwrap();
     assert_eq!(stored, revision);
     assert_eq!(found.user_id, record.user_id);
-    assert_eq!(
-        (found.proven_at, found.proof_end, found.trusted_until, found.departed),
-        (record.proven_at, record.proof_end, record.trusted_until, record.departed)
-    );
+    assert_eq!((found.proven_at, found.proof_end), (record.proven_at, record.proof_end));
     assert_eq!(found.memberships[0].slug.as_deref(), Some("acme-slug"));
     let (session, was) = (found.session.unwrap(), record.session.unwrap());
     assert_eq!((&session.id, session.end), (&was.id, was.end));
@@ -175,13 +170,33 @@ async fn h2_what_was_stored_is_there_after_a_restart() {
     assert_eq!(recent, [departure]);
 }
 
+/// A process whose clock is fast may begin with a sign-in, and a proxy may answer with a date of its own.
+#[tokio::test]
+async fn k2_a_time_that_clerk_has_not_told_is_not_the_newest_and_a_wrong_one_is_forgotten() {
+    let dir = Dir::new();
+    let now = from_millis(millis(SystemTime::now()));
+    let later = now + Duration::from_secs(24 * 3600);
+    let mut newest = Vec::new();
+    for (at, is_told) in [(later, false), (now, true), (later, true), (now, true)] {
+        let state = open(&dir.path());
+        state.departures().unwrap().note(at, is_told);
+        state.flush().await;
+        newest.push(open(&dir.path()).newest());
+    }
+    assert_eq!(newest, [None, Some(now), Some(later), Some(now)]);
+    let recent = open(&dir.path()).departures().unwrap().recent.clone();
+    assert_eq!(recent, [now]);
+}
+
 #[tokio::test]
 async fn k6_a_new_password_replaces_the_record_and_an_earlier_sign_in_does_not() {
     let dir = Dir::new();
     let state = open(&dir.path());
     let early = login("user_1", "sess_1", "one");
-    let late =
-        LoginRecord { departed: early.departed + Duration::from_secs(1), ..login("user_1", "sess_2", "two") };
+    let late = LoginRecord {
+        proven_at: early.proven_at + Duration::from_secs(1),
+        ..login("user_1", "sess_2", "two")
+    };
     save(&state, "ada", "old", &early).await.unwrap();
     save(&state, "ada", "new", &late).await.unwrap();
     assert!(find(&state, "ada", "old").await.is_none());

@@ -1,9 +1,10 @@
 //! Revocations reach the records of a store (rule K9).
 
 use super::{Api, BOTH, HOUR, MINUTE, same};
-use crate::common::{JANE, World, session, settle};
+use crate::common::{JANE, World, session, settle, warm_up};
 use crate::stores::{DEVICE, LOGIN, StoreFile};
 use tower_clerk::Credentials;
+use tower_clerk::testing::FakeUser;
 
 /// A revocation, called with a user id and a session id.
 type Revoke = fn(&World, &str, &str);
@@ -89,6 +90,70 @@ async fn k9_a_revocation_during_an_adoption_supersedes_it() {
             assert_ne!(session(&again.get(JANE).await).session_id(), id, "{api:?}, {steps} steps");
         }
     }
+}
+
+/// A change from before any flight under way, which only a stored proof can be older than.
+#[tokio::test(start_paused = true)]
+async fn k9_a_change_of_long_ago_during_an_adoption_supersedes_it() {
+    for api in BOTH {
+        for steps in 0.. {
+            let store = StoreFile::new();
+            let first = api.world(&store, |engine| engine.proof_renewal(false));
+            let user = session(&first.get(JANE).await).user_id().to_owned();
+            settle().await;
+            tokio::time::sleep(50 * MINUTE).await;
+            first.fake.clear_log();
+            let again = api.next(&first, &store, |engine| engine.proof_renewal(false));
+            let request = {
+                let again = again.clone();
+                tokio::spawn(async move { again.get(JANE).await })
+            };
+            for _ in 0..steps {
+                tokio::task::yield_now().await;
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            let is_over = request.is_finished();
+            again.clerk.expire_proofs(&user, again.clock.wall() - 10 * MINUTE);
+            assert_eq!(request.await.unwrap().status(), 200, "{api:?}, {steps} steps");
+            assert_eq!(again.get(JANE).await.status(), 200, "{api:?}, {steps} steps");
+            assert_eq!(api.proofs(&again), 1, "{api:?}, {steps} steps");
+            if is_over {
+                assert!(steps > 0, "{api:?}");
+                break;
+            }
+        }
+    }
+}
+
+/// The request begins after the revocation's tombstone and, as many sessions are dropped first, while the record may still
+/// be in the file. Nothing is written meanwhile, so that the sessions are quickly there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k9_a_sign_in_that_begins_during_a_revocation_adopts_nothing_that_it_removes() {
+    let (store, api) = (StoreFile::new(), Api::Frontend);
+    let first = api.world(&store, same);
+    warm_up(&first.fake).await;
+    let id = session(&first.get(JANE).await).session_id().to_owned();
+    first.clerk.shutdown(MINUTE).await;
+    assert_eq!(store.count(LOGIN), 1);
+    let again = api.next(&first, &store, same);
+    let other = store.connect();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for at in 0..500 {
+        let (name, password) = (format!("user{at}"), format!("password {at}"));
+        first.fake.add_user(FakeUser::new(&name).password(&password));
+        assert_eq!(again.get_as(&name, &password).await.status(), 200);
+    }
+    let before = again.clerk.stats().sessions;
+    let revoking = {
+        let clerk = again.clerk.clone();
+        tokio::task::spawn_blocking(move || clerk.revoke_all())
+    };
+    while again.clerk.stats().sessions == before {
+        std::hint::spin_loop();
+    }
+    again.get(JANE).await;
+    revoking.await.unwrap();
+    assert_ne!(session(&again.get(JANE).await).session_id(), id);
 }
 
 /// The record of a sign-in is written after its commit, and a revocation comes at each point in between.

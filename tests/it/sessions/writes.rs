@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tower_clerk::ClerkBuilder;
+use tower_clerk::stats::Outcome;
 use tower_clerk::store::SqliteStore;
 use tower_clerk::testing::{Endpoint, FakeClerkBuilder};
 
@@ -59,6 +60,33 @@ async fn h3_a_locked_store_delays_no_revocation_and_no_sign_in() {
     assert_ne!(session(&in_time(world.get(BOB)).await).session_id(), bob);
 }
 
+/// The file can be read. A sign-in by the known device rotates its token, and the write of that is still waiting when the
+/// device is stored again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn h3_a_write_that_waits_for_a_locked_store_delays_no_sign_in_by_the_same_device() {
+    let store = StoreFile::new();
+    let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().store(impatient(&store));
+    let world = World::with(FakeClerkBuilder::no_rate_limit, engine);
+    let (world, _lock) = locked(&store, world, "BEGIN IMMEDIATE").await;
+    let bob = session(&in_time(world.get(BOB)).await).session_id().to_owned();
+    world.clerk.revoke_session(&bob);
+    // The token of the sign-in has to be verified with new keys, and meanwhile the rotated token is stored.
+    world.fake.rotate_keys();
+    let (hold, fetched) = (world.fake.hold(Endpoint::Jwks), world.fake.count(Endpoint::Jwks));
+    let request = {
+        let world = world.clone();
+        tokio::spawn(async move { world.get(BOB).await })
+    };
+    while world.fake.count(Endpoint::Jwks) == fetched {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    drop(hold);
+    assert_ne!(session(&in_time(request).await.unwrap()).session_id(), bob);
+}
+
 /// The file still has the session, and can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn k9_a_revoked_session_is_not_reused_while_its_store_is_locked() {
@@ -100,13 +128,17 @@ async fn k10_a_shutdown_ends_the_sessions_that_a_locked_store_has_yet_to_remove(
     assert_eq!(world.fake.count(Endpoint::RevokeSession), 1);
 }
 
-/// A hit for an organization takes the lock of the revocations once any organization has been revoked.
+/// A request that asked the store would wait for half a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn h1_a_hit_asks_no_store() {
     let store = StoreFile::new();
-    let (world, _lock) = world(&store).await;
+    let engine = |engine: ClerkBuilder| engine.unlimited_sign_ins().store(store.open());
+    let world = World::with(FakeClerkBuilder::no_rate_limit, engine);
+    let (world, _lock) = locked(&store, world, "BEGIN EXCLUSIVE").await;
     world.clerk.revoke_organization("org_that_is_not_asked_for");
     let calls = world.fake.count(Endpoint::Any);
-    let hit = in_time(world.get_for(JANE, "acme")).await;
-    assert_eq!((hit.status().as_u16(), world.fake.count(Endpoint::Any)), (200, calls), "it is a hit");
+    for hit in [in_time(world.get(JANE)).await, in_time(world.get_for(JANE, "acme")).await] {
+        assert_eq!((hit.status().as_u16(), world.fake.count(Endpoint::Any)), (200, calls), "it is a hit");
+    }
+    assert_eq!(world.clerk.stats().count(Outcome::Hit), 2);
 }

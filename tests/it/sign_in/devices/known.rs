@@ -46,7 +46,8 @@ async fn s10_a_client_that_clerk_has_forgotten_is_dropped() {
         let forgotten = devices.sealed(DEVICE);
         let response = again.get(JANE).await;
         assert_eq!(code(&response), if device_trust { "account_action_required" } else { "" });
-        rest().await;
+        // Which waits for the writes.
+        again.clerk.shutdown(HOUR).await;
         assert_ne!(devices.sealed(DEVICE), forgotten);
     }
 }
