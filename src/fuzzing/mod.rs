@@ -14,6 +14,8 @@ pub use self::header::header;
 pub use self::tokens::{jwks, jwt};
 #[cfg(feature = "webhook")]
 pub use self::webhook::webhook;
+#[cfg(feature = "sqlite")]
+pub use crate::store::fuzzing::record;
 
 #[cfg(test)]
 mod tests {
@@ -33,6 +35,8 @@ mod tests {
         ("jwks", jwks),
         #[cfg(feature = "webhook")]
         ("webhook", webhook),
+        #[cfg(feature = "sqlite")]
+        ("record", record),
     ];
 
     #[test]

@@ -46,7 +46,7 @@ struct Wire {
     seen: u64,
 }
 
-fn decode(value: &[u8]) -> Option<KnownDevice> {
+pub(super) fn decode(value: &[u8]) -> Option<KnownDevice> {
     let Wire { user, client, session, seen } = serde_json::from_slice(value).ok()?;
     Some(KnownDevice {
         user_id: user.into(),

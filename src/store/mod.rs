@@ -28,6 +28,8 @@
 
 mod devices;
 mod error;
+#[cfg(all(any(test, fuzzing), feature = "sqlite"))]
+pub(crate) mod fuzzing;
 #[cfg(feature = "sqlite")]
 mod key;
 mod memory;

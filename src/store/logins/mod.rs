@@ -173,3 +173,9 @@ fn parts(value: &[u8]) -> Option<(PasswordCost, [u8; 16], &[u8])> {
     let cost = PasswordCost { memory_kib: number(0)?, passes: number(4)? };
     Some((cost, prefix[8..].try_into().ok()?, sealed))
 }
+
+/// The JSON of a record, read and written again.
+#[cfg(any(test, fuzzing))]
+pub(super) fn reread(value: &[u8]) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    wire::encode(&wire::decode(value)?)
+}
