@@ -165,7 +165,7 @@ impl Clerk {
     ) -> Result<SignInOutcome, Rejection> {
         let inner = &self.0;
         let refused = inner.sign_ins.refused_already(attempt, inner.clock.now());
-        if let Some(rejection) = attempt.reads.during(refused).await {
+        if let Some(rejection) = attempt.waited.during(refused).await {
             *how = Outcome::Denied;
             return Err(rejection);
         }

@@ -17,7 +17,7 @@ use crate::clerk_api::fapi::SignedIn;
 use crate::client_token::ClientSlot;
 use crate::clock::ClerkTime;
 use crate::sessions::{EndRequest, Session};
-use crate::store::{Removed, SessionRecords, StoredSession, Wait};
+use crate::store::{Removed, SessionRecords, StoredSession, Wait, wait_for};
 
 /// A stored session with less time left is replaced by a new one.
 const TOO_SHORT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ const TOO_SHORT: Duration = Duration::from_secs(60);
 /// The assumed life of a session for which Clerk names no end: the shortest that an instance can set, five minutes.
 const LEAST_LIFE: Duration = Duration::from_secs(5 * 60);
 
-/// How long a request waits for a write: the store being slow costs at most another session.
+/// How long a request waits for a write, with the reads before it: the store being slow costs at most another session.
 const LONGEST_WRITE: Duration = Duration::from_millis(100);
 
 /// See the [module docs](self). Cheap to clone.
@@ -64,7 +64,7 @@ impl OpenSessions {
         let expire_at: SystemTime = self.time.now() + life;
         let (user_id, session_id) = (&signed_in.user_id, &signed_in.session_id);
         let stored = self.store.put(&StoredSession::new(user_id, organization, session_id, expire_at));
-        async move { _ = tokio::time::timeout(LONGEST_WRITE, stored).await }
+        async move { _ = wait_for(stored, LONGEST_WRITE).await }
     }
 
     pub(super) fn client(&self, session_id: &str) -> Option<Arc<ClientSlot>> {

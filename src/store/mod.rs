@@ -33,7 +33,6 @@ pub(crate) mod fuzzing;
 #[cfg(feature = "sqlite")]
 mod key;
 mod memory;
-mod reads;
 mod records;
 mod sealing;
 mod sessions;
@@ -43,6 +42,7 @@ mod state;
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;
 mod vault;
+mod waited;
 
 #[cfg(feature = "sqlite")]
 mod logins;
@@ -60,7 +60,6 @@ pub use self::error::{StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use self::key::{InvalidStoreKey, StoreKey};
 pub(crate) use self::logins::{FoundLogin, LoginName, LoginRecord, LoginSession, Logins};
-pub(crate) use self::reads::Reads;
 pub(crate) use self::records::{If, Wait};
 pub(crate) use self::sessions::{SessionRecords, StoredSession};
 #[cfg(feature = "sqlite")]
@@ -68,6 +67,7 @@ pub use self::sqlite::SqliteStore;
 #[cfg(feature = "sqlite")]
 pub use self::state::Store;
 pub(crate) use self::state::{EngineState, Removed};
+pub(crate) use self::waited::{Waited, wait_for};
 
 /// How long a device is used after the last successful sign-in from it.
 pub(crate) const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -36,7 +36,7 @@ use crate::rejection::Rejection;
 use crate::scope::OrganizationName;
 use crate::sessions::{Concerned, EndQueue, Generation, Proof, Revocations, Sessions, Users};
 use crate::settings::Settings;
-use crate::store::{EngineState, Reads};
+use crate::store::{EngineState, Waited};
 use crate::sync::lock;
 
 /// A sign-in that brought no session.
@@ -91,8 +91,8 @@ pub(crate) struct Attempt {
     pub(crate) followed: Arc<AtomicBool>,
     /// A refusal of this sign-in is void if its identifier is forgiven from here on (rule K11).
     pub(crate) since: Epoch,
-    /// The time spent on reads of the store (rule H3).
-    pub(crate) reads: Reads,
+    /// The time spent waiting for the store (rule H3).
+    pub(crate) waited: Waited,
 }
 
 impl Attempt {
@@ -111,7 +111,7 @@ impl Attempt {
             follows: false,
             followed: Arc::default(),
             since,
-            reads: Reads::default(),
+            waited: Waited::default(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Attempt {
             follows: self.follows,
             followed: Arc::clone(&self.followed),
             since: self.since,
-            reads: self.reads.clone(),
+            waited: self.waited.clone(),
         }
     }
 }
@@ -190,8 +190,8 @@ impl SignIns {
         start: &Start<SignInOutcome>,
         gone: impl Future<Output = ()>,
     ) -> SignInOutcome {
-        let reads = attempt.reads.clone();
-        reads.during(self.adopt_or_ask(attempt, start, gone)).await
+        let waited = attempt.waited.clone();
+        waited.during(self.adopt_or_ask(attempt, start, gone)).await
     }
 
     async fn adopt_or_ask(

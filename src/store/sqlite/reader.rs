@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::schema;
 use crate::limits::WarnThrottle;
 use crate::store::records::{Name, Row, Tag};
-use crate::store::{StoreError, reads};
+use crate::store::{StoreError, waited};
 use crate::sync::lock;
 
 /// How long a request waits for records in all, whatever happens.
@@ -99,8 +99,8 @@ impl Reader {
         if lock(&self.away_until).is_some_and(|until| now < until) {
             return Vec::new();
         }
-        let patience = reads::left_of(self.patience);
-        if patience.is_zero() {
+        let left = waited::left_of(self.patience);
+        if left.is_zero() {
             return Vec::new();
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Vec::new() };
@@ -110,18 +110,16 @@ impl Reader {
             drop(place);
             rows
         });
-        let read = tokio::time::timeout(patience, reading).await;
-        reads::spend(now.elapsed());
-        let reason = match read {
-            Ok(Ok(Ok(rows))) => {
+        let reason = match waited::wait_for(reading, self.patience).await {
+            Some(Ok(Ok(rows))) => {
                 *lock(&self.away_until) = None;
                 return rows;
             }
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(_)) => "the runtime is shutting down".to_owned(),
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => "the runtime is shutting down".to_owned(),
             // Another read may be done in time.
-            Err(_) if patience < self.patience => return Vec::new(),
-            Err(_) => "it took too long".to_owned(),
+            None if left < self.patience => return Vec::new(),
+            None => "it took too long".to_owned(),
         };
         self.failed(now, &reason);
         Vec::new()

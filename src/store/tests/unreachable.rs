@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Dir, ISSUER, find, login, open, open_patiently, save, session, sql};
 use crate::credentials::Decoding;
-use crate::store::{Reads, SqliteStore, Store};
+use crate::store::{SqliteStore, Store, Waited};
 
 /// SQLite refuses to write to a file that was renamed, as it would to one on a disk that became read-only.
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn h3_all_reads_of_a_request_wait_for_a_tenth_of_a_second_together() {
         waited
     };
     assert!(request().await >= Duration::from_millis(200), "each read waits");
-    let waited = Reads::default().during(request()).await;
+    let waited = Waited::default().during(request()).await;
     assert!(waited < Duration::from_millis(180), "{waited:?}");
     assert!(read().await.0.is_some(), "another request");
 }
