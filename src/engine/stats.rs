@@ -96,6 +96,10 @@ pub struct Stats {
     /// How often a record of the store could not be opened and was ignored, since it was damaged or changed, or written by
     /// a later version. Each costs a sign-in at most.
     pub unopenable_records: u64,
+    /// What this replica shares with others. `None` without a `RedisStore`.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub replica: Option<crate::cluster::ReplicaStats>,
     /// The circuit for sign-ins. While it is open, sign-ins are rejected without a call to Clerk.
     pub sign_in_circuit: CircuitState,
     /// The circuit for mints. While it is open, requests that need a new token are rejected without a call to Clerk.

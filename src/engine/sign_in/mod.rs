@@ -133,6 +133,8 @@ pub(crate) struct SignIns {
     pub(crate) pending_proofs: PendingProofs,
     /// What outlives the process, if there is a store for it.
     pub(crate) state: EngineState,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster: Option<Arc<crate::cluster::Cluster>>,
     pub(crate) records: Arc<LoginRecords>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,

@@ -1,0 +1,91 @@
+//! The parts of an engine that the others share.
+
+use std::sync::Arc;
+
+use crate::clock::{ClerkTime, Clock};
+#[cfg(feature = "redis")]
+use crate::cluster::Cluster;
+use crate::counters::Calls;
+#[cfg(feature = "redis")]
+use crate::engine::Clerk;
+use crate::jitter::Jitter;
+use crate::key::KeySecret;
+use crate::limits::{Budget, Forgiven};
+use crate::sessions::Revocations;
+use crate::settings::Settings;
+use crate::store::EngineState;
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
+
+/// What the shared parts are made of.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) budget: Budget,
+    pub(super) clock: Clock,
+    pub(super) state: EngineState,
+    pub(super) jitter: Jitter,
+    pub(super) secret: KeySecret,
+    /// With the instance.
+    #[cfg(feature = "redis")]
+    pub(super) cluster: Option<(RedisStore, String)>,
+}
+
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) budget: Budget,
+    pub(super) clock: Clock,
+    pub(super) time: Arc<ClerkTime>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) jitter: Arc<Jitter>,
+    pub(super) secret: Arc<KeySecret>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) forgiven: Arc<Forgiven>,
+    pub(super) state: EngineState,
+    #[cfg(feature = "redis")]
+    pub(super) cluster: Option<Arc<Cluster>>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { settings, budget, clock, state, jitter, secret, .. } = parts;
+        // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
+        let longest_flight = 3 * settings.upstream_timeout + settings.sign_in_wait;
+        // A request may wait for a permit twice (rule S5).
+        let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
+        // A record is never from the future, so the clock is behind if it seems to be.
+        let time = state.newest().map_or(clock, |newest| clock.no_earlier_than(newest));
+        let (time, jitter) = (Arc::new(ClerkTime::new(time)), Arc::new(jitter));
+        Self {
+            settings,
+            budget,
+            clock,
+            calls: Arc::default(),
+            secret: Arc::new(secret),
+            revocations: Arc::new(Revocations::new(longest_flight)),
+            forgiven: Arc::new(Forgiven::new(longest_sign_in)),
+            state,
+            #[cfg(feature = "redis")]
+            cluster: parts.cluster.map(|(redis, issuer)| {
+                Arc::new(Cluster::new(redis, &issuer, Arc::clone(&time), Arc::clone(&jitter)))
+            }),
+            time,
+            jitter,
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Clerk {
+    /// Lets the engine hear of the changes of other replicas.
+    pub(super) fn join_cluster(&self) {
+        let Some(cluster) = &self.0.sign_ins.cluster else { return };
+        let weak = Arc::downgrade(&self.0);
+        cluster.start(self.0.bearer.longest_exposure(), move |change, before| {
+            let Some(engine) = weak.upgrade() else { return };
+            match before {
+                Some(at) => engine.refuse_bearers_from_before(change, at),
+                None => Self(engine).carry_out(change),
+            }
+        });
+    }
+}
