@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_clerk::store::StoreKey;
+use tower_clerk::store::{RedisStore, StoreKey};
 use tower_clerk::testing::Clock;
 use tower_clerk::{BearerRefusal, BearerTokens, ClerkBasicAuthLayer, Rejection};
 
@@ -209,6 +209,25 @@ async fn h5_a_replica_that_starts_refuses_bearer_tokens_that_were_revoked_before
     };
     assert_eq!(status(&jane).await, (401, Some(BearerRefusal::Revoked)));
     assert_eq!(status(&bob).await, (200, None));
+}
+
+/// The user of Redis is the one that the page on deploying sets up.
+#[tokio::test]
+async fn h6_the_documented_rights_suffice() {
+    let Some(redis) = Redis::start() else { return };
+    let page = include_str!("../../../docs/deploying.md");
+    let line = page.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    redis.ask(&line.split(' ').collect::<Vec<_>>());
+    let store = || {
+        let url = format!("redis+unix://{}?user=my-server&pass=password", redis.socket().display());
+        RedisStore::new(&url).unwrap().keys([StoreKey::from([7; 32])]).cluster("prod")
+    };
+    let replicas = Replicas::unlimited([store(), store()]).await;
+    let jane = replicas.sign_in(0, JANE).await;
+    replicas.sign_in(1, JANE).await;
+    replicas.clerks[0].revoke_user(&jane);
+    until("jane is revoked", || replicas.sessions(1) == 0).await;
+    assert_eq!(redis.ask(&["ACL", "LOG"]), redis::Value::Array(Vec::new()), "nothing was denied");
 }
 
 /// `cargo test --all-features --test it -- --ignored --nocapture h5_how_long`.
