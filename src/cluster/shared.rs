@@ -9,13 +9,15 @@ use tokio::sync::{Notify, watch};
 
 use super::change::Change;
 use super::entry::EntryId;
+use super::gate::SharedGate;
+use super::limits::Limits;
 use super::log::{Log, Received};
 use super::seal::Seals;
 use super::stats::ReplicaStats;
 use super::supervisor;
 use crate::clock::ClerkTime;
 use crate::jitter::Jitter;
-use crate::limits::WarnThrottle;
+use crate::limits::{FailureCounts, SignInLimiter, WarnThrottle};
 use crate::store::{Address, RedisStore, from_millis, millis};
 use crate::sync::lock;
 
@@ -33,8 +35,9 @@ pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) seals: Seals,
     pub(super) log: Mutex<Log>,
+    pub(super) limits: Arc<Limits>,
     /// Wakes the sender.
-    pub(super) added: Notify,
+    pub(super) added: Arc<Notify>,
     pub(super) warnings: WarnThrottle,
     pub(super) jitter: Arc<Jitter>,
     progress: watch::Sender<Progress>,
@@ -46,8 +49,28 @@ pub(super) struct Shared {
 }
 
 /// The names of what is in Redis. All have the same hash tag, so that a cluster of Redis would have them in one place.
+#[derive(Clone)]
 pub(super) struct Keys {
     pub(super) log: String,
+    pub(super) permits: String,
+    pub(super) members: String,
+    /// The beginnings of names.
+    pub(super) locks: String,
+    pub(super) failures: String,
+    pub(super) users: String,
+}
+
+/// What a replica is made of.
+pub(crate) struct Setup {
+    pub(crate) store: RedisStore,
+    pub(crate) issuer: String,
+    pub(crate) time: Arc<ClerkTime>,
+    pub(crate) jitter: Arc<Jitter>,
+    pub(crate) failures: Arc<FailureCounts>,
+    /// How long a call to Clerk may take.
+    pub(crate) timeout: Duration,
+    /// The window of the sign-in budget.
+    pub(crate) window: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,22 +82,35 @@ struct Progress {
 
 impl Keys {
     /// The hash of the instance is in the names, so that engines for two instances share nothing.
-    fn new(cluster: &str, issuer: &str) -> Self {
+    fn new(cluster: &str, egress: &str, issuer: &str) -> Self {
         let instance = blake3::hash(issuer.as_bytes()).to_hex();
         let name = |kind: &str| format!("tower-clerk:{{{cluster}}}:{}:{kind}", &instance[..8]);
-        Self { log: name("log") }
+        Self {
+            log: name("log"),
+            permits: name(&format!("permits:{egress}")),
+            members: name(&format!("members:{egress}")),
+            locks: name("lock:"),
+            failures: name("failures:"),
+            users: name("user-of:"),
+        }
     }
 }
 
 impl Cluster {
     /// A replica that isn't connected yet.
-    pub(crate) fn new(store: RedisStore, issuer: &str, time: Arc<ClerkTime>, jitter: Arc<Jitter>) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { store, issuer, time, jitter, failures, timeout, window } = setup;
+        let keys = Keys::new(&store.cluster, &store.egress, &issuer);
+        let added = Arc::new(Notify::new());
+        let (members, known) = (store.expected_replicas, (failures, Arc::clone(&time)));
+        let limits = Limits::new(keys.clone(), members, known, timeout, window, Arc::clone(&added));
         Self(Arc::new(Shared {
-            keys: Keys::new(&store.cluster, issuer),
-            seals: Seals::new(&store.keys, &[&store.cluster, issuer]),
+            keys,
+            limits: Arc::new(limits),
+            seals: Seals::new(&store.keys, &[&store.cluster, &issuer]),
             address: store.address,
             log: Mutex::new(Log::new(millis(time.now()))),
-            added: Notify::new(),
+            added,
             warnings: WarnThrottle::default(),
             jitter,
             progress: watch::Sender::new(Progress::default()),
@@ -107,6 +143,22 @@ impl Cluster {
         }
     }
 
+    /// Puts the limits of all replicas behind those of this one: the budget of sign-ins, and with a secret key the checks of
+    /// passwords, which count for no budget of an address.
+    pub(crate) fn share(
+        &self,
+        sign_ins: &SignInLimiter,
+        checks: Option<&SignInLimiter>,
+        failures: &FailureCounts,
+    ) {
+        let limits = || Arc::clone(&self.0.limits);
+        sign_ins.share(Arc::new(SharedGate::new(limits(), 's', true)));
+        if let Some(checks) = checks {
+            checks.share(Arc::new(SharedGate::new(limits(), 'c', false)));
+        }
+        failures.share(limits());
+    }
+
     /// Tells the other replicas of a change.
     pub(crate) fn publish(&self, change: Change) {
         lock(&self.0.log).add(change, self.0.now());
@@ -131,6 +183,7 @@ impl Cluster {
         let log = lock(&self.0.log);
         ReplicaStats {
             is_alone: !self.0.progress.borrow().is_connected,
+            replicas: self.0.limits.members(),
             undelivered_changes: log.waiting(),
             known_changes: log.known(),
             unopenable_changes: self.0.unopenable.load(Ordering::Relaxed),
@@ -215,7 +268,7 @@ mod tests {
 
     #[test]
     fn h6_two_clusters_and_two_instances_share_no_name() {
-        let log = |cluster, issuer| Keys::new(cluster, issuer).log;
+        let log = |cluster, issuer| Keys::new(cluster, "nat", issuer).log;
         let prod = log("prod", "https://a.example.com");
         assert!(prod.starts_with("tower-clerk:{prod}:") && prod.ends_with(":log"), "{prod}");
         assert_ne!(prod, log("test", "https://a.example.com"));

@@ -7,6 +7,9 @@
 pub struct ReplicaStats {
     /// Whether it can't use Redis at present, so that nothing is shared.
     pub is_alone: bool,
+    /// The replicas behind the same address that were there a moment ago, with those that have been silent for less than ten
+    /// minutes. As many as are expected, until Redis is reached for the first time.
+    pub replicas: u32,
     /// Revocations and lifted refusals that the other replicas can't read of yet. They are lost if this process ends, so
     /// alert if it stays above 0.
     pub undelivered_changes: usize,

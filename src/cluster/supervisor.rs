@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, cmd};
+use tokio::time::Instant;
 
 use super::Shared;
 use super::change::Change;
@@ -18,7 +19,8 @@ use super::log::MOST_KEPT;
 use crate::sync::{Either, either, lock};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause before another try to connect.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long the server holds a read back while there is nothing new.
 const BLOCK: Duration = Duration::from_secs(1);
@@ -28,6 +30,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Entries in one command.
 const BATCH: usize = 500;
+
+/// How often a replica says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How long the log lives after the last entry.
 const LOG_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -54,11 +59,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let (mut supervisor, mut pause) = (Supervisor { shared: Arc::clone(&shared), cursor: None }, FIRST_PAUSE);
     loop {
         let error = match either(shared.closed(), supervisor.session(&mut pause)).await {
-            Either::First(()) => return,
+            Either::First(()) => return shared.limits.leave_cluster().await,
             Either::Second(error) => error,
         };
         shared.is_connected(false);
-        if shared.warnings.is_due("redis", tokio::time::Instant::now()) {
+        drop(shared.limits.disconnected());
+        if shared.warnings.is_due("redis", Instant::now()) {
             tracing::warn!(
                 place = shared.address.place(),
                 error = error.category(),
@@ -66,6 +72,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 "Redis can't be used, so this replica goes on alone: revocations reach the others when it is back"
             );
         }
+        // Never more than the pause.
         let wait = shared.jitter.later(pause / 2, 1.0);
         pause = (2 * pause).min(LONGEST_PAUSE);
         if let Either::First(()) = either(shared.closed(), tokio::time::sleep(wait)).await {
@@ -193,10 +200,21 @@ impl Supervisor {
 impl Shared {
     /// Sends changes as they come.
     async fn send(&self, mut connection: MultiplexedConnection) -> RedisError {
+        let mut next_beat = Instant::now();
         loop {
+            if self.limits.takes_beat() || next_beat <= Instant::now() {
+                next_beat = Instant::now() + BEAT;
+                if let Err(error) = self.limits.beat(&mut connection).await {
+                    return error;
+                }
+            }
+            if let Err(error) = self.limits.make_calls(&mut connection).await {
+                return error;
+            }
+            self.limits.connected(&connection);
             let batch = lock(&self.log).next(BATCH);
             let Some(last) = batch.last().map(|(number, _)| *number) else {
-                self.added.notified().await;
+                _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
                 continue;
             };
             let mut pipeline = redis::pipe();

@@ -33,7 +33,7 @@ use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{CLERK_ALGORITHMS, FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{Budget, Denials, FailureCounts, SignInLimiter, WarnThrottle};
+use crate::limits::{Budget, Denials, SignInLimiter, WarnThrottle};
 use crate::provider::{BackendOptions, Provider, Verifier};
 use crate::sessions::{EndQueue, Sessions, Users};
 use crate::settings::Settings;
@@ -219,7 +219,7 @@ impl Shared {
         let minter = Arc::new(self.minter(&provider, verifier));
         #[cfg(feature = "redis")]
         let cluster = self.cluster;
-        let Self { settings, clock, time, jitter, secret, revocations, forgiven, state, .. } = self;
+        let Self { settings, clock, time, jitter, secret, revocations, forgiven, failures, state, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
         let records = LoginRecords::new(
@@ -243,7 +243,7 @@ impl Shared {
             sign_in_limiter,
             circuit: Arc::default(),
             denials: Denials::new(settings.negative_ttl, Arc::clone(&forgiven)),
-            failures: FailureCounts::new(Arc::clone(&forgiven)),
+            failures,
             forgiven,
             trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
             pending_proofs: PendingProofs::new(settings.session_ttl),

@@ -10,6 +10,9 @@ use super::StoreKey;
 /// Replicas that are expected before the server has been reached, unless it is set.
 const EXPECTED_REPLICAS: u32 = 4;
 
+/// Names in the server depend on this string: never change it.
+const SUBJECTS: &str = "tower-clerk 2026-12-01 cluster, users and identifiers";
+
 /// The longest name of a cluster or an egress.
 const LONGEST_NAME: usize = 64;
 
@@ -95,6 +98,14 @@ impl RedisStore {
     pub fn expected_replicas(mut self, replicas: u32) -> Self {
         self.expected_replicas = replicas;
         self
+    }
+
+    /// The secret that users and identifiers are named with. It is that of the last key, which stays while a key is rotated,
+    /// so that replicas with the old key and with both count together.
+    pub(crate) fn subjects(&self, issuer: &str) -> Zeroizing<[u8; 32]> {
+        // `problem` refuses a store without keys.
+        let key = self.keys.last().map(|key| key.derive(SUBJECTS, &[&self.cluster, issuer]));
+        key.unwrap_or_default()
     }
 
     /// The setting that is unusable, and what it must be.

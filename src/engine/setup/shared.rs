@@ -10,7 +10,7 @@ use crate::counters::Calls;
 use crate::engine::Clerk;
 use crate::jitter::Jitter;
 use crate::key::KeySecret;
-use crate::limits::{Budget, Forgiven};
+use crate::limits::{Budget, FailureCounts, Forgiven};
 use crate::sessions::Revocations;
 use crate::settings::Settings;
 use crate::store::EngineState;
@@ -40,6 +40,7 @@ pub(super) struct Shared {
     pub(super) secret: Arc<KeySecret>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) forgiven: Arc<Forgiven>,
+    pub(super) failures: Arc<FailureCounts>,
     pub(super) state: EngineState,
     #[cfg(feature = "redis")]
     pub(super) cluster: Option<Arc<Cluster>>,
@@ -54,20 +55,35 @@ impl Shared {
         let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
         // A record is never from the future, so the clock is behind if it seems to be.
         let time = state.newest().map_or(clock, |newest| clock.no_earlier_than(newest));
+        let forgiven = Arc::new(Forgiven::new(longest_sign_in));
         let (time, jitter) = (Arc::new(ClerkTime::new(time)), Arc::new(jitter));
+        let failures = Arc::new(FailureCounts::new(Arc::clone(&forgiven)));
+        #[cfg(feature = "redis")]
+        let (secret, cluster) = match parts.cluster {
+            None => (secret, None),
+            Some((store, issuer)) => {
+                let secret = secret.with_subjects_of(&store.subjects(&issuer));
+                let (time, jitter, failures) =
+                    (Arc::clone(&time), Arc::clone(&jitter), Arc::clone(&failures));
+                let (timeout, window) =
+                    (settings.upstream_timeout, budget.sign_ins.map(|(_, window)| window));
+                let setup = crate::cluster::Setup { store, issuer, time, jitter, failures, timeout, window };
+                (secret, Some(Arc::new(Cluster::new(setup))))
+            }
+        };
+        let secret = Arc::new(secret);
         Self {
             settings,
             budget,
             clock,
             calls: Arc::default(),
-            secret: Arc::new(secret),
+            secret,
             revocations: Arc::new(Revocations::new(longest_flight)),
-            forgiven: Arc::new(Forgiven::new(longest_sign_in)),
+            failures,
+            forgiven,
             state,
             #[cfg(feature = "redis")]
-            cluster: parts.cluster.map(|(redis, issuer)| {
-                Arc::new(Cluster::new(redis, &issuer, Arc::clone(&time), Arc::clone(&jitter)))
-            }),
+            cluster,
             time,
             jitter,
         }

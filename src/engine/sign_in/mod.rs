@@ -127,7 +127,7 @@ pub(crate) struct SignIns {
     pub(crate) sign_in_limiter: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
-    pub(crate) failures: FailureCounts,
+    pub(crate) failures: Arc<FailureCounts>,
     pub(crate) forgiven: Arc<Forgiven>,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,

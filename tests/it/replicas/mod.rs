@@ -1,5 +1,7 @@
 //! Replicas that share a Redis (rules H4 to H6). A real one, so these tests run on the real clock.
 
+mod budget;
+mod guesses;
 mod revocations;
 mod server;
 mod webhooks;

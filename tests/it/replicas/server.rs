@@ -87,6 +87,18 @@ impl Redis {
         command.query(&mut connection).unwrap()
     }
 
+    /// The name of the log of changes, if it is there.
+    pub(crate) fn log(&self) -> Option<String> {
+        self.name("*:log")
+    }
+
+    /// A name of this pattern, if it is there.
+    pub(crate) fn name(&self, pattern: &str) -> Option<String> {
+        let redis::Value::Array(keys) = self.ask(&["KEYS", pattern]) else { return None };
+        let redis::Value::BulkString(name) = keys.into_iter().next()? else { return None };
+        String::from_utf8(name).ok()
+    }
+
     /// Everything that a thief of the server gets: a dump of its memory in a file.
     pub(crate) fn everything(&self) -> Vec<u8> {
         self.ask(&["CONFIG", "SET", "rdbcompression", "no"]);
