@@ -80,6 +80,15 @@ impl KeySecret {
         Self::derive(root, issuer)
     }
 
+    /// Gives users and identifiers the keys that they have in all replicas with this secret.
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_subjects_of(mut self, secret: &[u8; 32]) -> Self {
+        let subjects = Self::from(*secret);
+        self.identifier.clone_from(&subjects.identifier);
+        self.user.clone_from(&subjects.user);
+        self
+    }
+
     fn derive(root: Zeroizing<[u8; 32]>, issuer: &str) -> Self {
         // The root has a fixed length, so no other pair of root and issuer has the same bytes.
         let derived = |purpose| {
@@ -192,6 +201,13 @@ impl CredentialKey {
 }
 
 impl IdentifierKey {
+    /// The name of a user or an identifier in a store that replicas share.
+    #[cfg(feature = "redis")]
+    pub(crate) fn name(self) -> String {
+        let [a, b, ..] = self.0.as_chunks::<8>().0 else { return String::new() };
+        format!("{:016x}{:016x}", u64::from_be_bytes(*a), u64::from_be_bytes(*b))
+    }
+
     /// Eight bytes of the key, to distinguish a small number of keys.
     pub(crate) fn short(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;

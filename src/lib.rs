@@ -164,6 +164,7 @@ mod claims;
 mod clerk_api;
 mod client_token;
 mod clock;
+mod cluster;
 mod counters;
 mod credentials;
 #[cfg(doc)]
@@ -274,6 +275,9 @@ pub mod preflight {
 ///
 /// [`Clerk::stats`] returns them.
 pub mod stats {
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub use crate::cluster::ReplicaStats;
     pub use crate::counters::{Outcome, UpstreamCalls};
     #[cfg(feature = "webhook")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhook")))]

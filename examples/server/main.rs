@@ -32,7 +32,8 @@
 //! | `ACCEPT_API_KEYS` | `1`: an API key of Clerk as the password of the user `__token__` is accepted, too; needs `CLERK_SECRET_KEY` | off |
 //! | `AUTHORIZED_PARTIES` | origins, separated by commas, that such a token must be issued for | any |
 //! | `STORE_FILE` | the SQLite file (mode 600) of what survives a restart, so that it costs no sign-in | in memory |
-//! | `STORE_KEYS` | the keys that the file is encrypted under, 32 bytes each in base64, the current one first, with commas between | `STORE_FILE.key`, made at the first start |
+//! | `REDIS_URL` | a Redis or Valkey that replicas share: `redis://`, `rediss://`, `unix://`; not with `STORE_FILE` | none |
+//! | `STORE_KEYS` | the keys that either is encrypted under, 32 bytes each in base64, the current one first, with commas between | `STORE_FILE.key`, made at the first start; with `REDIS_URL` required |
 //! | `STORE_KEYS_FILE` | a file with these keys in its place, one a line | |
 //! | `FAKE_CLERK_WEBHOOK_URL` | a URL to which the stand-in sends webhooks, `http://HOST:PORT/PATH` | none |
 //! | `FAKE_CLERK_WEBHOOK_SECRET` | the secret that signs them, `whsec_…` | a fixed one |

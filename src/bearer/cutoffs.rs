@@ -87,6 +87,12 @@ impl Cutoffs {
         }
     }
 
+    /// How long a token from before a revocation can live after it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn life(&self) -> Duration {
+        self.life
+    }
+
     /// Refuses the target's tokens that were issued by now.
     pub(crate) fn revoke(&self, target: CutoffTarget, now: Instant) {
         let slot = slot_of(&target);

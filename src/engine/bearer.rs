@@ -45,6 +45,12 @@ pub(super) struct Bearer {
 }
 
 impl Bearer {
+    /// How long a token from before a revocation can live after it.
+    #[cfg(feature = "redis")]
+    pub(super) fn longest_exposure(&self) -> Duration {
+        self.cutoffs.life()
+    }
+
     /// `token_lifetime` is how long the tokens live that the engine itself has minted, if that is set.
     pub(super) fn new(
         jwks: Arc<Jwks>,
@@ -220,6 +226,32 @@ impl Inner {
             .sessions
             .by_id(session.session_id())
             .is_some_and(|held| held.state() == SessionState::Live && *held.user.id == *session.user_id())
+    }
+
+    /// Refuses the Bearer tokens that another replica has revoked before this process started. It holds nothing else that is
+    /// as old.
+    #[cfg(feature = "redis")]
+    pub(super) fn refuse_bearers_from_before(
+        &self,
+        change: &crate::cluster::Change,
+        at: std::time::SystemTime,
+    ) {
+        use crate::cluster::Change;
+        let target = match change {
+            Change::User(user) => CutoffTarget::User(user.clone()),
+            Change::Session(session) | Change::EndedSession(session) => {
+                CutoffTarget::Session(session.clone())
+            }
+            Change::Organization(organization) => CutoffTarget::Organization(organization.clone()),
+            Change::Membership(user, organization) => {
+                CutoffTarget::Membership(user.clone(), organization.clone())
+            }
+            Change::LongLived => CutoffTarget::LongLived,
+            Change::All | Change::Everything => CutoffTarget::All,
+            _ => return,
+        };
+        let now = self.clock.now();
+        self.bearer.cutoffs.revoke(target, self.sign_ins.time.instant_of(at).unwrap_or(now));
     }
 
     /// Refuses the Bearer tokens of a target that were issued by now.

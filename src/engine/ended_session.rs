@@ -2,6 +2,7 @@
 
 use super::Clerk;
 use crate::bearer::CutoffTarget;
+use crate::cluster::Change;
 use crate::sessions::{SessionState, Target};
 use crate::sync::now_or_later;
 
@@ -13,6 +14,10 @@ impl Clerk {
     /// issued before stay valid until they expire, by default within 60 s: a session begins as pending where its user
     /// has to choose an organization, and the tokens that it gets then must be accepted at once.
     pub fn drop_session_tokens(&self, session_id: &str) {
+        self.change(Change::SessionTokens(session_id.into()));
+    }
+
+    pub(super) fn drop_session_tokens_here(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         // A token that a sign-in under way has brought along is for a session that isn't held yet.
         if self.may_be_opening() || sign_ins.sessions.by_id(session_id).is_some() {
@@ -31,6 +36,10 @@ impl Clerk {
     /// doesn't hold, such as a browser's, only Bearer tokens are affected: with the Backend API the store is
     /// asked to remove it, and nothing else is done.
     pub fn drop_session(&self, session_id: &str) {
+        self.change(Change::EndedSession(session_id.into()));
+    }
+
+    pub(super) fn drop_session_here(&self, session_id: &str) {
         let sign_ins = &self.0.sign_ins;
         self.0.revoke_bearer(CutoffTarget::Session(session_id.into()));
         // Out of the store first: a sign-in that begins from here on can't find the session.

@@ -1,6 +1,7 @@
 //! Lifting the refusals of an identifier (rule K11).
 
 use super::Clerk;
+use crate::cluster::Change;
 use crate::key::{IdentifierKey, normalize_identifier};
 use crate::limits::Ground;
 
@@ -37,6 +38,10 @@ impl Clerk {
     /// # }
     /// ```
     pub fn forgive(&self, identifier: &str) {
+        self.change(Change::Forgive(identifier.into()));
+    }
+
+    pub(super) fn forgive_here(&self, identifier: &str) {
         let sign_ins = &self.0.sign_ins;
         sign_ins.failures.lift(sign_ins.secret.identifier(&normalize_identifier(identifier)));
     }
@@ -60,6 +65,10 @@ impl Clerk {
     /// # }
     /// ```
     pub fn forgive_ban(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.change(Change::ForgiveBan(taken(identifiers)));
+    }
+
+    pub(super) fn forgive_ban_here(&self, identifiers: &[Box<str>]) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         sign_ins.failures.lift_ban(&self.identifiers(identifiers).collect::<Vec<_>>(), now);
     }
@@ -70,6 +79,10 @@ impl Clerk {
     /// Clerk's webhook `user.updated` tells that the account is not locked. Everything that [`forgive_ban`](Self::forgive_ban) leaves alone stays here as well.
     /// Without it, the account is refused for Clerk's lock, an hour by default.
     pub fn forgive_lock(&self, user_id: &str, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.change(Change::ForgiveLock(user_id.into(), taken(identifiers)));
+    }
+
+    pub(super) fn forgive_lock_here(&self, user_id: &str, identifiers: &[Box<str>]) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         let keys = std::iter::once(sign_ins.secret.user(user_id)).chain(self.identifiers(identifiers));
         sign_ins.failures.lift_lock(keys, now);
@@ -82,17 +95,21 @@ impl Clerk {
     /// from unknown users (enumeration protection), refusals of wrong passwords go as well; of a new user there are
     /// none. The counts of failed attempts and the pauses that they have begun stay, so that no guess is gained.
     pub fn forgive_unknown_user(&self, identifiers: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.change(Change::ForgiveUnknown(taken(identifiers)));
+    }
+
+    pub(super) fn forgive_unknown_user_here(&self, identifiers: &[Box<str>]) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         self.identifiers(identifiers)
             .for_each(|identifier| sign_ins.forgiven.lift(identifier, Ground::Unknown, now));
     }
 
-    fn identifiers(
-        &self,
-        identifiers: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> impl Iterator<Item = IdentifierKey> {
+    fn identifiers(&self, identifiers: &[Box<str>]) -> impl Iterator<Item = IdentifierKey> {
         let secret = &self.0.sign_ins.secret;
-        let key = |identifier: &str| secret.identifier(&normalize_identifier(identifier));
-        identifiers.into_iter().take(MAX_IDENTIFIERS).map(move |identifier| key(identifier.as_ref()))
+        identifiers.iter().map(|identifier| secret.identifier(&normalize_identifier(identifier)))
     }
+}
+
+fn taken(identifiers: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Box<str>> {
+    identifiers.into_iter().take(MAX_IDENTIFIERS).map(|identifier| identifier.as_ref().into()).collect()
 }

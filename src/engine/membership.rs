@@ -2,6 +2,7 @@
 
 use super::Clerk;
 use crate::bearer::CutoffTarget;
+use crate::cluster::Change;
 use crate::key::normalize_identifier;
 use crate::limits::Ground;
 use crate::sessions::Target;
@@ -23,12 +24,16 @@ impl Clerk {
     /// # }
     /// ```
     pub fn revoke_membership(&self, user_id: &str, organization_id: &str) {
+        self.change(Change::Membership(user_id.into(), organization_id.into()));
+    }
+
+    pub(super) fn revoke_membership_here(&self, user_id: &str, organization_id: &str) {
         let target = Target::Membership(user_id.into(), organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::Membership(user_id.into(), organization_id.into()));
         // The user's memberships are known of the user's own keys, and of those that the user has created.
         self.0.revoke_api_keys_of(user_id);
-        self.forgive_organizations(user_id);
+        self.forgive_organizations_here(user_id);
     }
 
     /// Forgets which organizations were refused to a user, by the user's id (`user_…`).
@@ -43,6 +48,10 @@ impl Clerk {
     /// All organizations of the user are meant, since a request may have named one by a slug that only Clerk can
     /// resolve. Each of them costs one call when it is asked for again, within the limits of a user.
     pub fn forgive_organizations(&self, user_id: &str) {
+        self.change(Change::Organizations(user_id.into()));
+    }
+
+    pub(super) fn forgive_organizations_here(&self, user_id: &str) {
         let sign_ins = &self.0.sign_ins;
         self.0.revoke_api_keys_of(user_id);
         // An organization's keys are refused while their creator is no member.
@@ -60,6 +69,10 @@ impl Clerk {
     /// decides again about the membership and its permissions. Sessions, and tokens for other organizations, are not
     /// affected. For a change of one member, [`revoke_membership`](Self::revoke_membership) costs the others nothing.
     pub fn revoke_organization(&self, organization_id: &str) {
+        self.change(Change::Organization(organization_id.into()));
+    }
+
+    pub(super) fn revoke_organization_here(&self, organization_id: &str) {
         let target = Target::Organization(organization_id.into());
         self.0.sign_ins.revocations.revoke(target, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::Organization(organization_id.into()));
@@ -78,9 +91,13 @@ impl Clerk {
     ///
     /// API keys that are held for the organization are verified anew in any case.
     pub fn revoke_renamed_organization(&self, organization_id: &str, slug: Option<&str>) {
+        self.change(Change::RenamedOrganization(organization_id.into(), slug.map(Into::into)));
+    }
+
+    pub(super) fn revoke_renamed_organization_here(&self, organization_id: &str, slug: Option<&str>) {
         self.0.revoke_api_keys_of(organization_id);
         if self.0.sign_ins.revocations.knows_another_slug(organization_id, slug) {
-            self.revoke_organization(organization_id);
+            self.revoke_organization_here(organization_id);
         }
     }
 
@@ -90,6 +107,10 @@ impl Clerk {
     /// `role.deleted`, `permission.updated` and `permission.deleted` tell. Tokens of Clerk's default life expire by
     /// themselves as soon as that. Bearer tokens of such a life are refused if they were issued before.
     pub fn drop_long_lived_tokens(&self) {
+        self.change(Change::LongLived);
+    }
+
+    pub(super) fn drop_long_lived_tokens_here(&self) {
         self.0.sign_ins.revocations.revoke(Target::LongLived, self.0.clock.now());
         self.0.revoke_bearer(CutoffTarget::LongLived);
     }

@@ -67,6 +67,12 @@ impl Clerk {
         for (name, value) in gauges {
             gauge!(name).set(value as f64);
         }
+        #[cfg(feature = "redis")]
+        if let Some(replica) = &stats.replica {
+            gauge!("tower_clerk_replica_alone").set(if replica.is_alone { 1.0 } else { 0.0 });
+            gauge!("tower_clerk_replica_undelivered_changes").set(replica.undelivered_changes as f64);
+            counter!("tower_clerk_replica_unopenable_changes_total").absolute(replica.unopenable_changes);
+        }
         counter!("tower_clerk_sessions_not_ended_total").absolute(stats.not_ended);
         counter!("tower_clerk_store_unopenable_records_total").absolute(stats.unopenable_records);
         counter!("tower_clerk_store_lost_records_total").absolute(stats.lost_records);
@@ -138,6 +144,8 @@ impl Clerk {
             "Sessions that are left to expire at Clerk, because the end queue was full"
         );
         describe_store();
+        #[cfg(feature = "redis")]
+        describe_replicas();
         describe_gauge!(
             "tower_clerk_circuit_open",
             "1 while the circuit is open, because Clerk seems to be unavailable"
@@ -157,6 +165,19 @@ fn describe_store() {
     describe_counter!(
         "tower_clerk_store_lost_records_total",
         "Login records that were not written, because too many waited for it"
+    );
+}
+
+#[cfg(feature = "redis")]
+fn describe_replicas() {
+    describe_gauge!("tower_clerk_replica_alone", "1 while this replica can't use Redis; 0 without one");
+    describe_gauge!(
+        "tower_clerk_replica_undelivered_changes",
+        "Revocations and lifted refusals that the other replicas can't read of yet"
+    );
+    describe_counter!(
+        "tower_clerk_replica_unopenable_changes_total",
+        "Changes in Redis that could not be opened: forged, damaged, under another key, or of a later version"
     );
 }
 

@@ -6,6 +6,7 @@ mod backend_client;
 mod background;
 mod bearer;
 pub(crate) mod builder;
+mod changes;
 mod deadline;
 mod departures;
 mod ended_session;
@@ -257,6 +258,8 @@ impl Clerk {
             unwritten_revocations: sign_ins.state.unwritten(),
             unopenable_records: sign_ins.state.unopenable(),
             lost_records: sign_ins.records.lost(),
+            #[cfg(feature = "redis")]
+            replica: sign_ins.cluster.as_ref().map(|cluster| cluster.stats()),
             sign_in_circuit: sign_ins.circuit.state(),
             mint_circuit: sign_ins.minter.circuit(),
             max_users_per_address,

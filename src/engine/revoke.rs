@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Clerk, pending_proofs};
 use crate::bearer::CutoffTarget;
 use crate::clerk_api::{ApiError, TimeLeft};
+use crate::cluster::Change;
 use crate::credentials::Credentials;
 use crate::engine::rejections::from_mint_error;
 use crate::provider::Taken;
@@ -35,6 +36,10 @@ impl Clerk {
     /// assertion of an identity provider, until that expires. To keep a user out, ban the user at Clerk as well. With Device
     /// Trust, an account that was [enrolled](Self::enroll) must be enrolled again.
     pub fn revoke_user(&self, user_id: &str) {
+        self.change(Change::User(user_id.into()));
+    }
+
+    pub(super) fn revoke_user_here(&self, user_id: &str) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // Pending proofs first: a sign-in that goes on from one notes its generation before it looks whether it is void.
         sign_ins.users.revoke(user_id);
@@ -54,6 +59,10 @@ impl Clerk {
     /// such as a browser's. The credentials that were served by the session are not
     /// revoked: the next request with them proves the password at Clerk again.
     pub fn revoke_session(&self, session_id: &str) {
+        self.change(Change::Session(session_id.into()));
+    }
+
+    pub(super) fn revoke_session_here(&self, session_id: &str) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         let target = Target::Session(session_id.into());
         let take = || sign_ins.provider.forget_session(&sign_ins.state, session_id);
@@ -85,9 +94,17 @@ impl Clerk {
     /// # }
     /// ```
     pub fn expire_proofs(&self, user_id: &str, before: SystemTime) {
+        let changed = self.0.sign_ins.time.no_later_than_now(before);
+        // Each later event of the user tells the same change again, also that of a sign-in, which must not void itself.
+        if !self.0.sign_ins.revocations.knows_change(user_id, changed) {
+            self.change(Change::Proofs(user_id.into(), before.max(SystemTime::UNIX_EPOCH)));
+        }
+    }
+
+    pub(super) fn expire_proofs_here(&self, user_id: &str, before: SystemTime) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         let changed = sign_ins.time.no_later_than_now(before);
-        // Each later event of the user tells the same change again, also that of a sign-in, which must not void itself.
+        // Another replica may have told it meanwhile.
         if sign_ins.revocations.knows_change(user_id, changed) {
             return;
         }
@@ -123,6 +140,10 @@ impl Clerk {
     /// the machine was suspended, since proofs do not age while it sleeps. It has the effect of
     /// [`revoke_user`](Self::revoke_user) for every user. Each user must then sign in again, within the sign-in budget.
     pub fn revoke_all(&self) {
+        self.change(Change::All);
+    }
+
+    pub(super) fn revoke_all_here(&self) {
         let (sign_ins, now) = (&self.0.sign_ins, self.0.clock.now());
         // As in `revoke_user`.
         sign_ins.pending_proofs.forget_all();
@@ -190,6 +211,7 @@ impl Clerk {
             session.advance(SessionState::EndedElsewhere);
             for session in holding.sessions().iter() {
                 inner.revoke_bearer(CutoffTarget::Session((&*session.id).into()));
+                self.publish(|| Change::EndedSession((&*session.id).into()));
             }
             // Invalidating all proofs of the holding queues the ends of its other sessions as well.
             for proof in holding.user.proofs_on(&holding).into_iter().chain([proof]) {

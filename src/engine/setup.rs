@@ -1,6 +1,7 @@
 //! From checked settings to an engine: which parts there are, and which of them share what.
 
 mod provider;
+mod shared;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 #[cfg(feature = "federation")]
 use self::provider::password_checks;
+use self::shared::{Parts, Shared};
 use super::api_keys::{KeyVerifier, unproven_keys};
 use super::bearer::Bearer;
 #[cfg(feature = "federation")]
@@ -24,16 +26,16 @@ use crate::api_keys::{KeyRevocations, ProvenKeys, VerifiedKeys};
 use crate::clerk_api::Caller;
 use crate::clerk_api::bapi::SecretKey;
 use crate::clerk_api::fapi::Fapi;
-use crate::clock::{ClerkTime, Clock};
-use crate::counters::{Calls, MalformedCounts, Outcomes};
+use crate::clock::Clock;
+use crate::counters::{MalformedCounts, Outcomes};
 use crate::flight::SingleFlight;
 use crate::instance::Instance;
 use crate::jitter::Jitter;
 use crate::jwt::{CLERK_ALGORITHMS, FetchFuture, Jwks};
 use crate::key::KeySecret;
-use crate::limits::{Budget, Denials, FailureCounts, Forgiven, SignInLimiter, WarnThrottle};
+use crate::limits::{Budget, Denials, SignInLimiter, WarnThrottle};
 use crate::provider::{BackendOptions, Provider, Verifier};
-use crate::sessions::{EndQueue, Revocations, Sessions, Users};
+use crate::sessions::{EndQueue, Sessions, Users};
 use crate::settings::Settings;
 use crate::store::EngineState;
 use crate::transport::Transport;
@@ -55,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) budget: Budget,
     pub(crate) state: EngineState,
+    #[cfg(feature = "redis")]
+    pub(crate) redis: Option<crate::store::RedisStore>,
     pub(crate) backend: Option<BackendSetup>,
     #[cfg(feature = "federation")]
     pub(crate) providers: Vec<crate::federation::TrustedProvider>,
@@ -72,45 +76,23 @@ pub(crate) struct BackendSetup {
     pub(crate) options: BackendOptions,
 }
 
-/// The parts that the others share.
-struct Shared {
-    settings: Settings,
-    budget: Budget,
-    clock: Clock,
-    time: Arc<ClerkTime>,
-    calls: Arc<Calls>,
-    jitter: Arc<Jitter>,
-    secret: Arc<KeySecret>,
-    revocations: Arc<Revocations>,
-    forgiven: Arc<Forgiven>,
-    state: EngineState,
-}
-
 impl Clerk {
     pub(crate) fn from_setup(setup: Setup) -> Self {
         let Setup { instance, issuer, transport, secret, settings, budget, state, backend, clock, .. } =
             setup;
         let backend_rate = backend.as_ref().map(|backend| backend.rate);
         let token_lifetime = backend.as_ref().and_then(|backend| backend.options.token_lifetime);
-        // A sign-in, its wait for a ticket's permit and the opening of its session; or a mint and its wait for a place.
-        let longest_flight = 3 * settings.upstream_timeout + settings.sign_in_wait;
-        // A request may wait for a permit twice (rule S5).
-        let longest_sign_in = 2 * (settings.sign_in_wait + 2 * settings.upstream_timeout);
-        let shared = Shared {
+        let shared = Shared::new(Parts {
             settings,
             budget,
             clock,
-            // A record is never from the future, so the clock is behind if it seems to be.
-            time: Arc::new(ClerkTime::new(
-                state.newest().map_or(clock, |newest| clock.no_earlier_than(newest)),
-            )),
-            calls: Arc::default(),
-            jitter: Arc::new(setup.jitter),
-            secret: Arc::new(secret),
-            revocations: Arc::new(Revocations::new(longest_flight)),
-            forgiven: Arc::new(Forgiven::new(longest_sign_in)),
             state,
-        };
+            jitter: setup.jitter,
+            secret,
+            #[cfg(feature = "redis")]
+            cluster: setup.redis.map(|redis| (redis, instance.issuer().to_owned())),
+        });
+        let longest_flight = shared.revocations.longest_flight();
         let fapi = Arc::new(Fapi::new(shared.caller(instance, transport)));
         let (provider, limiter) = match backend {
             None => shared.frontend(&fapi),
@@ -125,7 +107,7 @@ impl Clerk {
         let bearer = Bearer::new(Arc::clone(&jwks), &issuer, time, token_lifetime, most);
         let verifier = Verifier::new(Arc::clone(&jwks), issuer.into(), clock, Arc::clone(&shared.time));
         let (calls, settings) = (Arc::clone(&shared.calls), shared.settings.clone());
-        Self(Arc::new(Inner {
+        let clerk = Self(Arc::new(Inner {
             sign_ins: Arc::new(shared.sign_ins(Arc::new(provider), limiter, verifier)),
             sign_in_flights: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
             openings: Arc::new(SingleFlight::new(MAX_FLIGHTS)),
@@ -145,7 +127,10 @@ impl Clerk {
             backend_rate,
             settings,
             clock,
-        }))
+        }));
+        #[cfg(feature = "redis")]
+        clerk.join_cluster();
+        clerk
     }
 }
 
@@ -232,7 +217,9 @@ impl Shared {
         verifier: Verifier,
     ) -> SignIns {
         let minter = Arc::new(self.minter(&provider, verifier));
-        let Self { settings, clock, time, jitter, secret, revocations, forgiven, state, .. } = self;
+        #[cfg(feature = "redis")]
+        let cluster = self.cluster;
+        let Self { settings, clock, time, jitter, secret, revocations, forgiven, failures, state, .. } = self;
         let end_queue = EndQueue::new(provider.keeps_sessions());
         let (queue, timeout) = (Arc::clone(&end_queue), settings.upstream_timeout);
         let records = LoginRecords::new(
@@ -247,6 +234,8 @@ impl Shared {
         SignIns {
             reaper: SessionReaper::new(Arc::clone(&provider), queued, queue, clock, timeout),
             state,
+            #[cfg(feature = "redis")]
+            cluster,
             records,
             provider,
             secret,
@@ -254,7 +243,7 @@ impl Shared {
             sign_in_limiter,
             circuit: Arc::default(),
             denials: Denials::new(settings.negative_ttl, Arc::clone(&forgiven)),
-            failures: FailureCounts::new(Arc::clone(&forgiven)),
+            failures,
             forgiven,
             trusted: TrustedCredentials::new(settings.max_sessions, clock.now()),
             pending_proofs: PendingProofs::new(settings.session_ttl),

@@ -60,6 +60,10 @@ impl Clerk {
         }
         _ = tokio::time::timeout_at(deadline, inner.sign_ins.end_queue.all_done()).await;
         _ = tokio::time::timeout_at(deadline, state.flush()).await;
+        #[cfg(feature = "redis")]
+        if let Some(cluster) = &inner.sign_ins.cluster {
+            _ = tokio::time::timeout_at(deadline, cluster.has_delivered(cluster.last())).await;
+        }
         left + inner.sign_ins.end_queue.outstanding()
     }
 }

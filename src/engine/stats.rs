@@ -104,6 +104,10 @@ pub struct Stats {
     /// Login records that were not written to the store, because 1,024 others waited for the password function. Each costs a
     /// sign-in after a restart at most.
     pub lost_records: u64,
+    /// What this replica shares with others. `None` without a `RedisStore`.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub replica: Option<crate::cluster::ReplicaStats>,
     /// The circuit for sign-ins. While it is open, sign-ins are rejected without a call to Clerk.
     pub sign_in_circuit: CircuitState,
     /// The circuit for mints. While it is open, requests that need a new token are rejected without a call to Clerk.

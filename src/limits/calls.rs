@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::{Backoff, CallKind};
-use super::limiter::Limiter;
+use super::limiter::{Limiter, NoPermit, Permit};
 use super::policy::{Policy, RequestId};
 use crate::clock::Clock;
 
@@ -72,6 +72,11 @@ impl CallLimiter {
     /// how many of them may be lists: a tenth, unless it is given.
     pub(crate) fn new(rate: (u32, Duration), lists: Option<(u32, Duration)>, clock: Clock) -> Arc<Self> {
         Self::with(CallQueue::new(rate, lists), clock)
+    }
+
+    /// Waits for a permit. Dropping the future removes the call from the queue.
+    pub(crate) async fn permit(self: &Arc<Self>, urgency: Urgency) -> Result<Permit<CallQueue>, NoPermit> {
+        self.own_permit(urgency).await
     }
 }
 
@@ -206,7 +211,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::limits::limiter::NoPermit;
 
     const SECOND: Duration = Duration::from_secs(1);
     /// Added to a sleep, so that all timers due at the same instant have fired.

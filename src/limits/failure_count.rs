@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::failure_counts::Failure;
 use super::grounds::Ground;
+use super::shared::SharedPause;
 
 /// How many failures cause no pause.
 const FREE: u32 = 3;
@@ -45,6 +46,12 @@ impl Count {
             false => Ground::Locked,
         };
         counted.max(locked).filter(|left| !left.is_zero()).map(|left| (left, ground))
+    }
+
+    /// Takes over what all processes know.
+    pub(super) fn merge(&mut self, shared: SharedPause, now: Instant) {
+        self.failures = self.failures.max(shared.failures);
+        self.pause(shared.left, now);
     }
 
     /// Counts a failure without a pause, because the pauses were lifted while its sign-in was under way.

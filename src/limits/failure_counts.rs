@@ -4,7 +4,9 @@
 //! user if the user is known, since Clerk locks users. Those *seen here* with an identifier decide the rejection, whatever
 //! Clerk knows of it, so that known, unknown, locked and banned accounts get the same answers.
 
-use std::sync::{Arc, Mutex};
+mod of_all;
+
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 use super::failure_count::Count;
 use super::forgiven::{Epoch, Forgiven};
 use super::grounds::Ground;
+use super::shared::{Lift, SharedFailures};
 use crate::key::{IdentifierKey, PassThrough};
 use crate::sync::lock;
 
@@ -61,6 +64,8 @@ pub(crate) struct FailureCounts {
     /// The user of an identifier, once a sign-in or a look-up has told it.
     users: Cache<IdentifierKey, IdentifierKey, PassThrough>,
     forgiven: Arc<Forgiven>,
+    /// The failures of all processes.
+    shared: OnceLock<Arc<dyn SharedFailures>>,
 }
 
 type Counts = Cache<IdentifierKey, Arc<Mutex<Count>>, PassThrough>;
@@ -83,6 +88,7 @@ impl FailureCounts {
             seen: counts(MAX_SEEN),
             users,
             forgiven,
+            shared: OnceLock::new(),
         }
     }
 
@@ -112,6 +118,11 @@ impl FailureCounts {
 
     /// Records the user of an identifier. Returns whether that user's failures forbid a further call with a password.
     pub(crate) fn is_of(&self, identifier: IdentifierKey, user: IdentifierKey, now: Instant) -> bool {
+        if let Some(shared) = self.shared.get()
+            && self.users.get(&identifier) != Some(user)
+        {
+            shared.found(identifier, user);
+        }
         self.users.insert(identifier, user);
         self.reached_left(user, now).is_some()
     }
@@ -140,6 +151,9 @@ impl FailureCounts {
     ) {
         let keys = [identifier, self.subject(identifier)];
         let has_lifted = |ground| keys.iter().any(|key| self.forgiven.has_lifted(*key, ground, since));
+        if let Some(shared) = self.shared.get() {
+            shared.failed(self.subject(identifier), failure, warned);
+        }
         let reached = self.reached(identifier, failure != Failure::Unconfirmed);
         // `lift` marks the identifier before it takes this lock, so either the mark is seen here, or `lift` finds the
         // pause that is set here.
@@ -166,6 +180,7 @@ impl FailureCounts {
     /// many attempts.
     pub(crate) fn lift(&self, identifier: IdentifierKey) {
         let subject = self.subject(identifier);
+        self.lift_shared([identifier, subject], Lift::All);
         self.forgiven.forgive([identifier, subject]);
         for (counts, of) in [
             (&self.seen, identifier),
@@ -186,6 +201,7 @@ impl FailureCounts {
     /// denials for the lock. Pauses that failures have begun stay, and so do the counts.
     pub(crate) fn lift_lock(&self, keys: impl IntoIterator<Item = IdentifierKey>, now: Instant) {
         for key in keys {
+            self.lift_shared([key], Lift::Lock);
             self.forgiven.lift(key, Ground::Locked, now);
             if let Some(count) = self.confirmed.get(&key) {
                 lock(&count).lift_lock();
@@ -199,6 +215,7 @@ impl FailureCounts {
     pub(crate) fn lift_ban(&self, identifiers: &[IdentifierKey], now: Instant) {
         let mut was_banned = false;
         for identifier in identifiers {
+            self.lift_shared([*identifier, self.subject(*identifier)], Lift::Ban);
             self.forgiven.lift(*identifier, Ground::Banned, now);
             for key in [*identifier, self.subject(*identifier)] {
                 was_banned |= self.confirmed.get(&key).is_some_and(|count| lock(&count).lift_ban());
@@ -217,6 +234,7 @@ impl FailureCounts {
         others: impl IntoIterator<Item = IdentifierKey>,
     ) {
         self.seen.invalidate(&identifier);
+        let mut own = Vec::new();
         self.forget(user);
         // The identifier of this sign-in is certainly this user's. Another user may have signed in with one of the
         // others.
@@ -226,7 +244,11 @@ impl FailureCounts {
             if self.users.get(&identifier).is_none_or(|known| known == user) {
                 self.forget(identifier);
                 self.users.insert(identifier, user);
+                own.push(identifier);
             }
+        }
+        if let Some(shared) = self.shared.get() {
+            shared.succeeded(identifier, user, &own);
         }
     }
 

@@ -76,6 +76,15 @@ impl Forgiven {
         self.marked.store(epoch.0, Ordering::Release);
     }
 
+    /// Voids the refusals of all identifiers whose sign-ins began before now.
+    #[cfg(feature = "redis")]
+    pub(crate) fn forgive_all(&self) {
+        let mut marks = lock(&self.marks);
+        let all = self.next();
+        *marks = Marks { all, ..Marks::default() };
+        self.marked.store(all.0, Ordering::Release);
+    }
+
     /// Voids the refusals of this identifier on this ground whose sign-ins began before now, and no others.
     pub(crate) fn lift(&self, identifier: IdentifierKey, ground: Ground, now: Instant) {
         self.grounds.lift(identifier, ground, now, || self.next());

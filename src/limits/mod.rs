@@ -14,6 +14,7 @@ mod forgiven;
 mod grounds;
 mod limiter;
 mod policy;
+mod shared;
 mod sign_ins;
 mod warn_throttle;
 
@@ -26,5 +27,9 @@ pub(crate) use self::failure_counts::{Failure, FailureCounts, Pause};
 pub(crate) use self::forgiven::{Epoch, Forgiven};
 pub(crate) use self::grounds::Ground;
 pub(crate) use self::limiter::{NoPermit, Permit};
+#[cfg(feature = "redis")]
+pub(crate) use self::policy::RequestId;
+#[cfg(feature = "redis")]
+pub(crate) use self::shared::{Entry, Gate, Lift, Shared, SharedFailures, SharedPause};
 pub(crate) use self::sign_ins::{Budget, PermitRequest, Share, SignInLimiter, SignInPermit};
 pub(crate) use self::warn_throttle::WarnThrottle;

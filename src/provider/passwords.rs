@@ -46,6 +46,9 @@ impl Passwords {
         let password = check.credentials.password();
         let at = self.clock.now();
         let found = self.identifiers.find(&self.bapi, identifier, key, time).await?;
+        // The same call for a user who isn't there, so that the time tells nothing.
+        let subject = found.as_ref().map_or(key, |account| self.secret.user(&account.id));
+        check.failures.learn(subject, self.clock).await;
         // Only now the user is known, and with it the failures of the user's other identifiers.
         let is_paused = found.as_ref().is_some_and(|account| {
             let user = self.secret.user(&account.id);

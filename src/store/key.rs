@@ -24,11 +24,24 @@ pub struct StoreKey {
 }
 
 impl StoreKey {
+    #[cfg(feature = "sqlite")]
     pub(super) fn expose(&self) -> &[u8; 32] {
         &self.bytes
     }
 
+    /// Another key for a purpose, within a context.
+    #[cfg(feature = "redis")]
+    pub(crate) fn derive(&self, purpose: &str, context: &[&str]) -> Zeroizing<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new_derive_key(purpose);
+        hasher.update(self.bytes.as_slice());
+        for part in context {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        Zeroizing::new(*hasher.finalize().as_bytes())
+    }
+
     /// The key as text, for its file.
+    #[cfg(feature = "sqlite")]
     pub(super) fn to_text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(48));
         STANDARD.encode_string(self.bytes.as_slice(), &mut text);

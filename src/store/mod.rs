@@ -30,10 +30,12 @@ mod devices;
 mod error;
 #[cfg(all(any(test, fuzzing), feature = "sqlite"))]
 pub(crate) mod fuzzing;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 mod key;
 mod memory;
 mod records;
+#[cfg(feature = "redis")]
+mod redis;
 mod sealing;
 mod sessions;
 #[cfg(feature = "sqlite")]
@@ -57,15 +59,23 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::devices::{DeviceRecords, KnownDevice};
 pub use self::error::{StoreError, StoreErrorKind};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 pub use self::key::{InvalidStoreKey, StoreKey};
 pub(crate) use self::logins::{FoundLogin, LoginName, LoginRecord, LoginSession, Logins};
 pub(crate) use self::records::{If, Wait};
+#[cfg(feature = "redis")]
+pub(crate) use self::redis::Address;
+#[cfg(feature = "redis")]
+pub use self::redis::{InvalidRedisUrl, RedisStore};
+#[cfg(feature = "redis")]
+pub(crate) use self::sealing::{aead_key, open, seal};
 pub(crate) use self::sessions::{SessionRecords, StoredSession};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 pub use self::state::Store;
+#[cfg(feature = "redis")]
+pub(crate) use self::state::StoreKind;
 pub(crate) use self::state::{EngineState, Removed};
 pub(crate) use self::waited::{Waited, wait_for};
 
@@ -79,13 +89,13 @@ pub(crate) const MOST_LOGINS_OF_USER: usize = 16;
 const MAX_TEXT: usize = 16 * 1024;
 
 /// Times are stored as milliseconds since the Unix epoch, as Clerk sends them.
-fn millis(time: SystemTime) -> u64 {
+pub(crate) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A time that `SystemTime` can't represent becomes the Unix epoch.
-fn from_millis(millis: u64) -> SystemTime {
+pub(crate) fn from_millis(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 

@@ -149,24 +149,43 @@ impl EngineState {
     }
 }
 
-/// A store that outlives the process, for [`ClerkBuilder::store`](crate::ClerkBuilder::store).
-///
-/// It is made from a [`SqliteStore`](super::SqliteStore).
-#[cfg(feature = "sqlite")]
+/// A store, for [`ClerkBuilder::store`](crate::ClerkBuilder::store): a `SqliteStore` (feature `sqlite`) for what outlives a
+/// process, or a `RedisStore` (feature `redis`) for what replicas share.
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 #[derive(Debug)]
-pub struct Store(pub(super) super::SqliteStore);
+pub struct Store(pub(crate) StoreKind);
+
+#[cfg(any(feature = "sqlite", feature = "redis"))]
+#[derive(Debug)]
+pub(crate) enum StoreKind {
+    #[cfg(feature = "sqlite")]
+    Sqlite(Box<super::SqliteStore>),
+    #[cfg(feature = "redis")]
+    Redis(Box<super::RedisStore>),
+}
 
 #[cfg(feature = "sqlite")]
 impl Store {
     /// Opens the store for an instance: from here on its records can be read.
     pub(crate) fn unlock(self, issuer: &str) -> Result<EngineState, super::StoreError> {
-        self.0.unlock(issuer)
+        match self.0 {
+            StoreKind::Sqlite(store) => store.unlock(issuer),
+            #[cfg(feature = "redis")]
+            StoreKind::Redis(_) => Ok(EngineState::in_memory(issuer)),
+        }
     }
 }
 
 #[cfg(feature = "sqlite")]
 impl From<super::SqliteStore> for Store {
     fn from(store: super::SqliteStore) -> Self {
-        Self(store)
+        Self(StoreKind::Sqlite(Box::new(store)))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<super::RedisStore> for Store {
+    fn from(store: super::RedisStore) -> Self {
+        Self(StoreKind::Redis(Box::new(store)))
     }
 }

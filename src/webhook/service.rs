@@ -40,7 +40,7 @@ const SINK_TIME: Duration = Duration::from_secs(15);
 /// | 400 | missing or malformed header fields, a time more than 5 min off, a wrong signature, a signed body that is no event |
 /// | 405 | another method than POST |
 /// | 413 | a body of more than 1 MiB |
-/// | 503 | a sink that failed or took more than 15 s; a body that took more than 10 s; more than 64 MiB of bodies at once. Clerk's sender tries again |
+/// | 503 | a sink that failed or took more than 15 s; a body that took more than 10 s; more than 64 MiB of bodies at once; a revocation that the other replicas can't be told of, with a `RedisStore`. Clerk's sender tries again |
 ///
 /// The clones of a service share these limits, and the ids of events that were handled.
 ///
@@ -153,9 +153,13 @@ impl ClerkWebhookService {
             return Ok(Answer::Duplicate);
         }
         // First, and again with each attempt: the engine is right even if the sink never is.
-        self.shared.apply(&event);
+        let delivered = self.shared.apply(&event);
         let Begun::New(delivery) = begun else { return Err(Answer::Deferred) };
         self.hand_on(event).await?;
+        // Last, so that a store that is away keeps no event from the sink.
+        if !delivered.await {
+            return Err(Answer::Deferred);
+        }
         delivery.done(Instant::now());
         Ok(Answer::Done)
     }

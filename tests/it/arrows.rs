@@ -32,7 +32,7 @@ const LEVELS: &[&[&str]] = &[
     ],
     &["limits"],
     &["clerk_api", "jwt"],
-    &["api_keys", "backend_client", "bearer", "federation", "sessions", "store"],
+    &["api_keys", "backend_client", "bearer", "cluster", "federation", "sessions", "store"],
     &["provider"],
     &["engine"],
     &["guard", "layer", "testing", "token_endpoint", "webhook"],

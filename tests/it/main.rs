@@ -22,6 +22,8 @@ mod load;
 mod observe;
 mod pages;
 mod programs;
+#[cfg(unix)]
+mod replicas;
 mod restarts;
 mod rules;
 mod sessions;

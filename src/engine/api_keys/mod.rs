@@ -20,6 +20,7 @@ use crate::api_keys::{
 };
 use crate::clerk_api::bapi::Bapi;
 use crate::clock::{ClerkTime, Clock};
+use crate::cluster::Change;
 use crate::counters::Outcome;
 use crate::credentials::{BasicToken, Credentials};
 use crate::flight::{Join, Priority, SingleFlight};
@@ -166,7 +167,7 @@ impl Clerk {
     /// # }
     /// ```
     pub fn revoke_api_key(&self, id: &str) {
-        self.0.revoke_api_keys_of(id);
+        self.change(Change::ApiKey(id.into()));
     }
 }
 

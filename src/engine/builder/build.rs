@@ -34,6 +34,8 @@ impl ClerkBuilder {
     /// with its keys. No setting is corrected silently.
     pub fn build(self) -> Result<Clerk, ConfigError> {
         check(&self.settings)?;
+        #[cfg(feature = "redis")]
+        self.check_redis()?;
         let instance = Instance::parse(&self.instance).map_err(ConfigError::Instance)?;
         let transport = transport_to(self.transport.as_ref(), &instance)?;
         let backend = match &self.secret_key {
@@ -64,6 +66,8 @@ impl ClerkBuilder {
             settings: self.settings,
             budget: Budget { sign_ins, wait, queue: SIGN_IN_QUEUE },
             state,
+            #[cfg(feature = "redis")]
+            redis: self.redis.map(|redis| *redis),
             backend,
             #[cfg(feature = "federation")]
             providers,
@@ -94,6 +98,16 @@ impl ClerkBuilder {
         let (rate, list_rate) =
             (self.backend_rate.unwrap_or_else(|| backend_rate(&key)), self.backend_list_rate);
         Ok(BackendSetup { base, transport, key, rate, list_rate, options: self.backend })
+    }
+
+    #[cfg(feature = "redis")]
+    fn check_redis(&self) -> Result<(), ConfigError> {
+        let Some(redis) = &self.redis else { return Ok(()) };
+        #[cfg(feature = "sqlite")]
+        if self.store.is_some() {
+            return Err(ConfigError::TwoStores);
+        }
+        redis.problem().map_or(Ok(()), |(setting, problem)| Err(ConfigError::Redis { setting, problem }))
     }
 
     /// Refuses the settings that have no effect without a secret key.

@@ -122,6 +122,18 @@ pub enum ConfigError {
     },
     /// The store can't be opened with its keys.
     Store(StoreError),
+    /// Both an SQLite file and a Redis server were given.
+    #[cfg(feature = "redis")]
+    TwoStores,
+    /// A setting of the Redis server is missing or unusable.
+    #[cfg(feature = "redis")]
+    #[non_exhaustive]
+    Redis {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it must be.
+        problem: &'static str,
+    },
     /// An identity provider's settings are unusable or too wide.
     #[cfg(feature = "federation")]
     Provider(ProviderError),
@@ -187,6 +199,8 @@ impl fmt::Display for ConfigError {
             Self::NeedsSecretKey { name } => {
                 write!(f, "{name} is about the Backend API: give the secret key too, or leave it out")
             }
+            #[cfg(feature = "redis")]
+            Self::TwoStores | Self::Redis { .. } => self.fmt_of_redis(f),
             #[cfg(feature = "federation")]
             Self::Provider(error) => error.fmt(f),
             Self::NoTls => f.write_str(
@@ -211,6 +225,17 @@ fn fmt_of_backend_url(error: &InstanceError, f: &mut fmt::Formatter<'_>) -> fmt:
 }
 
 impl ConfigError {
+    #[cfg(feature = "redis")]
+    fn fmt_of_redis(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redis { setting, problem } => write!(f, "the {setting} of the Redis store {problem}"),
+            _ => f.write_str(
+                "an engine has one store: a SqliteStore for what outlives the process, or a RedisStore for what replicas \
+                 share",
+            ),
+        }
+    }
+
     fn fmt_of_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiKeyUserName { name } => write!(

@@ -11,7 +11,7 @@ mod federation;
 mod from_env;
 mod scope;
 pub(crate) mod secret_variable;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 mod store;
 
 use std::fmt;
@@ -56,6 +56,8 @@ pub struct ClerkBuilder {
     transport: Option<Arc<dyn Transport>>,
     #[cfg(feature = "sqlite")]
     store: Option<Store>,
+    #[cfg(feature = "redis")]
+    redis: Option<Box<crate::store::RedisStore>>,
     secret_key: Option<Zeroizing<String>>,
     backend_url: Option<String>,
     backend_rate: Option<(u32, Duration)>,
@@ -77,6 +79,8 @@ impl ClerkBuilder {
             transport: None,
             #[cfg(feature = "sqlite")]
             store: None,
+            #[cfg(feature = "redis")]
+            redis: None,
             secret_key: None,
             backend_url: None,
             backend_rate: None,

@@ -17,6 +17,10 @@ impl Shared {
     pub(super) fn frontend(&self, fapi: &Arc<Fapi>) -> LimitedProvider {
         let limiter = SignInLimiter::new(self.budget, self.clock);
         departures::share(&self.state, self.budget, self.clock, &self.time, &limiter);
+        #[cfg(feature = "redis")]
+        if let Some(cluster) = &self.cluster {
+            cluster.share(&limiter, None, &self.failures);
+        }
         let devices = Arc::new(Devices::new(Arc::clone(&self.state.devices), Arc::clone(&self.time)));
         let frontend = Frontend::new(Arc::clone(fapi), devices, Arc::clone(&limiter), self.clock);
         (Provider::Frontend(frontend), limiter)
@@ -35,11 +39,16 @@ impl Shared {
         let open = OpenSessions::new(sessions, self.settings.max_sessions, Arc::clone(&self.time));
         let tickets = SignInLimiter::new(self.budget, clock);
         departures::share(&self.state, self.budget, clock, &self.time, &tickets);
+        let checks = Budget { sign_ins: Some(password_checks(rate)), ..self.budget };
+        let checks = SignInLimiter::new(checks, clock);
+        #[cfg(feature = "redis")]
+        if let Some(cluster) = &self.cluster {
+            cluster.share(&tickets, Some(&checks), &self.failures);
+        }
         let revocations = Arc::clone(&self.revocations);
         let lifetime = options.token_lifetime;
         let backend = Backend::new(passwords, open, Arc::clone(fapi), tickets, revocations, lifetime);
-        let checks = Budget { sign_ins: Some(password_checks(rate)), ..self.budget };
-        (Provider::Backend(Box::new(backend)), SignInLimiter::new(checks, clock))
+        (Provider::Backend(Box::new(backend)), checks)
     }
 }
 

@@ -46,7 +46,17 @@ impl SignIns {
         let (trust, mut bypass) = self.trust(attempt, asked_for);
         self.check(attempt, identifier, trust, asked_for).await?;
         let permit_request = self.permit_request(attempt, identifier, trust, asked_for);
-        let mut permit = self.permit(permit_request, gone).await?;
+        let mut permit = match self.permit(permit_request, gone).await {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                // Other replicas may have told of a pause, which has an answer of its own.
+                #[cfg(feature = "redis")]
+                if self.cluster.is_some() {
+                    self.check(attempt, identifier, trust, asked_for).await?;
+                }
+                return Err(rejection);
+            }
+        };
         // Other sign-ins with this identifier may have been answered while this one was in the queue.
         self.check(attempt, identifier, trust, asked_for).await?;
         let now = self.clock.now();

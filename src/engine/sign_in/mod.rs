@@ -139,12 +139,14 @@ pub(crate) struct SignIns {
     pub(crate) sign_in_limiter: Arc<SignInLimiter>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) denials: Denials,
-    pub(crate) failures: FailureCounts,
+    pub(crate) failures: Arc<FailureCounts>,
     pub(crate) forgiven: Arc<Forgiven>,
     pub(crate) trusted: TrustedCredentials,
     pub(crate) pending_proofs: PendingProofs,
     /// The state that outlives the process, if there is a store for it.
     pub(crate) state: EngineState,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster: Option<Arc<crate::cluster::Cluster>>,
     pub(crate) records: Arc<LoginRecords>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) users: Users,

@@ -24,6 +24,7 @@ pub(crate) use self::permit::Permit;
 use self::place::{Place, Waited};
 use self::state::{Effects, State};
 use super::policy::Policy;
+use super::shared::Gate;
 use crate::clock::Clock;
 use crate::sync::lock;
 
@@ -43,6 +44,8 @@ pub(crate) struct Limiter<P: Policy> {
     orphaned: Notify,
     clock: Clock,
     on_start: OnStart,
+    /// The budget of all processes behind this one.
+    pub(in crate::limits) gate: OnceLock<Arc<dyn Gate>>,
 }
 
 /// Called whenever a call starts.
@@ -63,6 +66,7 @@ impl<P: Policy> Limiter<P> {
             orphaned: Notify::new(),
             clock,
             on_start: OnStart::default(),
+            gate: OnceLock::new(),
         })
     }
 
@@ -71,8 +75,11 @@ impl<P: Policy> Limiter<P> {
         _ = self.on_start.0.set(Box::new(on_start));
     }
 
-    /// Waits for a permit. Dropping the future removes the request from the queue.
-    pub(crate) async fn permit(self: &Arc<Self>, request: P::Request) -> Result<Permit<P>, NoPermit> {
+    /// Waits for a permit of this process. Dropping the future removes the request from the queue.
+    pub(in crate::limits) async fn own_permit(
+        self: &Arc<Self>,
+        request: P::Request,
+    ) -> Result<Permit<P>, NoPermit> {
         let now = self.clock.now();
         let (mut place, patience) = self.join(request, now)?;
         // A permit that was granted at once needs no timer, and so no runtime.

@@ -35,7 +35,18 @@ impl<P: Policy> Permit<P> {
         if std::mem::replace(&mut self.is_out, false) {
             let (id, has_started, now) = (self.id, self.has_started, self.limiter.clock.now());
             self.limiter.change_policy(true, |policy| policy.put_back(id, has_started, now));
+            if let Some(gate) = self.limiter.gate.get() {
+                gate.leave(id, has_started);
+            }
         }
+    }
+
+    pub(in crate::limits) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(in crate::limits) fn limiter(&self) -> &Arc<Limiter<P>> {
+        &self.limiter
     }
 
     /// Changes the policy's record of this permit.

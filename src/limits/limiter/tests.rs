@@ -40,7 +40,7 @@ impl Calls {
             call: Arc::new(move || {
                 let (limiter, request) = (Arc::clone(&calls), request());
                 Box::pin(
-                    async move { limiter.permit(request).await.map(|mut permit| permit.start()).is_ok() },
+                    async move { limiter.own_permit(request).await.map(|mut permit| permit.start()).is_ok() },
                 )
             }),
             waiting: Arc::new(move || waits.waiting()),

@@ -19,7 +19,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::fair_queue::FairQueue;
-use super::limiter::{Limiter, Permit};
+use super::limiter::{Limiter, NoPermit, Permit};
+use super::shared::Entry;
+#[cfg(feature = "redis")]
+use super::shared::Gate;
 use crate::clock::Clock;
 use crate::key::IdentifierKey;
 
@@ -75,10 +78,38 @@ impl SignInLimiter {
     }
 }
 
+impl SignInLimiter {
+    /// Puts the budget of all processes behind this one. Only the first call has an effect.
+    #[cfg(feature = "redis")]
+    pub(crate) fn share(&self, gate: Arc<dyn Gate>) {
+        _ = self.gate.set(gate);
+    }
+
+    /// Waits for a permit of this process, and then of all processes that share the budget. Dropping the future gives up
+    /// either.
+    pub(crate) async fn permit(self: &Arc<Self>, request: PermitRequest) -> Result<SignInPermit, NoPermit> {
+        let Some(gate) = self.gate.get() else { return self.own_permit(request).await };
+        let began = Instant::now();
+        let permit = self.own_permit(request).await?;
+        let (budget, untrusted) =
+            self.change_policy(false, |queue| (queue.budget, queue.untrusted_permits()));
+        let patience = request.renewal.unwrap_or(budget.wait).saturating_sub(began.elapsed());
+        let entry = Entry { id: permit.id(), request, budget: budget.sign_ins, untrusted, patience };
+        match gate.enter(entry).await {
+            Ok(()) if self.is_closed() => Err(NoPermit { earliest: Duration::ZERO }),
+            Ok(()) => Ok(permit),
+            Err(earliest) => Err(NoPermit { earliest: earliest.max(Duration::from_secs(1)) }),
+        }
+    }
+}
+
 impl SignInPermit {
     /// Counts this sign-in towards the trusted share, since Clerk has accepted the credential.
     pub(crate) fn proved(&self) {
         self.change_policy(FairQueue::proved);
+        if let Some(gate) = self.limiter().gate.get() {
+            gate.proved(self.id());
+        }
     }
 }
 

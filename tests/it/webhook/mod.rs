@@ -35,7 +35,7 @@ use crate::common::World;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn service(world: &World) -> ClerkWebhookService {
+pub(crate) fn service(world: &World) -> ClerkWebhookService {
     ClerkWebhookService::new(world.clerk.clone(), WebhookSecrets::parse(SECRET).unwrap())
 }
 
@@ -69,13 +69,13 @@ fn request(fields: &[(&str, String)], body: impl Into<Bytes>) -> Request<Full<By
     builder.body(Full::new(body.into())).unwrap()
 }
 
-fn signed(world: &World, id: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn signed(world: &World, id: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let body = body.into();
     request(&fields(world, id, &body), body)
 }
 
 /// The body of an event that occurs now.
-fn event(world: &World, event_type: &str, data: &Value) -> String {
+pub(crate) fn event(world: &World, event_type: &str, data: &Value) -> String {
     json!({
         "object": "event",
         "type": event_type,
@@ -87,7 +87,7 @@ fn event(world: &World, event_type: &str, data: &Value) -> String {
     .to_string()
 }
 
-async fn send<S, B>(service: &S, request: Request<B>) -> Response<String>
+pub(crate) async fn send<S, B>(service: &S, request: Request<B>) -> Response<String>
 where
     S: tower::Service<Request<B>, Response = Response<String>, Error = Infallible> + Clone,
 {
@@ -107,7 +107,7 @@ async fn deliver(world: &World, event_type: &str, data: &Value) {
 }
 
 /// A user in Clerk's form, with `changed` fields.
-fn user(id: &str, name: &str, changed: &Value) -> Value {
+pub(crate) fn user(id: &str, name: &str, changed: &Value) -> Value {
     let verified = json!({ "object": "verification_admin", "status": "verified", "strategy": "admin" });
     let mut user = json!({
         "object": "user",

@@ -1,0 +1,220 @@
+//! What a replica may do while it can't ask Redis (rule H4).
+//!
+//! The replicas share the budget by time: it has as many slots as there are replicas, one after the other, and each replica
+//! starts one sign-in in a slot of its own. A slot is a part of the window such that any window has no more of them than the
+//! budget has permits.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::key::{IdentifierKey, PassThrough};
+
+/// Identifiers whose failures are remembered while alone (rule K7). If there are more, no unproven one may fail.
+const MOST_FAILED: usize = 10_000;
+
+/// Departures that the log of permits doesn't know of yet.
+const MOST_DEPARTED: usize = 64;
+
+/// After this long without a beat, a member counts as silent.
+pub(super) const SILENT: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(super) struct Alone {
+    /// The members of the cluster when it was last heard of, and the place of this one among them.
+    pub(super) members: u32,
+    pub(super) rank: u32,
+    /// When this replica last heard of a log of permits that could be relied on.
+    heard: Option<Instant>,
+    /// What tells the log of permits from another one, and when this replica saw it first.
+    log: Option<(String, Instant)>,
+    last_slot: Option<u64>,
+    departed: Vec<(String, Instant)>,
+    failed: HashSet<IdentifierKey, PassThrough>,
+}
+
+/// Whether a sign-in may start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Now,
+    In(Duration),
+}
+
+impl Alone {
+    pub(super) fn new(members: u32, rank: u32) -> Self {
+        let (departed, failed) = Default::default();
+        Self { members, rank, heard: None, log: None, last_slot: None, departed, failed }
+    }
+
+    /// A log of permits that can be relied on has answered.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = Some(now);
+    }
+
+    /// Redis has answered a beat, and knows of the first `noted` departures.
+    ///
+    /// In a new log not all members are there yet. Those that are still away take their turns as before, so that a replica
+    /// counts with no fewer members than before until the log can be relied on.
+    pub(super) fn beaten(
+        &mut self,
+        (members, rank): (u32, u32),
+        log: String,
+        is_mature: bool,
+        noted: usize,
+        now: Instant,
+    ) {
+        self.departed.drain(..noted.min(self.departed.len()));
+        let is_first = self.heard.is_none();
+        if is_mature || is_first || members >= self.members {
+            (self.members, self.rank) = (members, rank);
+        }
+        if self.log.as_ref().is_none_or(|(known, _)| *known != log) {
+            self.log = Some((log, now));
+        }
+        if is_mature {
+            self.heard(now);
+        }
+    }
+
+    /// Takes a slot of this replica's, if it is its turn. `wall` is the time in milliseconds since the Unix epoch.
+    ///
+    /// Other replicas may have started sign-ins by the log until shortly after this one heard of it last, so that nothing
+    /// starts for a window from then. In a log that this replica has just found, the others may not be members yet.
+    pub(super) fn turn(
+        &mut self,
+        permit: &str,
+        (limit, window): (u32, Duration),
+        wall: u64,
+        now: Instant,
+    ) -> Turn {
+        let heard = self.heard.map(|heard| heard + window + SILENT);
+        let quiet_until = heard.max(self.log.as_ref().map(|(_, found)| *found + SILENT));
+        if let Some(until) = quiet_until.filter(|until| *until > now) {
+            return Turn::In(until - now);
+        }
+        let window_ms = window.as_millis() as u64;
+        let slot_ms = if limit > 1 { window_ms.div_ceil(u64::from(limit) - 1) } else { 2 * window_ms }.max(1);
+        let (slot, members) = (wall / slot_ms, u64::from(self.members.max(1)));
+        let is_own = slot % members == u64::from(self.rank) % members;
+        // The second half is for clocks that differ.
+        if is_own && self.last_slot != Some(slot) && wall % slot_ms < slot_ms / 2 + 1 {
+            self.last_slot = Some(slot);
+            if self.departed.len() < MOST_DEPARTED {
+                self.departed.push((permit.to_owned(), now + window));
+            }
+            return Turn::Now;
+        }
+        let ahead = (u64::from(self.rank) % members + members - slot % members - 1) % members + 1;
+        Turn::In(Duration::from_millis((slot + ahead) * slot_ms - wall))
+    }
+
+    /// The departures that the log has to be told of, and how long until their permits come back.
+    pub(super) fn departed(&mut self, now: Instant) -> Vec<(String, Duration)> {
+        self.departed.retain(|(_, back)| *back > now);
+        self.departed.iter().map(|(permit, back)| (permit.clone(), *back - now)).collect()
+    }
+
+    /// Whether an unproven credential of a user or identifier may reach Clerk: one failure is let through.
+    pub(super) fn may_fail(&self, subject: IdentifierKey) -> bool {
+        self.failed.len() < MOST_FAILED && !self.failed.contains(&subject)
+    }
+
+    pub(super) fn failed(&mut self, subject: IdentifierKey) {
+        if self.failed.len() < MOST_FAILED {
+            self.failed.insert(subject);
+        }
+    }
+
+    /// The other replicas know of all failures.
+    pub(super) fn is_over(&mut self) {
+        self.failed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeySecret;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    proptest! {
+        /// As many requests as there can be, in all replicas, whose clocks differ by less than a quarter of a slot.
+        #[test]
+        fn h4_replicas_that_are_alone_keep_the_budget_together(
+            limit in 1_u32..8,
+            members in 1_u32..6,
+            offset in any::<u32>(),
+            skews in proptest::collection::vec(-300_i64..300, 6),
+        ) {
+            let start = Instant::now();
+            let mut replicas: Vec<Alone> = (0..members).map(|rank| Alone::new(members, rank)).collect();
+            let mut departures = Vec::new();
+            for ms in (0..120_000_u64).step_by(50) {
+                for (replica, skew) in replicas.iter_mut().zip(&skews) {
+                    let wall = (1_900_000_000_000 + u64::from(offset) + ms).saturating_add_signed(*skew);
+                    let now = start + Duration::from_millis(ms);
+                    if replica.turn("p", (limit, WINDOW), wall, now) == Turn::Now {
+                        departures.push(ms);
+                    }
+                }
+            }
+            for at in &departures {
+                let window = departures.iter().filter(|it| (*at..at + 10_000).contains(it)).count();
+                prop_assert!(window <= limit as usize, "{window} in a window of {limit}");
+            }
+            // Each has its turns.
+            let most = 120_000 / 10_000 * u64::from(limit.saturating_sub(1)).max(1) / 2;
+            prop_assert!(departures.len() as u64 >= most.saturating_sub(2), "{}", departures.len());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_a_replica_that_loses_redis_is_quiet_for_a_window() {
+        let mut alone = Alone::new(1, 0);
+        let now = Instant::now();
+        alone.heard(now);
+        let turn = |alone: &mut Alone, after: Duration| alone.turn("p", (5, WINDOW), 0, now + after);
+        assert_eq!(turn(&mut alone, Duration::ZERO), Turn::In(WINDOW + SILENT));
+        assert_eq!(turn(&mut alone, WINDOW + SILENT), Turn::Now);
+        assert_eq!(
+            turn(&mut alone, WINDOW + SILENT),
+            Turn::In(Duration::from_millis(2500)),
+            "once in a slot"
+        );
+        assert_eq!(alone.departed(now + WINDOW + SILENT), [("p".to_owned(), WINDOW)]);
+        assert!(alone.departed(now + 2 * WINDOW + SILENT).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_a_replica_counts_with_those_that_have_not_found_a_new_log_yet() {
+        let (mut alone, now) = (Alone::new(4, 3), Instant::now());
+        let beaten = |alone: &mut Alone, members, log: &str, is_mature| {
+            alone.beaten(members, log.to_owned(), is_mature, 0, now);
+            (alone.members, alone.rank)
+        };
+        assert_eq!(beaten(&mut alone, (1, 0), "a", false), (1, 0), "it has known no others");
+        assert_eq!(beaten(&mut alone, (3, 2), "a", true), (3, 2));
+        assert_eq!(beaten(&mut alone, (1, 0), "b", false), (3, 2), "the others are on their way");
+        assert_eq!(beaten(&mut alone, (3, 1), "b", false), (3, 1));
+        assert_eq!(beaten(&mut alone, (1, 0), "b", true), (1, 0));
+        let mut new = Alone::new(1, 0);
+        beaten(&mut new, (1, 0), "a", false);
+        assert_eq!(new.turn("p", (5, WINDOW), 0, now), Turn::In(SILENT), "others may just be starting");
+    }
+
+    #[test]
+    fn h4_one_failure_of_an_identifier_is_let_through_while_alone() {
+        let id = |name: &str| KeySecret::from([7; 32]).identifier(name);
+        let mut alone = Alone::new(1, 0);
+        assert!(alone.may_fail(id("jane")));
+        alone.failed(id("jane"));
+        assert!(!alone.may_fail(id("jane")) && alone.may_fail(id("bob")));
+        (0..MOST_FAILED).for_each(|at| alone.failed(id(&at.to_string())));
+        assert!(!alone.may_fail(id("bob")), "no room to remember a failure");
+        alone.is_over();
+        assert!(alone.may_fail(id("jane")));
+    }
+}

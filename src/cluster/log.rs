@@ -1,0 +1,208 @@
+//! The changes of this replica and of the others, as this replica knows them.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::change::Change;
+use super::entry::{Entry, EntryId};
+
+/// How long a change can matter: a proof lives for a day at most, and a session no longer than its proof.
+pub(super) const LIFE: u64 = 25 * 3600 * 1000;
+
+/// Entries that are kept, and that the shared log has at least (rule K7).
+pub(super) const MOST_KEPT: usize = 100_000;
+
+/// Changes that wait for the shared log. One more makes them one change of everything (rule K7).
+const MOST_WAITING: usize = 10_000;
+
+/// A change that the shared log has not acknowledged, with its number here.
+pub(super) type Waiting = (u64, Entry);
+
+/// What this replica has sent, is about to send, and has received.
+///
+/// All of it is kept for as long as it can matter, so that a log that comes back empty gets it again from any replica.
+#[derive(Debug)]
+pub(super) struct Log {
+    waiting: VecDeque<Waiting>,
+    kept: HashMap<EntryId, Entry>,
+    /// The ids of the kept entries, as they came.
+    order: VecDeque<EntryId>,
+    /// The number of the last waiting entry.
+    last: u64,
+    /// Entries were forgotten for want of room, the youngest of them from this time.
+    forgotten: u64,
+    /// The start of this process.
+    start: u64,
+    /// How long before its start a change can concern it.
+    pub(super) oldest: u64,
+}
+
+/// An entry of the shared log, as this replica has to take it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    New,
+    /// From before the start of this process.
+    FromBefore,
+    /// Received before, or sent by this replica.
+    Known,
+    /// Too old to concern this replica.
+    Over,
+}
+
+impl Log {
+    /// The log of a process that starts now.
+    pub(super) fn new(start: u64) -> Self {
+        let (waiting, kept, order) = Default::default();
+        Self { waiting, kept, order, last: 0, forgotten: 0, start, oldest: 0 }
+    }
+
+    /// Adds a change of this replica's. Returns its number.
+    pub(super) fn add(&mut self, change: Change, now: u64) -> u64 {
+        let change = if self.waiting.len() < MOST_WAITING {
+            change
+        } else {
+            self.waiting.clear();
+            Change::Everything
+        };
+        let entry = Entry::new(change, now);
+        self.keep(entry.clone(), now);
+        self.push(entry)
+    }
+
+    fn push(&mut self, entry: Entry) -> u64 {
+        self.last += 1;
+        self.waiting.push_back((self.last, entry));
+        self.last
+    }
+
+    /// The next entries to be sent.
+    pub(super) fn next(&self, most: usize) -> Vec<Waiting> {
+        self.waiting.iter().take(most).cloned().collect()
+    }
+
+    /// The shared log has all entries up to this number.
+    pub(super) fn acknowledge(&mut self, number: u64) {
+        while self.waiting.front().is_some_and(|(waiting, _)| *waiting <= number) {
+            self.waiting.pop_front();
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn known(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Notes an entry of the shared log.
+    pub(super) fn receive(&mut self, entry: &Entry, now: u64) -> Received {
+        if self.kept.contains_key(&entry.id) {
+            return Received::Known;
+        }
+        if now.saturating_sub(entry.at) >= LIFE {
+            return Received::Over;
+        }
+        self.keep(entry.clone(), now);
+        match self.start.saturating_sub(entry.at) {
+            0 => Received::New,
+            before if before <= self.oldest => Received::FromBefore,
+            _ => Received::Over,
+        }
+    }
+
+    /// Sends again what the shared log has lost, given the ids that it has.
+    pub(super) fn send_again(&mut self, has: impl Fn(&EntryId) -> bool, now: u64) -> usize {
+        let before = self.waiting.len();
+        let waits: std::collections::HashSet<EntryId> = self.waiting.iter().map(|(_, it)| it.id).collect();
+        let is_lost = |id: &&EntryId| !has(id) && !waits.contains(*id);
+        let lost: Vec<Entry> =
+            self.order.iter().filter(is_lost).filter_map(|id| self.kept.get(id).cloned()).collect();
+        for entry in lost.into_iter().filter(|entry| now.saturating_sub(entry.at) < LIFE) {
+            self.push(entry);
+        }
+        if now.saturating_sub(self.forgotten) < LIFE {
+            self.add(Change::Everything, now);
+        }
+        self.waiting.len() - before
+    }
+
+    fn keep(&mut self, entry: Entry, now: u64) {
+        self.order.push_back(entry.id);
+        self.kept.insert(entry.id, entry);
+        while let Some(oldest) = self.order.front() {
+            let at = self.kept.get(oldest).map_or(0, |entry| entry.at);
+            let is_old = now.saturating_sub(at) >= LIFE;
+            if !is_old && self.order.len() <= MOST_KEPT {
+                break;
+            }
+            self.kept.remove(oldest);
+            self.order.pop_front();
+            if !is_old {
+                self.forgotten = self.forgotten.max(at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_900_000_000_000;
+
+    fn user(id: usize) -> Change {
+        Change::User(id.to_string().into())
+    }
+
+    #[test]
+    fn h5_an_entry_is_applied_once_and_not_when_nothing_here_is_as_old() {
+        let mut log = Log::new(NOW - 1000);
+        log.oldest = 60;
+        let entry = Entry::new(user(1), NOW - 500);
+        assert_eq!(log.receive(&entry, NOW), Received::New);
+        assert_eq!(log.receive(&entry, NOW), Received::Known);
+        assert_eq!(log.receive(&Entry::new(user(2), NOW - 1060), NOW), Received::FromBefore);
+        assert_eq!(log.receive(&Entry::new(user(2), NOW - 1061), NOW), Received::Over);
+        assert_eq!(log.receive(&Entry::new(user(3), NOW - LIFE), NOW), Received::Over, "replayed");
+        log.add(user(4), NOW);
+        let own = log.next(9).remove(0).1;
+        assert_eq!(log.receive(&own, NOW), Received::Known, "its own");
+    }
+
+    #[test]
+    fn h5_a_log_that_was_lost_gets_again_what_any_replica_knows() {
+        let mut log = Log::new(0);
+        let theirs = Entry::new(user(1), NOW);
+        log.receive(&theirs, NOW);
+        let first = log.add(user(2), NOW);
+        log.acknowledge(first);
+        log.add(user(3), NOW);
+        assert_eq!(log.send_again(|id| *id == theirs.id, NOW), 1, "user 2; user 3 waits anyway");
+        let users: Vec<Change> = log.next(9).into_iter().map(|(_, entry)| entry.change).collect();
+        assert_eq!(users, [user(3), user(2)]);
+        log.acknowledge(log.last());
+        assert_eq!((log.waiting(), log.send_again(|_| true, NOW)), (0, 0));
+        assert_eq!(log.send_again(|_| false, NOW), 3);
+        log.acknowledge(log.last());
+        assert_eq!(log.send_again(|_| false, NOW + LIFE), 0, "nothing held is as old");
+    }
+
+    #[test]
+    fn k7_changes_that_wait_and_that_are_kept_are_bounded_and_none_is_lost() {
+        let mut log = Log::new(0);
+        (0..=MOST_WAITING).for_each(|at| _ = log.add(user(at), NOW));
+        assert_eq!(log.waiting(), 1);
+        assert_eq!(log.next(9)[0].1.change, Change::Everything);
+        for at in 0..MOST_KEPT + 1 {
+            log.receive(&Entry::new(user(at), NOW), NOW);
+        }
+        assert!(log.kept.len() == MOST_KEPT && log.order.len() == MOST_KEPT);
+        log.acknowledge(log.last());
+        log.send_again(|_| true, NOW);
+        assert_eq!(log.next(9)[0].1.change, Change::Everything, "the forgotten ones");
+    }
+}
