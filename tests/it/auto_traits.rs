@@ -30,8 +30,12 @@ use tower_clerk::layer::{
     EmptyBody, GrpcRejections, IdentityField, IdentityHeaders, ProblemJson, ProblemJsonWith,
 };
 use tower_clerk::preflight::{Finding, FindingKind};
-use tower_clerk::stats::{CircuitState, Outcome, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome};
-use tower_clerk::store::{InvalidStoreKey, SqliteStore, Store, StoreError, StoreErrorKind, StoreKey};
+use tower_clerk::stats::{
+    CircuitState, Outcome, ReplicaStats, Stats, UpstreamCalls, WebhookDeliveries, WebhookOutcome,
+};
+use tower_clerk::store::{
+    InvalidRedisUrl, InvalidStoreKey, RedisStore, SqliteStore, Store, StoreError, StoreErrorKind, StoreKey,
+};
 use tower_clerk::token_endpoint::{
     self, DiscoveryDocument, KeySet, ResponseBody, TokenEndpoint, TokenError, TokenErrorCode, TokenRequest,
 };
@@ -104,6 +108,7 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<Page<UserData>>();
     clone::<UserQuery>();
     value::<Enrollment>();
+    value::<RedisStore>();
     value::<SqliteStore>();
     value::<Store>();
     value::<StoreKey>();
@@ -130,6 +135,7 @@ fn values_are_debug_send_sync_and_unpin() {
     clone::<RequestOrganization>();
     clone::<Requirement>();
     clone::<Role>();
+    clone::<ReplicaStats>();
     clone::<Stats>();
     clone::<UpstreamCalls>();
     copy::<TokenErrorCode>();
@@ -176,6 +182,7 @@ fn values_are_debug_send_sync_and_unpin() {
     error::<RequirementError>();
     error::<SecretKeyError>();
     error::<StoreError>();
+    error::<InvalidRedisUrl>();
     error::<InvalidStoreKey>();
     error::<TransportError>();
 }
