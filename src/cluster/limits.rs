@@ -141,7 +141,13 @@ impl Limits {
     pub(super) async fn make_calls(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         loop {
             let Some(call) = lock(&self.waiting).front().cloned() else { return Ok(()) };
-            call.make::<redis::Value>(connection).await?;
+            match call.make::<redis::Value>(connection).await {
+                // A key of another kind than the script's would fail again and again.
+                Err(error) if matches!(error.code(), Some("WRONGTYPE" | "ERR")) => {
+                    tracing::warn!(code = error.code(), "a call of Redis failed, and isn't made again");
+                }
+                made => drop(made?),
+            }
             lock(&self.waiting).pop_front();
         }
     }

@@ -24,6 +24,9 @@ use crate::sync::lock;
 /// How long the delivery of a change is waited for.
 const DELIVERY: Duration = Duration::from_secs(5);
 
+/// How long it is waited until a replica has left the cluster.
+const LEAVE: Duration = Duration::from_millis(500);
+
 /// Acts on a change of another replica's. One from before the start of this process has its time.
 type Apply = Box<dyn Fn(&Change, Option<SystemTime>) + Send + Sync>;
 
@@ -78,6 +81,8 @@ struct Progress {
     is_connected: bool,
     /// The log has all changes up to this number.
     acknowledged: u64,
+    /// The replica has left the cluster.
+    is_over: bool,
 }
 
 impl Keys {
@@ -134,9 +139,10 @@ impl Cluster {
         let shared = Arc::clone(&self.0);
         let started = std::thread::Builder::new().name("tower-clerk-redis".to_owned()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(supervisor::run(shared)),
+                Ok(runtime) => runtime.block_on(supervisor::run(Arc::clone(&shared))),
                 Err(error) => tracing::error!(%error, "no runtime for Redis, so this replica stays alone"),
             }
+            shared.progress.send_modify(|it| it.is_over = true);
         });
         if let Err(error) = started {
             tracing::error!(%error, "no thread for Redis, so this replica stays alone");
@@ -191,10 +197,23 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
+impl Cluster {
+    /// Leaves the cluster, so that the others have the whole budget at once. Nothing is shared from then on.
+    pub(crate) async fn leave(&self) {
+        self.close();
+        let mut progress = self.0.progress.subscribe();
+        _ = tokio::time::timeout(LEAVE, progress.wait_for(|it| it.is_over)).await;
+    }
+
+    fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
         self.0.closing.notify_waiters();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
