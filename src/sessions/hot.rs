@@ -221,7 +221,7 @@ mod tests {
                 active_organization: Active::Personal,
             });
             let (own, now) = (Holding::new(Arc::clone(&session)), Instant::now());
-            let life = ProofLife { end: now + MINUTE, renew: None };
+            let life = ProofLife { end: now + MINUTE / 2, renew: None };
             let prove = |holding| Proof::new(self.key(credential), holding, now, life, None);
             let proof = self.sessions.insert(&session, &own, Sharing::OneSession, prove).unwrap();
             proof.holding.tokens.put(&self.access, &self.token(), now);
@@ -277,6 +277,15 @@ mod tests {
         let held = bench.warm(&bench.sign_in("a"), "a");
         tokio::time::sleep(MINUTE + Duration::from_millis(1)).await;
         held.assert_gone("the end of the proof").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k14_a_copy_ends_with_its_proof_also_where_the_sweeper_is_late() {
+        let bench = Bench::new(2);
+        let (proof, moment) = (bench.sign_in("a"), Duration::from_millis(1));
+        (0..2).for_each(|_| bench.sessions.offer(&proof, &bench.access, proof.end() - 9 * moment));
+        let serves = |now| bench.sessions.hot(&proof.key, &bench.access, now).is_some();
+        assert!(serves(proof.end() - moment) && !serves(proof.end()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -143,43 +143,6 @@ async fn k14_a_token_that_is_dropped_is_not_served_by_a_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k14_a_copy_ends_with_its_proof() {
-    let (world, threads) = (world(), Threads::start());
-    let layer = world.layer().optional();
-    let proven = session(&world.get(JANE).await).proven_at().unwrap();
-    // No renewal of the proof succeeds from now on.
-    world.fake.script_always(Endpoint::SignIns, Fault::Status(503));
-    let end = loop {
-        step(SECOND / 4).await;
-        run_ready_tasks().await;
-        let hits = threads.hits(&layer, JANE, REQUESTS);
-        if hits.iter().any(Option::is_none) {
-            assert!(hits.iter().all(Option::is_none), "a thread still serves a copy");
-            break world.clock.now();
-        }
-    };
-    let life = end - proven;
-    assert!((810 * SECOND..=900 * SECOND).contains(&life), "{life:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn k14_a_copy_serves_no_token_with_less_life_left_than_its_layer_asks_for() {
-    let (world, threads) = (world(), Threads::start());
-    let (usual, long) = (world.layer(), world.layer().min_token_lifetime(30 * SECOND));
-    assert_eq!(world.get(JANE).await.status(), 200);
-    world.fake.script_always(Endpoint::Tokens, Fault::Status(503));
-    let left = |it: &ClerkSession| it.expires_at().duration_since(world.clock.wall()).unwrap_or_default();
-    for _ in 0..600 {
-        let (usual, long) = (threads.hits(&usual, JANE, REQUESTS), threads.hits(&long, JANE, REQUESTS));
-        assert!(usual.iter().flatten().all(|it| left(it) >= 10 * SECOND));
-        assert!(long.iter().flatten().all(|it| left(it) >= 30 * SECOND));
-        step(SECOND / 10).await;
-        run_ready_tasks().await;
-    }
-    threads.assert_none_is_served(&usual, JANE, "a minute");
-}
-
-#[tokio::test(start_paused = true)]
 async fn k14_a_renewal_is_started_on_time_by_one_thread_and_its_token_reaches_all() {
     let (world, threads) = (world(), Threads::start());
     let layer = world.layer();
@@ -217,26 +180,6 @@ async fn k14_a_renewed_proof_shows_on_all_threads_with_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k14_an_evicted_session_is_served_by_no_copy_and_one_in_use_is_not_evicted() {
-    let world = World::with(
-        |fake| fake.no_rate_limit(),
-        |engine| engine.unlimited_sign_ins().session_ttl(900 * SECOND).max_sessions(2),
-    );
-    let (layer, threads) = (world.layer(), Threads::start());
-    assert_eq!(world.get(JANE).await.status(), 200);
-    assert_eq!(world.get(BOB).await.status(), 200);
-    threads.warm(&layer, BOB);
-    for _ in 0..30 {
-        step(SECOND / 10).await;
-        // One thread, and one request a time: most of them are served by the copy.
-        assert!(threads.hits(&layer, JANE, 1).iter().all(Option::is_some));
-    }
-    assert_eq!(world.get(CAROL).await.status(), 200);
-    assert!(threads.hits(&layer, JANE, 1).iter().all(Option::is_some), "the one in use was evicted");
-    threads.assert_none_is_served(&layer, BOB, "an eviction");
-}
-
-#[tokio::test(start_paused = true)]
 async fn k14_layers_with_different_accesses_get_their_own_tokens_from_copies() {
     let (world, threads) = (world(), Threads::start());
     let (plain, acme) = (world.layer(), world.layer().organization("acme").unwrap());
@@ -250,4 +193,119 @@ async fn k14_layers_with_different_accesses_get_their_own_tokens_from_copies() {
         }
         step(SECOND / 3).await;
     }
+}
+
+/// What happens at a request that comes a while after the sign-in, on a fresh instance where neither token nor proof can
+/// be renewed: whether it is a hit, and how many renewals of either kind have begun. In between, every thread makes a copy
+/// half a second before, or none does.
+async fn at(
+    time: Duration,
+    has_copies: bool,
+    layer: fn(&World) -> ClerkBasicAuthLayer,
+) -> (bool, usize, usize) {
+    let (world, threads) = (world(), Threads::start());
+    let layer = layer(&world);
+    assert_eq!(ask(&layer, basic(JANE)).await.status(), 200);
+    let before = [Endpoint::Tokens, Endpoint::SignIns].map(|endpoint| world.fake.count(endpoint));
+    for endpoint in [Endpoint::Tokens, Endpoint::SignIns] {
+        world.fake.script_always(endpoint, Fault::Status(503));
+    }
+    step(time - SECOND / 2).await;
+    if has_copies {
+        threads.hits(&layer, JANE, REQUESTS);
+    }
+    run_ready_tasks().await;
+    step(SECOND / 2).await;
+    let hits = threads.hits(&layer, JANE, 1);
+    assert!(hits.iter().all(|hit| hit.is_some() == hits[0].is_some()), "threads differ at {time:?}");
+    run_ready_tasks().await;
+    let renewals = |at: usize, endpoint| world.fake.count(endpoint) - before[at];
+    (hits[0].is_some(), renewals(0, Endpoint::Tokens), renewals(1, Endpoint::SignIns))
+}
+
+/// The times from one to another, every fifth of a second.
+fn around(from: Duration, until: Duration) -> impl Iterator<Item = Duration> {
+    (0..).map(move |at| from + at * SECOND / 5).take_while(move |time| *time <= until)
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_a_renewal_begins_on_time_where_copies_serve() {
+    let mut seen = Vec::new();
+    for time in around(40 * SECOND, 46 * SECOND) {
+        let (with, without) = (at(time, true, World::layer).await, at(time, false, World::layer).await);
+        assert_eq!(with, without, "with copies and without, after {time:?}");
+        seen.push(without);
+    }
+    assert_eq!((seen[0], seen[seen.len() - 1]), ((true, 0, 0), (true, 1, 0)), "the renewal of the token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_a_copy_serves_no_token_with_less_life_left_than_its_layer_asks_for() {
+    let long = |world: &World| world.layer().min_token_lifetime(30 * SECOND);
+    for (layer, end) in [(World::layer as fn(&World) -> _, 49 * SECOND), (long, 29 * SECOND)] {
+        let mut seen = Vec::new();
+        for time in around(end - SECOND, end + 2 * SECOND) {
+            let (with, without) = (at(time, true, layer).await.0, at(time, false, layer).await.0);
+            assert_eq!(with, without, "with copies and without, after {time:?}");
+            seen.push(without);
+        }
+        assert!(seen[0] && !seen[seen.len() - 1], "the token no longer serves in between");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_a_copy_ends_with_its_proof() {
+    let world = World::with(
+        |fake| fake.no_rate_limit().token_life(3_600 * SECOND),
+        |engine| engine.unlimited_sign_ins().session_ttl(900 * SECOND),
+    );
+    let (layer, threads) = (world.layer(), Threads::start());
+    let proven = session(&world.get(JANE).await).proven_at().unwrap();
+    // No renewal of the proof succeeds from now on.
+    world.fake.script_always(Endpoint::SignIns, Fault::Status(503));
+    let mut last = proven;
+    loop {
+        let hits = threads.hits(&layer, JANE, REQUESTS);
+        if hits.iter().any(Option::is_none) {
+            assert!(hits.iter().all(Option::is_none), "a thread still serves a copy");
+            break;
+        }
+        last = world.clock.now();
+        step(SECOND / 4).await;
+    }
+    let life = last - proven;
+    assert!((800 * SECOND..=900 * SECOND).contains(&life), "{life:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_an_evicted_session_is_served_by_no_copy() {
+    let world =
+        World::with(|fake| fake.no_rate_limit(), |engine| engine.unlimited_sign_ins().max_sessions(2));
+    let (layer, threads) = (world.layer(), Threads::start());
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.get(BOB).await.status(), 200);
+    threads.warm(&layer, BOB);
+    threads.warm(&layer, JANE);
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    threads.assert_none_is_served(&layer, BOB, "an eviction");
+    threads.warm(&layer, JANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k14_a_session_that_copies_serve_is_not_evicted_as_one_that_was_used_long_ago() {
+    let world =
+        World::with(|fake| fake.no_rate_limit(), |engine| engine.unlimited_sign_ins().max_sessions(2));
+    let (layer, threads) = (world.layer(), Threads::start());
+    assert_eq!(world.get(JANE).await.status(), 200);
+    assert_eq!(world.get(BOB).await.status(), 200);
+    for tenth in 0..30 {
+        threads.warm(&layer, JANE);
+        if tenth == 15 {
+            assert!(hit(&layer, BOB).is_some());
+        }
+        step(SECOND / 10).await;
+    }
+    assert_eq!(world.get(CAROL).await.status(), 200);
+    assert!(hit(&layer, BOB).is_none(), "the one that was used last was evicted");
+    threads.warm(&layer, JANE);
 }
