@@ -50,14 +50,15 @@ pub struct ClerkSession {
 struct Counted(Arc<Inner>);
 
 struct Inner {
-    session_id: Box<str>,
+    /// Unless the token itself has it, as all tokens of Clerk's own do.
+    session_id: Option<Box<str>>,
     /// `None` for a session token that the client presented itself.
     via: Option<ClerkApi>,
     token: VerifiedToken,
     /// When the token expires. By the monotonic clock, which a wrong wall clock doesn't affect.
     good_until: Instant,
     /// Set if the token itself names no organization, as the token of a template may do.
-    organization: Option<Organization>,
+    organization: Option<Box<Organization>>,
 }
 
 impl ClerkSession {
@@ -68,7 +69,9 @@ impl ClerkSession {
         good_until: Instant,
         organization: Option<Organization>,
     ) -> Self {
-        let inner = Inner { session_id: session_id.into(), via, token, good_until, organization };
+        let is_in_token = token.claims().session_id() == Some(session_id);
+        let session_id = (!is_in_token).then(|| session_id.into());
+        let inner = Inner { session_id, via, token, good_until, organization: organization.map(Box::new) };
         Self {
             inner: Arc::new(Counted(Arc::new(inner))),
             proven_at: None,
@@ -132,7 +135,7 @@ impl ClerkSession {
     /// JWT template that a client presented as `Bearer`, since such a token names no session.
     #[must_use]
     pub fn session_id(&self) -> &str {
-        &self.inner.0.session_id
+        self.inner.0.session_id.as_deref().or_else(|| self.claims().session_id()).unwrap_or_default()
     }
 
     /// Returns the JWT, to send on to services that verify Clerk's tokens themselves.
@@ -164,7 +167,7 @@ impl ClerkSession {
     /// Returns the organization that the session is for, or `None` for the user's personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
-        self.inner.0.organization.as_ref().or_else(|| self.claims().organization())
+        self.inner.0.organization.as_deref().or_else(|| self.claims().organization())
     }
 
     /// Returns the claims of the verified token that Clerk defines.
