@@ -163,8 +163,6 @@ impl Sessions {
             Some(entry) if Arc::ptr_eq(entry.value(), proof) => Op::Remove,
             _ => Op::Nop,
         });
-        // The sweeper empties moka's log of writes, which holds what was removed.
-        self.wake.notify_one();
         was_last
     }
 

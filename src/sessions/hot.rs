@@ -23,7 +23,7 @@ use crate::key::CredentialKey;
 use crate::session::ClerkSession;
 use crate::sync::{STRIPES, lock, stripe, try_lock};
 
-/// The sessions per stripe. Each credential has one slot in it.
+/// The sessions per stripe. Each credential has two slots in it, for the plain token and for one of another scope.
 const SLOTS: usize = 64;
 
 /// How long a slot serves without a look-up in the cache, which evicts the proof that was looked up longest ago.
@@ -78,7 +78,7 @@ impl HotSession {
 impl HotSessions {
     /// The session of a credential for this access, if it is in use on this thread.
     pub(super) fn get(&self, key: &CredentialKey, access: &Access, now: Instant) -> Option<ClerkSession> {
-        let slot = try_lock(&self.stripes[stripe()].get()?[place(key)])?;
+        let slot = try_lock(&self.stripes[stripe()].get()?[place(key, access)])?;
         let hot = slot.hot.as_deref()?;
         let serves = hot.proof.key == *key && now < hot.until && hot.access == *access && hot.is_current();
         serves.then(|| {
@@ -90,10 +90,10 @@ impl HotSessions {
     /// Offers a session that the cache has just served.
     pub(super) fn offer(&self, proof: &Arc<Proof>, access: &Access, now: Instant) {
         let slots = self.stripes[stripe()].get_or_init(|| Box::new(array::from_fn(|_| Mutex::default())));
-        let Some(mut slot) = try_lock(&slots[place(&proof.key)]) else { return };
+        let Some(mut slot) = try_lock(&slots[place(&proof.key, access)]) else { return };
         let short = proof.key.short();
         let is_first = std::mem::replace(&mut slot.candidate, short) != short;
-        // Two layers that ask for different accesses would otherwise replace each other's with each request.
+        // Two layers that ask for different organizations would otherwise replace each other's with each request.
         let serves = |hot: &HotSession| hot.proof.key == proof.key && now < hot.until && hot.is_current();
         if is_first || slot.hot.as_deref().is_some_and(serves) {
             return;
@@ -109,8 +109,10 @@ impl HotSessions {
     /// Clears the slots of a credential, whose proof was marked as over.
     pub(super) fn clear(&self, key: &CredentialKey) {
         for slots in self.stripes.iter().filter_map(OnceLock::get) {
-            let cleared = lock(&slots[place(key)]).hot.take_if(|hot| hot.proof.key == *key);
-            drop(cleared);
+            for slot in &slots[first_place(key)..][..2] {
+                let cleared = lock(slot).hot.take_if(|hot| hot.proof.key == *key);
+                drop(cleared);
+            }
         }
     }
 
@@ -124,8 +126,12 @@ impl HotSessions {
     }
 }
 
-fn place(key: &CredentialKey) -> usize {
-    key.short() as usize % SLOTS
+fn place(key: &CredentialKey, access: &Access) -> usize {
+    first_place(key) + usize::from(!access.scope.is_plain())
+}
+
+fn first_place(key: &CredentialKey) -> usize {
+    key.short() as usize % (SLOTS / 2) * 2
 }
 
 #[cfg(test)]
@@ -262,8 +268,6 @@ mod tests {
         for (at, way) in [&remove as &dyn Fn(&Bench), &evict, &replace, &drain].into_iter().enumerate() {
             let bench = Bench::new(2);
             let held = bench.warm(&bench.sign_in("a"), "a");
-            // The sweeper has looked once.
-            tokio::task::yield_now().await;
             assert_eq!(held.alive(), [true; 3]);
             way(&bench);
             assert!(!bench.is_hot("a"), "way {at}");

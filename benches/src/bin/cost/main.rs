@@ -160,8 +160,7 @@ fn hits(goals: &mut Goals) {
     for (subject, most) in [(Subject::BearerHit, 1.5), (Subject::ApiKeyHit, 1.2)] {
         let row = find(subject);
         let what = format!("{} to a Basic hit, net", row.subject.name());
-        // To the goal of a Basic hit, or they would be missed whenever that gets cheaper alone. A key's token is two blocks
-        // of BLAKE3.
+        // By the goal of a Basic hit: they would otherwise be missed whenever that gets cheaper alone.
         if let Some(net) = net_instructions(row) {
             goals.at_most(
                 Sort::Steady,
