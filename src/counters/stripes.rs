@@ -16,7 +16,11 @@ struct Stripe<const N: usize>([AtomicU64; N]);
 
 impl<const N: usize> Stripes<N> {
     pub(super) fn count(&self, at: usize) {
-        self.0[stripe()].0[at].fetch_add(1, Ordering::Relaxed);
+        self.count_on(stripe(), at);
+    }
+
+    pub(super) fn count_on(&self, stripe: usize, at: usize) {
+        self.0[stripe].0[at].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn total(&self, at: usize) -> u64 {

@@ -10,6 +10,7 @@ use crate::counters::Outcome;
 use crate::key::CredentialKey;
 use crate::session::ClerkSession;
 use crate::sessions::Proof;
+use crate::sync::stripe;
 
 /// A hit.
 pub(crate) struct Hit {
@@ -24,12 +25,12 @@ impl Clerk {
     /// A token that is due is renewed in the background. A proof that is due is returned, since its renewal takes the
     /// password, which only the caller can decode.
     pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Hit> {
-        let now = self.0.clock.now();
-        let hit = match self.0.sign_ins.sessions.hot(key, access, now) {
+        let (now, stripe) = (self.0.clock.now(), stripe());
+        let hit = match self.0.sign_ins.sessions.hot(stripe, key, access, now) {
             Some(session) => Hit { session, proof_due: None },
             None => self.held_in_cache(key, access, now)?,
         };
-        self.count(Outcome::Hit);
+        self.0.outcomes.count_on(stripe, Outcome::Hit);
         Some(hit)
     }
 

@@ -85,10 +85,16 @@ impl Sessions {
         self.cache.get(key).filter(|proof| proof.is_live(now))
     }
 
-    /// The session of a credential that is in use on this thread: what [`get`](Self::get) and the proof's tokens would
-    /// give, without a look at what all threads share. Otherwise `None`, and they have to be asked.
-    pub(crate) fn hot(&self, key: &CredentialKey, access: &Access, now: Instant) -> Option<ClerkSession> {
-        self.hot.get(key, access, now)
+    /// The session of a credential that is in use on the thread with this stripe: what [`get`](Self::get) and the
+    /// proof's tokens would give, without a look at what all threads share. Otherwise `None`, and they have to be asked.
+    pub(crate) fn hot(
+        &self,
+        stripe: usize,
+        key: &CredentialKey,
+        access: &Access,
+        now: Instant,
+    ) -> Option<ClerkSession> {
+        self.hot.get(stripe, key, access, now)
     }
 
     /// Offers a proof from [`get`](Self::get) for [`hot`](Self::hot), with its token for this access.

@@ -76,13 +76,23 @@ impl HotSession {
 }
 
 impl HotSessions {
-    /// The session of a credential for this access, if it is in use on this thread.
-    pub(super) fn get(&self, key: &CredentialKey, access: &Access, now: Instant) -> Option<ClerkSession> {
-        let slot = try_lock(&self.stripes[stripe()].get()?[place(key, access)])?;
+    /// The session of a credential for this access, if it is in use on the thread with this stripe.
+    pub(super) fn get(
+        &self,
+        stripe: usize,
+        key: &CredentialKey,
+        access: &Access,
+        now: Instant,
+    ) -> Option<ClerkSession> {
+        let is_plain = access.scope.is_plain();
+        let slot = try_lock(&self.stripes[stripe].get()?[place(key, is_plain)])?;
         let hot = slot.hot.as_deref()?;
-        let serves = hot.proof.key == *key && now < hot.until && hot.access == *access && hot.is_current();
+        // The plain scope has a slot of its own.
+        let is_for =
+            |it: &Access| it.least_life == access.least_life && (is_plain || it.scope == access.scope);
+        let serves = hot.proof.key == *key && now < hot.until && is_for(&hot.access) && hot.is_current();
         serves.then(|| {
-            hot.proof.holding.tokens.note_use(&hot.token, access);
+            hot.proof.holding.tokens.note_use(&hot.token, is_plain);
             hot.proof.vouch_for(hot.session.clone())
         })
     }
@@ -90,7 +100,7 @@ impl HotSessions {
     /// Offers a session that the cache has just served.
     pub(super) fn offer(&self, proof: &Arc<Proof>, access: &Access, now: Instant) {
         let slots = self.stripes[stripe()].get_or_init(|| Box::new(array::from_fn(|_| Mutex::default())));
-        let Some(mut slot) = try_lock(&slots[place(&proof.key, access)]) else { return };
+        let Some(mut slot) = try_lock(&slots[place(&proof.key, access.scope.is_plain())]) else { return };
         let short = proof.key.short();
         let is_first = std::mem::replace(&mut slot.candidate, short) != short;
         // Two layers that ask for different organizations would otherwise replace each other's with each request.
@@ -126,8 +136,8 @@ impl HotSessions {
     }
 }
 
-fn place(key: &CredentialKey, access: &Access) -> usize {
-    first_place(key) + usize::from(!access.scope.is_plain())
+fn place(key: &CredentialKey, is_plain: bool) -> usize {
+    first_place(key) + usize::from(!is_plain)
 }
 
 fn first_place(key: &CredentialKey) -> usize {
@@ -236,7 +246,7 @@ mod tests {
 
         /// Whether the current thread has a copy.
         fn is_hot(&self, credential: &str) -> bool {
-            self.sessions.hot(&self.key(credential), &self.access, Instant::now()).is_some()
+            self.sessions.hot(stripe(), &self.key(credential), &self.access, Instant::now()).is_some()
         }
 
         /// Makes a copy in several stripes, and forgets about the proof otherwise.
@@ -244,7 +254,7 @@ mod tests {
             let now = Instant::now();
             let warm = |proof: &Arc<Proof>| {
                 (0..2).for_each(|_| self.sessions.offer(proof, &self.access, now));
-                self.sessions.hot(&proof.key, &self.access, now).is_some()
+                self.sessions.hot(stripe(), &proof.key, &self.access, now).is_some()
             };
             thread::scope(|scope| {
                 let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| warm(proof))).collect();
@@ -288,7 +298,7 @@ mod tests {
         let bench = Bench::new(2);
         let (proof, moment) = (bench.sign_in("a"), Duration::from_millis(1));
         (0..2).for_each(|_| bench.sessions.offer(&proof, &bench.access, proof.end() - 9 * moment));
-        let serves = |now| bench.sessions.hot(&proof.key, &bench.access, now).is_some();
+        let serves = |now| bench.sessions.hot(stripe(), &proof.key, &bench.access, now).is_some();
         assert!(serves(proof.end() - moment) && !serves(proof.end()));
     }
 

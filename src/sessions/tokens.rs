@@ -152,19 +152,18 @@ impl Tokens {
         if token.freshness(access, now) != Freshness::Good {
             return None;
         }
-        self.note_use(token, access);
+        self.note_use(token, access.scope.is_plain());
         let due = token.renewal.is_open(now) && token.renewal.pass(now);
         Some((token.session.clone(), due))
     }
 
     /// Notes that a request has got this token. Loads first, so that threads that share a token don't contend for its
     /// cache line.
-    pub(super) fn note_use(&self, token: &HeldToken, access: &Access) {
+    pub(super) fn note_use(&self, token: &HeldToken, is_plain: bool) {
         if !token.in_use.load(Ordering::Relaxed) {
             token.in_use.store(true, Ordering::Relaxed);
         }
-        if !access.scope.is_plain() && token.used.load(Ordering::Relaxed) != self.uses.load(Ordering::Relaxed)
-        {
+        if !is_plain && token.used.load(Ordering::Relaxed) != self.uses.load(Ordering::Relaxed) {
             token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
     }
