@@ -29,7 +29,8 @@ mod wire;
 #[derive(Clone)]
 pub struct Claims {
     text: Packed<8>,
-    organization: Option<Organization>,
+    /// Most sessions have none, so it is apart.
+    organization: Option<Box<Organization>>,
     issued_at: u64,
     expires_at: u64,
     not_before: Option<u64>,
@@ -87,7 +88,7 @@ impl Claims {
     /// The organization that the token is for, or `None` for the personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
-        self.organization.as_ref()
+        self.organization.as_deref()
     }
 
     /// The status of the session (`sts`), `active` or `pending`, if the token has it.

@@ -56,14 +56,33 @@ impl fmt::Debug for Presented<'_> {
 ///
 /// Returns an error if there is more than one field, or if the length or the padding of a Basic token is wrong.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, MalformedCredentials> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let Some(field) = fields.next() else {
-        return Ok(Presented::None);
-    };
-    // A proxy in front may have checked one field, and this crate would check the other.
-    if fields.next().is_some() {
-        return Err(MalformedReason::SeveralFields.into());
+    match headers.get(AUTHORIZATION) {
+        None => Ok(Presented::None),
+        Some(_) if has_several(headers) => Err(MalformedReason::SeveralFields.into()),
+        Some(field) => presented_by(field),
     }
+}
+
+/// The same as [`presented`], and marks the field as sensitive: a second search for it would cost each hit.
+pub(crate) fn presented_and_marked(headers: &mut HeaderMap) -> Result<Presented<'_>, MalformedCredentials> {
+    let has_several = has_several(headers);
+    match headers.get_mut(AUTHORIZATION) {
+        None => Ok(Presented::None),
+        Some(_) if has_several => Err(MalformedReason::SeveralFields.into()),
+        Some(field) => {
+            field.set_sensitive(true);
+            presented_by(field)
+        }
+    }
+}
+
+/// Whether there is more than one field: a proxy in front may have checked one, and this crate would check the other.
+fn has_several(headers: &HeaderMap) -> bool {
+    // Where each name has one field, as in nearly all requests, there is nothing to search for.
+    headers.len() != headers.keys_len() && headers.get_all(AUTHORIZATION).iter().nth(1).is_some()
+}
+
+fn presented_by(field: &HeaderValue) -> Result<Presented<'_>, MalformedCredentials> {
     // RFC 9110 section 11.4: a case-insensitive scheme, then one or more spaces.
     let Some((scheme, mut token)) = from_scheme(field).split_first_chunk::<5>() else {
         return Ok(Presented::Other(field));

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use crate::assurance::Assurance;
 use crate::claims::{Claims, ClaimsError};
 use crate::organization::Organization;
-use crate::rejection::Challenge;
 use crate::token::VerifiedToken;
 
+mod anonymous;
 #[cfg(feature = "federation")]
 mod assured;
+
+pub use self::anonymous::Anonymous;
 
 /// The Clerk session of a signed-in user, with its verified JWT.
 ///
@@ -36,7 +38,7 @@ mod assured;
 /// ```
 #[derive(Clone)]
 pub struct ClerkSession {
-    inner: Arc<Inner>,
+    inner: Arc<Counted>,
     /// When Clerk last accepted the password of the request. `None` for a session that no password was proven for.
     proven_at: Option<ProvenAt>,
     /// The words of the assertion's provider about its subject.
@@ -44,15 +46,19 @@ pub struct ClerkSession {
     assurance: Option<Arc<Assurance>>,
 }
 
+/// A session whose references are counted apart from those of its other clones.
+struct Counted(Arc<Inner>);
+
 struct Inner {
-    session_id: Box<str>,
+    /// Unless the token itself has it, as all tokens of Clerk's own do.
+    session_id: Option<Box<str>>,
     /// `None` for a session token that the client presented itself.
     via: Option<ClerkApi>,
     token: VerifiedToken,
     /// When the token expires. By the monotonic clock, which a wrong wall clock doesn't affect.
     good_until: Instant,
     /// Set if the token itself names no organization, as the token of a template may do.
-    organization: Option<Organization>,
+    organization: Option<Box<Organization>>,
 }
 
 impl ClerkSession {
@@ -63,13 +69,23 @@ impl ClerkSession {
         good_until: Instant,
         organization: Option<Organization>,
     ) -> Self {
-        let inner = Inner { session_id: session_id.into(), via, token, good_until, organization };
+        let is_in_token = token.claims().session_id() == Some(session_id);
+        let session_id = (!is_in_token).then(|| session_id.into());
+        let inner = Inner { session_id, via, token, good_until, organization: organization.map(Box::new) };
         Self {
-            inner: Arc::new(inner),
+            inner: Arc::new(Counted(Arc::new(inner))),
             proven_at: None,
             #[cfg(feature = "federation")]
             assurance: None,
         }
+    }
+
+    /// The same session, whose clones don't count together with those of this one. A count that two threads share makes
+    /// each clone several times as expensive.
+    pub(crate) fn counted_apart(&self) -> Self {
+        let mut session = self.clone();
+        session.inner = Arc::new(Counted(Arc::clone(&self.inner.0)));
+        session
     }
 
     /// The same session, for a request whose password was last proven at this instant.
@@ -82,7 +98,7 @@ impl ClerkSession {
     /// token, as `Bearer`.
     #[must_use]
     pub fn via(&self) -> Option<ClerkApi> {
-        self.inner.via
+        self.inner.0.via
     }
 
     /// Returns the instant at which Clerk last accepted the password of this request, or `None` if the request carried
@@ -119,7 +135,7 @@ impl ClerkSession {
     /// JWT template that a client presented as `Bearer`, since such a token names no session.
     #[must_use]
     pub fn session_id(&self) -> &str {
-        &self.inner.session_id
+        self.inner.0.session_id.as_deref().or_else(|| self.claims().session_id()).unwrap_or_default()
     }
 
     /// Returns the JWT, to send on to services that verify Clerk's tokens themselves.
@@ -130,7 +146,7 @@ impl ClerkSession {
     /// have less.
     #[must_use]
     pub fn token(&self) -> &str {
-        self.inner.token.jwt()
+        self.inner.0.token.jwt()
     }
 
     /// Returns the time at which the token expires, by Clerk's clock.
@@ -145,13 +161,13 @@ impl ClerkSession {
     }
 
     pub(crate) fn good_until(&self) -> Instant {
-        self.inner.good_until
+        self.inner.0.good_until
     }
 
     /// Returns the organization that the session is for, or `None` for the user's personal account.
     #[must_use]
     pub fn organization(&self) -> Option<&Organization> {
-        self.inner.organization.as_ref().or_else(|| self.claims().organization())
+        self.inner.0.organization.as_deref().or_else(|| self.claims().organization())
     }
 
     /// Returns the claims of the verified token that Clerk defines.
@@ -159,7 +175,7 @@ impl ClerkSession {
     /// Use [`custom_claims`](Self::custom_claims) for claims of your own.
     #[must_use]
     pub fn claims(&self) -> &Claims {
-        self.inner.token.claims()
+        self.inner.0.token.claims()
     }
 
     /// Deserializes the token's payload into a type of your own.
@@ -185,12 +201,12 @@ impl ClerkSession {
     /// # }
     /// ```
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        self.inner.token.deserialize()
+        self.inner.0.token.deserialize()
     }
 
     /// The `oiat` of the token's header, or its `iat` if there is none: the time that its claims are from.
     pub(crate) fn origin_issued_at(&self) -> u64 {
-        self.inner.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
+        self.inner.0.token.origin_issued_at().unwrap_or_else(|| self.claims().issued_at())
     }
 
     /// Returns whether the user has this role in the session's organization: a [`Role`](crate::Role), or its name.
@@ -260,41 +276,5 @@ impl ClerkApi {
             Self::Frontend => "frontend",
             Self::Backend => "backend",
         }
-    }
-}
-
-/// Marks a request that the layer let pass without a session.
-///
-/// The layer inserts it into the extensions of a request without credentials if it is
-/// [optional](crate::ClerkBasicAuthLayer::optional), of an [exempt](crate::ClerkBasicAuthLayer::exempt) request, and of
-/// a CORS preflight that it [lets pass](crate::ClerkBasicAuthLayer::pass_preflight). A request with neither an
-/// `Anonymous` nor a [`ClerkSession`] has not been through the layer.
-///
-/// It carries the layer's challenge, so that a handler can ask for credentials in the same way as the layer does:
-///
-/// ```
-/// use http::{Request, Response};
-/// use tower_clerk::layer::{ProblemJson, respond};
-/// use tower_clerk::{Anonymous, Rejection, RejectionKind};
-///
-/// fn unauthorized(request: &Request<()>, anonymous: &Anonymous) -> Response<String> {
-///     let rejection = Rejection::new(RejectionKind::CredentialsMissing);
-///     respond(rejection, &ProblemJson::default(), anonymous.challenge(), request.headers())
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anonymous {
-    challenge: Challenge,
-}
-
-impl Anonymous {
-    pub(crate) fn new(challenge: Challenge) -> Self {
-        Self { challenge }
-    }
-
-    /// Returns the challenge of the layer, for the `WWW-Authenticate` fields of a 401 response.
-    #[must_use]
-    pub fn challenge(&self) -> &Challenge {
-        &self.challenge
     }
 }

@@ -49,7 +49,7 @@ impl Claims {
                 plan,
                 features,
             ]),
-            organization,
+            organization: organization.map(Box::new),
             issued_at: seconds("iat", wire.iat.as_ref())?.ok_or(Kind::Missing("iat"))?,
             expires_at: seconds("exp", wire.exp.as_ref())?.ok_or(Kind::Missing("exp"))?,
             not_before: seconds("nbf", wire.nbf.as_ref())?,

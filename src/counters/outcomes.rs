@@ -135,6 +135,11 @@ impl Outcomes {
         self.0.count(outcome as usize);
     }
 
+    /// Counts on the stripe of the current thread, which the caller knows.
+    pub(crate) fn count_on(&self, stripe: usize, outcome: Outcome) {
+        self.0.count_on(stripe, outcome as usize);
+    }
+
     fn total(&self, outcome: Outcome) -> u64 {
         self.0.total(outcome as usize)
     }

@@ -1,10 +1,9 @@
 //! Counters that threads do not contend for.
 
 use std::array;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of threads that can count without contention.
-const STRIPES: usize = 16;
+use crate::sync::{STRIPES, stripe};
 
 /// A row of counters, counted in stripes. Each thread has a stripe of cache lines of its own, because a counter shared
 /// by two threads makes a hit eight times as expensive.
@@ -17,11 +16,10 @@ struct Stripe<const N: usize>([AtomicU64; N]);
 
 impl<const N: usize> Stripes<N> {
     pub(super) fn count(&self, at: usize) {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static STRIPE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % STRIPES;
-        }
-        let stripe = STRIPE.with(|stripe| *stripe);
+        self.count_on(stripe(), at);
+    }
+
+    pub(super) fn count_on(&self, stripe: usize, at: usize) {
         self.0[stripe].0[at].fetch_add(1, Ordering::Relaxed);
     }
 

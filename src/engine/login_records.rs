@@ -186,7 +186,7 @@ impl LoginRecords {
     fn record(&self, proof: &Proof, session: &Session) -> LoginRecord {
         let proven_at = self.time.at(proof.proven_at().instant());
         LoginRecord {
-            user_id: session.user.id.clone(),
+            user_id: (*session.user.id).into(),
             proven_at,
             proof_end: self.time.at(proof.end()),
             session: Some(LoginSession {

@@ -16,6 +16,7 @@ mod exchange;
 mod federation;
 mod forgive;
 mod guards;
+mod hit;
 mod login_records;
 mod membership;
 #[cfg(feature = "metrics")]
@@ -57,7 +58,7 @@ use crate::provider::MintError;
 use crate::rejection::Rejection;
 use crate::scope::{OrganizationName, Scope};
 use crate::session::ClerkSession;
-use crate::sessions::{HeldToken, HoldingKey, Proof};
+use crate::sessions::{HeldToken, HoldingKey};
 use crate::settings::Settings;
 
 pub(crate) use self::api_keys::KeyAttempt;
@@ -175,23 +176,6 @@ impl Clerk {
         self.0.sign_ins.secret.credential(Strategy::Password, Decoding::PLAIN, &credentials.token())
     }
 
-    /// The hit path: the session, if it is live and has a good token for this access.
-    ///
-    /// A token that is due is renewed in the background. A proof that is due is returned, since its renewal takes the
-    /// password, which only the caller can decode.
-    pub(crate) fn held(&self, key: &CredentialKey, access: &Access) -> Option<Hit> {
-        let now = self.0.clock.now();
-        let proof = self.0.sign_ins.sessions.get(key, now)?;
-        let (session, token_due) = proof.holding.tokens.good(access, now)?;
-        if token_due {
-            self.renew_token(&proof.holding, access, now);
-        }
-        let session = proof.vouch_for(session);
-        self.count(Outcome::Hit);
-        let proof_due = (proof.renewal.is_open(now) && proof.renewal.pass(now)).then_some(proof);
-        Some(Hit { session, proof_due })
-    }
-
     pub(crate) fn count(&self, outcome: Outcome) {
         self.0.outcomes.count(outcome);
     }
@@ -266,13 +250,6 @@ impl Clerk {
             max_active_users,
         }
     }
-}
-
-/// A hit.
-pub(crate) struct Hit {
-    pub(crate) session: ClerkSession,
-    /// A proof that is due for renewal, which takes the password.
-    pub(crate) proof_due: Option<Arc<Proof>>,
 }
 
 impl fmt::Debug for Clerk {

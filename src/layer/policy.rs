@@ -162,7 +162,8 @@ impl Policy {
     pub(super) fn rewrite_authorization(&self, headers: &mut HeaderMap, session: &ClerkSession) {
         match self.authorization {
             AuthorizationHeader::Strip => _ = headers.remove(AUTHORIZATION),
-            AuthorizationHeader::Keep => mark_sensitive(headers),
+            // It was marked as sensitive when it was read.
+            AuthorizationHeader::Keep => {}
             AuthorizationHeader::Bearer => {
                 // A compact JWT is base64url and dots, so it is a valid field value. If it ever isn't, the password
                 // must still not stay in the field.
@@ -180,7 +181,7 @@ impl Policy {
     /// A key has no token. No layer that accepts keys is built with `Bearer`, but the key must not stay in the field.
     pub(super) fn rewrite_authorization_of_key(&self, headers: &mut HeaderMap) {
         match self.authorization {
-            AuthorizationHeader::Keep => mark_sensitive(headers),
+            AuthorizationHeader::Keep => {}
             AuthorizationHeader::Strip | AuthorizationHeader::Bearer => _ = headers.remove(AUTHORIZATION),
         }
     }

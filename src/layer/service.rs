@@ -14,7 +14,9 @@ use super::reject::{RejectionResponse, respond};
 use crate::access::Access;
 use crate::api_keys::{ClerkApiKey, ClerkPrincipal};
 use crate::counters::Outcome;
-use crate::credentials::{Credentials, MalformedCredentials, Presented, from_scheme, presented};
+use crate::credentials::{
+    Credentials, MalformedCredentials, Presented, from_scheme, presented, presented_and_marked,
+};
 use crate::engine::Clerk;
 use crate::key::CredentialKey;
 use crate::rejection::{Rejection, RejectionKind};
@@ -92,7 +94,7 @@ impl<S, R> ClerkBasicAuth<S, R> {
             let is_other_scheme = is_other_scheme(request.headers()) && !policy.is_bearer(request.headers());
             return self.pass_anonymous(request, is_other_scheme);
         }
-        let found = presented(request.headers());
+        let found = presented_and_marked(request.headers_mut());
         if let Ok(Presented::Other(field)) = &found
             && let Some((tokens, token)) = policy.bearer_of(field)
         {

@@ -114,7 +114,7 @@ impl Backend {
                 );
             }
         })?;
-        if signed_in.user_id != user.id {
+        if *signed_in.user_id != *user.id {
             return Err(ApiError::unavailable("another_user"));
         }
         Ok(signed_in)

@@ -17,12 +17,15 @@ use tokio::time::Instant;
 use super::end_queue::EndQueue;
 use super::expiry::ExpiryQueue;
 use super::holding::Holding;
+use super::hot::HotSessions;
 use super::index::SessionIndex;
 use super::proof::Proof;
 use super::session::{Session, SessionState};
 use super::users::{EndPolicy, HoldingIsOver, Joined, Sharing};
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::key::{CredentialKey, PassThrough};
+use crate::session::ClerkSession;
 use crate::sync::lock;
 
 /// The proofs of one engine, and the sessions that serve them.
@@ -30,6 +33,7 @@ pub(crate) struct Sessions {
     cache: Cache<CredentialKey, Arc<Proof>, PassThrough>,
     end_queue: Arc<EndQueue>,
     index: Arc<SessionIndex>,
+    hot: Arc<HotSessions>,
     expiry: Mutex<Expiry>,
     wake: Arc<Notify>,
     clock: Clock,
@@ -45,13 +49,15 @@ struct Expiry {
 impl Sessions {
     pub(crate) fn new(most: u64, clock: Clock, end_queue: Arc<EndQueue>) -> Arc<Self> {
         let index: Arc<SessionIndex> = Arc::default();
-        let (leaving, listed) = (Arc::clone(&end_queue), Arc::clone(&index));
+        let hot: Arc<HotSessions> = Arc::default();
+        let (leaving, listed, cleared) = (Arc::clone(&end_queue), Arc::clone(&index), Arc::clone(&hot));
         let cache = Cache::builder()
             .max_capacity(most)
             .eviction_policy(EvictionPolicy::lru())
             // Runs on the inserting thread, so it must be cheap.
             .eviction_listener(move |_, proof: Arc<Proof>, _| {
                 proof.mark_over();
+                cleared.clear(&proof.key);
                 if proof.holding.user.leave(&proof, EndPolicy::UnlessStored, &leaving) {
                     listed.unlist_all(&proof.holding);
                 }
@@ -61,6 +67,7 @@ impl Sessions {
             cache,
             end_queue,
             index,
+            hot,
             expiry: Mutex::default(),
             wake: Arc::default(),
             clock,
@@ -76,6 +83,23 @@ impl Sessions {
     /// The live proof of a credential. Takes no lock and makes no upstream call.
     pub(crate) fn get(&self, key: &CredentialKey, now: Instant) -> Option<Arc<Proof>> {
         self.cache.get(key).filter(|proof| proof.is_live(now))
+    }
+
+    /// The session of a credential that is in use on the thread with this stripe: what [`get`](Self::get) and the
+    /// proof's tokens would give, without a look at what all threads share. Otherwise `None`, and they have to be asked.
+    pub(crate) fn hot(
+        &self,
+        stripe: usize,
+        key: &CredentialKey,
+        access: &Access,
+        now: Instant,
+    ) -> Option<ClerkSession> {
+        self.hot.get(stripe, key, access, now)
+    }
+
+    /// Offers a proof from [`get`](Self::get) for [`hot`](Self::hot), with its token for this access.
+    pub(crate) fn offer(&self, proof: &Arc<Proof>, access: &Access, now: Instant) {
+        self.hot.offer(proof, access, now);
     }
 
     /// Inserts a proof of this session, replacing an older one of the same credential. The proof points at a holding
@@ -96,6 +120,7 @@ impl Sessions {
         let session = proof.holding.session_with(&session.id).unwrap_or_else(|| Arc::clone(session));
         self.release_displaced(displaced);
         proof.holding.sessions().iter().for_each(|session| self.index.list(session));
+        proof.holding.tokens.copied_in(&self.hot);
         self.cache.insert(proof.key, Arc::clone(&proof));
         // moka evicts lazily. The sessions of evicted proofs should end now, and sign-ins are rare enough to pay for
         // it.

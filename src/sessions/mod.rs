@@ -5,6 +5,7 @@ mod cache;
 mod end_queue;
 mod expiry;
 mod holding;
+mod hot;
 mod index;
 mod once_gate;
 mod proof;

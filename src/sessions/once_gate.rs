@@ -31,6 +31,14 @@ impl OnceGate {
         opens != CLOSED && now.saturating_duration_since(self.made) >= Duration::from_nanos(opens)
     }
 
+    /// When it opens, unless it is closed until it is opened again.
+    pub(super) fn opens(&self) -> Option<Instant> {
+        match self.opens.load(Ordering::Relaxed) {
+            CLOSED => None,
+            opens => self.made.checked_add(Duration::from_nanos(opens)),
+        }
+    }
+
     /// Passes the gate. Returns true for exactly one of all callers that try.
     pub(crate) fn pass(&self, now: Instant) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);

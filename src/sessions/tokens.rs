@@ -1,12 +1,13 @@
 //! The tokens of one holding: one for the personal account, and one each for a few organizations and templates.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use super::hot::HotSessions;
 use super::once_gate::OnceGate;
 use super::revocations::{Generation, Mark};
 use crate::access::Access;
@@ -78,6 +79,11 @@ impl HeldToken {
         }
     }
 
+    /// Until when requests for this access get the token.
+    pub(super) fn good_for(&self, access: &Access) -> Instant {
+        self.session.good_until() - access.least_life.of(self.life)
+    }
+
     /// Whether `other` should replace this token. Tokens compare by `oiat`, the time that their claims are from, and
     /// then by `iat`, as in Clerk's own SDKs.
     fn gives_way_to(&self, other: &Self, now: Instant) -> bool {
@@ -107,7 +113,7 @@ impl HeldToken {
     }
 
     /// Whether its organization or its membership was revoked since its mint started, or the like.
-    fn is_revoked(&self) -> bool {
+    pub(super) fn is_revoked(&self) -> bool {
         self.marks.iter().any(|mark| mark.is_after(self.since))
     }
 }
@@ -117,6 +123,10 @@ impl HeldToken {
 pub(crate) struct Tokens {
     held: ArcSwap<TokenSet>,
     uses: AtomicU64,
+    /// The number of changes.
+    version: AtomicU64,
+    /// Where copies of these tokens are, which a change must clear.
+    hot: OnceLock<Weak<HotSessions>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -134,7 +144,6 @@ impl Tokens {
             held.plain.as_ref()?
         } else {
             let (_, token) = held.scoped.iter().find(|(key, _)| *key == access.scope)?;
-            token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             if token.is_revoked() {
                 return None;
             }
@@ -143,12 +152,42 @@ impl Tokens {
         if token.freshness(access, now) != Freshness::Good {
             return None;
         }
-        // Load first, so that threads that share a token don't contend for its cache line.
+        self.note_use(token, access.scope.is_plain());
+        let due = token.renewal.is_open(now) && token.renewal.pass(now);
+        Some((token.session.clone(), due))
+    }
+
+    /// Notes that a request has got this token. Loads first, so that threads that share a token don't contend for its
+    /// cache line.
+    pub(super) fn note_use(&self, token: &HeldToken, is_plain: bool) {
         if !token.in_use.load(Ordering::Relaxed) {
             token.in_use.store(true, Ordering::Relaxed);
         }
-        let due = token.renewal.is_open(now) && token.renewal.pass(now);
-        Some((token.session.clone(), due))
+        if !is_plain && token.used.load(Ordering::Relaxed) != self.uses.load(Ordering::Relaxed) {
+            token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The number of changes of the tokens.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Sets where copies of these tokens may be.
+    pub(super) fn copied_in(&self, hot: &Arc<HotSessions>) {
+        _ = self.hot.set(Arc::downgrade(hot));
+    }
+
+    fn change(&self, change: impl Fn(&mut TokenSet)) {
+        self.held.rcu(|held| {
+            let mut next = TokenSet::clone(held);
+            change(&mut next);
+            next
+        });
+        self.version.fetch_add(1, Ordering::Release);
+        if let Some(hot) = self.hot.get().and_then(Weak::upgrade) {
+            hot.clear_tokens(self);
+        }
     }
 
     /// The token itself, if it is good. This neither counts as a use nor passes the renewal gate.
@@ -178,24 +217,20 @@ impl Tokens {
 
     /// Drops the token for this access.
     pub(crate) fn forget(&self, access: &Access) {
-        self.held.rcu(|held| {
-            let mut next = TokenSet::clone(held);
+        self.change(|tokens| {
             if access.scope.is_plain() {
-                next.plain = None;
+                tokens.plain = None;
             }
-            next.scoped.retain(|(key, _)| *key != access.scope);
-            next
+            tokens.scoped.retain(|(key, _)| *key != access.scope);
         });
     }
 
     /// Drops the tokens of a session.
     pub(crate) fn forget_session(&self, session_id: &str) {
         let is_of = |token: &Arc<HeldToken>| token.session.session_id() == session_id;
-        self.held.rcu(|held| {
-            let mut next = TokenSet::clone(held);
-            next.plain = next.plain.filter(|token| !is_of(token));
-            next.scoped.retain(|(_, token)| !is_of(token));
-            next
+        self.change(|tokens| {
+            tokens.plain = tokens.plain.take().filter(|token| !is_of(token));
+            tokens.scoped.retain(|(_, token)| !is_of(token));
         });
     }
 
@@ -203,29 +238,27 @@ impl Tokens {
     /// and Clerk's edge may mint from older claims.
     pub(crate) fn put(&self, access: &Access, token: &Arc<HeldToken>, now: Instant) {
         token.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.held.rcu(|held| {
-            let mut next = TokenSet::clone(held);
+        self.change(|tokens| {
             if access.scope.is_plain() {
-                if next.plain.as_ref().is_none_or(|held| held.gives_way_to(token, now)) {
-                    next.plain = Some(Arc::clone(token));
+                if tokens.plain.as_ref().is_none_or(|held| held.gives_way_to(token, now)) {
+                    tokens.plain = Some(Arc::clone(token));
                 }
-                return next;
+                return;
             }
-            if let Some((_, held)) = next.scoped.iter_mut().find(|(key, _)| *key == access.scope) {
+            if let Some((_, held)) = tokens.scoped.iter_mut().find(|(key, _)| *key == access.scope) {
                 if held.gives_way_to(token, now) {
                     *held = Arc::clone(token);
                 }
-                return next;
+                return;
             }
-            if next.scoped.len() >= MAX_SCOPED_TOKENS {
+            if tokens.scoped.len() >= MAX_SCOPED_TOKENS {
                 let last_used = |(_, token): &(Scope, Arc<HeldToken>)| token.used.load(Ordering::Relaxed);
-                let oldest = (0..next.scoped.len()).min_by_key(|at| last_used(&next.scoped[*at]));
+                let oldest = (0..tokens.scoped.len()).min_by_key(|at| last_used(&tokens.scoped[*at]));
                 if let Some(oldest) = oldest {
-                    next.scoped.swap_remove(oldest);
+                    tokens.scoped.swap_remove(oldest);
                 }
             }
-            next.scoped.push((access.scope.clone(), Arc::clone(token)));
-            next
+            tokens.scoped.push((access.scope.clone(), Arc::clone(token)));
         });
     }
 }

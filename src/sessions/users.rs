@@ -60,7 +60,8 @@ pub(super) struct Joined {
 /// whose last proof has left.
 #[derive(Debug)]
 pub(crate) struct User {
-    pub(crate) id: Box<str>,
+    /// Shared with the map of users.
+    pub(crate) id: Arc<str>,
     /// The number of revocations. A trust record or a pending proof from before the last one is void.
     revoked: AtomicU64,
     /// Proofs from before this instant have expired.
@@ -252,12 +253,13 @@ impl User {
 
 /// All users, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Users(WeakMap<Box<str>, User>);
+pub(crate) struct Users(WeakMap<Arc<str>, User>);
 
 impl Users {
     pub(crate) fn of(&self, id: &str) -> Arc<User> {
-        self.0.get_or_insert(id.into(), || User {
-            id: id.into(),
+        let id: Arc<str> = id.into();
+        self.0.get_or_insert(Arc::clone(&id), || User {
+            id,
             revoked: AtomicU64::new(0),
             expired: Mutex::default(),
             proofs: Mutex::default(),

@@ -242,7 +242,7 @@ impl SignIns {
         let pass = self.circuit.enter(self.secret.identifier(&normalized).short(), now).ok()?;
         start.start(now);
         let time = TimeLeft::new(self.settings.upstream_timeout, self.clock);
-        let (user_id, identifiers) = (proof.user.id.clone(), proof.identifiers.clone());
+        let (user_id, identifiers) = ((*proof.user.id).into(), proof.identifiers.clone());
         let proved = ProvenPassword { user_id, at: proof.at, identifiers, session: None };
         Some(self.finish(attempt, proved, pass, since, time).await)
     }

@@ -47,7 +47,7 @@ impl SignIns {
                                 self.replace(&attempt, held, proven, since, deadline).await
                             }
                             // The identifier belongs to another user now, who must not get this session.
-                            Some(proved) if proved.user_id != held.holding.user.id => {
+                            Some(proved) if *proved.user_id != *held.holding.user.id => {
                                 self.invalidate(held);
                                 Err(SignInError::Superseded)
                             }

@@ -4,6 +4,7 @@ mod changed_passwords;
 mod ended_at_clerk;
 mod ending;
 mod expired_proofs;
+mod hot;
 mod memberships;
 mod one_object;
 mod proofs;

@@ -6,13 +6,15 @@
 mod goals;
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tower_clerk::{Access, Clerk, ClerkSession};
-use tower_clerk_benches::{Counting, Instance, Measured, Replay, Request, Subject, Visitor, drive, request};
+use tower_clerk_benches::{
+    Counting, Instance, Instructions, Measured, Replay, Request, Subject, Visitor, drive, request,
+};
 
 use self::goals::{Goals, Sort};
 
@@ -22,23 +24,17 @@ static ALLOCATOR: Counting = Counting;
 /// Number of rounds. Each takes one sample of every subject, and a subject's best sample counts: other work on the
 /// machine only ever adds to a sample.
 const ROUNDS: usize = 41;
+/// The heap of a session today, with some room for the sizes at which tables grow.
+const MOST_BYTES: f64 = 5_300.0;
 /// Minimum duration of a sample.
 const SAMPLE: Duration = Duration::from_millis(4);
-/// Number of requests under valgrind.
-const COUNTED: u64 = 10_000;
-/// The argument that makes the program run under valgrind only send requests.
-const COUNT: &str = "--count";
 
 fn main() -> ExitCode {
+    if Instructions::serve() {
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [COUNT, subject] => {
-            let Some(subject) = Subject::named(subject) else { return usage() };
-            let instance = Instance::warm();
-            let [mut run] = runners(subject, &instance);
-            run(COUNTED);
-            ExitCode::SUCCESS
-        }
         [] => report(20_000),
         [sessions] => match sessions.parse() {
             Ok(sessions) if sessions > 1 => report(sessions),
@@ -107,7 +103,8 @@ impl Row {
             }
             batch *= 2;
         };
-        Self { subject, run, batch, times: Vec::new(), allocations, instructions: instructions(subject) }
+        let instructions = Instructions::count(subject).ok().map(|counted| counted.total);
+        Self { subject, run, batch, times: Vec::new(), allocations, instructions }
     }
 
     fn sample(&mut self) {
@@ -163,30 +160,19 @@ fn hits(goals: &mut Goals) {
     for (subject, most) in [(Subject::BearerHit, 1.5), (Subject::ApiKeyHit, 1.2)] {
         let row = find(subject);
         let what = format!("{} to a Basic hit, net", row.subject.name());
-        if let (Some(row), Some(hit)) = (net_instructions(row), net_instructions(hit)) {
-            goals.at_most(Sort::Steady, &format!("{what} instructions"), row / hit, most);
+        // By the goal of a Basic hit: they would otherwise be missed whenever that gets cheaper alone.
+        if let Some(net) = net_instructions(row) {
+            goals.at_most(
+                Sort::Steady,
+                &format!("net instructions, {}", row.subject.name()),
+                net,
+                1.5 * 2_800.0,
+            );
         }
         goals.at_most(Sort::Timed, &format!("{what} time"), net(row).0 / net(hit).0, most);
     }
     let rs256 = net(find(Subject::Rs256)).0 / net(hit).0;
     goals.at_least(Sort::Timed, "RS256 per request to a hit, net", rs256, 110.0);
-}
-
-/// Returns the instructions of one request, counted by a separate process under valgrind.
-///
-/// Only [`drive`] counts. It is named as in both mangling schemes, because valgrind can demangle only one of them.
-fn instructions(subject: Subject) -> Option<f64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(["--toggle-collect=*drive::drive*", "--toggle-collect=*5drive5drive*"])
-        .arg(env::current_exe().ok()?)
-        .args([COUNT, subject.name()])
-        .output()
-        .ok()?;
-    let printed = String::from_utf8_lossy(&output.stderr);
-    let (_, collected) = printed.split_once("Collected :")?;
-    let collected: f64 = collected.split_whitespace().next()?.parse().ok()?;
-    (output.status.success() && collected > 0.0).then(|| collected / COUNTED as f64)
 }
 
 fn threads(goals: &mut Goals) {
@@ -259,7 +245,8 @@ fn misses(sessions: usize, goals: &mut Goals) {
         println!("A hit on one of 10 sessions takes {few:.0} ns net, on one of {sessions} {many:.0} ns.\n");
         goals.at_most(Sort::Timed, &format!("a hit on one of {sessions} sessions to one of 10"), many / few, 3.0);
         goals.at_most(Sort::Timed, "a miss, µs of our own", time, 60.0);
-        goals.at_most(Sort::Steady, "bytes of heap per session", bytes, 2_200.0);
+        goals.at_most(Sort::Open, "bytes of heap per session", bytes, 2_200.0);
+        goals.at_most(Sort::Steady, "bytes of heap per session, not to grow", bytes, MOST_BYTES);
     });
 }
 
