@@ -239,7 +239,7 @@ mod tests {
             let (own, now) = (Holding::new(Arc::clone(&session)), Instant::now());
             let life = ProofLife { end: now + MINUTE / 2, renew: None };
             let prove = |holding| Proof::new(self.key(credential), holding, now, life, None);
-            let proof = self.sessions.insert(&session, &own, Sharing::OneSession, prove).unwrap();
+            let (proof, _) = self.sessions.insert(&session, &own, Sharing::OneSession, prove).unwrap();
             proof.holding.tokens.put(&self.access, &self.token(), now);
             proof
         }
