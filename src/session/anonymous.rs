@@ -7,7 +7,7 @@ use crate::rejection::Challenge;
 /// The layer inserts it into the extensions of a request without credentials if it is
 /// [optional](crate::ClerkBasicAuthLayer::optional), of an [exempt](crate::ClerkBasicAuthLayer::exempt) request, and of
 /// a CORS preflight that it [lets pass](crate::ClerkBasicAuthLayer::pass_preflight). A request with neither an
-/// `Anonymous` nor a [`ClerkSession`] has not been through the layer.
+/// `Anonymous` nor a [`ClerkSession`](crate::ClerkSession) has not been through the layer.
 ///
 /// It carries the layer's challenge, so that a handler can ask for credentials in the same way as the layer does:
 ///
