@@ -70,6 +70,8 @@ impl Clerk {
         #[cfg(feature = "redis")]
         if let Some(replica) = &stats.replica {
             gauge!("tower_clerk_replica_alone").set(if replica.is_alone { 1.0 } else { 0.0 });
+            gauge!("tower_clerk_replica_members").set(f64::from(replica.replicas));
+            gauge!("tower_clerk_replica_known_changes").set(replica.known_changes as f64);
             gauge!("tower_clerk_replica_undelivered_changes").set(replica.undelivered_changes as f64);
             counter!("tower_clerk_replica_unopenable_changes_total").absolute(replica.unopenable_changes);
         }
@@ -171,6 +173,14 @@ fn describe_store() {
 #[cfg(feature = "redis")]
 fn describe_replicas() {
     describe_gauge!("tower_clerk_replica_alone", "1 while this replica can't use Redis; 0 without one");
+    describe_gauge!(
+        "tower_clerk_replica_members",
+        "Replicas behind the same address, as this one knows them"
+    );
+    describe_gauge!(
+        "tower_clerk_replica_known_changes",
+        "Changes of the last 25 h that are kept, of 100,000"
+    );
     describe_gauge!(
         "tower_clerk_replica_undelivered_changes",
         "Revocations and lifted refusals that the other replicas can't read of yet"
