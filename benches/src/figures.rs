@@ -72,7 +72,7 @@ impl Figures {
         Some(Self(figures.into_iter().collect()))
     }
 
-    /// What has grown too much since these figures, by how much and where, in lines to print.
+    /// The figures that have grown too much since these, by how much and where, in lines to print.
     #[must_use]
     pub fn complaints(&self, now: &Self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! What a replica may do while it can't ask Redis (rule H4).
+//! The sign-ins that a replica may make while it can't ask Redis (rule H4).
 //!
 //! The replicas share the budget by time: it has as many slots as there are replicas, one after the other, and each replica
 //! starts one sign-in in a slot of its own. A slot is a part of the window such that any window has no more of them than the
@@ -27,7 +27,7 @@ pub(super) struct Alone {
     pub(super) rank: u32,
     /// When this replica last heard of a log of permits that could be relied on.
     heard: Option<Instant>,
-    /// What tells the log of permits from another one, and when this replica saw it first.
+    /// The mark that tells the log of permits from another one, and when this replica saw it first.
     log: Option<(String, Instant)>,
     last_slot: Option<u64>,
     departed: Vec<(String, Instant)>,

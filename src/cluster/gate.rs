@@ -31,11 +31,11 @@ pub(super) struct SharedGate {
     kind: char,
     /// Whether its calls count for the budget of all replicas.
     is_counted: bool,
-    /// What was asked for and not given back: whose it is, whether it is one of the trusted share, and its window.
+    /// The permits that were asked for and not given back: whose each is, whether it is one of the trusted share, and its window.
     taken: Mutex<HashMap<RequestId, (IdentifierKey, bool, Duration)>>,
 }
 
-/// What Redis, or the clock, says to a sign-in.
+/// The answer of Redis, or of the clock, to a sign-in.
 enum Said {
     Go,
     Wait(Duration),
@@ -122,7 +122,7 @@ impl SharedGate {
         Some(said)
     }
 
-    /// What this replica may do without Redis.
+    /// The sign-ins that this replica may make without Redis.
     fn alone(&self, entry: &Entry) -> Said {
         let mut alone = lock(&self.limits.alone);
         if entry.request.share == Share::Untrusted && !alone.may_fail(entry.request.identifier) {

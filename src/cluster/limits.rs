@@ -36,7 +36,7 @@ const PERMITS_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long the failures of an account that exists, and of one that may be made up, are kept.
 const FAILURES_LIFE: [Duration; 2] = [Duration::from_secs(7 * 24 * 3600), Duration::from_secs(3600)];
 
-/// What a call to Clerk may take beyond its deadline.
+/// The time that a call to Clerk may take beyond its deadline.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// The limits of one replica, and its part in those of all.

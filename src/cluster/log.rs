@@ -17,7 +17,7 @@ const MOST_WAITING: usize = 10_000;
 /// A change that the shared log has not acknowledged, with its number here.
 pub(super) type Waiting = (u64, Entry);
 
-/// What this replica has sent, is about to send, and has received.
+/// The changes that this replica has sent, is about to send, and has received.
 ///
 /// All of it is kept for as long as it can matter, so that a log that comes back empty gets it again from any replica.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the replicas of a program share over Redis: the changes that concern all of them (rules H4 to H6).
+//! The state that the replicas of a program share over Redis: the changes that concern all of them (rules H4 to H6).
 //!
 //! A change takes effect where it is made, at once. It is also kept for the shared log, from which the other replicas read it.
 //! Each replica keeps all entries for as long as they can matter, its own and those of others, so that the log can be

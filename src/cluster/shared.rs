@@ -63,7 +63,7 @@ pub(super) struct Keys {
     pub(super) users: String,
 }
 
-/// What a replica is made of.
+/// The parts that a replica is made of.
 pub(crate) struct Setup {
     pub(crate) store: RedisStore,
     pub(crate) issuer: String,

@@ -1,6 +1,6 @@
 //! The public snapshot of what a replica shares.
 
-/// What a replica shares with others, in [`Stats::replica`](crate::stats::Stats::replica).
+/// The numbers of what a replica shares with others, in [`Stats::replica`](crate::stats::Stats::replica).
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -104,7 +104,7 @@ pub struct Stats {
     /// Login records that were not written to the store, because 1,024 others waited for the password function. Each costs a
     /// sign-in after a restart at most.
     pub lost_records: u64,
-    /// What this replica shares with others. `None` without a `RedisStore`.
+    /// The numbers of the part that this replica shares with others. `None` without a `RedisStore`.
     #[cfg(feature = "redis")]
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub replica: Option<crate::cluster::ReplicaStats>,

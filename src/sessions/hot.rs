@@ -174,7 +174,7 @@ mod tests {
         made: AtomicU32,
     }
 
-    /// What a copy holds on to.
+    /// The objects that a copy holds on to.
     struct Held(Weak<Proof>, Weak<HeldToken>, Weak<Session>);
 
     impl Held {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 /// The future of a store's answer. A write is queued when the method is called, so the future may be dropped.
 pub(crate) type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a record is about. The number is part of the stored format.
+/// The subject of a record. The number is part of the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {

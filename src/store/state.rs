@@ -1,4 +1,4 @@
-//! What an engine stores, over one set of records.
+//! The state that an engine stores, over one set of records.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ pub(crate) struct EngineState {
     shared: Option<Arc<Shared>>,
 }
 
-/// What a store that outlives the process knows besides its records.
+/// The things that a store which outlives the process knows besides its records.
 struct Shared {
     newest: Option<SystemTime>,
     departures: Departures,
@@ -48,7 +48,7 @@ impl Departures {
     }
 }
 
-/// What a removal has taken and whose sessions may still be open at Clerk. A login's can't be told, since its record is
+/// The records that a removal has taken and whose sessions may still be open at Clerk. A login's can't be told, since its record is
 /// sealed under the password.
 pub(crate) struct Removed {
     pub(crate) sessions: Vec<StoredSession>,

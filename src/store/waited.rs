@@ -22,7 +22,7 @@ impl Waited {
     }
 }
 
-/// How much of this time the request at hand has left. What isn't a part of a request has all of it.
+/// How much of this time the request at hand has left. A task that isn't a part of a request has all of it.
 pub(super) fn left_of(patience: Duration) -> Duration {
     let left = |waited: &Waited| patience.saturating_sub(*lock(&waited.0));
     WAITED.try_with(left).unwrap_or(patience)

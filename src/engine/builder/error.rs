@@ -131,7 +131,7 @@ pub enum ConfigError {
     Redis {
         /// The setting's name.
         setting: &'static str,
-        /// What it must be.
+        /// The fault, and its remedy.
         problem: &'static str,
     },
     /// An identity provider's settings are unusable or too wide.

@@ -17,7 +17,7 @@ use crate::store::EngineState;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 
-/// What the shared parts are made of.
+/// The settings that the shared parts are made of.
 pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) budget: Budget,

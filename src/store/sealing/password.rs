@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::Secret;
 
-/// What one guess at a password costs.
+/// The price of one guess at a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PasswordCost {
     pub(in crate::store) memory_kib: u32,

@@ -1,6 +1,6 @@
 //! The writes that have not reached the file yet, in order.
 //!
-//! What a removal takes is absent from the call on, although the file still has it: otherwise a request that begins
+//! A record that a removal takes is absent from the call on, although the file still has it: otherwise a request that begins
 //! after a revocation could find a revoked session.
 
 use std::collections::VecDeque;
@@ -85,7 +85,7 @@ impl Queue {
         if op.must_be_done() {
             if state.takes >= MOST_TAKES {
                 op = Op::Take(Targets::All);
-                // Those before it are a part of it. Nobody learns which sessions they took.
+                // Those before it are a part of it. The sessions that they took are told to no caller.
                 state.jobs.clear();
                 state.takes = 0;
             }

@@ -60,7 +60,7 @@ impl Reader {
         })
     }
 
-    /// The record of a name. What can't be read in time is absent.
+    /// The record of a name. One that can't be read in time is absent.
     pub(super) async fn get(self: &Arc<Self>, name: Name, queue: &Arc<Queue>) -> Option<Row> {
         let found = self.run(queue, move |reader, queue| {
             let is_settled = reader.is_settled(queue, |row| row.name == name);

@@ -59,7 +59,7 @@ impl Writer {
                 self.queue.done(next.iter().map(|(number, _)| *number).zip(done));
                 None
             }
-            // Whatever is written: another process holds the file.
+            // Another process holds the file, for all writes alike.
             Err(error) if is_busy(&error) => Some(error),
             Err(_) => self.write_each(&next),
         };
@@ -95,7 +95,7 @@ impl Writer {
         None
     }
 
-    /// What is queued is tried again, because a restart would bring back what a removal takes.
+    /// The queue is tried again, because a restart would bring back what a removal takes.
     fn failed(&mut self, error: &rusqlite::Error) -> bool {
         if self.queue.failed() > 0 {
             self.warn_of_lost(error);

@@ -48,7 +48,7 @@ impl Redis {
         true
     }
 
-    /// Ends the program at once. What was in it is lost.
+    /// Ends the program at once. Its content is lost.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();

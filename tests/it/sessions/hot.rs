@@ -195,7 +195,7 @@ async fn k14_layers_with_different_accesses_get_their_own_tokens_from_copies() {
     }
 }
 
-/// What happens at a request that comes a while after the sign-in, on a fresh instance where neither token nor proof can
+/// The answer to a request that comes a while after the sign-in, on a fresh instance where neither token nor proof can
 /// be renewed: whether it is a hit, and how many renewals of either kind have begun. In between, every thread makes a copy
 /// half a second before, or none does.
 async fn at(
