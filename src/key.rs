@@ -194,11 +194,6 @@ key! {
 }
 
 impl CredentialKey {
-    /// Eight bytes of the key, to distinguish a small number of keys.
-    pub(crate) fn short(self) -> u64 {
-        self.as_subject().short()
-    }
-
     /// The key as that of a subject of its own, for a queue that is fair between subjects.
     pub(crate) fn as_subject(self) -> IdentifierKey {
         IdentifierKey(self.0)

@@ -101,7 +101,7 @@ impl HotSessions {
     pub(super) fn offer(&self, proof: &Arc<Proof>, access: &Access, now: Instant) {
         let slots = self.stripes[stripe()].get_or_init(|| Box::new(array::from_fn(|_| Mutex::default())));
         let Some(mut slot) = try_lock(&slots[place(&proof.key, access.scope.is_plain())]) else { return };
-        let short = proof.key.short();
+        let short = proof.key.as_subject().short();
         let is_first = std::mem::replace(&mut slot.candidate, short) != short;
         // Two layers that ask for different organizations would otherwise replace each other's with each request.
         let serves = |hot: &HotSession| hot.proof.key == proof.key && now < hot.until && hot.is_current();
@@ -141,7 +141,7 @@ fn place(key: &CredentialKey, is_plain: bool) -> usize {
 }
 
 fn first_place(key: &CredentialKey) -> usize {
-    key.short() as usize % (SLOTS / 2) * 2
+    key.as_subject().short() as usize % (SLOTS / 2) * 2
 }
 
 #[cfg(test)]
