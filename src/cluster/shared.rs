@@ -11,7 +11,7 @@ use super::change::Change;
 use super::entry::EntryId;
 use super::gate::SharedGate;
 use super::limits::Limits;
-use super::log::{Log, Received};
+use super::log::{Log, Received, Waiting};
 use super::seal::Seals;
 use super::stats::ReplicaStats;
 use super::supervisor;
@@ -241,8 +241,9 @@ impl Shared {
             .send_if_modified(|it| std::mem::replace(&mut it.is_connected, is_connected) != is_connected);
     }
 
-    pub(super) fn acknowledge(&self, number: u64) {
-        lock(&self.log).acknowledge(number);
+    /// The shared log has these entries.
+    pub(super) fn acknowledge(&self, sent: &[Waiting]) {
+        let number = lock(&self.log).acknowledge(sent);
         self.progress.send_modify(|it| it.acknowledged = it.acknowledged.max(number));
     }
 

@@ -213,10 +213,10 @@ impl Shared {
             }
             self.limits.connected(&connection);
             let batch = lock(&self.log).next(BATCH);
-            let Some(last) = batch.last().map(|(number, _)| *number) else {
+            if batch.is_empty() {
                 _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
                 continue;
-            };
+            }
             let mut pipeline = redis::pipe();
             for (_, entry) in &batch {
                 let add = pipeline.cmd("XADD").arg(&self.keys.log).arg("MAXLEN").arg("~").arg(MOST_KEPT);
@@ -228,7 +228,7 @@ impl Shared {
             }
             pipeline.cmd("PEXPIRE").arg(&self.keys.log).arg(LOG_LIFE.as_millis() as u64).ignore();
             match asked_all(&mut connection, &pipeline).await {
-                Ok(()) => self.acknowledge(last),
+                Ok(()) => self.acknowledge(&batch),
                 Err(error) => return error,
             }
         }
