@@ -109,15 +109,15 @@ impl Supervisor {
         }
     }
 
-    /// Reads the log where it was left. If it isn't the one that was left, all of it, and sends what it lacks.
+    /// Reads the log where it was left. If it isn't the one that was left, all of it, and sends what it lacks. The cursor moves
+    /// when that is done: otherwise an interruption would leave it in a log that still lacks something.
     async fn catch_up(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         if self.is_where_it_was(connection).await? {
             return Ok(());
         }
-        let before = self.cursor.take();
-        let (mut has, mut first) = (HashSet::new(), None);
+        let (mut has, mut first, mut cursor) = (HashSet::new(), None, None::<Cursor>);
         loop {
-            let from = self.cursor.as_ref().map_or_else(|| "-".to_owned(), |it| format!("({}", it.place));
+            let from = cursor.as_ref().map_or_else(|| "-".to_owned(), |it| format!("({}", it.place));
             let mut read = cmd("XRANGE");
             read.arg(&self.shared.keys.log).arg(from).arg("+").arg("COUNT").arg(BATCH);
             let entries: Vec<Stored> = asked(connection, &read).await?;
@@ -125,9 +125,9 @@ impl Supervisor {
                 break;
             }
             first = first.or_else(|| entries.first().map(|(place, _)| place.clone()));
-            self.receive(entries, |id| _ = has.insert(id));
+            cursor = self.shared.receive_all(entries, |id| _ = has.insert(id)).or(cursor);
         }
-        if let (Some(before), Some(first)) = (before, first)
+        if let (Some(before), Some(first)) = (&self.cursor, first)
             && has.len() >= MOST_KEPT
             && place(&before.place) < place(&first)
         {
@@ -139,6 +139,7 @@ impl Supervisor {
         if again > 0 {
             tracing::info!(entries = again, "Redis has lost changes, which are sent again");
         }
+        self.cursor = cursor;
         Ok(())
     }
 
@@ -177,27 +178,29 @@ impl Supervisor {
                 }
             }
             for (_, entries) in entries {
-                self.receive(entries, drop);
+                self.cursor = self.shared.receive_all(entries, drop).or_else(|| self.cursor.take());
             }
-        }
-    }
-
-    /// Acts on entries of the log.
-    fn receive(&mut self, entries: Vec<Stored>, mut has: impl FnMut(EntryId)) {
-        for (place, fields) in entries {
-            let fields = fields.unwrap_or_default();
-            let id = id_of(&fields);
-            self.cursor = Some(Cursor { place, id });
-            let Some(id) = id else { continue };
-            has(id);
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> =
-                fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-            self.shared.receive(id, &pairs);
         }
     }
 }
 
 impl Shared {
+    /// Acts on entries of the log. Returns the last one.
+    fn receive_all(&self, entries: Vec<Stored>, mut has: impl FnMut(EntryId)) -> Option<Cursor> {
+        let mut cursor = None;
+        for (place, fields) in entries {
+            let fields = fields.unwrap_or_default();
+            let id = id_of(&fields);
+            cursor = Some(Cursor { place, id });
+            let Some(id) = id else { continue };
+            has(id);
+            let pairs: Vec<(Vec<u8>, Vec<u8>)> =
+                fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            self.receive(id, &pairs);
+        }
+        cursor
+    }
+
     /// Sends changes as they come.
     async fn send(&self, mut connection: MultiplexedConnection) -> RedisError {
         let mut next_beat = Instant::now();

@@ -1,0 +1,33 @@
+//! Changes that Redis has lost are sent again.
+
+use super::proxy::Proxy;
+use super::server::Redis;
+use super::{Replicas, until};
+use crate::common::JANE;
+
+fn length(redis: &Redis) -> i64 {
+    let Some(log) = redis.log() else { return 0 };
+    let redis::Value::Int(length) = redis.ask(&["XLEN", &log]) else { panic!("no number") };
+    length
+}
+
+/// The connection breaks after the first entries of a new log, which are those of another replica.
+#[tokio::test]
+async fn h5_a_log_that_was_lost_gets_its_changes_if_reading_it_is_interrupted() {
+    let Some(mut redis) = Redis::start() else { return };
+    let proxy = Proxy::start(&redis);
+    let replicas = Replicas::unlimited([proxy.store()]).await;
+    let jane = replicas.sign_in(0, JANE).await;
+    replicas.clerks[0].revoke_user(&jane);
+    until("it is delivered", || replicas.clerks[0].stats().replica.unwrap().undelivered_changes == 0).await;
+    let log = redis.log().unwrap();
+    proxy.close(true);
+    redis.kill();
+    redis.run();
+    redis.ask(&["XADD", &log, "*", "i", "0123456789abcdef", "x", "y"]);
+    // The first looks for the last entry that was read, the second reads the other replica's.
+    proxy.break_at("XRANGE", 2);
+    proxy.close(false);
+    until("reading is interrupted", || proxy.broken() == 1).await;
+    until("the change is in the log again", || length(&redis) == 2).await;
+}
