@@ -171,14 +171,9 @@ impl Cluster {
         self.0.added.notify_one();
     }
 
-    /// The number of the last change of this replica's.
-    pub(crate) fn last(&self) -> u64 {
-        lock(&self.0.log).last()
-    }
-
-    /// Waits until the log has all changes up to this number. Returns false if that takes too long, and at once if Redis is
-    /// away.
-    pub(crate) async fn has_delivered(&self, number: u64) -> bool {
+    /// Waits until the log has all changes so far. Returns false if that takes too long, and at once if Redis is away.
+    pub(crate) async fn has_delivered(&self) -> bool {
+        let number = lock(&self.0.log).last();
         let mut progress = self.0.progress.subscribe();
         let is_decided = |it: &Progress| it.acknowledged >= number || !it.is_connected;
         let decided = tokio::time::timeout(DELIVERY, progress.wait_for(is_decided)).await;
