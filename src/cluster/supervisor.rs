@@ -15,12 +15,15 @@ use super::Shared;
 use super::change::Change;
 use super::dialer::dial;
 use super::entry::EntryId;
-use super::log::MOST_KEPT;
+use super::log::{MOST_KEPT, Waiting};
 use crate::sync::{Either, either, lock};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before another try to connect.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long connections have to last for the pauses to begin anew. A beat is made each second, and one that fails ends them.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// How long the server holds a read back while there is nothing new.
 const BLOCK: Duration = Duration::from_secs(1);
@@ -56,9 +59,10 @@ struct Cursor {
 
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let (mut supervisor, mut pause) = (Supervisor { shared: Arc::clone(&shared), cursor: None }, FIRST_PAUSE);
+    let (mut supervisor, mut pause) =
+        (Supervisor { shared: Arc::clone(&shared), cursor: None, connected: None }, FIRST_PAUSE);
     loop {
-        let error = match either(shared.closed(), supervisor.session(&mut pause)).await {
+        let error = match either(shared.closed(), supervisor.session()).await {
             Either::First(()) => return shared.limits.leave_cluster().await,
             Either::Second(error) => error,
         };
@@ -72,6 +76,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 "Redis can't be used, so this replica goes on alone: revocations reach the others when it is back"
             );
         }
+        if supervisor.connected.take().is_some_and(|connected| connected.elapsed() > STEADY) {
+            pause = FIRST_PAUSE;
+        }
         // Never more than the pause.
         let wait = shared.jitter.later(pause / 2, 1.0);
         pause = (2 * pause).min(LONGEST_PAUSE);
@@ -84,23 +91,24 @@ pub(super) async fn run(shared: Arc<Shared>) {
 struct Supervisor {
     shared: Arc<Shared>,
     cursor: Option<Cursor>,
+    connected: Option<Instant>,
 }
 
 impl Supervisor {
     /// Connects, and uses the connections until something is wrong with them.
-    async fn session(&mut self, pause: &mut Duration) -> RedisError {
+    async fn session(&mut self) -> RedisError {
         let connected = async { Ok((dial(&self.shared.address).await?, dial(&self.shared.address).await?)) };
         let (commands, mut reads) = match connected.await {
             Ok(connections) => connections,
             Err(error) => return error,
         };
+        self.connected = Some(Instant::now());
         reads.set_response_timeout(READ_TIMEOUT);
         let shared = Arc::clone(&self.shared);
         let read = async {
             if let Err(error) = self.catch_up(&mut reads).await {
                 return error;
             }
-            *pause = FIRST_PAUSE;
             shared.is_connected(true);
             self.read(&mut reads).await
         };
@@ -211,30 +219,37 @@ impl Shared {
                     return error;
                 }
             }
-            if let Err(error) = self.limits.make_calls(&mut connection).await {
-                return error;
-            }
-            self.limits.connected(&connection);
+            // Many calls of limits delay no revocation.
             let batch = lock(&self.log).next(BATCH);
-            if batch.is_empty() {
-                _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
-                continue;
-            }
-            let mut pipeline = redis::pipe();
-            for (_, entry) in &batch {
-                let add = pipeline.cmd("XADD").arg(&self.keys.log).arg("MAXLEN").arg("~").arg(MOST_KEPT);
-                add.arg("*").arg(ID).arg(&entry.id[..]);
-                for (key, sealed) in self.seals.seal(entry) {
-                    add.arg(&key[..]).arg(sealed);
+            if !batch.is_empty() {
+                match asked_all(&mut connection, &self.additions(&batch)).await {
+                    Ok(()) => self.acknowledge(&batch),
+                    Err(error) => return error,
                 }
-                add.ignore();
             }
-            pipeline.cmd("PEXPIRE").arg(&self.keys.log).arg(LOG_LIFE.as_millis() as u64).ignore();
-            match asked_all(&mut connection, &pipeline).await {
-                Ok(()) => self.acknowledge(&batch),
+            match self.limits.make_calls(&mut connection).await {
+                Ok(false) => continue,
+                Ok(true) => self.limits.connected(&connection),
                 Err(error) => return error,
             }
+            if batch.is_empty() {
+                _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
+            }
         }
+    }
+
+    fn additions(&self, batch: &[Waiting]) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        for (_, entry) in batch {
+            let add = pipeline.cmd("XADD").arg(&self.keys.log).arg("MAXLEN").arg("~").arg(MOST_KEPT);
+            add.arg("*").arg(ID).arg(&entry.id[..]);
+            for (key, sealed) in self.seals.seal(entry) {
+                add.arg(&key[..]).arg(sealed);
+            }
+            add.ignore();
+        }
+        pipeline.cmd("PEXPIRE").arg(&self.keys.log).arg(LOG_LIFE.as_millis() as u64).ignore();
+        pipeline
     }
 }
 

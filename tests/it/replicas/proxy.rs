@@ -19,6 +19,7 @@ pub(super) struct Proxy {
 #[derive(Default)]
 struct State {
     is_closed: bool,
+    connections: usize,
     /// A command, and how many of it are still to pass before one breaks its connection.
     breaks_at: Option<(&'static str, usize)>,
     /// Connections that were broken so.
@@ -48,8 +49,12 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { continue };
-                if shared.lock().unwrap().is_closed {
-                    continue;
+                {
+                    let mut state = shared.lock().unwrap();
+                    state.connections += 1;
+                    if state.is_closed {
+                        continue;
+                    }
                 }
                 let Ok(server) = UnixStream::connect(&server) else { continue };
                 let (state, [to_server, to_client]) =
@@ -77,6 +82,11 @@ impl Proxy {
     /// Breaks a connection at a command, before the server gets it, after this many of it.
     pub(super) fn break_at(&self, command: &'static str, after: usize) {
         self.state.lock().unwrap().breaks_at = Some((command, after));
+    }
+
+    /// The connections so far.
+    pub(super) fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
     }
 
     pub(super) fn broken(&self) -> usize {
