@@ -248,9 +248,9 @@ impl Shared {
         again
     }
 
-    /// Acts on an entry of the log that is new.
-    pub(super) fn receive(&self, id: EntryId, sealed: &[(Vec<u8>, Vec<u8>)]) {
-        let Some(entry) = self.seals.open(id, sealed) else {
+    /// Acts on an entry of the log that is new. Returns false if it can't be opened.
+    pub(super) fn receive(&self, id: EntryId, fields: &[Vec<u8>]) -> bool {
+        let Some(entry) = self.seals.open(id, fields) else {
             let count = self.unopenable.fetch_add(1, Ordering::Relaxed) + 1;
             if self.warnings.is_due("unopenable", tokio::time::Instant::now()) {
                 tracing::warn!(
@@ -259,7 +259,7 @@ impl Shared {
                      replica doesn't have, or is one of a later version"
                 );
             }
-            return;
+            return false;
         };
         let received = lock(&self.log).receive(&entry, self.now());
         match received {
@@ -267,6 +267,7 @@ impl Shared {
             Received::FromBefore => self.carry_out(&entry.change, Some(from_millis(entry.at))),
             Received::Known | Received::Over => {}
         }
+        true
     }
 
     /// Lets the engine act on a change.

@@ -31,8 +31,11 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How long the answer to such a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Entries in one command.
+/// Entries that are sent at once.
 const BATCH: usize = 500;
+
+/// Entries that are read at once. Another writer may have made them long.
+const READ_BATCH: usize = 50;
 
 /// How often a replica says that it lives.
 const BEAT: Duration = Duration::from_secs(1);
@@ -123,20 +126,21 @@ impl Supervisor {
         if self.is_where_it_was(connection).await? {
             return Ok(());
         }
-        let (mut has, mut first, mut cursor) = (HashSet::new(), None, None::<Cursor>);
+        let (mut has, mut read_entries, mut first, mut cursor) = (HashSet::new(), 0, None, None::<Cursor>);
         loop {
             let from = cursor.as_ref().map_or_else(|| "-".to_owned(), |it| format!("({}", it.place));
             let mut read = cmd("XRANGE");
-            read.arg(&self.shared.keys.log).arg(from).arg("+").arg("COUNT").arg(BATCH);
+            read.arg(&self.shared.keys.log).arg(from).arg("+").arg("COUNT").arg(READ_BATCH);
             let entries: Vec<Stored> = asked(connection, &read).await?;
             if entries.is_empty() {
                 break;
             }
+            read_entries += entries.len();
             first = first.or_else(|| entries.first().map(|(place, _)| place.clone()));
             cursor = self.shared.receive_all(entries, |id| _ = has.insert(id)).or(cursor);
         }
         if let (Some(before), Some(first)) = (&self.cursor, first)
-            && has.len() >= MOST_KEPT
+            && read_entries >= MOST_KEPT
             && place(&before.place) < place(&first)
         {
             // The log is the one that was left, and has dropped entries that were not read.
@@ -167,7 +171,7 @@ impl Supervisor {
         loop {
             let from = self.cursor.as_ref().map_or_else(|| "0-0".to_owned(), |cursor| cursor.place.clone());
             let mut read = cmd("XREAD");
-            read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            read.arg("COUNT").arg(READ_BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
             read.arg("STREAMS").arg(&self.shared.keys.log).arg(from);
             let result: RedisResult<Streams> = read.query_async(connection).await;
             let entries = match result {
@@ -201,10 +205,9 @@ impl Shared {
             let id = id_of(&fields);
             cursor = Some(Cursor { place, id });
             let Some(id) = id else { continue };
-            has(id);
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> =
-                fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-            self.receive(id, &pairs);
+            if self.receive(id, &fields) {
+                has(id);
+            }
         }
         cursor
     }
