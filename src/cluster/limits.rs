@@ -27,6 +27,13 @@ const REST: Duration = Duration::from_secs(1);
 /// Calls that wait for Redis. One more drops the oldest: a permit that isn't given back comes back by itself.
 const MOST_CALLS: usize = 10_000;
 
+/// Calls that are made before changes are sent again, and before another beat.
+const CALLS: usize = 50;
+
+/// The errors of a server that is starting, demoted or full. They fail beats as well, and pass.
+const PASSING: [&str; 7] =
+    ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MISCONF", "OOM"];
+
 /// For how long a silent member keeps its part of the budget.
 const MEMBER_LIFE: Duration = Duration::from_secs(600);
 
@@ -137,19 +144,20 @@ impl Limits {
         drop(left);
     }
 
-    /// Makes the calls that wait, one after the other.
-    pub(super) async fn make_calls(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        loop {
-            let Some(call) = lock(&self.waiting).front().cloned() else { return Ok(()) };
+    /// Makes some of the calls that wait, one after the other. Returns whether none is left.
+    pub(super) async fn make_calls(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+        for _ in 0..CALLS {
+            let Some(call) = lock(&self.waiting).front().cloned() else { return Ok(true) };
             match call.make::<redis::Value>(connection).await {
-                // A key of another kind than the script's would fail again and again.
-                Err(error) if matches!(error.code(), Some("WRONGTYPE" | "ERR")) => {
+                // Such as a key of another kind than the script's, or one that the user has no right to.
+                Err(error) if error.code().is_some_and(|code| !PASSING.contains(&code)) => {
                     tracing::warn!(code = error.code(), "a call of Redis failed, and isn't made again");
                 }
                 made => drop(made?),
             }
             lock(&self.waiting).pop_front();
         }
+        Ok(false)
     }
 
     pub(super) fn later(&self, call: Call) {

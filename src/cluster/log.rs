@@ -1,6 +1,6 @@
 //! The changes of this replica and of the others, as this replica knows them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::change::Change;
 use super::entry::{Entry, EntryId};
@@ -11,10 +11,10 @@ pub(super) const LIFE: u64 = 25 * 3600 * 1000;
 /// Entries that are kept, and that the shared log has at least (rule K7).
 pub(super) const MOST_KEPT: usize = 100_000;
 
-/// Changes that wait for the shared log. One more makes them one change of everything (rule K7).
+/// Changes of this replica that wait for the shared log. One more makes them one change of everything (rule K7).
 const MOST_WAITING: usize = 10_000;
 
-/// A change that the shared log has not acknowledged, with its number here.
+/// A change that the shared log has not acknowledged, with its number here: 0 if it is sent again.
 pub(super) type Waiting = (u64, Entry);
 
 /// The changes that this replica has sent, is about to send, and has received.
@@ -23,10 +23,12 @@ pub(super) type Waiting = (u64, Entry);
 #[derive(Debug)]
 pub(super) struct Log {
     waiting: VecDeque<Waiting>,
+    /// Kept entries that are to be sent again.
+    again: VecDeque<EntryId>,
     kept: HashMap<EntryId, Entry>,
     /// The ids of the kept entries, as they came.
     order: VecDeque<EntryId>,
-    /// The number of the last waiting entry.
+    /// The number of this replica's last change.
     last: u64,
     /// Entries were forgotten for want of room, the youngest of them from this time.
     forgotten: u64,
@@ -51,8 +53,8 @@ pub(super) enum Received {
 impl Log {
     /// The log of a process that starts now.
     pub(super) fn new(start: u64) -> Self {
-        let (waiting, kept, order) = Default::default();
-        Self { waiting, kept, order, last: 0, forgotten: 0, start, oldest: 0 }
+        let (waiting, again, kept, order) = Default::default();
+        Self { waiting, again, kept, order, last: 0, forgotten: 0, start, oldest: 0 }
     }
 
     /// Adds a change of this replica's. Returns its number.
@@ -65,29 +67,33 @@ impl Log {
         };
         let entry = Entry::new(change, now);
         self.keep(entry.clone(), now);
-        self.push(entry)
-    }
-
-    fn push(&mut self, entry: Entry) -> u64 {
         self.last += 1;
         self.waiting.push_back((self.last, entry));
         self.last
     }
 
-    /// The next entries to be sent.
+    /// The next entries to be sent: those that no replica can know of come first.
     pub(super) fn next(&self, most: usize) -> Vec<Waiting> {
-        self.waiting.iter().take(most).cloned().collect()
+        let again = self.again.iter().filter_map(|id| Some((0, self.kept.get(id)?.clone())));
+        self.waiting.iter().cloned().chain(again).take(most).collect()
     }
 
-    /// The shared log has all entries up to this number.
-    pub(super) fn acknowledge(&mut self, number: u64) {
-        while self.waiting.front().is_some_and(|(waiting, _)| *waiting <= number) {
+    /// The shared log has these entries. Returns the number of the last change of this replica's among them.
+    pub(super) fn acknowledge(&mut self, sent: &[Waiting]) -> u64 {
+        let last = sent.iter().map(|(number, _)| *number).max().unwrap_or_default();
+        while self.waiting.front().is_some_and(|(waiting, _)| *waiting <= last) {
             self.waiting.pop_front();
         }
+        let again: HashSet<EntryId> =
+            sent.iter().filter(|(number, _)| *number == 0).map(|(_, it)| it.id).collect();
+        while self.again.front().is_some_and(|id| again.contains(id)) {
+            self.again.pop_front();
+        }
+        last
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.again.len()
     }
 
     pub(super) fn known(&self) -> usize {
@@ -116,18 +122,19 @@ impl Log {
 
     /// Sends again what the shared log has lost, given the ids that it has.
     pub(super) fn send_again(&mut self, has: impl Fn(&EntryId) -> bool, now: u64) -> usize {
-        let before = self.waiting.len();
-        let waits: std::collections::HashSet<EntryId> = self.waiting.iter().map(|(_, it)| it.id).collect();
-        let is_lost = |id: &&EntryId| !has(id) && !waits.contains(*id);
-        let lost: Vec<Entry> =
-            self.order.iter().filter(is_lost).filter_map(|id| self.kept.get(id).cloned()).collect();
-        for entry in lost.into_iter().filter(|entry| now.saturating_sub(entry.at) < LIFE) {
-            self.push(entry);
-        }
+        let waits: HashSet<EntryId> = self.waiting.iter().map(|(_, it)| it.id).collect();
+        let is_lost = |id: &&EntryId| {
+            let lives = self.kept.get(*id).is_some_and(|entry| now.saturating_sub(entry.at) < LIFE);
+            lives && !has(id) && !waits.contains(*id)
+        };
+        // What was to be sent again before is lost still, or in the log by now.
+        self.again = self.order.iter().filter(is_lost).copied().collect();
+        let again = self.again.len();
         if now.saturating_sub(self.forgotten) < LIFE {
             self.add(Change::Everything, now);
+            return again + 1;
         }
-        self.waiting.len() - before
+        again
     }
 
     fn keep(&mut self, entry: Entry, now: u64) {
@@ -140,6 +147,10 @@ impl Log {
                 break;
             }
             self.kept.remove(oldest);
+            // Both queues have the same order.
+            if self.again.front() == Some(oldest) {
+                self.again.pop_front();
+            }
             self.order.pop_front();
             if !is_old {
                 self.forgotten = self.forgotten.max(at);
@@ -178,17 +189,28 @@ mod tests {
         let mut log = Log::new(0);
         let theirs = Entry::new(user(1), NOW);
         log.receive(&theirs, NOW);
-        let first = log.add(user(2), NOW);
-        log.acknowledge(first);
+        log.add(user(2), NOW);
+        log.acknowledge(&log.next(9));
         log.add(user(3), NOW);
         assert_eq!(log.send_again(|id| *id == theirs.id, NOW), 1, "user 2; user 3 waits anyway");
         let users: Vec<Change> = log.next(9).into_iter().map(|(_, entry)| entry.change).collect();
         assert_eq!(users, [user(3), user(2)]);
-        log.acknowledge(log.last());
+        log.acknowledge(&log.next(usize::MAX));
         assert_eq!((log.waiting(), log.send_again(|_| true, NOW)), (0, 0));
         assert_eq!(log.send_again(|_| false, NOW), 3);
-        log.acknowledge(log.last());
+        log.acknowledge(&log.next(usize::MAX));
         assert_eq!(log.send_again(|_| false, NOW + LIFE), 0, "nothing held is as old");
+    }
+
+    #[test]
+    fn h5_changes_that_are_sent_again_make_no_change_of_everything_and_delay_none() {
+        let mut log = Log::new(0);
+        (0..=MOST_WAITING).for_each(|at| _ = log.receive(&Entry::new(user(at), NOW), NOW));
+        assert_eq!(log.send_again(|_| false, NOW), MOST_WAITING + 1);
+        log.add(user(MOST_KEPT), NOW);
+        let users: Vec<Change> = log.next(2).into_iter().map(|(_, entry)| entry.change).collect();
+        assert_eq!(users, [user(MOST_KEPT), user(0)]);
+        assert_eq!(log.waiting(), MOST_WAITING + 2);
     }
 
     #[test]
@@ -201,7 +223,7 @@ mod tests {
             log.receive(&Entry::new(user(at), NOW), NOW);
         }
         assert!(log.kept.len() == MOST_KEPT && log.order.len() == MOST_KEPT);
-        log.acknowledge(log.last());
+        log.acknowledge(&log.next(usize::MAX));
         log.send_again(|_| true, NOW);
         assert_eq!(log.next(9)[0].1.change, Change::Everything, "the forgotten ones");
     }

@@ -11,7 +11,7 @@ use super::change::Change;
 use super::entry::EntryId;
 use super::gate::SharedGate;
 use super::limits::Limits;
-use super::log::{Log, Received};
+use super::log::{Log, Received, Waiting};
 use super::seal::Seals;
 use super::stats::ReplicaStats;
 use super::supervisor;
@@ -171,14 +171,9 @@ impl Cluster {
         self.0.added.notify_one();
     }
 
-    /// The number of the last change of this replica's.
-    pub(crate) fn last(&self) -> u64 {
-        lock(&self.0.log).last()
-    }
-
-    /// Waits until the log has all changes up to this number. Returns false if that takes too long, and at once if Redis is
-    /// away.
-    pub(crate) async fn has_delivered(&self, number: u64) -> bool {
+    /// Waits until the log has all changes so far. Returns false if that takes too long, and at once if Redis is away.
+    pub(crate) async fn has_delivered(&self) -> bool {
+        let number = lock(&self.0.log).last();
         let mut progress = self.0.progress.subscribe();
         let is_decided = |it: &Progress| it.acknowledged >= number || !it.is_connected;
         let decided = tokio::time::timeout(DELIVERY, progress.wait_for(is_decided)).await;
@@ -241,8 +236,9 @@ impl Shared {
             .send_if_modified(|it| std::mem::replace(&mut it.is_connected, is_connected) != is_connected);
     }
 
-    pub(super) fn acknowledge(&self, number: u64) {
-        lock(&self.log).acknowledge(number);
+    /// The shared log has these entries.
+    pub(super) fn acknowledge(&self, sent: &[Waiting]) {
+        let number = lock(&self.log).acknowledge(sent);
         self.progress.send_modify(|it| it.acknowledged = it.acknowledged.max(number));
     }
 
@@ -252,9 +248,9 @@ impl Shared {
         again
     }
 
-    /// Acts on an entry of the log that is new.
-    pub(super) fn receive(&self, id: EntryId, sealed: &[(Vec<u8>, Vec<u8>)]) {
-        let Some(entry) = self.seals.open(id, sealed) else {
+    /// Acts on an entry of the log that is new. Returns false if it can't be opened.
+    pub(super) fn receive(&self, id: EntryId, fields: &[Vec<u8>]) -> bool {
+        let Some(entry) = self.seals.open(id, fields) else {
             let count = self.unopenable.fetch_add(1, Ordering::Relaxed) + 1;
             if self.warnings.is_due("unopenable", tokio::time::Instant::now()) {
                 tracing::warn!(
@@ -263,7 +259,7 @@ impl Shared {
                      replica doesn't have, or is one of a later version"
                 );
             }
-            return;
+            return false;
         };
         let received = lock(&self.log).receive(&entry, self.now());
         match received {
@@ -271,6 +267,7 @@ impl Shared {
             Received::FromBefore => self.carry_out(&entry.change, Some(from_millis(entry.at))),
             Received::Known | Received::Over => {}
         }
+        true
     }
 
     /// Lets the engine act on a change.

@@ -15,12 +15,15 @@ use super::Shared;
 use super::change::Change;
 use super::dialer::dial;
 use super::entry::EntryId;
-use super::log::MOST_KEPT;
+use super::log::{MOST_KEPT, Waiting};
 use crate::sync::{Either, either, lock};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before another try to connect.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long connections have to last for the pauses to begin anew. A beat is made each second, and one that fails ends them.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// How long the server holds a read back while there is nothing new.
 const BLOCK: Duration = Duration::from_secs(1);
@@ -28,8 +31,11 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How long the answer to such a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Entries in one command.
+/// Entries that are sent at once.
 const BATCH: usize = 500;
+
+/// Entries that are read at once. Another writer may have made them long.
+const READ_BATCH: usize = 50;
 
 /// How often a replica says that it lives.
 const BEAT: Duration = Duration::from_secs(1);
@@ -56,9 +62,10 @@ struct Cursor {
 
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let (mut supervisor, mut pause) = (Supervisor { shared: Arc::clone(&shared), cursor: None }, FIRST_PAUSE);
+    let (mut supervisor, mut pause) =
+        (Supervisor { shared: Arc::clone(&shared), cursor: None, connected: None }, FIRST_PAUSE);
     loop {
-        let error = match either(shared.closed(), supervisor.session(&mut pause)).await {
+        let error = match either(shared.closed(), supervisor.session()).await {
             Either::First(()) => return shared.limits.leave_cluster().await,
             Either::Second(error) => error,
         };
@@ -72,6 +79,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 "Redis can't be used, so this replica goes on alone: revocations reach the others when it is back"
             );
         }
+        if supervisor.connected.take().is_some_and(|connected| connected.elapsed() > STEADY) {
+            pause = FIRST_PAUSE;
+        }
         // Never more than the pause.
         let wait = shared.jitter.later(pause / 2, 1.0);
         pause = (2 * pause).min(LONGEST_PAUSE);
@@ -84,23 +94,24 @@ pub(super) async fn run(shared: Arc<Shared>) {
 struct Supervisor {
     shared: Arc<Shared>,
     cursor: Option<Cursor>,
+    connected: Option<Instant>,
 }
 
 impl Supervisor {
     /// Connects, and uses the connections until something is wrong with them.
-    async fn session(&mut self, pause: &mut Duration) -> RedisError {
+    async fn session(&mut self) -> RedisError {
         let connected = async { Ok((dial(&self.shared.address).await?, dial(&self.shared.address).await?)) };
         let (commands, mut reads) = match connected.await {
             Ok(connections) => connections,
             Err(error) => return error,
         };
+        self.connected = Some(Instant::now());
         reads.set_response_timeout(READ_TIMEOUT);
         let shared = Arc::clone(&self.shared);
         let read = async {
             if let Err(error) = self.catch_up(&mut reads).await {
                 return error;
             }
-            *pause = FIRST_PAUSE;
             shared.is_connected(true);
             self.read(&mut reads).await
         };
@@ -109,26 +120,27 @@ impl Supervisor {
         }
     }
 
-    /// Reads the log where it was left. If it isn't the one that was left, all of it, and sends what it lacks.
+    /// Reads the log where it was left. If it isn't the one that was left, all of it, and sends what it lacks. The cursor moves
+    /// when that is done: otherwise an interruption would leave it in a log that still lacks something.
     async fn catch_up(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         if self.is_where_it_was(connection).await? {
             return Ok(());
         }
-        let before = self.cursor.take();
-        let (mut has, mut first) = (HashSet::new(), None);
+        let (mut has, mut read_entries, mut first, mut cursor) = (HashSet::new(), 0, None, None::<Cursor>);
         loop {
-            let from = self.cursor.as_ref().map_or_else(|| "-".to_owned(), |it| format!("({}", it.place));
+            let from = cursor.as_ref().map_or_else(|| "-".to_owned(), |it| format!("({}", it.place));
             let mut read = cmd("XRANGE");
-            read.arg(&self.shared.keys.log).arg(from).arg("+").arg("COUNT").arg(BATCH);
+            read.arg(&self.shared.keys.log).arg(from).arg("+").arg("COUNT").arg(READ_BATCH);
             let entries: Vec<Stored> = asked(connection, &read).await?;
             if entries.is_empty() {
                 break;
             }
+            read_entries += entries.len();
             first = first.or_else(|| entries.first().map(|(place, _)| place.clone()));
-            self.receive(entries, |id| _ = has.insert(id));
+            cursor = self.shared.receive_all(entries, |id| _ = has.insert(id)).or(cursor);
         }
-        if let (Some(before), Some(first)) = (before, first)
-            && has.len() >= MOST_KEPT
+        if let (Some(before), Some(first)) = (&self.cursor, first)
+            && read_entries >= MOST_KEPT
             && place(&before.place) < place(&first)
         {
             // The log is the one that was left, and has dropped entries that were not read.
@@ -139,6 +151,7 @@ impl Supervisor {
         if again > 0 {
             tracing::info!(entries = again, "Redis has lost changes, which are sent again");
         }
+        self.cursor = cursor;
         Ok(())
     }
 
@@ -158,7 +171,7 @@ impl Supervisor {
         loop {
             let from = self.cursor.as_ref().map_or_else(|| "0-0".to_owned(), |cursor| cursor.place.clone());
             let mut read = cmd("XREAD");
-            read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            read.arg("COUNT").arg(READ_BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
             read.arg("STREAMS").arg(&self.shared.keys.log).arg(from);
             let result: RedisResult<Streams> = read.query_async(connection).await;
             let entries = match result {
@@ -177,27 +190,28 @@ impl Supervisor {
                 }
             }
             for (_, entries) in entries {
-                self.receive(entries, drop);
+                self.cursor = self.shared.receive_all(entries, drop).or_else(|| self.cursor.take());
             }
-        }
-    }
-
-    /// Acts on entries of the log.
-    fn receive(&mut self, entries: Vec<Stored>, mut has: impl FnMut(EntryId)) {
-        for (place, fields) in entries {
-            let fields = fields.unwrap_or_default();
-            let id = id_of(&fields);
-            self.cursor = Some(Cursor { place, id });
-            let Some(id) = id else { continue };
-            has(id);
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> =
-                fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-            self.shared.receive(id, &pairs);
         }
     }
 }
 
 impl Shared {
+    /// Acts on entries of the log. Returns the last one.
+    fn receive_all(&self, entries: Vec<Stored>, mut has: impl FnMut(EntryId)) -> Option<Cursor> {
+        let mut cursor = None;
+        for (place, fields) in entries {
+            let fields = fields.unwrap_or_default();
+            let id = id_of(&fields);
+            cursor = Some(Cursor { place, id });
+            let Some(id) = id else { continue };
+            if self.receive(id, &fields) {
+                has(id);
+            }
+        }
+        cursor
+    }
+
     /// Sends changes as they come.
     async fn send(&self, mut connection: MultiplexedConnection) -> RedisError {
         let mut next_beat = Instant::now();
@@ -208,30 +222,37 @@ impl Shared {
                     return error;
                 }
             }
-            if let Err(error) = self.limits.make_calls(&mut connection).await {
-                return error;
-            }
-            self.limits.connected(&connection);
+            // Many calls of limits delay no revocation.
             let batch = lock(&self.log).next(BATCH);
-            let Some(last) = batch.last().map(|(number, _)| *number) else {
-                _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
-                continue;
-            };
-            let mut pipeline = redis::pipe();
-            for (_, entry) in &batch {
-                let add = pipeline.cmd("XADD").arg(&self.keys.log).arg("MAXLEN").arg("~").arg(MOST_KEPT);
-                add.arg("*").arg(ID).arg(&entry.id[..]);
-                for (key, sealed) in self.seals.seal(entry) {
-                    add.arg(&key[..]).arg(sealed);
+            if !batch.is_empty() {
+                match asked_all(&mut connection, &self.additions(&batch)).await {
+                    Ok(()) => self.acknowledge(&batch),
+                    Err(error) => return error,
                 }
-                add.ignore();
             }
-            pipeline.cmd("PEXPIRE").arg(&self.keys.log).arg(LOG_LIFE.as_millis() as u64).ignore();
-            match asked_all(&mut connection, &pipeline).await {
-                Ok(()) => self.acknowledge(last),
+            match self.limits.make_calls(&mut connection).await {
+                Ok(false) => continue,
+                Ok(true) => self.limits.connected(&connection),
                 Err(error) => return error,
             }
+            if batch.is_empty() {
+                _ = tokio::time::timeout_at(next_beat, self.added.notified()).await;
+            }
         }
+    }
+
+    fn additions(&self, batch: &[Waiting]) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        for (_, entry) in batch {
+            let add = pipeline.cmd("XADD").arg(&self.keys.log).arg("MAXLEN").arg("~").arg(MOST_KEPT);
+            add.arg("*").arg(ID).arg(&entry.id[..]);
+            for (key, sealed) in self.seals.seal(entry) {
+                add.arg(&key[..]).arg(sealed);
+            }
+            add.ignore();
+        }
+        pipeline.cmd("PEXPIRE").arg(&self.keys.log).arg(LOG_LIFE.as_millis() as u64).ignore();
+        pipeline
     }
 }
 

@@ -50,24 +50,15 @@ impl Clerk {
         }
     }
 
-    /// The number of the last change that the other replicas were told of.
-    #[cfg(feature = "webhook")]
-    pub(crate) fn last_change(&self) -> u64 {
-        #[cfg(feature = "redis")]
-        return self.0.sign_ins.cluster.as_ref().map_or(0, |cluster| cluster.last());
-        #[cfg(not(feature = "redis"))]
-        0
-    }
-
-    /// Waits until the other replicas can read of the changes after this one. Returns false if they can't for now.
+    /// Waits until the other replicas can read of all changes so far: an event that comes again may add none to those that it
+    /// made at first, which still wait. Returns false if they can't for now.
     #[cfg(feature = "webhook")]
     #[cfg_attr(not(feature = "redis"), allow(clippy::unused_async, reason = "there are no others"))]
-    pub(crate) async fn has_delivered_changes_since(&self, change: u64) -> bool {
+    pub(crate) async fn has_delivered_changes(&self) -> bool {
         #[cfg(feature = "redis")]
         if let Some(cluster) = &self.0.sign_ins.cluster {
-            let last = cluster.last();
-            return last == change || cluster.has_delivered(last).await;
+            return cluster.has_delivered().await;
         }
-        change == 0
+        true
     }
 }

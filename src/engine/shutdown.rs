@@ -62,7 +62,7 @@ impl Clerk {
         _ = tokio::time::timeout_at(deadline, state.flush()).await;
         #[cfg(feature = "redis")]
         if let Some(cluster) = &inner.sign_ins.cluster {
-            _ = tokio::time::timeout_at(deadline, cluster.has_delivered(cluster.last())).await;
+            _ = tokio::time::timeout_at(deadline, cluster.has_delivered()).await;
             _ = tokio::time::timeout_at(deadline, cluster.leave()).await;
         }
         left + inner.sign_ins.end_queue.outstanding()

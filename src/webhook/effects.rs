@@ -11,8 +11,8 @@ use crate::engine::Clerk;
 use crate::key::is_like_a_phone_number;
 use crate::objects::{MembershipData, UserData};
 
-/// Lets the engine act on a verified event.
-pub(super) fn apply(clerk: &Clerk, event: &Event) {
+/// Lets the engine act on a verified event. Returns false for one that it never acts on.
+pub(super) fn apply(clerk: &Clerk, event: &Event) -> bool {
     use EventData::{Membership, Organization, Session, User};
 
     match (event.event_type(), event.data()) {
@@ -59,8 +59,9 @@ pub(super) fn apply(clerk: &Clerk, event: &Event) {
             | "organizationMembership.deleted",
             EventData::Unknown,
         ) => unreadable(clerk, event),
-        _ => {}
+        _ => return false,
     }
+    true
 }
 
 /// A changed user. Most changes concern no session, and a sign-in itself may be one of them.

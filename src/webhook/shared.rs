@@ -35,14 +35,13 @@ impl Shared {
 
     /// Lets the engine act on a verified event. The future tells whether the other replicas can read of what has changed.
     pub(super) fn apply(&self, event: &Event) -> impl Future<Output = bool> + Send + use<> {
-        let clerk = if let Self::Engine(clerk) = self { Some(clerk.clone()) } else { None };
-        let before = clerk.as_ref().map_or(0, Clerk::last_change);
-        if let Some(clerk) = &clerk {
-            effects::apply(clerk, event);
-        }
+        let changed = match self {
+            Self::Engine(clerk) => effects::apply(clerk, event).then(|| clerk.clone()),
+            Self::Own(_) => None,
+        };
         async move {
-            match clerk {
-                Some(clerk) => clerk.has_delivered_changes_since(before).await,
+            match changed {
+                Some(clerk) => clerk.has_delivered_changes().await,
                 None => true,
             }
         }

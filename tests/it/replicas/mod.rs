@@ -2,6 +2,8 @@
 
 mod budget;
 mod guesses;
+mod losses;
+mod proxy;
 mod revocations;
 mod server;
 mod webhooks;

@@ -13,7 +13,7 @@ use super::server::Redis;
 use super::{Replicas, until};
 use crate::common::{JANE, World, builder};
 use crate::stores::StoreFile;
-use crate::webhook::{event, send, service, signed, user};
+use crate::webhook::{event, millis, send, service, signed, user};
 
 #[tokio::test]
 async fn h5_a_webhook_is_503_until_the_other_replicas_can_read_of_it() {
@@ -43,6 +43,32 @@ async fn h5_a_webhook_is_503_until_the_other_replicas_can_read_of_it() {
     until("jane is revoked", || replicas.sessions(1) == 0).await;
     assert_eq!(deliver("msg_1", "user.deleted").await, 204, "a duplicate");
     assert_eq!((handed.load(Ordering::Relaxed), counted.load(Ordering::Relaxed)), (3, 4));
+}
+
+/// The second delivery of a changed password changes nothing: the first has, and still waits.
+#[tokio::test]
+async fn h5_a_webhook_that_comes_again_is_503_until_the_other_replicas_can_read_of_it() {
+    let Some(mut redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited([redis.store()]).await;
+    let jane = replicas.sign_in(0, JANE).await;
+    let world =
+        World { clock: Clock::system(), fake: replicas.fake.clone(), clerk: replicas.clerks[0].clone() };
+    let service = service(&world);
+    let changed =
+        json!({ "password_last_updated_at": millis(world.clock.wall()), "banned": null, "locked": null });
+    let deliver = async || {
+        let user = user(&jane, "jane", &changed);
+        send(&service, signed(&world, "msg_1", event(&world, "user.updated", &user))).await.status()
+    };
+    redis.kill();
+    until("it is alone", || world.clerk.stats().replica.unwrap().is_alone).await;
+    assert_eq!(deliver().await, 503);
+    assert_eq!(world.clerk.stats().replica.unwrap().undelivered_changes, 1);
+    assert_eq!(deliver().await, 503);
+    assert_eq!(world.clerk.stats().replica.unwrap().undelivered_changes, 1, "it tells no more");
+    redis.run();
+    until("it is connected", || !world.clerk.stats().replica.unwrap().is_alone).await;
+    assert_eq!(deliver().await, 204);
 }
 
 #[test]
