@@ -1,12 +1,18 @@
 -- Counts a failure. Keys: members, and the beginnings of the names of failures and of the users of identifiers. Arguments: the
 -- user or identifier, whether the pause is the longest, whether the account is locked, whether its user is banned, how long
--- the count lives.
+-- the count lives, and how many failures the replica knows of. Returns the number of failures.
 -- The steps are those of `limits/failure_count.rs`, except that the longest pause begins earlier with more members: each of
 -- them lets a failure through while it is alone.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local key = KEYS[2] .. (redis.call('GET', KEYS[3] .. ARGV[1]) or ARGV[1])
 local failures = redis.call('HINCRBY', key, 'n', 1)
+local known = tonumber(ARGV[6])
+-- What was counted here may have been lost. A replica that knows of more may also have missed a success, of which the key tells.
+if known > failures and not redis.call('HGET', key, 'c') then
+    failures = known
+    redis.call('HSET', key, 'n', ARGV[6])
+end
 local pause = 0
 if failures > 3 then pause = math.min(600000 * 2 ^ math.min(failures - 4, 10), 86400000) end
 local near = math.max(8 - math.max(redis.call('ZCARD', KEYS[1]) - 1, 0), 4)

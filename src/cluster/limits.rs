@@ -146,7 +146,14 @@ impl Limits {
                 Err(error) if matches!(error.code(), Some("WRONGTYPE" | "ERR")) => {
                     tracing::warn!(code = error.code(), "a call of Redis failed, and isn't made again");
                 }
-                made => drop(made?),
+                made => {
+                    let answer = made?;
+                    if let Some(subject) = call.failures_of
+                        && let Ok(failures) = redis::from_redis_value(answer)
+                    {
+                        self.counts.raise(subject, failures);
+                    }
+                }
             }
             lock(&self.waiting).pop_front();
         }
@@ -215,7 +222,7 @@ impl SharedFailures for Limits {
         })
     }
 
-    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool) {
+    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool, known: u32) {
         if self.is_away() {
             lock(&self.alone).failed(subject);
         }
@@ -224,18 +231,16 @@ impl SharedFailures for Limits {
         let is_locked = flag(failure == Failure::Locked);
         let keys = [self.keys.members.clone(), self.keys.failures.clone(), self.keys.users.clone()];
         let is_banned = flag(failure == Failure::Banned);
-        self.later(Call::new(
-            &FAILED,
-            keys,
-            [subject.name(), flag(warned), is_locked, is_banned, text(life)],
-        ));
+        let known = known.to_string();
+        let arguments = [subject.name(), flag(warned), is_locked, is_banned, text(life), known];
+        self.later(Call::new(&FAILED, keys, arguments).counting(subject));
     }
 
     fn succeeded(&self, identifier: IdentifierKey, user: IdentifierKey, others: &[IdentifierKey]) {
         self.note_user(identifier, user, "signed in");
         others.iter().for_each(|other| self.note_user(*other, user, "found"));
         for subject in [identifier, user].iter().chain(others) {
-            self.later(self.pause_call(*subject, "clear", []));
+            self.later(self.pause_call(*subject, "clear", [text(FAILURES_LIFE[0])]));
         }
     }
 
