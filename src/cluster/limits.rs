@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::alone::Alone;
+use super::alone::{Alone, SILENT};
 use super::calls::{BEAT, Call, FAILED, PAUSE};
 use super::shared::Keys;
 use super::supervisor::LONGEST_PAUSE;
@@ -232,7 +232,7 @@ impl SharedFailures for Limits {
         let keys = [self.keys.members.clone(), self.keys.failures.clone(), self.keys.users.clone()];
         let is_banned = flag(failure == Failure::Banned);
         let known = known.to_string();
-        let arguments = [subject.name(), flag(warned), is_locked, is_banned, text(life), known];
+        let arguments = [subject.name(), flag(warned), is_locked, is_banned, text(life), known, text(SILENT)];
         self.later(Call::new(&FAILED, keys, arguments).counting(subject));
     }
 

@@ -121,6 +121,21 @@ async fn h4_failures_before_a_success_in_another_replica_are_not_counted_again()
     assert_eq!(in_redis(&redis, "n"), 1);
 }
 
+/// A process that is killed and starts again is another member each time.
+#[tokio::test]
+async fn h4_silent_replicas_bring_no_pause_forward() {
+    let Some(redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited([redis.store()]).await;
+    until("it is a member", || redis.name("*:members:*").is_some()).await;
+    redis.add_silent(4);
+    for at in 0..4 {
+        guess(&replicas.clerks, JANE.0, at..at + 1).await;
+        until("it is counted", || in_redis(&redis, "n") == at as u64 + 1).await;
+    }
+    let left = in_redis(&redis, "u").saturating_sub(redis.now());
+    assert!((500_000..=600_000).contains(&left), "ten minutes: {left} ms");
+}
+
 /// Only the look-up tells whose identifiers these are.
 #[tokio::test]
 async fn h4_failures_of_a_users_identifiers_count_together_in_all_replicas() {
