@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Script};
 
+use crate::key::IdentifierKey;
+
 pub(super) static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("enter.lua")));
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("leave.lua")));
@@ -17,6 +19,8 @@ pub(super) struct Call {
     script: &'static LazyLock<Script>,
     keys: Vec<String>,
     arguments: Vec<String>,
+    /// The answer is the number of failures of this user or identifier.
+    pub(super) failures_of: Option<IdentifierKey>,
 }
 
 impl Call {
@@ -26,7 +30,12 @@ impl Call {
         arguments: impl IntoIterator<Item = String>,
     ) -> Self {
         let (keys, arguments) = (keys.into_iter().collect(), arguments.into_iter().collect());
-        Self { script, keys, arguments }
+        Self { script, keys, arguments, failures_of: None }
+    }
+
+    /// A call whose answer is the number of failures of this user or identifier.
+    pub(super) fn counting(self, subject: IdentifierKey) -> Self {
+        Self { failures_of: Some(subject), ..self }
     }
 
     pub(super) async fn make<T: FromRedisValue>(

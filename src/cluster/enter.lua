@@ -24,7 +24,11 @@ if limit > 0 then
     local spent = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(+inf', 'WITHSCORES')
     local silent = redis.call('ZCOUNT', KEYS[2], '-inf', now - ARGV[10])
     local free = limit
-    if silent > 0 then free = limit - math.ceil(limit * silent / redis.call('ZCARD', KEYS[2])) end
+    -- One at least: a process that is killed and starts again is another member each time. With a budget of one, a silent member
+    -- therefore has nothing withheld for it.
+    if silent > 0 then
+        free = math.max(limit - math.ceil(limit * silent / redis.call('ZCARD', KEYS[2])), 1)
+    end
     local used, untrusted, back, back_untrusted = #spent / 2, 0, nil, nil
     for place = 1, #spent, 2 do
         back = back or spent[place + 1]

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::alone::Alone;
+use super::alone::{Alone, SILENT};
 use super::calls::{BEAT, Call, FAILED, PAUSE};
 use super::shared::Keys;
 use super::supervisor::LONGEST_PAUSE;
@@ -153,7 +153,14 @@ impl Limits {
                 Err(error) if error.code().is_some_and(|code| !PASSING.contains(&code)) => {
                     tracing::warn!(code = error.code(), "a call of Redis failed, and isn't made again");
                 }
-                made => drop(made?),
+                made => {
+                    let answer = made?;
+                    if let Some(subject) = call.failures_of
+                        && let Ok(failures) = redis::from_redis_value(answer)
+                    {
+                        self.counts.raise(subject, failures);
+                    }
+                }
             }
             lock(&self.waiting).pop_front();
         }
@@ -223,7 +230,7 @@ impl SharedFailures for Limits {
         })
     }
 
-    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool) {
+    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool, known: u32) {
         if self.is_away() {
             lock(&self.alone).failed(subject);
         }
@@ -232,18 +239,16 @@ impl SharedFailures for Limits {
         let is_locked = flag(failure == Failure::Locked);
         let keys = [self.keys.members.clone(), self.keys.failures.clone(), self.keys.users.clone()];
         let is_banned = flag(failure == Failure::Banned);
-        self.later(Call::new(
-            &FAILED,
-            keys,
-            [subject.name(), flag(warned), is_locked, is_banned, text(life)],
-        ));
+        let known = known.to_string();
+        let arguments = [subject.name(), flag(warned), is_locked, is_banned, text(life), known, text(SILENT)];
+        self.later(Call::new(&FAILED, keys, arguments).counting(subject));
     }
 
     fn succeeded(&self, identifier: IdentifierKey, user: IdentifierKey, others: &[IdentifierKey]) {
         self.note_user(identifier, user, "signed in");
         others.iter().for_each(|other| self.note_user(*other, user, "found"));
         for subject in [identifier, user].iter().chain(others) {
-            self.later(self.pause_call(*subject, "clear", []));
+            self.later(self.pause_call(*subject, "clear", [text(FAILURES_LIFE[0])]));
         }
     }
 

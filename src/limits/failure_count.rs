@@ -50,8 +50,17 @@ impl Count {
 
     /// Takes over what all processes know.
     pub(super) fn merge(&mut self, shared: SharedPause, now: Instant) {
-        self.failures = self.failures.max(shared.failures);
+        self.raise(shared.failures);
         self.pause(shared.left, now);
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Takes over the number of failures that all processes have counted.
+    pub(super) fn raise(&mut self, failures: u32) {
+        self.failures = self.failures.max(failures);
     }
 
     /// Counts a failure without a pause, because the pauses were lifted while its sign-in was under way.

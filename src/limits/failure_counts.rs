@@ -151,9 +151,6 @@ impl FailureCounts {
     ) {
         let keys = [identifier, self.subject(identifier)];
         let has_lifted = |ground| keys.iter().any(|key| self.forgiven.has_lifted(*key, ground, since));
-        if let Some(shared) = self.shared.get() {
-            shared.failed(self.subject(identifier), failure, warned);
-        }
         let reached = self.reached(identifier, failure != Failure::Unconfirmed);
         // `lift` marks the identifier before it takes this lock, so either the mark is seen here, or `lift` finds the
         // pause that is set here.
@@ -162,11 +159,15 @@ impl FailureCounts {
             self.is_lifted(identifier, since) || (failure == Failure::Banned && has_lifted(Ground::Banned));
         self.see(identifier, is_lifted, now);
         if is_lifted {
-            return reached.fail_without_pause();
+            reached.fail_without_pause();
+        } else {
+            reached.refused(failure, warned, now);
+            if failure == Failure::Locked && has_lifted(Ground::Locked) {
+                reached.lift_lock();
+            }
         }
-        reached.refused(failure, warned, now);
-        if failure == Failure::Locked && has_lifted(Ground::Locked) {
-            reached.lift_lock();
+        if let Some(shared) = self.shared.get() {
+            shared.failed(self.subject(identifier), failure, warned, reached.failures());
         }
     }
 

@@ -64,8 +64,9 @@ pub(crate) trait SharedFailures: Debug + Send + Sync {
     /// Looks the failures of a user or identifier up. `None` if there is no pause, or if they can't be told.
     fn pause(&self, subject: IdentifierKey) -> Shared<'_, Option<SharedPause>>;
 
-    /// Counts a refusal of Clerk's. `warned` tells whether Clerk has warned that it is about to lock the account.
-    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool);
+    /// Counts a refusal of Clerk's. `warned` tells whether Clerk has warned that it is about to lock the account, and
+    /// `known` how many failures this process knows of, with this one.
+    fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool, known: u32);
 
     /// A user has signed in with an identifier: its failures, those of the user and of the user's `others` are over.
     fn succeeded(&self, identifier: IdentifierKey, user: IdentifierKey, others: &[IdentifierKey]);

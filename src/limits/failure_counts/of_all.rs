@@ -25,6 +25,17 @@ impl FailureCounts {
         lock(&self.reached(subject, false)).merge(pause, now);
     }
 
+    /// Takes over the number of failures that all processes have counted, unless a success has ended those of this one
+    /// meanwhile.
+    #[cfg(feature = "redis")]
+    pub(crate) fn raise(&self, subject: IdentifierKey, failures: u32) {
+        for counts in [&self.confirmed, &self.unconfirmed] {
+            if let Some(count) = counts.get(&self.subject(subject)) {
+                lock(&count).raise(failures);
+            }
+        }
+    }
+
     /// Looks up what all processes know of the failures of a user or identifier.
     pub(crate) async fn learn(&self, subject: IdentifierKey, clock: Clock) {
         if let Some(shared) = self.shared.get()

@@ -121,23 +121,35 @@ async fn h4_a_replica_that_leaves_gives_its_part_of_the_budget_back() {
     until("another one has left", || members(&replicas) == 1).await;
 }
 
-/// A member that was never heard of again: a process that was killed, or a machine that is cut off.
+/// Adds members that are silent, and waits until the log of permits can be relied on.
+async fn with_silent(redis: &Redis, silent: usize) {
+    let began = Instant::now();
+    until("it is a member", || redis.name("*:members:*").is_some()).await;
+    redis.add_silent(silent);
+    until("the log can be relied on", || began.elapsed() > MATURE).await;
+}
+
 #[tokio::test]
 async fn h4_the_part_of_a_silent_replica_is_withheld() {
     let Some(redis) = Redis::start() else { return };
     let replicas = replicas(&redis, 1).await;
-    let began = Instant::now();
-    until("it is a member", || redis.name("*:members:*").is_some()).await;
-    let members = redis.name("*:members:*").unwrap();
-    let redis::Value::Array(now) = redis.ask(&["TIME"]) else { panic!("no time") };
-    let redis::Value::BulkString(seconds) = &now[0] else { panic!("no seconds") };
-    let silent = format!("{}000", std::str::from_utf8(seconds).unwrap());
-    redis.ask(&["ZADD", &members, &silent, "0123"]);
-    until("the log can be relied on", || began.elapsed() > MATURE).await;
+    with_silent(&redis, 1).await;
     for sign_in in start(&replicas, 0..8) {
         assert_eq!(sign_in.await.unwrap(), Ok(()));
     }
     assert_eq!(at_clerk(&replicas.fake), (2, 0), "of five, three are withheld for one of two");
+}
+
+/// As after a process that was killed and started again five times.
+#[tokio::test]
+async fn h4_one_sign_in_in_a_window_is_left_beside_silent_replicas() {
+    let Some(redis) = Redis::start() else { return };
+    let replicas = replicas(&redis, 1).await;
+    with_silent(&redis, 5).await;
+    for sign_in in start(&replicas, 0..3) {
+        assert_eq!(sign_in.await.unwrap(), Ok(()));
+    }
+    assert_eq!(at_clerk(&replicas.fake), (1, 0), "of five, all would be withheld for five of six");
 }
 
 /// Its calls are not answered, which is noticed once.

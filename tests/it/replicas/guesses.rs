@@ -64,6 +64,78 @@ async fn h4_without_redis_each_replica_lets_one_failure_of_an_identifier_through
     assert!(ABOUT_FOUR.contains(&of_bob), "{of_bob} of another identifier");
 }
 
+/// The largest number that Redis has of the failures of any user or identifier.
+fn in_redis(redis: &Redis, field: &str) -> u64 {
+    let names: Vec<String> = redis::from_redis_value(redis.ask(&["KEYS", "*:failures:*"])).unwrap();
+    let number = |name: String| redis::from_redis_value(redis.ask(&["HGET", &name, field])).unwrap();
+    names.into_iter().filter_map(number).max().unwrap_or_default()
+}
+
+/// Lifts the pause of the only identifier, as often as this.
+async fn forgive(replicas: &Replicas, redis: &Redis, times: usize) {
+    replicas.clerks[0].forgive(JANE.0);
+    let knows = |it: &Clerk| it.stats().replica.unwrap().known_changes == times;
+    until("it is forgiven", || replicas.clerks.iter().all(knows)).await;
+    until("it is forgiven in Redis", || in_redis(redis, "u") == 0).await;
+}
+
+/// Five failures of which each replica has seen one or two, so that none has a pause of its own after that.
+#[tokio::test]
+async fn h4_failures_are_counted_on_when_redis_comes_back_empty() {
+    let Some(mut redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited((0..4).map(|_| redis.store())).await;
+    for at in 0..4 {
+        guess(&replicas.clerks, JANE.0, at..at + 1).await;
+        until("it is counted", || in_redis(&redis, "n") == at as u64 + 1).await;
+    }
+    forgive(&replicas, &redis, 1).await;
+    guess(&replicas.clerks, JANE.0, 4..5).await;
+    until("it is counted", || in_redis(&redis, "n") == 5).await;
+    redis.kill();
+    until("all are alone", || replicas.clerks.iter().all(|it| it.stats().replica.unwrap().is_alone)).await;
+    redis.run();
+    until("none is alone", || replicas.clerks.iter().all(|it| !it.stats().replica.unwrap().is_alone)).await;
+    for at in 5..9 {
+        let (failed, counted) = (failures(&replicas.fake, Endpoint::SignIns), in_redis(&redis, "n"));
+        guess(&replicas.clerks, JANE.0, at..at + 1).await;
+        let has_failed = failures(&replicas.fake, Endpoint::SignIns) > failed;
+        until("it is counted", || !has_failed || in_redis(&redis, "n") > counted).await;
+    }
+    forgive(&replicas, &redis, 2).await;
+    guess(&replicas.clerks, JANE.0, 9..10).await;
+    let all = failures(&replicas.fake, Endpoint::SignIns);
+    assert!(all <= 8, "{all}: five, two of replicas that know of two and three, and one that was forgiven");
+}
+
+/// The first replica doesn't hear of the success in the other one, and goes on with its own count.
+#[tokio::test]
+async fn h4_failures_before_a_success_in_another_replica_are_not_counted_again() {
+    let Some(redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited((0..2).map(|_| redis.store())).await;
+    guess(&replicas.clerks[..1], JANE.0, 0..3).await;
+    until("they are counted", || in_redis(&redis, "n") == 3).await;
+    replicas.sign_in(1, JANE).await;
+    until("they are cleared", || in_redis(&redis, "n") == 0).await;
+    guess(&replicas.clerks[..1], JANE.0, 3..4).await;
+    until("it is counted", || in_redis(&redis, "n") > 0).await;
+    assert_eq!(in_redis(&redis, "n"), 1);
+}
+
+/// A process that is killed and starts again is another member each time.
+#[tokio::test]
+async fn h4_silent_replicas_bring_no_pause_forward() {
+    let Some(redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited([redis.store()]).await;
+    until("it is a member", || redis.name("*:members:*").is_some()).await;
+    redis.add_silent(4);
+    for at in 0..4 {
+        guess(&replicas.clerks, JANE.0, at..at + 1).await;
+        until("it is counted", || in_redis(&redis, "n") == at as u64 + 1).await;
+    }
+    let left = in_redis(&redis, "u").saturating_sub(redis.now());
+    assert!((500_000..=600_000).contains(&left), "ten minutes: {left} ms");
+}
+
 /// Only the look-up tells whose identifiers these are.
 #[tokio::test]
 async fn h4_failures_of_a_users_identifiers_count_together_in_all_replicas() {

@@ -99,6 +99,21 @@ impl Redis {
         String::from_utf8(name).ok()
     }
 
+    /// The time of the server, in milliseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> u64 {
+        let (seconds, microseconds): (u64, u64) = redis::from_redis_value(self.ask(&["TIME"])).unwrap();
+        seconds * 1000 + microseconds / 1000
+    }
+
+    /// Adds members that have been silent for a moment: processes that were killed, or machines that are cut off.
+    pub(crate) fn add_silent(&self, count: usize) {
+        let members = self.name("*:members:*").unwrap();
+        let silent_since = (self.now() - 5000).to_string();
+        for at in 0..count {
+            self.ask(&["ZADD", &members, &silent_since, &format!("silent {at}")]);
+        }
+    }
+
     /// Everything that a thief of the server gets: a dump of its memory in a file.
     pub(crate) fn everything(&self) -> Vec<u8> {
         self.ask(&["CONFIG", "SET", "rdbcompression", "no"]);
