@@ -60,7 +60,7 @@ impl Proxy {
                 let (state, [to_server, to_client]) =
                     (Arc::clone(&shared), [&server, &client].map(UnixStream::try_clone));
                 thread::spawn(move || {
-                    copy(client, to_server.unwrap(), |bytes| state.lock().unwrap().is_broken_by(bytes))
+                    copy(client, to_server.unwrap(), |bytes| state.lock().unwrap().is_broken_by(bytes));
                 });
                 thread::spawn(move || copy(server, to_client.unwrap(), |_| false));
             }
