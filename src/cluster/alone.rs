@@ -27,6 +27,8 @@ pub(super) struct Alone {
     pub(super) rank: u32,
     /// When this replica last heard of a log of permits that could be relied on.
     heard: Option<Instant>,
+    /// When Redis last gave no answer in time to a request.
+    missed: Option<Instant>,
     /// The mark that tells the log of permits from another one, and when this replica saw it first.
     log: Option<(String, Instant)>,
     last_slot: Option<u64>,
@@ -44,7 +46,18 @@ pub(super) enum Turn {
 impl Alone {
     pub(super) fn new(members: u32, rank: u32) -> Self {
         let (departed, failed) = Default::default();
-        Self { members, rank, heard: None, log: None, last_slot: None, departed, failed }
+        Self { members, rank, heard: None, missed: None, log: None, last_slot: None, departed, failed }
+    }
+
+    /// Redis has given no answer in time, or has.
+    pub(super) fn asked(&mut self, missed: Option<Instant>) {
+        self.missed = missed;
+    }
+
+    /// Whether Redis has missed a request in this time, and has answered none since. A slow Redis may answer each beat.
+    pub(super) fn has_missed(&mut self, span: Duration, now: Instant) -> bool {
+        self.missed = self.missed.filter(|at| *at + span > now);
+        self.missed.is_some()
     }
 
     /// A log of permits that can be relied on has answered.
@@ -72,7 +85,8 @@ impl Alone {
         if self.log.as_ref().is_none_or(|(known, _)| *known != log) {
             self.log = Some((log, now));
         }
-        if is_mature {
+        // The time until this replica's turn runs on while its requests aren't answered.
+        if is_mature && self.missed.is_none() {
             self.heard(now);
         }
     }
@@ -203,6 +217,34 @@ mod tests {
         let mut new = Alone::new(1, 0);
         beaten(&mut new, (1, 0), "a", false);
         assert_eq!(new.turn("p", (5, WINDOW), 0, now), Turn::In(SILENT), "others may just be starting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_beats_that_a_slow_redis_answers_put_no_turn_off() {
+        let (mut alone, start) = (Alone::new(1, 0), Instant::now());
+        let beaten = |alone: &mut Alone, now| {
+            _ = alone.has_missed(2 * WINDOW, now);
+            alone.beaten((1, 0), "a".to_owned(), true, 0, now);
+        };
+        beaten(&mut alone, start);
+        let missed = start + Duration::from_secs(5);
+        alone.asked(Some(missed));
+        (5..20).for_each(|second| beaten(&mut alone, start + Duration::from_secs(second)));
+        assert_eq!(alone.turn("p", (5, WINDOW), 0, start + WINDOW + SILENT), Turn::Now);
+        beaten(&mut alone, missed + 2 * WINDOW);
+        assert_eq!(
+            alone.turn("p", (5, WINDOW), 0, missed + 2 * WINDOW),
+            Turn::In(WINDOW + SILENT),
+            "long ago"
+        );
+        alone.asked(Some(missed + 2 * WINDOW));
+        alone.asked(None);
+        beaten(&mut alone, missed + 3 * WINDOW);
+        assert_eq!(
+            alone.turn("p", (5, WINDOW), 0, missed + 3 * WINDOW),
+            Turn::In(WINDOW + SILENT),
+            "answered"
+        );
     }
 
     #[test]
