@@ -4,15 +4,24 @@
 //! starts one sign-in in a slot of its own. A slot is a part of the window such that any window has no more of them than the
 //! budget has permits.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::key::{IdentifierKey, PassThrough};
+use crate::limits::Failure;
 
-/// Identifiers whose failures are remembered while alone (rule K7). If there are more, no unproven one may fail.
+/// Identifiers whose failures are remembered while alone (rule K7): this many that Clerk has confirmed, and as many that may be
+/// made up. One more drops the one whose pause ends first.
 const MOST_FAILED: usize = 10_000;
+
+/// The pause after a failure, if the next one of each replica would lock no account, and if they could. They are the first and the
+/// longest one of rule P3.
+const PAUSES: [Duration; 2] = [Duration::from_secs(10 * 60), Duration::from_secs(24 * 3600)];
+
+/// The failure at which Clerk locks an account by default.
+const LOCK: u32 = 10;
 
 /// Departures that the log of permits doesn't know of yet.
 const MOST_DEPARTED: usize = 64;
@@ -33,7 +42,8 @@ pub(super) struct Alone {
     log: Option<(String, Instant)>,
     last_slot: Option<u64>,
     departed: Vec<(String, Instant)>,
-    failed: HashSet<IdentifierKey, PassThrough>,
+    /// The identifiers that may be made up, and those that Clerk has confirmed: how often each has failed, and the end of its pause.
+    failed: [HashMap<IdentifierKey, (u32, Instant), PassThrough>; 2],
 }
 
 /// Whether a sign-in may start.
@@ -129,20 +139,30 @@ impl Alone {
         self.departed.iter().map(|(permit, back)| (permit.clone(), *back - now)).collect()
     }
 
-    /// Whether an unproven credential of a user or identifier may reach Clerk: one failure is let through.
-    pub(super) fn may_fail(&self, subject: IdentifierKey) -> bool {
-        self.failed.len() < MOST_FAILED && !self.failed.contains(&subject)
+    /// Whether an unproven credential of a user or identifier may reach Clerk: one failure is let through before each pause.
+    pub(super) fn may_fail(&self, subject: IdentifierKey, now: Instant) -> bool {
+        self.failed.iter().all(|failed| failed.get(&subject).is_none_or(|(_, until)| *until <= now))
     }
 
-    pub(super) fn failed(&mut self, subject: IdentifierKey) {
-        if self.failed.len() < MOST_FAILED {
-            self.failed.insert(subject);
+    /// Counts a failure while alone. `known` is the number of failures that this replica knows of, with this one.
+    pub(super) fn failed(&mut self, subject: IdentifierKey, failure: Failure, known: u32, now: Instant) {
+        let members = self.members.max(1);
+        let failed = &mut self.failed[usize::from(failure != Failure::Unconfirmed)];
+        if failed.len() >= MOST_FAILED
+            && !failed.contains_key(&subject)
+            && let Some(first) = failed.iter().min_by_key(|(_, (_, until))| *until).map(|(first, _)| *first)
+        {
+            failed.remove(&first);
         }
+        let (times, until) = failed.entry(subject).or_insert((0, now));
+        *times += 1;
+        let after_next = known.saturating_sub(*times).saturating_add((*times + 1).saturating_mul(members));
+        *until = now + PAUSES[usize::from(after_next >= LOCK)];
     }
 
     /// The other replicas know of all failures.
     pub(super) fn is_over(&mut self) {
-        self.failed.clear();
+        self.failed.iter_mut().for_each(HashMap::clear);
     }
 }
 
@@ -247,16 +267,35 @@ mod tests {
         );
     }
 
-    #[test]
-    fn h4_one_failure_of_an_identifier_is_let_through_while_alone() {
+    #[tokio::test(start_paused = true)]
+    async fn h4_one_failure_of_an_identifier_is_let_through_while_alone() {
         let id = |name: &str| KeySecret::from([7; 32]).identifier(name);
-        let mut alone = Alone::new(1, 0);
-        assert!(alone.may_fail(id("jane")));
-        alone.failed(id("jane"));
-        assert!(!alone.may_fail(id("jane")) && alone.may_fail(id("bob")));
-        (0..MOST_FAILED).for_each(|at| alone.failed(id(&at.to_string())));
-        assert!(!alone.may_fail(id("bob")), "no room to remember a failure");
+        let (mut alone, now) = (Alone::new(4, 0), Instant::now());
+        let [minute, hour] = [60, 3600].map(Duration::from_secs);
+        assert!(alone.may_fail(id("jane"), now));
+        alone.failed(id("jane"), Failure::Confirmed, 1, now);
+        assert!(!alone.may_fail(id("jane"), now) && alone.may_fail(id("bob"), now));
+        assert!(!alone.may_fail(id("jane"), now + 9 * minute));
+        assert!(alone.may_fail(id("jane"), now + 10 * minute), "four replicas, so eight failures at most");
+        alone.failed(id("jane"), Failure::Confirmed, 2, now + 10 * minute);
+        assert!(!alone.may_fail(id("jane"), now + 23 * hour), "the third of each could be the tenth");
+        alone.failed(id("known"), Failure::Confirmed, 3, now);
+        assert!(!alone.may_fail(id("known"), now + 23 * hour), "two, four and four");
         alone.is_over();
-        assert!(alone.may_fail(id("jane")));
+        assert!(alone.may_fail(id("jane"), now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_failures_of_made_up_identifiers_hinder_no_others_while_alone() {
+        let id = |name: &str| KeySecret::from([7; 32]).identifier(name);
+        let (mut alone, now) = (Alone::new(4, 0), Instant::now());
+        alone.failed(id("jane"), Failure::Confirmed, 1, now);
+        for at in 0..=MOST_FAILED {
+            let later = now + Duration::from_millis(at as u64);
+            alone.failed(id(&at.to_string()), Failure::Unconfirmed, 1, later);
+        }
+        assert!(alone.may_fail(id("bob"), now) && !alone.may_fail(id("jane"), now));
+        assert!(alone.may_fail(id("0"), now) && !alone.may_fail(id("1"), now), "the first is forgotten");
+        assert_eq!(alone.failed.each_ref().map(HashMap::len), [MOST_FAILED, 1]);
     }
 }

@@ -238,7 +238,7 @@ impl SharedFailures for Limits {
 
     fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool, known: u32) {
         if self.is_away() {
-            lock(&self.alone).failed(subject);
+            lock(&self.alone).failed(subject, failure, known, Instant::now());
         }
         let flag = |is_set: bool| if is_set { "1" } else { "0" }.to_owned();
         let life = FAILURES_LIFE[usize::from(failure == Failure::Unconfirmed)];
