@@ -34,6 +34,10 @@ pub(super) struct Alone {
     /// The members of the cluster when it was last heard of, and the place of this one among them.
     pub(super) members: u32,
     pub(super) rank: u32,
+    /// How many members there are at least, until a log of permits can be relied on.
+    expected: u32,
+    /// How long others may go on by the log of permits without this replica, with the calls that they have begun.
+    hold: Duration,
     /// When this replica last heard of a log of permits that could be relied on.
     heard: Option<Instant>,
     /// When Redis last gave no answer in time to a request.
@@ -54,9 +58,21 @@ pub(super) enum Turn {
 }
 
 impl Alone {
-    pub(super) fn new(members: u32, rank: u32) -> Self {
+    pub(super) fn new(members: u32, rank: u32, hold: Duration) -> Self {
         let (departed, failed) = Default::default();
-        Self { members, rank, heard: None, missed: None, log: None, last_slot: None, departed, failed }
+        let (expected, hold) = (members, hold.max(SILENT));
+        Self {
+            members,
+            rank,
+            expected,
+            hold,
+            heard: None,
+            missed: None,
+            log: None,
+            last_slot: None,
+            departed,
+            failed,
+        }
     }
 
     /// Redis has given no answer in time, or has.
@@ -104,7 +120,8 @@ impl Alone {
     /// Takes a slot of this replica's, if it is its turn. `wall` is the time in milliseconds since the Unix epoch.
     ///
     /// Other replicas may have started sign-ins by the log until shortly after this one heard of it last, so that nothing
-    /// starts for a window from then. In a log that this replica has just found, the others may not be members yet.
+    /// starts for a window and the time of a call from then. In a log that this replica has just found, the others may not be members
+    /// yet: in the first one they are counted as expected.
     pub(super) fn turn(
         &mut self,
         permit: &str,
@@ -112,14 +129,15 @@ impl Alone {
         wall: u64,
         now: Instant,
     ) -> Turn {
-        let heard = self.heard.map(|heard| heard + window + SILENT);
+        let heard = self.heard.map(|heard| heard + window + self.hold);
         let quiet_until = heard.max(self.log.as_ref().map(|(_, found)| *found + SILENT));
         if let Some(until) = quiet_until.filter(|until| *until > now) {
             return Turn::In(until - now);
         }
         let window_ms = window.as_millis() as u64;
         let slot_ms = if limit > 1 { window_ms.div_ceil(u64::from(limit) - 1) } else { 2 * window_ms }.max(1);
-        let (slot, members) = (wall / slot_ms, u64::from(self.members.max(1)));
+        let expected = if self.heard.is_none() { self.expected } else { 1 };
+        let (slot, members) = (wall / slot_ms, u64::from(self.members.max(expected)));
         let is_own = slot % members == u64::from(self.rank) % members;
         // The second half is for clocks that differ.
         if is_own && self.last_slot != Some(slot) && wall % slot_ms < slot_ms / 2 + 1 {
@@ -184,7 +202,7 @@ mod tests {
             skews in proptest::collection::vec(-300_i64..300, 6),
         ) {
             let start = Instant::now();
-            let mut replicas: Vec<Alone> = (0..members).map(|rank| Alone::new(members, rank)).collect();
+            let mut replicas: Vec<Alone> = (0..members).map(|rank| Alone::new(members, rank, SILENT)).collect();
             let mut departures = Vec::new();
             for ms in (0..120_000_u64).step_by(50) {
                 for (replica, skew) in replicas.iter_mut().zip(&skews) {
@@ -207,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn h4_a_replica_that_loses_redis_is_quiet_for_a_window() {
-        let mut alone = Alone::new(1, 0);
+        let mut alone = Alone::new(1, 0, SILENT);
         let now = Instant::now();
         alone.heard(now);
         let turn = |alone: &mut Alone, after: Duration| alone.turn("p", (5, WINDOW), 0, now + after);
@@ -224,7 +242,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn h4_a_replica_counts_with_those_that_have_not_found_a_new_log_yet() {
-        let (mut alone, now) = (Alone::new(4, 3), Instant::now());
+        let (mut alone, now) = (Alone::new(4, 3, SILENT), Instant::now());
         let beaten = |alone: &mut Alone, members, log: &str, is_mature| {
             alone.beaten(members, log.to_owned(), is_mature, 0, now);
             (alone.members, alone.rank)
@@ -234,14 +252,31 @@ mod tests {
         assert_eq!(beaten(&mut alone, (1, 0), "b", false), (3, 2), "the others are on their way");
         assert_eq!(beaten(&mut alone, (3, 1), "b", false), (3, 1));
         assert_eq!(beaten(&mut alone, (1, 0), "b", true), (1, 0));
-        let mut new = Alone::new(1, 0);
+        let mut new = Alone::new(1, 0, SILENT);
         beaten(&mut new, (1, 0), "a", false);
         assert_eq!(new.turn("p", (5, WINDOW), 0, now), Turn::In(SILENT), "others may just be starting");
+        let mut new = Alone::new(4, 3, SILENT);
+        beaten(&mut new, (1, 0), "a", false);
+        let at_slot = |new: &mut Alone, slot: u64| new.turn("p", (5, WINDOW), slot * 2500, now + SILENT);
+        assert_eq!(at_slot(&mut new, 8), Turn::Now);
+        let wait = Turn::In(Duration::from_millis(3 * 2500));
+        assert_eq!(at_slot(&mut new, 9), wait, "the other three may not be there yet");
+        beaten(&mut new, (1, 0), "a", true);
+        let turn = new.turn("p", (5, WINDOW), 10 * 2500, now + WINDOW + SILENT);
+        assert_eq!(turn, Turn::Now, "there are none");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_a_replica_that_loses_redis_waits_for_the_calls_of_others() {
+        let (hold, now) = (Duration::from_secs(7), Instant::now());
+        let mut alone = Alone::new(1, 0, hold);
+        alone.heard(now);
+        assert_eq!(alone.turn("p", (5, WINDOW), 0, now), Turn::In(WINDOW + hold));
     }
 
     #[tokio::test(start_paused = true)]
     async fn h4_beats_that_a_slow_redis_answers_put_no_turn_off() {
-        let (mut alone, start) = (Alone::new(1, 0), Instant::now());
+        let (mut alone, start) = (Alone::new(1, 0, SILENT), Instant::now());
         let beaten = |alone: &mut Alone, now| {
             _ = alone.has_missed(2 * WINDOW, now);
             alone.beaten((1, 0), "a".to_owned(), true, 0, now);
@@ -270,7 +305,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn h4_one_failure_of_an_identifier_is_let_through_while_alone() {
         let id = |name: &str| KeySecret::from([7; 32]).identifier(name);
-        let (mut alone, now) = (Alone::new(4, 0), Instant::now());
+        let (mut alone, now) = (Alone::new(4, 0, SILENT), Instant::now());
         let [minute, hour] = [60, 3600].map(Duration::from_secs);
         assert!(alone.may_fail(id("jane"), now));
         alone.failed(id("jane"), Failure::Confirmed, 1, now);
@@ -288,7 +323,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn h4_failures_of_made_up_identifiers_hinder_no_others_while_alone() {
         let id = |name: &str| KeySecret::from([7; 32]).identifier(name);
-        let (mut alone, now) = (Alone::new(4, 0), Instant::now());
+        let (mut alone, now) = (Alone::new(4, 0, SILENT), Instant::now());
         alone.failed(id("jane"), Failure::Confirmed, 1, now);
         for at in 0..=MOST_FAILED {
             let later = now + Duration::from_millis(at as u64);

@@ -84,7 +84,7 @@ impl Limits {
             mature: window.unwrap_or_default() + hold + LONGEST_PAUSE,
             commands: Mutex::new(None),
             rests_until: Mutex::new(None),
-            alone: Mutex::new(Alone::new(members, (number % u64::from(members)) as u32)),
+            alone: Mutex::new(Alone::new(members, (number % u64::from(members)) as u32, hold)),
             waiting: Mutex::default(),
             beats_now: AtomicBool::new(false),
             added,
