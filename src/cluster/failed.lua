@@ -15,7 +15,7 @@ if known > failures and not redis.call('HGET', key, 'c') then
 end
 local pause = 0
 if failures > 3 then pause = math.min(600000 * 2 ^ math.min(failures - 4, 10), 86400000) end
-local live = redis.call('ZCOUNT', KEYS[1], now - ARGV[7], '+inf')
+local live = redis.call('ZCOUNT', KEYS[1], '(' .. now - ARGV[7], '+inf')
 local near = math.max(8 - math.max(live - 1, 0), 4)
 if ARGV[2] == '1' or failures >= near then pause = 86400000 end
 if pause > 0 then

@@ -125,7 +125,9 @@ impl SharedGate {
     /// The sign-ins that this replica may make without Redis.
     fn alone(&self, entry: &Entry) -> Said {
         let mut alone = lock(&self.limits.alone);
-        if entry.request.share == Share::Untrusted && !alone.may_fail(entry.request.identifier) {
+        if entry.request.share == Share::Untrusted
+            && !alone.may_fail(entry.request.identifier, Instant::now())
+        {
             return Said::Paused(SharedPause { failures: 0, left: ALONE_PAUSE });
         }
         let Some(budget) = entry.budget.filter(|_| self.is_counted) else { return Said::Go };

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -91,7 +91,7 @@ impl Limits {
             mature: window.unwrap_or_default() + hold + LONGEST_PAUSE,
             commands: Mutex::new(None),
             rests_until: Mutex::new(None),
-            alone: Mutex::new(Alone::new(members, (number % u64::from(members)) as u32)),
+            alone: Mutex::new(Alone::new(members, (number % u64::from(members)) as u32, hold)),
             waiting: Mutex::default(),
             beats_now: AtomicBool::new(false),
             added,
@@ -109,7 +109,9 @@ impl Limits {
         if commands.is_none() {
             *commands = Some(connection.clone());
             *lock(&self.rests_until) = None;
-            lock(&self.alone).is_over();
+            let mut alone = lock(&self.alone);
+            alone.asked(None);
+            alone.is_over();
         }
     }
 
@@ -122,8 +124,13 @@ impl Limits {
         let mut nonce = [0; 8];
         aws_lc_rs::rand::fill(&mut nonce).expect("the system provides random bytes");
         let nonce = format!("{:016x}", u64::from_be_bytes(nonce));
-        let arguments = [self.member.clone(), text(MEMBER_LIFE), nonce, text(PERMITS_LIFE)];
-        let departed = lock(&self.alone).departed(Instant::now());
+        let (departed, has_missed) = {
+            let mut alone = lock(&self.alone);
+            (alone.departed(Instant::now()), alone.has_missed(self.mature, Instant::now()))
+        };
+        // It takes its turns, so the others must leave it its part of the budget.
+        let silent_for = if has_missed { SILENT } else { Duration::ZERO };
+        let arguments = [self.member.clone(), text(MEMBER_LIFE), nonce, text(PERMITS_LIFE), text(silent_for)];
         let noted = departed.len();
         let departed = departed.into_iter().flat_map(|(permit, back)| [format!("t:{permit}"), text(back)]);
         let keys = [self.keys.members.clone(), self.keys.permits.clone()];
@@ -183,12 +190,19 @@ impl Limits {
             return None;
         }
         let mut connection = lock(&self.commands).clone()?;
-        let answer = tokio::time::timeout(PATIENCE, call.make(&mut connection)).await;
-        if let Ok(Ok(answer)) = answer {
-            return Some(answer);
-        }
-        *lock(&self.rests_until) = Some(Instant::now() + REST);
-        None
+        let answer = match tokio::time::timeout(PATIENCE, call.make(&mut connection)).await {
+            Ok(Ok(answer)) => Some(answer),
+            // A key of another kind is that of one user or identifier. The others are asked for on.
+            Ok(Err(error)) if is_of_script(&error) => None,
+            _ => {
+                let now = Instant::now();
+                *lock(&self.rests_until) = Some(now + REST);
+                lock(&self.alone).asked(Some(now));
+                return None;
+            }
+        };
+        lock(&self.alone).asked(None);
+        answer
     }
 
     /// Whether Redis is known to give no answer.
@@ -232,7 +246,7 @@ impl SharedFailures for Limits {
 
     fn failed(&self, subject: IdentifierKey, failure: Failure, warned: bool, known: u32) {
         if self.is_away() {
-            lock(&self.alone).failed(subject);
+            lock(&self.alone).failed(subject, failure, known, Instant::now());
         }
         let flag = |is_set: bool| if is_set { "1" } else { "0" }.to_owned();
         let life = FAILURES_LIFE[usize::from(failure == Failure::Unconfirmed)];
@@ -264,6 +278,11 @@ impl SharedFailures for Limits {
         };
         self.later(self.pause_call(subject, what, []));
     }
+}
+
+/// Whether a call has failed by what a key holds.
+fn is_of_script(error: &RedisError) -> bool {
+    matches!(error.code(), Some("WRONGTYPE" | "ERR")) || error.kind() == ErrorKind::UnexpectedReturnType
 }
 
 /// A duration as an argument of a script, in milliseconds.

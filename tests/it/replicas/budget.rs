@@ -1,7 +1,10 @@
 //! The sign-in budget is one for all replicas, also while Redis dies and comes back empty (rule H4).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tower_clerk::store::RedisStore;
 use tower_clerk::testing::{Endpoint, FakeClerk, FakeUser};
 use tower_clerk::{Access, Clerk, ClerkBuilder, Credentials};
 
@@ -30,9 +33,13 @@ fn users() -> FakeClerk {
 const PASSWORD: &str = "correct horse battery staple";
 
 async fn replicas(redis: &Redis, count: usize) -> Replicas {
+    replicas_of((0..count).map(|_| redis.store())).await
+}
+
+async fn replicas_of(stores: impl IntoIterator<Item = RedisStore>) -> Replicas {
     let engine =
         |it: ClerkBuilder| it.sign_in_rate(LIMIT.0, LIMIT.1).upstream_timeout(Duration::from_millis(500));
-    Replicas::of(users(), (0..count).map(|_| redis.store()), engine).await
+    Replicas::of(users(), stores, engine).await
 }
 
 /// Starts sign-ins of these users, each at another replica, all at once.
@@ -150,6 +157,26 @@ async fn h4_one_sign_in_in_a_window_is_left_beside_silent_replicas() {
         assert_eq!(sign_in.await.unwrap(), Ok(()));
     }
     assert_eq!(at_clerk(&replicas.fake), (1, 0), "of five, all would be withheld for five of six");
+}
+
+/// It answers each beat, and no request in time.
+#[tokio::test]
+async fn h4_with_a_slow_redis_a_replica_takes_its_turns_and_leaves_the_others_their_part() {
+    let Some(redis) = Redis::start() else { return };
+    let late = Arc::new(AtomicU64::new(0));
+    let replicas = replicas_of([redis.slow_store(&late), redis.store()]).await;
+    let began = Instant::now();
+    until("the log can be relied on", || began.elapsed() > MATURE).await;
+    for sign_in in start(&replicas, 0..2) {
+        assert_eq!(sign_in.await.unwrap(), Ok(()), "by the log");
+    }
+    late.store(300, Ordering::Relaxed);
+    for sign_in in start(&replicas, 2..8) {
+        assert_eq!(sign_in.await.unwrap(), Ok(()));
+    }
+    assert!(!replicas.clerks[0].stats().replica.unwrap().is_alone, "its connection is in use");
+    let (most, refused) = at_clerk(&replicas.fake);
+    assert!(most <= 5 && refused == 0, "{most} in a window, {refused} times 429");
 }
 
 /// Its calls are not answered, which is noticed once.

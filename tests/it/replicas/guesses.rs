@@ -121,6 +121,25 @@ async fn h4_failures_before_a_success_in_another_replica_are_not_counted_again()
     assert_eq!(in_redis(&redis, "n"), 1);
 }
 
+/// Somebody who writes to Redis can hinder the identifier whose key it is.
+#[tokio::test]
+async fn h4_a_key_of_another_kind_hinders_no_other_identifier() {
+    let Some(redis) = Redis::start() else { return };
+    let replicas = Replicas::unlimited((0..2).map(|_| redis.store())).await;
+    guess(&replicas.clerks[1..], "bob@example.com", 0..4).await;
+    until("they are counted", || in_redis(&redis, "n") == 4).await;
+    let of_bob = redis.name("*:failures:*").unwrap();
+    guess(&replicas.clerks[1..], JANE.0, 0..1).await;
+    let names = || redis::from_redis_value::<Vec<String>>(redis.ask(&["KEYS", "*:failures:*"])).unwrap();
+    until("it is counted", || names().len() == 2).await;
+    let of_jane = names().into_iter().find(|name| *name != of_bob).unwrap();
+    redis.ask(&["SET", &of_jane, "of another kind"]);
+    let before = failures(&replicas.fake, Endpoint::SignIns);
+    guess(&replicas.clerks[..1], JANE.0, 1..2).await;
+    guess(&replicas.clerks[..1], "bob@example.com", 4..5).await;
+    assert_eq!(failures(&replicas.fake, Endpoint::SignIns) - before, 1, "the other one is paused");
+}
+
 /// A process that is killed and starts again is another member each time.
 #[tokio::test]
 async fn h4_silent_replicas_bring_no_pause_forward() {

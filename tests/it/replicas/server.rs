@@ -5,9 +5,11 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_clerk::store::{RedisStore, StoreKey};
 
 pub(crate) struct Redis {
@@ -69,6 +71,32 @@ impl Redis {
 
     pub(crate) fn store(&self) -> RedisStore {
         self.store_with_key(7)
+    }
+
+    /// A store that reaches the server by another socket, whose answers come this many milliseconds late.
+    pub(crate) fn slow_store(&self, late: &Arc<AtomicU64>) -> RedisStore {
+        let (socket, late, server) = (self.directory.join("slow"), Arc::clone(late), self.socket());
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (mut sent, mut to_client) = client.into_split();
+                let server = tokio::net::UnixStream::connect(&server).await.unwrap();
+                let (mut answers, mut to_server) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut sent, &mut to_server).await });
+                let late = Arc::clone(&late);
+                tokio::spawn(async move {
+                    let mut answer = vec![0; 65536];
+                    while let Ok(length @ 1..) = answers.read(&mut answer).await {
+                        tokio::time::sleep(Duration::from_millis(late.load(Ordering::Relaxed))).await;
+                        if to_client.write_all(&answer[..length]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        let url = format!("redis+unix://{}", socket.display());
+        RedisStore::new(&url).unwrap().keys([StoreKey::from([7; 32])])
     }
 
     pub(crate) fn store_with_key(&self, key: u8) -> RedisStore {
