@@ -106,6 +106,7 @@ impl Supervisor {
             Err(error) => return error,
         };
         self.connected = Some(Instant::now());
+        self.shared.send_unread();
         reads.set_response_timeout(READ_TIMEOUT);
         let shared = Arc::clone(&self.shared);
         let read = async {
