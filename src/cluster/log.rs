@@ -9,6 +9,9 @@ use super::entry::{Entry, EntryId};
 /// How long a change can matter: a proof lives for a day at most, and a session no longer than its proof.
 pub(super) const LIFE: u64 = 25 * 3600 * 1000;
 
+/// How fast the clock may be before the first answer of Clerk's has told the time.
+const ERROR: u64 = 5 * 60 * 1000;
+
 /// Entries that are kept, and that the shared log has at least (rule K7).
 pub(super) const MOST_KEPT: usize = 100_000;
 
@@ -35,7 +38,8 @@ pub(super) struct Log {
     last: u64,
     /// Entries were forgotten for want of room, the youngest of them from this time.
     forgotten: u64,
-    /// The start of this process.
+    /// The start of this process, by a clock that may be wrong. 0 when the log was read to its end: what comes later is new,
+    /// whatever the time that it bears.
     start: u64,
     /// How long before its start a change can concern it.
     pub(super) oldest: u64,
@@ -58,6 +62,11 @@ impl Log {
     pub(super) fn new(start: u64) -> Self {
         let (waiting, again, unread, kept, order) = Default::default();
         Self { waiting, again, unread, kept, order, last: 0, forgotten: 0, start, oldest: 0 }
+    }
+
+    /// The shared log was read to its end.
+    pub(super) fn caught_up(&mut self) {
+        self.start = 0;
     }
 
     /// Adds a change of this replica's. Returns its number.
@@ -119,7 +128,7 @@ impl Log {
             return Received::Over;
         }
         self.keep(entry.clone(), now);
-        match self.start.saturating_sub(entry.at) {
+        match self.start.saturating_sub(entry.at).saturating_sub(ERROR) {
             0 => Received::New,
             before if before <= self.oldest => Received::FromBefore,
             _ => Received::Over,
@@ -197,13 +206,19 @@ mod tests {
 
     #[test]
     fn h5_an_entry_is_applied_once_and_not_when_nothing_here_is_as_old() {
-        let mut log = Log::new(NOW - 1000);
+        let start = NOW - 1000;
+        let mut log = Log::new(start);
         log.oldest = 60;
         let entry = Entry::new(user(1), NOW - 500);
         assert_eq!(log.receive(&entry, NOW), Received::New);
         assert_eq!(log.receive(&entry, NOW), Received::Known);
-        assert_eq!(log.receive(&Entry::new(user(2), NOW - 1060), NOW), Received::FromBefore);
-        assert_eq!(log.receive(&Entry::new(user(2), NOW - 1061), NOW), Received::Over);
+        let mut at = |at| log.receive(&Entry::new(user(2), at), NOW);
+        assert_eq!(at(start - ERROR), Received::New, "the clock may be wrong");
+        assert_eq!(at(start - ERROR - 1), Received::FromBefore);
+        assert_eq!(at(start - ERROR - 60), Received::FromBefore);
+        assert_eq!(at(start - ERROR - 61), Received::Over);
+        log.caught_up();
+        assert_eq!(log.receive(&Entry::new(user(2), start - ERROR - 61), NOW), Received::New);
         assert_eq!(log.receive(&Entry::new(user(3), NOW - LIFE), NOW), Received::Over, "replayed");
         log.add(user(4), NOW);
         let own = log.next(9).remove(0).1;

@@ -153,6 +153,7 @@ impl Supervisor {
             tracing::info!(entries = again, "Redis has lost changes, which are sent again");
         }
         self.cursor = cursor;
+        lock(&self.shared.log).caught_up();
         Ok(())
     }
 
