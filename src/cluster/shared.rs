@@ -248,6 +248,10 @@ impl Shared {
         again
     }
 
+    pub(super) fn send_unread(&self) {
+        lock(&self.log).send_unread(self.now());
+    }
+
     /// Acts on an entry of the log that is new. Returns false if it can't be opened.
     pub(super) fn receive(&self, id: EntryId, fields: &[Vec<u8>]) -> bool {
         let Some(entry) = self.seals.open(id, fields) else {

@@ -106,6 +106,7 @@ impl Supervisor {
             Err(error) => return error,
         };
         self.connected = Some(Instant::now());
+        self.shared.send_unread();
         reads.set_response_timeout(READ_TIMEOUT);
         let shared = Arc::clone(&self.shared);
         let read = async {
@@ -152,6 +153,7 @@ impl Supervisor {
             tracing::info!(entries = again, "Redis has lost changes, which are sent again");
         }
         self.cursor = cursor;
+        lock(&self.shared.log).caught_up();
         Ok(())
     }
 

@@ -38,6 +38,27 @@ async fn h5_a_log_that_was_lost_gets_its_changes_if_reading_it_is_interrupted() 
     until("the change is in the log again", || length(&redis) == 2).await;
 }
 
+/// A replica of Redis that takes over may have the last entry that was read, and lack a later one.
+#[tokio::test]
+async fn h5_a_change_that_was_acknowledged_and_not_read_is_sent_again_by_the_next_connection() {
+    let Some(redis) = Redis::start() else { return };
+    let proxy = Proxy::start(&redis);
+    let replicas = Replicas::unlimited([proxy.store(), redis.store()]).await;
+    let jane = replicas.sign_in(0, JANE).await;
+    replicas.clerks[1].forgive(JANE.0);
+    until("it is read", || replicas.clerks[0].stats().replica.unwrap().known_changes == 1).await;
+    // An answer to a read has the name of the log.
+    proxy.swallow(":log");
+    replicas.clerks[0].revoke_user(&jane);
+    until("it is acknowledged", || waiting(&replicas) == 0 && length(&redis) == 2).await;
+    let log = redis.log().unwrap();
+    let redis::Value::Array(entries) = redis.ask(&["XRANGE", &log, "-", "+"]) else { panic!("no list") };
+    let redis::Value::Array(parts) = &entries[1] else { panic!("no entry") };
+    let redis::Value::BulkString(place) = &parts[0] else { panic!("no place") };
+    redis.send(redis::cmd("XDEL").arg(&log).arg(place));
+    until("the change is in the log again", || length(&redis) == 2).await;
+}
+
 /// An entry that was forged, with the id of a change that the new log lacks.
 #[tokio::test]
 async fn h6_a_forged_entry_does_not_keep_the_change_of_its_id_from_being_sent_again() {

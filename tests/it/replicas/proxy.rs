@@ -22,22 +22,42 @@ struct State {
     connections: usize,
     /// A command, and how many of it are still to pass before one breaks its connection.
     breaks_at: Option<(&'static str, usize)>,
+    /// What the server's next answer contains that is swallowed.
+    swallows: Option<&'static str>,
     /// Connections that were broken so.
     broken: usize,
 }
 
+/// The fate of bytes on their way.
+enum Fate {
+    Passes,
+    IsSwallowed,
+    Breaks,
+}
+
 impl State {
-    fn is_broken_by(&mut self, bytes: &[u8]) -> bool {
-        let Some((command, left)) = &mut self.breaks_at else { return false };
-        let here = bytes.windows(command.len()).filter(|window| *window == command.as_bytes()).count();
+    fn judges_request(&mut self, bytes: &[u8]) -> Fate {
+        let Some((command, left)) = &mut self.breaks_at else { return Fate::Passes };
+        let here = count(bytes, command);
         if here <= *left {
             *left -= here;
-            return false;
+            return Fate::Passes;
         }
         self.breaks_at = None;
         self.broken += 1;
-        true
+        Fate::Breaks
     }
+
+    fn judges_answer(&mut self, bytes: &[u8]) -> Fate {
+        match self.swallows.take_if(|text| count(bytes, text) > 0) {
+            Some(_) => Fate::IsSwallowed,
+            None => Fate::Passes,
+        }
+    }
+}
+
+fn count(bytes: &[u8], text: &str) -> usize {
+    bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
 }
 
 impl Proxy {
@@ -57,12 +77,14 @@ impl Proxy {
                     }
                 }
                 let Ok(server) = UnixStream::connect(&server) else { continue };
-                let (state, [to_server, to_client]) =
-                    (Arc::clone(&shared), [&server, &client].map(UnixStream::try_clone));
+                let [requests, answers] = [Arc::clone(&shared), Arc::clone(&shared)];
+                let [to_server, to_client] = [&server, &client].map(|it| it.try_clone().unwrap());
                 thread::spawn(move || {
-                    copy(client, to_server.unwrap(), |bytes| state.lock().unwrap().is_broken_by(bytes));
+                    copy(client, to_server, |it| requests.lock().unwrap().judges_request(it))
                 });
-                thread::spawn(move || copy(server, to_client.unwrap(), |_| false));
+                thread::spawn(move || {
+                    copy(server, to_client, |it| answers.lock().unwrap().judges_answer(it))
+                });
             }
         });
         Self { socket, state }
@@ -84,6 +106,11 @@ impl Proxy {
         self.state.lock().unwrap().breaks_at = Some((command, after));
     }
 
+    /// Swallows the server's next answer that contains this.
+    pub(super) fn swallow(&self, text: &'static str) {
+        self.state.lock().unwrap().swallows = Some(text);
+    }
+
     /// The connections so far.
     pub(super) fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
@@ -95,11 +122,13 @@ impl Proxy {
 }
 
 /// Copies until one side ends, or until bytes break the connection.
-fn copy(mut from: UnixStream, mut to: UnixStream, mut is_broken_by: impl FnMut(&[u8]) -> bool) {
+fn copy(mut from: UnixStream, mut to: UnixStream, mut judge: impl FnMut(&[u8]) -> Fate) {
     let mut bytes = [0; 65536];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
-        if is_broken_by(&bytes[..read]) || to.write_all(&bytes[..read]).is_err() {
-            break;
+        match judge(&bytes[..read]) {
+            Fate::IsSwallowed => {}
+            Fate::Passes if to.write_all(&bytes[..read]).is_ok() => {}
+            Fate::Passes | Fate::Breaks => break,
         }
     }
     for stream in [from, to] {

@@ -1,6 +1,6 @@
 //! Revocations and lifted refusals reach all replicas, and none is lost.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tower_clerk::store::{RedisStore, StoreKey};
 use tower_clerk::testing::Clock;
@@ -201,6 +201,19 @@ async fn h5_a_replica_that_starts_refuses_bearer_tokens_that_were_revoked_before
     };
     assert_eq!(status(&jane).await, (401, Some(BearerRefusal::Revoked)));
     assert_eq!(status(&bob).await, (200, None));
+}
+
+/// Its clock is wrong until Clerk answers for the first time.
+#[tokio::test]
+async fn h5_a_replica_that_starts_with_a_fast_clock_hears_of_revocations() {
+    let Some(redis) = Redis::start() else { return };
+    let mut replicas = Replicas::unlimited([redis.store()]).await;
+    let clock = Clock::starting_at(SystemTime::now() + Duration::from_secs(600));
+    replicas.clerks.push(builder(&replicas.fake, clock).store(redis.store()).build().unwrap());
+    until("it is connected", || !replicas.clerks[1].stats().replica.unwrap().is_alone).await;
+    let jane = replicas.sign_in(1, JANE).await;
+    replicas.clerks[0].revoke_user(&jane);
+    until("jane is revoked", || replicas.sessions(1) == 0).await;
 }
 
 /// The user of Redis is the one that the page on deploying sets up.
