@@ -80,10 +80,10 @@ impl Proxy {
                 let [requests, answers] = [Arc::clone(&shared), Arc::clone(&shared)];
                 let [to_server, to_client] = [&server, &client].map(|it| it.try_clone().unwrap());
                 thread::spawn(move || {
-                    copy(client, to_server, |it| requests.lock().unwrap().judges_request(it))
+                    copy(client, to_server, |it| requests.lock().unwrap().judges_request(it));
                 });
                 thread::spawn(move || {
-                    copy(server, to_client, |it| answers.lock().unwrap().judges_answer(it))
+                    copy(server, to_client, |it| answers.lock().unwrap().judges_answer(it));
                 });
             }
         });
