@@ -1,6 +1,7 @@
 -- A replica's sign of life. Keys: members, permits. Arguments: its id, how long it is remembered in silence, the nonce of a
 -- new log of permits, how long that lives, for how long it counts as silent; then the departures that the log doesn't know of,
--- each as a permit and how long until it comes back. Returns the number of members, its rank among them, the age of the log, and what tells the log from another.
+-- each as a permit and how long until it comes back. Returns the number of members, its rank among them, the age of the log, and
+-- what tells the log from another.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])

@@ -113,12 +113,15 @@ async fn h4_failures_before_a_success_in_another_replica_are_not_counted_again()
     let Some(redis) = Redis::start() else { return };
     let replicas = Replicas::unlimited((0..2).map(|_| redis.store())).await;
     guess(&replicas.clerks[..1], JANE.0, 0..3).await;
-    until("they are counted", || in_redis(&redis, "n") == 3).await;
+    // On a machine that is so busy that Redis seems away for a moment, one of them doesn't reach Clerk.
+    let failed = failures(&replicas.fake, Endpoint::SignIns);
+    until("they are counted", || in_redis(&redis, "n") == failed as u64).await;
     replicas.sign_in(1, JANE).await;
     until("they are cleared", || in_redis(&redis, "n") == 0).await;
     guess(&replicas.clerks[..1], JANE.0, 3..4).await;
-    until("it is counted", || in_redis(&redis, "n") > 0).await;
-    assert_eq!(in_redis(&redis, "n"), 1);
+    let reached = (failures(&replicas.fake, Endpoint::SignIns) - failed) as u64;
+    until("it is counted", || in_redis(&redis, "n") >= reached).await;
+    assert_eq!(in_redis(&redis, "n"), reached);
 }
 
 /// Somebody who writes to Redis can hinder the identifier whose key it is.
