@@ -20,8 +20,7 @@ use crate::key::IdentifierKey;
 use crate::limits::{Failure, FailureCounts, Lift, Shared, SharedFailures, SharedPause};
 use crate::sync::lock;
 
-/// How long a request waits for Redis, and for how long Redis isn't asked after it has waited in vain.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// For how long Redis isn't asked after a request has waited for it in vain.
 const REST: Duration = Duration::from_secs(1);
 
 /// Calls that wait for Redis. One more drops the oldest: a permit that isn't given back comes back by itself.
@@ -55,6 +54,8 @@ pub(crate) struct Limits {
     pub(super) time: Arc<ClerkTime>,
     /// How long a call may take.
     pub(super) hold: Duration,
+    /// How long a request waits for an answer.
+    patience: Duration,
     /// How old the log of permits must be to be relied on: what has departed before it is no longer counted by Clerk, and all
     /// replicas have found it.
     pub(super) mature: Duration,
@@ -73,7 +74,7 @@ impl Limits {
         keys: Keys,
         members: u32,
         (counts, time): (Arc<FailureCounts>, Arc<ClerkTime>),
-        timeout: Duration,
+        (timeout, patience): (Duration, Duration),
         window: Option<Duration>,
         added: Arc<Notify>,
     ) -> Self {
@@ -88,6 +89,7 @@ impl Limits {
             counts,
             time,
             hold,
+            patience,
             mature: window.unwrap_or_default() + hold + LONGEST_PAUSE,
             commands: Mutex::new(None),
             rests_until: Mutex::new(None),
@@ -147,7 +149,7 @@ impl Limits {
         let mut leave = redis::cmd("ZREM");
         leave.arg(&self.keys.members).arg(&self.member);
         let left: Result<RedisResult<()>, _> =
-            tokio::time::timeout(2 * PATIENCE, leave.query_async(&mut connection)).await;
+            tokio::time::timeout(2 * self.patience, leave.query_async(&mut connection)).await;
         drop(left);
     }
 
@@ -190,7 +192,7 @@ impl Limits {
             return None;
         }
         let mut connection = lock(&self.commands).clone()?;
-        let answer = match tokio::time::timeout(PATIENCE, call.make(&mut connection)).await {
+        let answer = match tokio::time::timeout(self.patience, call.make(&mut connection)).await {
             Ok(Ok(answer)) => Some(answer),
             // A key of another kind is that of one user or identifier. The others are asked for on.
             Ok(Err(error)) if is_of_script(&error) => None,

@@ -108,7 +108,8 @@ impl Cluster {
         let keys = Keys::new(&store.cluster, &store.egress, &issuer);
         let added = Arc::new(Notify::new());
         let (members, known) = (store.expected_replicas, (failures, Arc::clone(&time)));
-        let limits = Limits::new(keys.clone(), members, known, timeout, window, Arc::clone(&added));
+        let times = (timeout, store.patience);
+        let limits = Limits::new(keys.clone(), members, known, times, window, Arc::clone(&added));
         Self(Arc::new(Shared {
             keys,
             limits: Arc::new(limits),

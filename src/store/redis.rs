@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -9,6 +10,9 @@ use super::StoreKey;
 
 /// Replicas that are expected before the server has been reached, unless it is set.
 const EXPECTED_REPLICAS: u32 = 4;
+
+/// How long a request waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Names in the server depend on this string: never change it.
 const SUBJECTS: &str = "tower-clerk 2026-12-01 cluster, users and identifiers";
@@ -38,6 +42,7 @@ pub struct RedisStore {
     pub(crate) cluster: String,
     pub(crate) egress: String,
     pub(crate) expected_replicas: u32,
+    pub(crate) patience: Duration,
 }
 
 /// Where the server is, and how to log in.
@@ -63,6 +68,7 @@ impl RedisStore {
             cluster: "default".to_owned(),
             egress: "default".to_owned(),
             expected_replicas: EXPECTED_REPLICAS,
+            patience: PATIENCE,
         })
     }
 
@@ -97,6 +103,15 @@ impl RedisStore {
     #[must_use]
     pub fn expected_replicas(mut self, replicas: u32) -> Self {
         self.expected_replicas = replicas;
+        self
+    }
+
+    /// Sets how long a request waits for an answer, for tests on busy machines: 100 ms by default.
+    #[cfg(any(test, feature = "testing"))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

@@ -183,7 +183,7 @@ async fn h4_with_a_slow_redis_a_replica_takes_its_turns_and_leaves_the_others_th
 #[tokio::test]
 async fn h3_a_redis_that_gives_no_answer_delays_a_request_by_a_tenth_of_a_second_and_then_not_at_all() {
     let Some(redis) = Redis::start() else { return };
-    let replicas = Replicas::unlimited([redis.store()]).await;
+    let replicas = Replicas::unlimited([redis.store().patience(Duration::from_millis(100))]).await;
     // Before that, Redis counts as away.
     until("it is connected", || !replicas.clerks[0].stats().replica.unwrap().is_alone).await;
     replicas.sign_in(0, JANE).await;

@@ -124,13 +124,26 @@ async fn h4_failures_before_a_success_in_another_replica_are_not_counted_again()
     assert_eq!(in_redis(&redis, "n"), reached);
 }
 
+/// Guesses through one replica until so many failures are counted. While it takes Redis for away, as on a machine that is very
+/// busy, it lets hardly any guess through.
+async fn count_up(clerk: &Clerk, redis: &Redis, identifier: &str, failures: u64) {
+    let began = std::time::Instant::now();
+    let mut at = 0;
+    while in_redis(redis, "n") < failures && began.elapsed().as_secs() < 30 {
+        guess(std::slice::from_ref(clerk), identifier, at..at + 1).await;
+        at += 1;
+        // The count arrives a moment later.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(in_redis(redis, "n"), failures);
+}
+
 /// Somebody who writes to Redis can hinder the identifier whose key it is.
 #[tokio::test]
 async fn h4_a_key_of_another_kind_hinders_no_other_identifier() {
     let Some(redis) = Redis::start() else { return };
     let replicas = Replicas::unlimited((0..2).map(|_| redis.store())).await;
-    guess(&replicas.clerks[1..], "bob@example.com", 0..4).await;
-    until("they are counted", || in_redis(&redis, "n") == 4).await;
+    count_up(&replicas.clerks[1], &redis, "bob@example.com", 4).await;
     let of_bob = redis.name("*:failures:*").unwrap();
     guess(&replicas.clerks[1..], JANE.0, 0..1).await;
     let names = || redis::from_redis_value::<Vec<String>>(redis.ask(&["KEYS", "*:failures:*"])).unwrap();
@@ -139,7 +152,7 @@ async fn h4_a_key_of_another_kind_hinders_no_other_identifier() {
     redis.ask(&["SET", &of_jane, "of another kind"]);
     let before = failures(&replicas.fake, Endpoint::SignIns);
     guess(&replicas.clerks[..1], JANE.0, 1..2).await;
-    guess(&replicas.clerks[..1], "bob@example.com", 4..5).await;
+    guess(&replicas.clerks[..1], "bob@example.com", 4000..4001).await;
     assert_eq!(failures(&replicas.fake, Endpoint::SignIns) - before, 1, "the other one is paused");
 }
 
@@ -150,10 +163,7 @@ async fn h4_silent_replicas_bring_no_pause_forward() {
     let replicas = Replicas::unlimited([redis.store()]).await;
     until("it is a member", || redis.name("*:members:*").is_some()).await;
     redis.add_silent(4);
-    for at in 0..4 {
-        guess(&replicas.clerks, JANE.0, at..at + 1).await;
-        until("it is counted", || in_redis(&redis, "n") == at as u64 + 1).await;
-    }
+    count_up(&replicas.clerks[0], &redis, JANE.0, 4).await;
     let left = in_redis(&redis, "u").saturating_sub(redis.now());
     assert!((500_000..=600_000).contains(&left), "ten minutes: {left} ms");
 }

@@ -101,7 +101,9 @@ impl Redis {
 
     pub(crate) fn store_with_key(&self, key: u8) -> RedisStore {
         let url = format!("redis+unix://{}", self.socket().display());
-        RedisStore::new(&url).unwrap().keys([StoreKey::from([key; 32])])
+        let store = RedisStore::new(&url).unwrap().keys([StoreKey::from([key; 32])]);
+        // The machine may be busy with the other tests.
+        store.patience(Duration::from_secs(2))
     }
 
     /// The answer to a command of a client of the test's own.
