@@ -18,6 +18,7 @@
 //! - `flood`, a million made-up credentials;
 //! - `soak`, an hour of mixed load over sockets while Clerk has faults.
 
+mod allocations;
 mod callgrind;
 mod counting;
 mod drive;
@@ -26,6 +27,7 @@ mod instance;
 mod replay;
 mod subject;
 
+pub use allocations::allocations;
 pub use callgrind::Instructions;
 pub use counting::Counting;
 pub use drive::{Measured, Request, drive, request};

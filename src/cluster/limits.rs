@@ -179,7 +179,8 @@ impl Limits {
     pub(super) fn later(&self, call: Call) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() >= MOST_CALLS {
-            waiting.pop_front();
+            // The first one may be on its way, and leaves the queue after its answer.
+            waiting.remove(1);
         }
         waiting.push_back(call);
         drop(waiting);
@@ -290,4 +291,25 @@ fn is_of_script(error: &RedisError) -> bool {
 /// A duration as an argument of a script, in milliseconds.
 pub(super) fn text(duration: Duration) -> String {
     duration.as_millis().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::key::KeySecret;
+    use crate::limits::Forgiven;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_on_its_way_keeps_its_place_in_a_full_queue() {
+        let counts = Arc::new(FailureCounts::new(Arc::new(Forgiven::new(REST))));
+        let known = (counts, Arc::new(ClerkTime::new(Clock::system())));
+        let limits = Limits::new(Keys::new("c", "e", "i"), 1, known, (REST, REST), None, Arc::default());
+        let subject = KeySecret::from([7; 32]).identifier("jane");
+        limits.later(limits.pause_call(subject, "look", []).counting(subject));
+        (0..MOST_CALLS).for_each(|_| limits.later(limits.pause_call(subject, "look", [])));
+        let waiting = lock(&limits.waiting);
+        assert_eq!((waiting.len(), waiting[0].failures_of), (MOST_CALLS, Some(subject)));
+        assert_eq!(waiting[1].failures_of, None);
+    }
 }

@@ -137,7 +137,7 @@ impl Log {
 
     /// Sends again what the shared log has lost, given the ids that it has.
     pub(super) fn send_again(&mut self, has: impl Fn(&EntryId) -> bool, now: u64) -> usize {
-        // What was to be sent again before is lost still, or in the log by now.
+        // The entries that were to be sent again before are still missing, or in the log by now.
         self.again_if(|id| !has(id), now);
         let again = self.again.len();
         if now.saturating_sub(self.forgotten) < LIFE {

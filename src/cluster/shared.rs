@@ -87,7 +87,7 @@ struct Progress {
 
 impl Keys {
     /// The hash of the instance is in the names, so that engines for two instances share nothing.
-    fn new(cluster: &str, egress: &str, issuer: &str) -> Self {
+    pub(super) fn new(cluster: &str, egress: &str, issuer: &str) -> Self {
         let instance = blake3::hash(issuer.as_bytes()).to_hex();
         let name = |kind: &str| format!("tower-clerk:{{{cluster}}}:{}:{kind}", &instance[..8]);
         Self {

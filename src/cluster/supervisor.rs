@@ -1,7 +1,7 @@
 //! Keeps the connections to Redis, sends changes, and receives those of other replicas.
 //!
-//! There are two connections: one for commands, and one that waits for entries of the log. If one of
-//! them fails, both are replaced: a connection that answers no longer, or whose server was demoted, would look well otherwise.
+//! There are two connections: one for commands, and one that waits for entries of the log. If one of them fails, both are
+//! replaced: a connection that answers no longer, or whose server was demoted, would look well otherwise.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -26,8 +26,9 @@ const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(15);
 /// first after 1 s, and after each failed probe the pause doubles, up to 15 s. The first answer from Clerk closes the
 /// circuit.
 ///
-/// Sign-ins, mints, API keys and assertions have separate circuits: see [`Stats`](crate::stats::Stats). Alert on a circuit that stays open
-/// for minutes: with the one for sign-ins open, new clients can't sign in; with the one for mints open, tokens run out.
+/// Sign-ins, mints, API keys and assertions have separate circuits: see [`Stats`](crate::stats::Stats). Alert on a circuit
+/// that stays open for minutes: with the one for sign-ins open, new clients can't sign in; with the one for mints open,
+/// tokens run out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitState {

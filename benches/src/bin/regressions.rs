@@ -13,16 +13,12 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-use tower_clerk_benches::{
-    Counting, Figures, Instance, Instructions, Measured, Subject, Visitor, drive, request,
-};
+use tower_clerk_benches::{Counting, Figures, Instance, Instructions, Subject, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 const SUBJECTS: [Subject; 4] = [Subject::Hit, Subject::HitKeep, Subject::BearerHit, Subject::HitGuard];
-/// Number of requests whose allocations are counted.
-const TIMES: u64 = 10_000;
 
 fn main() -> ExitCode {
     if Instructions::serve() {
@@ -81,24 +77,6 @@ fn measure() -> Result<Figures, String> {
         figures.add(subject.name(), &Instructions::count(subject)?, &bare, net);
     }
     Ok(figures)
-}
-
-fn allocations(subject: Subject, instance: &Instance) -> f64 {
-    subject.show(instance, Allocations(&subject.authorization(instance)))
-}
-
-struct Allocations<'a>(&'a str);
-
-impl Visitor for Allocations<'_> {
-    type Output = f64;
-
-    fn visit<S: Measured + Clone + Send + 'static>(self, mut service: S) -> f64 {
-        let request = request(self.0);
-        drive(&mut service, &request, TIMES);
-        let before = Counting::allocations();
-        drive(&mut service, &request, TIMES);
-        (Counting::allocations() - before) as f64 / TIMES as f64
-    }
 }
 
 /// The file with the figures of this compiler and target, `1.95-x86_64-unknown-linux-gnu.txt`.

@@ -22,7 +22,7 @@ struct State {
     connections: usize,
     /// A command, and how many of it are still to pass before one breaks its connection.
     breaks_at: Option<(&'static str, usize)>,
-    /// What the server's next answer contains that is swallowed.
+    /// A text by which the server's next answer is known that is swallowed.
     swallows: Option<&'static str>,
     /// Connections that were broken so.
     broken: usize,
